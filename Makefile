@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: MIT
+# shcounterd: see `make help`.
+
+VERSION := $(shell cat VERSION)
+
+# ---- what a caller may set --------------------------------------------------------------------------------------
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CFLAGS ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
+LDFLAGS ?=
+SAN ?=
+WERROR ?=
+V ?=
+BUILD ?= build$(if $(SAN),-$(SAN))
+# One spelling, or the dependencies of objects that were built under another one would not be seen.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+# A package or a system-wide install is configured in /etc, a private prefix in itself.
+SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
+
+# Seconds per fuzzer, and rounds of the crash loops in `make soak`.
+FUZZ_SECONDS ?= 10
+SOAK_ROUNDS ?= 20
+
+# ---- flags ------------------------------------------------------------------------------------------------------
+
+include mk/sources.mk
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes \
+	-Wformat=2 -Wundef -Wcast-qual -Wwrite-strings -Wvla $(if $(WERROR),-Werror)
+
+ifeq ($(SAN),)
+SAN_FLAGS :=
+else ifeq ($(SAN),address)
+SAN_FLAGS := -fsanitize=address,undefined
+else ifeq ($(SAN),undefined)
+SAN_FLAGS := -fsanitize=undefined
+else ifeq ($(SAN),thread)
+SAN_FLAGS := -fsanitize=thread
+else ifeq ($(SAN),fuzz)
+SAN_FLAGS := -fsanitize=fuzzer-no-link,address,undefined
+else
+$(error SAN=$(SAN): choose address, undefined or thread)
+endif
+# Sanitizers see more without fortified calls, and a finding must end the program, or a test would not notice.
+ifneq ($(SAN),)
+SAN_FLAGS += -fno-sanitize-recover=all -fno-omit-frame-pointer -U_FORTIFY_SOURCE
+endif
+
+ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DSHC_VERSION='"$(VERSION)"' -I. $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(SAN_FLAGS) -pthread
+PIE_CFLAGS := -fPIE
+PIC_CFLAGS := -fPIC -fno-semantic-interposition
+ALL_LDFLAGS = $(CFLAGS) $(SAN_FLAGS) -pthread -Wl,-O1 -Wl,-z,relro,-z,now $(LDFLAGS)
+
+DAEMON_LIBS := -luring -lsqlite3 -lbsd
+# setproctitle needs argv and environ before main: libbsd's constructor, as `pkg-config --libs libbsd-ctor` has it.
+PROCTITLE_LIBS := -Wl,-z,nodlopen -Wl,-u,libbsd_init_func -lbsd-ctor
+# `shcount` starts for every increment of a script: nothing is loaded but libc.
+CMD_LIBS := -Wl,-Bstatic -lbsd -lmd -Wl,-Bdynamic
+
+OBJCOPY ?= objcopy
+INSTALL ?= install
+
+Q := $(if $(V),,@)
+# Nothing is said under `make -s`.
+silent := $(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+say = $(if $(V)$(silent),@:,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+# ---- what is built ----------------------------------------------------------------------------------------------
+
+LIB := $(LIB_BASE) $(LIB_CLIENT)
+object_files = $(patsubst %.c,$(BUILD)/%.o,$(1))
+without_main = $(filter-out %/main.c,$(1))
+
+UNIT_PROGRAMS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT))
+BENCH_PROGRAMS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH))
+FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ))
+
+PROGRAMS := $(BUILD)/shcounterd $(BUILD)/shcount
+LIBRARIES := $(BUILD)/libshcount.a $(BUILD)/libshcount.so.0
+FILLED_IN := $(BUILD)/shcounterd.service $(BUILD)/shcount.pc
+
+# Everything a test may link: `main` stays out.
+ARCHIVES := $(BUILD)/libdaemon.a $(BUILD)/libcmd.a $(BUILD)/libbase.a
+
+.DELETE_ON_ERROR:
+.PHONY: all
+all: $(PROGRAMS) $(LIBRARIES) $(FILLED_IN)
+
+# Other flags, other objects: this file changes when they do. -Werror makes no other object.
+flags = $(subst ','\'',$(filter-out -Werror,$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)))
+$(BUILD)/flags: force
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(flags)' | cmp -s - $@ || printf '%s\n' '$(flags)' > $@
+.PHONY: force
+force:
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(PIE_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/%.pic.o: %.c $(BUILD)/flags
+	$(call say,CC,$< (shared))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(PIC_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Made anew each time, and when the list changes: ar would keep members that have left it.
+define make_archive
+$(call say,AR,$@)
+@rm -f $@
+$(Q)$(AR) rcs $@ $(filter %.o,$^)
+endef
+
+$(BUILD)/libbase.a: $(call object_files,$(LIB)) mk/sources.mk
+	$(make_archive)
+$(BUILD)/libdaemon.a: $(call object_files,$(call without_main,$(DAEMON))) mk/sources.mk
+	$(make_archive)
+$(BUILD)/libcmd.a: $(call object_files,$(call without_main,$(CMD))) mk/sources.mk
+	$(make_archive)
+
+$(BUILD)/shcounterd: $(BUILD)/daemon/main.o $(BUILD)/libdaemon.a $(BUILD)/libbase.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(PROCTITLE_LIBS) $(DAEMON_LIBS)
+
+$(BUILD)/shcount: $(BUILD)/cmd/main.o $(BUILD)/libcmd.a $(BUILD)/libbase.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -pie -o $@ $^ -Wl,--as-needed $(ALL_LDFLAGS) $(CMD_LIBS)
+
+# One object in which only shc_* is visible, so that our short inner names cannot clash with a user's.
+$(BUILD)/libshcount.a: $(patsubst %.c,$(BUILD)/%.pic.o,$(LIB)) mk/sources.mk
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(LD) -r -o $(BUILD)/libshcount.o $(filter %.o,$^)
+	$(Q)$(OBJCOPY) --wildcard --keep-global-symbol='shc_*' $(BUILD)/libshcount.o
+	$(Q)$(AR) rcs $@ $(BUILD)/libshcount.o
+
+$(BUILD)/libshcount.so.0: $(patsubst %.c,$(BUILD)/%.pic.o,$(LIB)) lib/libshcount.map mk/sources.mk
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -Wl,-soname,libshcount.so.0 -Wl,--version-script,lib/libshcount.map -o $@ \
+		$(filter %.o,$^) -Wl,--as-needed $(ALL_LDFLAGS) -lbsd
+
+# ---- tests, benchmarks, fuzzers ---------------------------------------------------------------------------------
+
+# In whichever order the archives need each other.
+test_link = $(CC) -pie -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group -Wl,--as-needed $(ALL_LDFLAGS)
+
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(ARCHIVES)
+	$(call say,LD,$@)
+	$(Q)$(test_link) -lcmocka $(DAEMON_LIBS) -lm
+
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(ARCHIVES)
+	$(call say,LD,$@)
+	$(Q)$(test_link) $(DAEMON_LIBS) -lm
+
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(ARCHIVES)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(test_link) -fsanitize=fuzzer $(DAEMON_LIBS)
+
+.PHONY: unit-programs bench-programs fuzz-programs objects
+unit-programs: $(UNIT_PROGRAMS)
+bench-programs: $(BENCH_PROGRAMS)
+fuzz-programs: $(FUZZ_PROGRAMS)
+# Every file compiled once, nothing linked: for the warnings of another compiler.
+objects: $(call object_files,$(LIB) $(DAEMON) $(CMD) $(UNIT) $(BENCH) $(FUZZ))
+# Kept, although make takes them for steps in between.
+.SECONDARY:
+
+.PHONY: test unit system lint fuzz soak bench demo
+run_tests = @SAN='$(SAN)' BUILD='$(BUILD)' CC='$(CC)' FUZZ_SECONDS=$(FUZZ_SECONDS) SOAK_ROUNDS=$(SOAK_ROUNDS) tests/run
+test: test-deps
+	$(run_tests)
+unit system lint fuzz soak:
+	$(run_tests) $@
+
+bench: all bench-programs
+	@BUILD=$(abspath $(BUILD)) bench/run
+
+demo: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@scripts/demo.sh $(abspath $(BUILD))
+
+.PHONY: deps test-deps
+deps:
+	@scripts/deps.sh build
+test-deps:
+	@scripts/deps.sh build test
+
+# ---- install ----------------------------------------------------------------------------------------------------
+
+MAN_PAGES := $(sort $(wildcard man/*.[1-8]))
+COMPLETIONS_BASH := $(sort $(wildcard completions/*.bash))
+COMPLETIONS_FISH := $(sort $(wildcard completions/*.fish))
+COMPLETIONS_ZSH := $(sort $(wildcard completions/_*))
+BASH_DIR := $(DATADIR)/bash-completion/completions
+FISH_DIR := $(DATADIR)/fish/vendor_completions.d
+ZSH_DIR := $(DATADIR)/zsh/site-functions
+CONF := $(SYSCONFDIR)/shcounterd.conf
+
+DIRS := PREFIX BINDIR LIBDIR INCLUDEDIR SYSCONFDIR
+fill_in = sed -e 's|@VERSION@|$(VERSION)|g' $(foreach d,$(DIRS),-e 's|@$d@|$($d)|g') $< > $@
+
+# Where things will go, so that another PREFIX makes these files anew (and only these).
+$(BUILD)/dirs: force
+	@mkdir -p $(@D)
+	@echo '$(foreach d,VERSION $(DIRS),$($d))' | cmp -s - $@ || echo '$(foreach d,VERSION $(DIRS),$($d))' > $@
+
+$(BUILD)/%.service: systemd/%.service.in $(BUILD)/dirs
+	$(call say,GEN,$@)
+	$(Q)$(fill_in)
+
+$(BUILD)/%.pc: lib/%.pc.in $(BUILD)/dirs
+	$(call say,GEN,$@)
+	$(Q)$(fill_in)
+
+put = $(INSTALL) -D -m $(1) $(2) '$(DESTDIR)$(3)'
+drop = rm -f $(foreach f,$(1),'$(DESTDIR)$f')
+
+.PHONY: install uninstall
+install: all
+	$(call put,755,$(BUILD)/shcounterd,$(BINDIR)/shcounterd)
+	$(call put,755,$(BUILD)/shcount,$(BINDIR)/shcount)
+	$(call put,644,$(BUILD)/libshcount.a,$(LIBDIR)/libshcount.a)
+	$(call put,644,$(BUILD)/libshcount.so.0,$(LIBDIR)/libshcount.so.0)
+	ln -sf libshcount.so.0 '$(DESTDIR)$(LIBDIR)/libshcount.so'
+	$(call put,644,lib/shcount.h,$(INCLUDEDIR)/shcount.h)
+	$(call put,644,$(BUILD)/shcount.pc,$(LIBDIR)/pkgconfig/shcount.pc)
+	$(call put,644,$(BUILD)/shcounterd.service,$(UNITDIR)/shcounterd.service)
+	$(call put,644,systemd/shcounterd.socket,$(UNITDIR)/shcounterd.socket)
+	$(call put,644,systemd/shcounterd.sysusers.conf,$(SYSUSERSDIR)/shcounterd.conf)
+	@# What an operator has written stays.
+	test -e '$(DESTDIR)$(CONF)' || $(call put,644,systemd/shcounterd.conf,$(CONF))
+	$(foreach f,$(MAN_PAGES),$(call put,644,$f,$(MANDIR)/man$(subst .,,$(suffix $f))/$(notdir $f)) &&) :
+	$(foreach f,$(COMPLETIONS_BASH),$(call put,644,$f,$(BASH_DIR)/$(basename $(notdir $f))) &&) :
+	$(foreach f,$(COMPLETIONS_FISH),$(call put,644,$f,$(FISH_DIR)/$(notdir $f)) &&) :
+	$(foreach f,$(COMPLETIONS_ZSH),$(call put,644,$f,$(ZSH_DIR)/$(notdir $f)) &&) :
+
+uninstall:
+	$(call drop,$(BINDIR)/shcounterd $(BINDIR)/shcount)
+	$(call drop,$(addprefix $(LIBDIR)/,libshcount.a libshcount.so libshcount.so.0 pkgconfig/shcount.pc))
+	$(call drop,$(INCLUDEDIR)/shcount.h $(SYSUSERSDIR)/shcounterd.conf)
+	$(call drop,$(addprefix $(UNITDIR)/,shcounterd.service shcounterd.socket))
+	$(call drop,$(foreach f,$(MAN_PAGES),$(MANDIR)/man$(subst .,,$(suffix $f))/$(notdir $f)))
+	$(call drop,$(foreach f,$(COMPLETIONS_BASH),$(BASH_DIR)/$(basename $(notdir $f))))
+	$(call drop,$(addprefix $(FISH_DIR)/,$(notdir $(COMPLETIONS_FISH))))
+	$(call drop,$(addprefix $(ZSH_DIR)/,$(notdir $(COMPLETIONS_ZSH))))
+	@# A configuration that was never touched goes too.
+	! cmp -s systemd/shcounterd.conf '$(DESTDIR)$(CONF)' || $(call drop,$(CONF))
+
+# A new file that is in no list would show as a riddle of the linker.
+UNLISTED := $(filter-out $(LIB) $(DAEMON) $(CMD),$(wildcard lib/*.c daemon/*.c cmd/*.c))
+$(foreach f,$(UNLISTED),$(warning $f is not in mk/sources.mk))
+.PHONY: check-sources
+check-sources:
+	@test -z '$(UNLISTED)'
+
+# ---- the rest ---------------------------------------------------------------------------------------------------
+
+.PHONY: clean help
+clean:
+	rm -rf $(BUILD) build-*
+
+help:
+	@echo 'make             build shcounterd, shcount and libshcount into $(BUILD)/'
+	@echo 'make demo        install what building needs, build, and show it at work on the log of this machine'
+	@echo 'make test        install what tests need, build, run every test; the last line has the counts'
+	@echo 'make install     PREFIX=$(PREFIX), below DESTDIR; programs, library, manuals, systemd units'
+	@echo 'make uninstall   the reverse; state and a changed configuration stay'
+	@echo 'make bench       measure it against redis-server'
+	@echo 'make soak        loops of kill and restart; SOAK_ROUNDS=$(SOAK_ROUNDS)'
+	@echo 'make unit | system | lint | fuzz    one part of the tests; FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo 'make deps | test-deps    install the Debian packages that building or testing needs'
+	@echo 'make clean'
+	@echo
+	@echo 'Variables: CC CFLAGS LDFLAGS  BUILD=dir  V=1 (show commands)  WERROR=1  SAN=address|undefined|thread'
+
+-include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "output.h"
+#include "target.h"
+
+static int show(const struct invocation *inv, int64_t removed)
+{
+	struct output out;
+	output_init(&out, STDOUT_FILENO, false);
+	if (inv->is_quiet)
+		return output_finish(&out);
+	if (inv->is_json) {
+		json_open(&out);
+		json_i64(&out, "removed", removed);
+		json_close(&out);
+	} else {
+		output_i64(&out, removed);
+		output_line(&out);
+	}
+	return output_finish(&out);
+}
+
+static int del_all(const struct invocation *inv, struct shc *shc)
+{
+	size_t count = (size_t)inv->operands_count;
+	const char **argv = calloc(count + 1, sizeof(*argv));
+	if (!argv)
+		return command_fail(EX_IOERR, "out of memory");
+	argv[0] = "DEL";
+	memcpy(argv + 1, inv->operands, count * sizeof(*argv));
+	const struct shc_reply *reply;
+	enum shc_status status = shc_command(shc, count + 1, argv, NULL, true, &reply);
+	free(argv);
+	if (status)
+		return command_status(shc, status);
+	if (reply->type != SHC_T_INT)
+		return command_fail(EX_TEMPFAIL, "the answer to DEL makes no sense: is that a shcounterd?");
+	return show(inv, reply->integer);
+}
+
+static int run(struct invocation *inv)
+{
+	for (int i = 0; i < inv->operands_count; i++) {
+		if (!command_is_name(inv, inv->operands[i]))
+			return EX_USAGE;
+	}
+	struct shc *shc;
+	int rc = target_connect(inv, &shc);
+	if (rc)
+		return rc;
+	rc = del_all(inv, shc);
+	shc_close(shc);
+	return rc;
+}
+
+const struct command cmd_del = {
+	.name = "del",
+	.operands = "NAME...",
+	.summary = "remove counters, print how many there were",
+	.help = "  shcount del visits errors\n"
+		"  shcount list 'test:*' | cut -f1 | xargs -d '\\n' shcount del --\n"
+		"\n"
+		"A removed counter reads 0 again. One that does not exist is no error.\n",
+	.operands_min = 1,
+	.operands_max = -1,
+	.run = run,
+};

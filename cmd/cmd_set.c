@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#include <unistd.h>
+
+#include "command.h"
+#include "output.h"
+#include "target.h"
+
+static int show(struct slice name, int64_t value)
+{
+	struct output out;
+	output_init(&out, STDOUT_FILENO, false);
+	json_open(&out);
+	json_name(&out, name);
+	json_i64(&out, "value", value);
+	json_close(&out);
+	return output_finish(&out);
+}
+
+static int run(struct invocation *inv)
+{
+	int64_t value;
+	if (!command_is_name(inv, inv->operands[0]) ||
+	    !command_number(inv, inv->operands[1], "VALUE", &value))
+		return EX_USAGE;
+	struct slice name = slice_str(inv->operands[0]);
+	struct shc *shc;
+	int rc = target_connect(inv, &shc);
+	if (rc)
+		return rc;
+	enum shc_status status = shc_set(shc, name.data, name.len, value);
+	if (status)
+		rc = command_status(shc, status);
+	else if (inv->is_json && !inv->is_quiet)
+		rc = show(name, value);
+	shc_close(shc);
+	return rc;
+}
+
+const struct command cmd_set = {
+	.name = "set",
+	.operands = "NAME VALUE",
+	.summary = "give a counter a value",
+	.help = "  shcount set visits 1000\n"
+		"  shcount set balance -20\n"
+		"\n"
+		"Prints nothing, but with --json.\n",
+	.operands_min = 2,
+	.operands_max = 2,
+	.run = run,
+};

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+#include <unistd.h>
+
+#include "../lib/num.h"
+#include "command.h"
+#include "output.h"
+#include "target.h"
+
+/* What people look for first; --json has everything. Lines the server does not have are left out. */
+static const struct {
+	const char *key;
+	const char *label;
+} people[] = {
+	{"shcounterd_version", "version"},
+	{"process_id", "process"},
+	{"uptime_in_seconds", "up, seconds"},
+	{"io_backend", "I/O"},
+	{"workers", "workers"},
+	{"connected_clients", "connections"},
+	{"db0", "counters"},
+	{"used_memory_human", "memory"},
+	{"total_commands_processed", "commands"},
+	{"instantaneous_ops_per_sec", "commands per second"},
+	{"durability", "durability"},
+	{"durable_epoch", "epoch on disk"},
+	{"commits", "commits"},
+	{"last_commit_error", "last commit error"},
+	{"journal_bytes", "journal, bytes"},
+	{"db_path", "state"},
+};
+
+/* The next line of `text`, which it moves on; without CR LF. */
+static bool take_line(struct slice *text, struct slice *line)
+{
+	if (text->len == 0)
+		return false;
+	const char *end = memchr(text->data, '\n', text->len);
+	size_t len = end ? (size_t)(end - text->data) : text->len;
+	*line = (struct slice){text->data, len};
+	size_t taken = end ? len + 1 : len;
+	text->data += taken;
+	text->len -= taken;
+	if (line->len > 0 && line->data[line->len - 1] == '\r')
+		line->len--;
+	return true;
+}
+
+/* "key:value"; false for "# Section" and empty lines. */
+static bool take_pair(struct slice *text, struct slice *key, struct slice *value)
+{
+	struct slice line;
+	while (take_line(text, &line)) {
+		const char *colon = line.len ? memchr(line.data, ':', line.len) : NULL;
+		if (!colon || line.data[0] == '#')
+			continue;
+		*key = (struct slice){line.data, (size_t)(colon - line.data)};
+		*value = (struct slice){colon + 1, line.len - key->len - 1};
+		return true;
+	}
+	return false;
+}
+
+static bool find(struct slice info, const char *wanted, struct slice *value)
+{
+	struct slice key;
+	while (take_pair(&info, &key, value)) {
+		if (slice_equal(key, slice_str(wanted)))
+			return true;
+	}
+	return false;
+}
+
+/* "keys=5,expires=0" -> "5" */
+static struct slice keyspace_count(struct slice value)
+{
+	if (value.len < 5 || memcmp(value.data, "keys=", 5) != 0)
+		return value;
+	value.data += 5;
+	value.len -= 5;
+	const char *comma = memchr(value.data, ',', value.len);
+	if (comma)
+		value.len = (size_t)(comma - value.data);
+	return value;
+}
+
+static void show_people(struct output *out, struct slice info)
+{
+	struct slice value;
+	for (size_t i = 0; i < sizeof(people) / sizeof(people[0]); i++) {
+		if (!find(info, people[i].key, &value) || value.len == 0)
+			continue;
+		output_text(out, slice_str(people[i].label));
+		output_text(out, slice_str("\t"));
+		output_name(out, keyspace_count(value));
+		output_line(out);
+	}
+}
+
+static void show_json(struct output *out, struct slice info)
+{
+	struct slice key, value;
+	json_open(out);
+	while (take_pair(&info, &key, &value)) {
+		int64_t number;
+		if (num_parse_i64(value, &number))
+			json_raw(out, key, value);
+		else
+			json_string(out, key, value);
+	}
+	json_close(out);
+}
+
+static int show(const struct invocation *inv, struct slice info)
+{
+	struct output out;
+	output_init(&out, STDOUT_FILENO, true);
+	if (inv->is_json && !inv->is_quiet)
+		show_json(&out, info);
+	else if (!inv->is_quiet)
+		show_people(&out, info);
+	return output_finish(&out);
+}
+
+static int run(struct invocation *inv)
+{
+	struct shc *shc;
+	int rc = target_connect(inv, &shc);
+	if (rc)
+		return rc;
+	const char *argv[] = {"INFO"};
+	const struct shc_reply *reply;
+	enum shc_status status = shc_command(shc, 1, argv, NULL, false, &reply);
+	if (status)
+		rc = command_status(shc, status);
+	else
+		rc = show(inv, (struct slice){reply->data, reply->len});
+	shc_close(shc);
+	return rc;
+}
+
+const struct command cmd_stats = {
+	.name = "stats",
+	.operands = "",
+	.summary = "print how the server is doing",
+	.help = "  shcount stats                    what matters most, WHAT<TAB>VALUE\n"
+		"  shcount stats --json             all the server tells, one object\n",
+	.operands_max = 0,
+	.run = run,
+};

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * command.c - what commands share when something is wrong.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../lib/buf.h"
+#include "../lib/num.h"
+#include "command.h"
+#include "output.h"
+
+static void complain(const char *text)
+{
+	struct buf line = BUF_INIT;
+	buf_append(&line, "shcount: ", 9);
+	output_visible(&line, slice_str(text));
+	buf_append(&line, "\n", 1);
+	ssize_t ignored = line.data ? write(STDERR_FILENO, buf_head(&line), buf_len(&line)) : 0;
+	(void)ignored; /* there is nobody left to tell */
+	buf_fini(&line);
+}
+
+int command_fail(int status, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	complain(text);
+	return status;
+}
+
+int command_usage(const struct invocation *inv, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	complain(text);
+	if (inv->command)
+		return command_fail(EX_USAGE, "see: shcount help %s", inv->command->name);
+	return command_fail(EX_USAGE, "see: shcount help");
+}
+
+bool command_is_name(const struct invocation *inv, const char *name)
+{
+	struct slice s = slice_str(name);
+	if (slice_is_name(s))
+		return true;
+	if (s.len == 0)
+		command_usage(inv, "the name of a counter is empty");
+	else if (s.len > NAME_LEN_MAX)
+		command_usage(inv, "\"%.32s...\": a name has at most %d bytes, this one has %zu", name,
+			      NAME_LEN_MAX, s.len);
+	else
+		command_usage(inv, "\"%s\": a name has no control characters (tab, newline, ...)", name);
+	return false;
+}
+
+bool command_number(const struct invocation *inv, const char *text, const char *what, int64_t *out)
+{
+	if (num_parse_i64_loose(slice_str(text), out))
+		return true;
+	command_usage(inv,
+		      "%s \"%.64s\" is not a whole number from -9223372036854775808 to 9223372036854775807",
+		      what, text);
+	return false;
+}
+
+int command_status(const struct shc *shc, enum shc_status status)
+{
+	static const int exits[] = {
+		[SHC_OK] = EX_OK,
+		[SHC_MISSING] = EXIT_NO,
+		[SHC_REFUSED] = EXIT_NO,
+		[SHC_UNREACHABLE] = EX_UNAVAILABLE,
+		[SHC_IN_DOUBT] = EX_TEMPFAIL,
+		[SHC_DENIED] = EX_NOPERM,
+		[SHC_USAGE] = EX_USAGE,
+		[SHC_PROTOCOL] = EX_UNAVAILABLE,
+		[SHC_MEMORY] = EX_IOERR,
+	};
+	return command_fail(exits[status], "%s", shc_error(shc));
+}

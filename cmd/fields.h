@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fields.h - what a line of input adds: which part of it is the name, which the delta. Pure.
+ */
+#ifndef SHC_FIELDS_H
+#define SHC_FIELDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../lib/slice.h"
+
+struct fields_rule {
+	int name_field;	 /* from 1; 0: the whole line */
+	int delta_field; /* from 1; 0: every line is worth 1 */
+	char separator;	 /* '\0': runs of blanks, those in front of the first field ignored, as in awk */
+	size_t name_max; /* bytes: what a prefix leaves of NAME_LEN_MAX */
+};
+
+enum {
+	FIELDS_OK = 0,
+	FIELDS_SKIP = 1, /* nothing there: an empty line, or none of the fields asked for */
+	FIELDS_BAD = 2,	 /* *reason says why */
+};
+
+/* `line` has no line end. *name lies inside it; outputs are untouched but with FIELDS_OK. */
+int fields_take(const struct fields_rule *rule, struct slice line, struct slice *name, int64_t *delta,
+		const char **reason);
+
+/* Why these bytes cannot be a name; null when they can. */
+const char *fields_name_fault(struct slice name, size_t name_max);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ingest.h - turns files into sums and sums into additions. cmd_ingest.c has the options and the words.
+ *
+ * Blocks are read and cut into lines (ingest.c), counted in a table, and the table's sums sent when it is
+ * full and at the end (ingest_send.c). Memory is bounded whatever the input: one block, one table, one batch.
+ */
+#ifndef SHC_INGEST_H
+#define SHC_INGEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../lib/buf.h"
+#include "../lib/shcount.h"
+#include "fields.h"
+#include "progress.h"
+#include "table.h"
+
+enum {
+	INGEST_READ_BYTES =
+		256
+		<< 10, /* a read(2): large enough to make its cost vanish, small enough for the L2 cache */
+	INGEST_LINE_MAX = 1 << 20,	    /* longer lines are bad: what one line may make us buffer */
+	INGEST_NAMES_MAX = 1 << 20,	    /* in the table; then its sums are sent and it starts afresh */
+	INGEST_TABLE_BYTES_MAX = 256 << 20, /* the same for long names */
+	SKETCH_BITS = 14,
+};
+
+struct ingest {
+	/* what is wanted; set by the caller */
+	struct fields_rule rule;
+	struct slice prefix;
+	bool is_skip; /* --on-error skip */
+	struct shc *shc;
+
+	/* where it is */
+	const char *file;    /* as the user wrote it */
+	uint64_t file_lines; /* of it, read so far */
+	struct progress progress;
+	struct progress_state seen; /* of all files */
+	uint64_t lines_skipped;
+	struct table_op ops[TABLE_BATCH_MAX];
+	size_t ops_count;
+	struct table table;
+
+	/* what has been sent */
+	uint64_t names_sent; /* of all tables, added up: the exact number of names when there was one table */
+	uint32_t tables_sent;
+	uint8_t sketch[1 << SKETCH_BITS]; /* HyperLogLog of the names, for when there were more */
+	struct shc_add_stats stats_begin; /* when the running table was begun */
+	struct buf refused;    /* additions of batches the server refused: delta, length of the name, name */
+	uint64_t sums_refused; /* those still refused one by one */
+	int lost; /* exit status: the connection is, all has been said, and nothing more may be sent */
+	/* everything up to this line is in */
+	uint64_t lines_in, file_lines_in;
+	const char *file_in;
+};
+
+/* 0 or -ENOMEM. The rest of the struct is the caller's to set, before or after. */
+int ingest_init(struct ingest *in);
+void ingest_fini(struct ingest *in);
+
+/* All return EX_OK to go on, or the exit status after a complaint. */
+
+/* Reads to the end. EX_DATAERR: stopped at a bad line; what came before it is counted, nothing after.
+ * EX_IOERR. */
+int ingest_file(struct ingest *in, const char *file, int fd);
+
+/* Adds one entry's worth on the way, because the table cannot hold it. */
+int ingest_send_entry(struct ingest *in, const struct table_entry *entry);
+
+/* Sends the sums of the table, waits until they are in, and clears it. Names that the server refuses are told
+ * and counted in sums_refused; EX_OK all the same. */
+int ingest_send(struct ingest *in);
+
+/* How many different names there were; *is_estimate when only about. */
+uint64_t ingest_names(const struct ingest *in, bool *is_estimate);
+
+#endif

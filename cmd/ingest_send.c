@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ingest_send.c - the table's sums on their way to the server, and what became of them.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "../lib/num.h"
+#include "command.h"
+#include "ingest.h"
+
+enum { SKETCH_SIZE = 1 << SKETCH_BITS, REFUSALS_TOLD_MAX = 10, SINGLES_UNANSWERED = 64 };
+
+/* The whole name; `room` serves for any. */
+static struct slice with_prefix(const struct ingest *in, struct slice name, char room[NAME_LEN_MAX])
+{
+	if (in->prefix.len == 0)
+		return name;
+	memcpy(room, in->prefix.data, in->prefix.len);
+	memcpy(room + in->prefix.len, name.data, name.len);
+	return (struct slice){room, in->prefix.len + name.len};
+}
+
+/* ---- the connection is lost ---- */
+
+static void tell_position(const struct ingest *in, const struct shc_add_stats *now)
+{
+	if (in->lines_in > 0)
+		command_fail(0, "surely in: the first %llu lines, up to %s:%llu",
+			     (unsigned long long)in->lines_in, in->file_in,
+			     (unsigned long long)in->file_lines_in);
+	command_fail(0, "of the %zu names counted %s: %llu are in, %llu are in doubt, the others are not in",
+		     in->table.count, in->lines_in > 0 ? "behind that" : "so far",
+		     (unsigned long long)(now->acknowledged - in->stats_begin.acknowledged),
+		     (unsigned long long)(now->in_doubt - in->stats_begin.in_doubt));
+}
+
+/* Once anything has been sent, no line number tells any more how much of the rest is in: in doubt. */
+static int lost(struct ingest *in, enum shc_status status)
+{
+	progress_wipe(&in->progress);
+	in->lost = command_status(in->shc, status);
+	struct shc_add_stats now;
+	shc_add_stats(in->shc, &now);
+	if (now.acknowledged + now.in_doubt == 0)
+		return command_fail(in->lost, "nothing was added");
+	tell_position(in, &now);
+	if (in->lost == EX_UNAVAILABLE)
+		in->lost = EX_TEMPFAIL;
+	return in->lost;
+}
+
+/* ---- additions the server refused ---- */
+
+/* Not added up: two sums of a name may fit one after the other though not together. */
+static void on_refused(void *arg, const char *name, size_t name_len, int64_t delta)
+{
+	struct ingest *in = arg;
+	size_t size = sizeof(delta) + 1 + name_len;
+	char *to = buf_reserve(&in->refused, size);
+	if (!to) {
+		in->refused.failed = false;
+		in->sums_refused++;
+		return;
+	}
+	memcpy(to, &delta, sizeof(delta));
+	to[sizeof(delta)] = (char)name_len;
+	memcpy(to + sizeof(delta) + 1, name, name_len);
+	buf_commit(&in->refused, size);
+}
+
+/* The addition at *pos, which it moves on; false at the end. */
+static bool next_refused(const struct ingest *in, size_t *pos, struct slice *name, int64_t *delta)
+{
+	if (*pos >= buf_len(&in->refused))
+		return false;
+	const char *from = buf_head(&in->refused) + *pos;
+	memcpy(delta, from, sizeof(*delta));
+	from += sizeof(*delta);
+	*name = (struct slice){from + 1, (unsigned char)from[0]};
+	*pos += sizeof(*delta) + 1 + name->len;
+	return true;
+}
+
+static void tell_refused(struct ingest *in, struct slice name, int64_t delta)
+{
+	in->sums_refused++;
+	progress_wipe(&in->progress);
+	if (in->sums_refused <= REFUSALS_TOLD_MAX)
+		command_fail(0, "%.*s: not added: %lld (%s)", (int)name.len, name.data, (long long)delta,
+			     shc_error(in->shc));
+	if (in->sums_refused == REFUSALS_TOLD_MAX + 1)
+		command_fail(0, "more names were refused; they are not shown");
+}
+
+static enum shc_status append_single(struct shc *shc, struct slice name, int64_t delta)
+{
+	char digits[NUM_I64_CHARS_MAX];
+	const char *argv[] = {"SHC.ADD", name.data, digits};
+	size_t argv_len[] = {7, name.len, num_format_i64(digits, delta)};
+	return shc_append(shc, 3, argv, argv_len, true);
+}
+
+/* The answers to all single additions that are under way, the first of which is the one at *pos. */
+static enum shc_status take_singles(struct ingest *in, size_t *pos)
+{
+	struct slice name;
+	int64_t delta;
+	while (shc_pending(in->shc) > 0 && next_refused(in, pos, &name, &delta)) {
+		const struct shc_reply *reply;
+		enum shc_status status = shc_next(in->shc, &reply);
+		if (status == SHC_REFUSED || status == SHC_DENIED)
+			tell_refused(in, name, delta);
+		else if (status)
+			return status;
+	}
+	return SHC_OK;
+}
+
+/* One addition that cannot be made has refused its whole batch: sends all of them again, one by one. */
+static enum shc_status send_refused(struct ingest *in)
+{
+	size_t sent_pos = 0, taken_pos = 0;
+	enum shc_status status = SHC_OK;
+	struct slice name;
+	int64_t delta;
+	while (status == SHC_OK && next_refused(in, &sent_pos, &name, &delta)) {
+		status = append_single(in->shc, name, delta);
+		if (status == SHC_OK && shc_pending(in->shc) >= SINGLES_UNANSWERED)
+			status = take_singles(in, &taken_pos);
+	}
+	if (status == SHC_OK)
+		status = take_singles(in, &taken_pos);
+	buf_consume(&in->refused, buf_len(&in->refused));
+	return status;
+}
+
+/* ---- names, counted ---- */
+
+/* HyperLogLog (Flajolet et al. 2007) over the hashes that the table has anyway. */
+static void sketch_names(struct ingest *in)
+{
+	for (size_t i = 0; i <= in->table.mask; i++) {
+		const struct table_slot *slot = &in->table.slots[i];
+		if (slot->place == 0)
+			continue;
+		uint32_t rest = slot->hash >> SKETCH_BITS | UINT32_C(1) << (32 - SKETCH_BITS);
+		uint8_t rank = (uint8_t)(__builtin_ctz(rest) + 1);
+		uint8_t *cell = &in->sketch[slot->hash % SKETCH_SIZE];
+		*cell = rank > *cell ? rank : *cell;
+	}
+}
+
+uint64_t ingest_names(const struct ingest *in, bool *is_estimate)
+{
+	*is_estimate = in->tables_sent > 1;
+	if (!*is_estimate)
+		return in->names_sent;
+	double sum = 0;
+	for (size_t i = 0; i < SKETCH_SIZE; i++)
+		sum += 1.0 / (double)(UINT64_C(1) << in->sketch[i]);
+	const double alpha = 0.7213 / (1 + 1.079 / SKETCH_SIZE);
+	return (uint64_t)(alpha * SKETCH_SIZE * SKETCH_SIZE / sum);
+}
+
+/* ---- sending ---- */
+
+static enum shc_status add_entry(const struct ingest *in, const struct table_entry *e)
+{
+	char room[NAME_LEN_MAX];
+	struct slice name = with_prefix(in, table_entry_name(e), room);
+	return shc_add(in->shc, name.data, name.len, e->sum);
+}
+
+int ingest_send_entry(struct ingest *in, const struct table_entry *entry)
+{
+	shc_on_refused(in->shc, on_refused, in);
+	enum shc_status status = add_entry(in, entry);
+	return status ? lost(in, status) : EX_OK;
+}
+
+int ingest_send(struct ingest *in)
+{
+	shc_on_refused(in->shc, on_refused, in);
+	enum shc_status status = SHC_OK;
+	const struct table_entry *e;
+	for (size_t pos = 0; status == SHC_OK && (e = table_next(&in->table, &pos));)
+		status = add_entry(in, e);
+	if (status == SHC_OK)
+		status = shc_flush(in->shc, NULL);
+	if (status == SHC_REFUSED || status == SHC_DENIED)
+		status = send_refused(in);
+	if (status)
+		return lost(in, status);
+	sketch_names(in);
+	in->names_sent += in->table.count;
+	in->tables_sent++;
+	table_clear(&in->table);
+	shc_add_stats(in->shc, &in->stats_begin);
+	return EX_OK;
+}

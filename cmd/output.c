@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+#define LIBBSD_NETBSD_VIS /* the vis(3) family as NetBSD and FreeBSD have it */
+#include <errno.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include <bsd/vis.h>
+
+#include "../lib/num.h"
+#include "command.h"
+#include "output.h"
+
+enum { WRITE_BYTES_MIN = 64 << 10, VISIBLE_CHARS_MAX = 8 };
+
+/* ---- bytes ---- */
+
+/* The length of the UTF-8 sequence at s (Unicode 15, table 3-7: no overlong forms, no surrogates), or 0. */
+static size_t utf8_len(const unsigned char *s, size_t left)
+{
+	size_t len = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] <= 0xdf ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : 4;
+	if (len == 1)
+		return 1;
+	if (s[0] < 0xc2 || s[0] > 0xf4 || len > left)
+		return 0;
+	unsigned char low = s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80;
+	unsigned char high = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
+	if (s[1] < low || s[1] > high)
+		return 0;
+	for (size_t i = 2; i < len; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	return len;
+}
+
+bool output_is_utf8(struct slice s)
+{
+	const unsigned char *p = (const unsigned char *)s.data;
+	for (size_t pos = 0; pos < s.len;) {
+		size_t len = utf8_len(p + pos, s.len - pos);
+		if (len == 0)
+			return false;
+		pos += len;
+	}
+	return true;
+}
+
+/* C0, DEL, and the C1 controls, which some terminals take as ESC [. */
+static bool is_control(const unsigned char *s, size_t len)
+{
+	return s[0] < 0x20 || s[0] == 0x7f || (len == 2 && s[0] == 0xc2 && s[1] < 0xa0);
+}
+
+void output_visible(struct buf *b, struct slice s)
+{
+	const unsigned char *p = (const unsigned char *)s.data;
+	for (size_t pos = 0; pos < s.len;) {
+		size_t len = utf8_len(p + pos, s.len - pos);
+		if (len > 0 && !is_control(p + pos, len)) {
+			buf_append(b, p + pos, len);
+			pos += len;
+			continue;
+		}
+		char text[VISIBLE_CHARS_MAX];
+		const char *end = vis(text, p[pos], VIS_OCTAL | VIS_CSTYLE | VIS_TAB | VIS_NL, 0);
+		buf_append(b, text, (size_t)(end - text));
+		pos++;
+	}
+}
+
+/* ---- writing ---- */
+
+void output_init(struct output *out, int fd, bool may_show_names)
+{
+	*out = (struct output){.fd = fd, .is_terminal = may_show_names && isatty(fd)};
+}
+
+static void write_all(struct output *out)
+{
+	while (buf_len(&out->buf) > 0 && !out->error) {
+		ssize_t n = write(out->fd, buf_head(&out->buf), buf_len(&out->buf));
+		if (n > 0)
+			buf_consume(&out->buf, (size_t)n);
+		else if (n < 0 && errno != EINTR)
+			out->error = errno;
+	}
+	buf_consume(&out->buf, buf_len(&out->buf));
+}
+
+int output_finish(struct output *out)
+{
+	write_all(out);
+	if (!out->error && out->buf.failed)
+		out->error = ENOMEM;
+	buf_fini(&out->buf);
+	if (!out->error)
+		return EX_OK;
+	return command_fail(EX_IOERR, "cannot write to standard output: %s", strerror(out->error));
+}
+
+void output_text(struct output *out, struct slice text)
+{
+	buf_append(&out->buf, text.data, text.len);
+}
+
+static void put(struct output *out, const char *text)
+{
+	buf_append(&out->buf, text, strlen(text));
+}
+
+void output_i64(struct output *out, int64_t v)
+{
+	char digits[NUM_I64_CHARS_MAX];
+	buf_append(&out->buf, digits, num_format_i64(digits, v));
+}
+
+void output_name(struct output *out, struct slice name)
+{
+	if (out->is_terminal)
+		output_visible(&out->buf, name);
+	else
+		output_text(out, name);
+}
+
+void output_line(struct output *out)
+{
+	put(out, "\n");
+	if (buf_len(&out->buf) >= WRITE_BYTES_MIN)
+		write_all(out);
+}
+
+void output_row(struct output *out, struct slice name, int64_t value)
+{
+	output_name(out, name);
+	put(out, "\t");
+	output_i64(out, value);
+	output_line(out);
+}
+
+/* ---- JSON ---- */
+
+static void put_escaped(struct output *out, struct slice s)
+{
+	static const char hex[] = "0123456789abcdef";
+	const unsigned char *p = (const unsigned char *)s.data;
+	put(out, "\"");
+	for (size_t pos = 0; pos < s.len;) {
+		size_t len = utf8_len(p + pos, s.len - pos);
+		if (len == 0) {
+			put(out, "\\ufffd");
+			len = 1;
+		} else if (p[pos] == '"' || p[pos] == '\\') {
+			put(out, "\\");
+			buf_append(&out->buf, p + pos, 1);
+		} else if (is_control(p + pos, len)) {
+			unsigned code = len == 2 ? p[pos + 1] : p[pos];
+			char text[] = {'\\', 'u', '0', '0', hex[code >> 4], hex[code & 15]};
+			buf_append(&out->buf, text, sizeof(text));
+		} else {
+			buf_append(&out->buf, p + pos, len);
+		}
+		pos += len;
+	}
+	put(out, "\"");
+}
+
+static void put_key(struct output *out, struct slice key)
+{
+	if (!out->is_first)
+		put(out, ",");
+	out->is_first = false;
+	put_escaped(out, key);
+	put(out, ":");
+}
+
+void json_open(struct output *out)
+{
+	put(out, "{");
+	out->is_first = true;
+}
+
+void json_close(struct output *out)
+{
+	put(out, "}");
+	output_line(out);
+}
+
+static void put_base64(struct output *out, struct slice s)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *p = (const unsigned char *)s.data;
+	for (size_t i = 0; i < s.len; i += 3) {
+		size_t left = s.len - i;
+		uint32_t bits = (uint32_t)p[i] << 16;
+		bits |= left > 1 ? (uint32_t)p[i + 1] << 8 : 0;
+		bits |= left > 2 ? p[i + 2] : 0;
+		char quad[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
+				left > 1 ? digits[bits >> 6 & 63] : '=', left > 2 ? digits[bits & 63] : '='};
+		buf_append(&out->buf, quad, sizeof(quad));
+	}
+}
+
+void json_name(struct output *out, struct slice name)
+{
+	if (output_is_utf8(name)) {
+		json_string(out, slice_str("name"), name);
+		return;
+	}
+	put_key(out, slice_str("name_base64"));
+	put(out, "\"");
+	put_base64(out, name);
+	put(out, "\"");
+}
+
+void json_i64(struct output *out, const char *key, int64_t v)
+{
+	put_key(out, slice_str(key));
+	output_i64(out, v);
+}
+
+void json_string(struct output *out, struct slice key, struct slice v)
+{
+	put_key(out, key);
+	put_escaped(out, v);
+}
+
+void json_bool(struct output *out, const char *key, bool v)
+{
+	put_key(out, slice_str(key));
+	put(out, v ? "true" : "false");
+}
+
+void json_raw(struct output *out, struct slice key, struct slice text)
+{
+	put_key(out, key);
+	output_text(out, text);
+}

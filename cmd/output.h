@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * output.h - what goes to stdout: collected, and written with as few write(2) as possible. No stdio.
+ *
+ * A row is "NAME<TAB>VALUE" or a JSON object a line. Names are bytes: plain output gives them as they are,
+ * but makes them harmless on a terminal; JSON gives "name", or "name_base64" when they are not UTF-8.
+ */
+#ifndef SHC_OUTPUT_H
+#define SHC_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../lib/buf.h"
+#include "../lib/slice.h"
+
+struct output {
+	struct buf buf;
+	int fd;
+	bool is_terminal;
+	bool is_first; /* the JSON object that is open has no member yet */
+	int error;     /* errno of the first write that failed; what follows is dropped */
+};
+
+/* Asks once whether fd is a terminal when `may_show_names`; a number alone cannot do harm. */
+void output_init(struct output *out, int fd, bool may_show_names);
+
+/* Writes the rest. 0, or EX_IOERR after a complaint when anything could not be written. Frees. */
+int output_finish(struct output *out);
+
+/* ---- plain ---- */
+
+void output_text(struct output *out, struct slice text);
+void output_i64(struct output *out, int64_t v);
+/* As it is, or visible on a terminal. */
+void output_name(struct output *out, struct slice name);
+/* "name<TAB>value\n" */
+void output_row(struct output *out, struct slice name, int64_t value);
+/* Ends a line; hands on what has gathered when that is much. */
+void output_line(struct output *out);
+
+/* ---- JSON ---- */
+
+void json_open(struct output *out);
+/* Closes the object, and the line. */
+void json_close(struct output *out);
+void json_name(struct output *out, struct slice name);
+void json_i64(struct output *out, const char *key, int64_t v);
+void json_string(struct output *out, struct slice key, struct slice v);
+void json_bool(struct output *out, const char *key, bool v);
+/* "key":text with text as it is: a number or an array the caller wrote. */
+void json_raw(struct output *out, struct slice key, struct slice text);
+
+/* ---- bytes ---- */
+
+bool output_is_utf8(struct slice s);
+
+/* Appends `s` in a form that cannot steer a terminal: UTF-8 stays, controls and broken bytes become visible.
+ */
+void output_visible(struct buf *b, struct slice s);
+
+#endif

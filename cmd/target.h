@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * target.h - which server a command talks to: the options, then the environment, then the usual places.
+ */
+#ifndef SHC_TARGET_H
+#define SHC_TARGET_H
+
+#include "command.h"
+
+/* Opens a handle and connects it. EX_OK, or the exit status after a complaint that says what was tried. The
+ * caller closes *out, which is null on failure. */
+int target_connect(const struct invocation *inv, struct shc **out);
+
+#endif

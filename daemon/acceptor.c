@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+#include "acceptor.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "server.h"
+#include "worker.h"
+
+enum {
+	LOOK_NS = 100 * 1000 * 1000, /* how old the shares of busy time may be */
+	PAUSE_MS = 100,		     /* after accept(2) had no descriptor left */
+	STATUS_IO = 74,
+};
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* ---- the choice ---- */
+
+uint32_t acceptor_choose(const uint32_t *busy_eighths, const int64_t *peers, uint32_t count)
+{
+	uint32_t least = UINT32_MAX, best = 0;
+	bool has_best = false;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (busy_eighths[i] < least)
+			least = busy_eighths[i];
+	for (uint32_t i = 0; i < count; i++) {
+		if (busy_eighths[i] > least + 1)
+			continue;
+		if (!has_best || peers[i] < peers[best] ||
+		    (peers[i] == peers[best] && busy_eighths[i] < busy_eighths[best]))
+			best = i;
+		has_best = true;
+	}
+	return best;
+}
+
+/* Not more often than makes sense: a share of a very short time is noise. */
+static void look_at_workers(struct acceptor *a)
+{
+	int64_t now = now_ns(), elapsed = now - a->looked_ns;
+
+	if (elapsed < LOOK_NS)
+		return;
+	for (uint32_t i = 0; i < a->server->worker_count; i++) {
+		int64_t busy =
+			atomic_load_explicit(&a->server->workers[i].stats.busy_ns, memory_order_relaxed);
+		int64_t eighths = (busy - a->busy_before_ns[i]) / (elapsed / 8);
+
+		a->busy_eighths[i] = eighths < 0 ? 0 : eighths > 8 ? 8 : (uint32_t)eighths;
+		a->busy_before_ns[i] = busy;
+	}
+	a->looked_ns = now;
+}
+
+/* Connections of all workers, those on their way included. */
+static int64_t count_peers(struct acceptor *a)
+{
+	int64_t sum = 0;
+
+	for (uint32_t i = 0; i < a->server->worker_count; i++) {
+		a->peers[i] = atomic_load_explicit(&a->server->workers[i].stats.peers, memory_order_relaxed);
+		sum += a->peers[i];
+	}
+	return sum;
+}
+
+/* ---- one connection ---- */
+
+/* In Redis's words, as far as the socket takes them at once. */
+static void refuse(struct acceptor *a, int fd, int64_t limit)
+{
+	static const char text[] = "-ERR max number of clients reached\r\n";
+
+	atomic_fetch_add_explicit(&a->refused, 1, memory_order_relaxed);
+	(void)send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	close(fd);
+	if (!a->is_full)
+		log_warning("%" PRId64 " clients (max-clients): further ones are refused", limit);
+	a->is_full = true;
+}
+
+static void give(struct acceptor *a, int fd)
+{
+	int64_t limit = atomic_load_explicit(&a->server->config->max_clients, memory_order_relaxed);
+	int64_t count = count_peers(a);
+	struct handoff *h;
+	struct worker *w;
+
+	if (count >= limit) {
+		refuse(a, fd, limit);
+		return;
+	}
+	a->is_full = false;
+	h = calloc(1, sizeof(*h));
+	if (!h) {
+		log_warning("no memory for a new connection: closed");
+		close(fd);
+		return;
+	}
+	look_at_workers(a);
+	w = &a->server->workers[acceptor_choose(a->busy_eighths, a->peers, a->server->worker_count)];
+	h->fd = fd;
+	acceptor_describe(fd, &h->address);
+	/* Here and not when the worker takes it: a burst of connections must be spread, too. */
+	atomic_fetch_add_explicit(&w->stats.peers, 1, memory_order_relaxed);
+	worker_give(w, h);
+}
+
+/* ---- the listeners ---- */
+
+/* True: accept again. False: nothing to accept now, or ever on this listener (then *is_dead). */
+static bool accept_failed(struct acceptor *a, int error, bool *is_dead)
+{
+	switch (error) {
+	case EAGAIN: return false;
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		atomic_fetch_add_explicit(&a->failures, 1, memory_order_relaxed);
+		if (!a->is_short)
+			log_warning("cannot accept connections: %s; trying again every %d ms (raise "
+				    "LimitNOFILE, or "
+				    "lower max-clients)",
+				    strerror(error), PAUSE_MS);
+		a->is_short = true;
+		return false;
+	case EBADF:
+	case EINVAL:
+	case ENOTSOCK:
+	case EOPNOTSUPP:
+		log_error("a listener has failed and is given up: %s", strerror(error));
+		*is_dead = true;
+		return false;
+	default:
+		return true; /* EINTR, and what befell the connection before it was ours: ECONNABORTED, ... */
+	}
+}
+
+/* Takes what has come in. False: the listener is dead. */
+static bool accept_all(struct acceptor *a, int listener)
+{
+	bool is_dead = false;
+
+	while (!atomic_load(&a->is_stopping)) {
+		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd < 0 && !accept_failed(a, errno, &is_dead))
+			break;
+		if (fd < 0)
+			continue;
+		if (a->is_short)
+			log_info("connections are accepted again");
+		a->is_short = false;
+		give(a, fd);
+	}
+	return !is_dead;
+}
+
+static void *run(void *arg)
+{
+	struct acceptor *a = arg;
+	struct pollfd fds[1 + ACCEPTOR_LISTENERS_MAX];
+
+	pthread_setname_np(pthread_self(), "acceptor");
+	fds[0] = (struct pollfd){.fd = a->waker.fd, .events = POLLIN};
+	for (size_t i = 0; i < a->listener_count; i++)
+		fds[1 + i] = (struct pollfd){.fd = a->listeners[i], .events = POLLIN};
+	for (;;) {
+		bool was_short = a->is_short;
+
+		waker_park(&a->waker);
+		if (atomic_load(&a->is_stopping))
+			break;
+		/* Out of descriptors: the listeners stay readable, and poll would return at once. */
+		(void)poll(fds, was_short ? 1 : (nfds_t)(1 + a->listener_count), was_short ? PAUSE_MS : -1);
+		waker_unpark(&a->waker);
+		waker_drain(&a->waker);
+		for (size_t i = 0; i < a->listener_count; i++)
+			if (fds[1 + i].fd >= 0 && (was_short || fds[1 + i].revents) &&
+			    !accept_all(a, fds[1 + i].fd))
+				fds[1 + i].fd = -1; /* poll skips it */
+	}
+	waker_unpark(&a->waker);
+	return NULL;
+}
+
+/* ---- start and stop ---- */
+
+static void fini(struct acceptor *a)
+{
+	acceptor_unlisten(a);
+	free(a->busy_before_ns);
+	free(a->busy_eighths);
+	free(a->peers);
+	a->busy_before_ns = NULL;
+	a->busy_eighths = NULL;
+	a->peers = NULL;
+	waker_fini(&a->waker);
+	a->is_open = false;
+}
+
+int acceptor_open(struct acceptor *a, struct server *server, char *why, size_t why_size)
+{
+	uint32_t count = server->worker_count;
+	int status;
+
+	memset(a, 0, sizeof(*a));
+	a->server = server;
+	if (waker_init(&a->waker)) {
+		snprintf(why, why_size, "cannot make an eventfd: %s", strerror(errno));
+		return STATUS_IO;
+	}
+	a->busy_before_ns = calloc(count, sizeof(*a->busy_before_ns));
+	a->busy_eighths = calloc(count, sizeof(*a->busy_eighths));
+	a->peers = calloc(count, sizeof(*a->peers));
+	if (a->busy_before_ns && a->busy_eighths && a->peers) {
+		status = acceptor_listen(a, why, why_size);
+	} else {
+		snprintf(why, why_size, "out of memory");
+		status = STATUS_IO;
+	}
+	if (status)
+		fini(a);
+	a->is_open = status == 0;
+	return status;
+}
+
+int acceptor_start(struct acceptor *a)
+{
+	int rc = -pthread_create(&a->thread, NULL, run, a);
+
+	a->is_running = rc == 0;
+	return rc;
+}
+
+void acceptor_stop(struct acceptor *a)
+{
+	if (!a->is_open)
+		return;
+	if (a->is_running) {
+		atomic_store(&a->is_stopping, true);
+		waker_wake(&a->waker);
+		pthread_join(a->thread, NULL);
+		a->is_running = false;
+	}
+	fini(a);
+}

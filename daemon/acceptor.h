@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * acceptor.h - the thread with the listeners: accepts, and hands each connection to the least busy worker.
+ *
+ * Several rings on one Unix listener would give every connection to the first ring, so there is one acceptor.
+ * Least busy: the share of time not asleep of late, in eighths; among those within one eighth of the least
+ * (so that noise does not decide) the one with the fewest connections.
+ *
+ * acceptor.c is the thread, acceptor_listen.c makes the listeners.
+ */
+#ifndef SHC_ACCEPTOR_H
+#define SHC_ACCEPTOR_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "client.h"
+#include "waker.h"
+
+struct server;
+
+enum { ACCEPTOR_LISTENERS_MAX = 16 };
+
+struct acceptor {
+	struct server *server;
+	pthread_t thread;
+	struct waker waker;
+	int listeners[ACCEPTOR_LISTENERS_MAX];
+	size_t listener_count;
+	uint16_t tcp_port; /* of the first TCP listener; 0: none */
+	bool is_inherited; /* from LISTEN_FDS: the path is not ours to remove */
+	bool is_open;	   /* acceptor_open has succeeded */
+	bool is_running;   /* the thread */
+	char *socket_path; /* bound by us; removed at the end; owned */
+	dev_t socket_dev;
+	ino_t socket_ino;
+	_Atomic bool is_stopping;
+	_Atomic uint64_t refused;  /* over max-clients */
+	_Atomic uint64_t failures; /* accept(2) had no descriptor or no memory */
+	/* the thread's own */
+	int64_t *busy_before_ns; /* how busy each worker was when last looked at */
+	uint32_t *busy_eighths;
+	int64_t *peers; /* of each worker, with those on their way to it; scratch */
+	int64_t looked_ns;
+	bool is_short; /* of descriptors: has said so, and waits */
+	bool is_full;  /* max-clients: has said so */
+};
+
+/* Takes over inherited sockets or makes those of the configuration. On failure `why` has a sentence; returns
+ * an exit status (69, 74, 77, 78), 0 done. */
+int acceptor_open(struct acceptor *a, struct server *server, char *why, size_t why_size);
+int acceptor_start(struct acceptor *a); /* 0 or -errno */
+/* No more connections: ends the thread, closes the listeners, removes the socket. Allowed after a failed
+ * open. */
+void acceptor_stop(struct acceptor *a);
+
+/* acceptor_listen.c: the listeners; results as acceptor_open. On failure those made so far stand in `a`. */
+int acceptor_listen(struct acceptor *a, char *why, size_t why_size);
+/* Closes them, and removes the socket if it is still the one that was made. */
+void acceptor_unlisten(struct acceptor *a);
+/* What CLIENT LIST shows of an accepted connection. */
+void acceptor_describe(int fd, struct client_address *out);
+
+/* The choice, pure, for tests: index of the least busy. */
+uint32_t acceptor_choose(const uint32_t *busy_eighths, const int64_t *peers, uint32_t count);
+
+#endif

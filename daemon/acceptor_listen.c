@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * acceptor_listen.c - makes the listeners and takes them away: inherited ones, the Unix socket, TCP on
+ * loopback. Main thread.
+ */
+#include <arpa/inet.h>
+#include <bsd/string.h>
+#include <bsd/unistd.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <libgen.h>
+#include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "acceptor.h"
+#include "config.h"
+#include "log.h"
+#include "notify.h"
+#include "server.h"
+
+enum {
+	STATUS_UNAVAILABLE = 69,
+	STATUS_IO = 74,
+	STATUS_NO_PERMISSION = 77,
+	STATUS_CONFIG = 78,
+	BACKLOG = 4096,
+	INHERITED_FIRST = 3, /* sd_listen_fds(3) */
+};
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_un un;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+	struct sockaddr_storage storage;
+};
+
+/* Where the sentence goes. */
+struct why {
+	char *text;
+	size_t size;
+};
+
+static int refuse(const struct why *why, int status, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int refuse(const struct why *why, int status, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(why->text, why->size, fmt, args);
+	va_end(args);
+	return status;
+}
+
+static int status_of(int error)
+{
+	switch (error) {
+	case EACCES:
+	case EPERM: return STATUS_NO_PERMISSION;
+	case EADDRINUSE: return STATUS_UNAVAILABLE;
+	case ENOENT:
+	case ENOTDIR:
+	case ELOOP:
+	case ENAMETOOLONG:
+	case EROFS:
+	case EADDRNOTAVAIL:
+	case EAFNOSUPPORT: return STATUS_CONFIG;
+	default: return STATUS_IO;
+	}
+}
+
+static int refuse_errno(const struct why *why, const char *what, const char *doing)
+{
+	int error = errno;
+
+	return refuse(why, status_of(error), "%s: cannot %s: %s", what, doing, strerror(error));
+}
+
+/* Takes the descriptor, also on failure. */
+static int add_listener(struct acceptor *a, int fd, const struct why *why)
+{
+	if (a->listener_count == ACCEPTOR_LISTENERS_MAX) {
+		close(fd);
+		return refuse(why, STATUS_CONFIG, "more than %d addresses to listen on: give fewer",
+			      ACCEPTOR_LISTENERS_MAX);
+	}
+	a->listeners[a->listener_count++] = fd;
+	return 0;
+}
+
+static bool is_loopback(const struct sockaddr *address)
+{
+	const union address *u = (const union address *)(const void *)address;
+
+	if (address->sa_family == AF_INET)
+		return ntohl(u->in.sin_addr.s_addr) >> 24 == 127;
+	if (address->sa_family != AF_INET6)
+		return false;
+	return IN6_IS_ADDR_LOOPBACK(&u->in6.sin6_addr) ||
+	       (IN6_IS_ADDR_V4MAPPED(&u->in6.sin6_addr) && u->in6.sin6_addr.s6_addr[12] == 127);
+}
+
+static uint16_t port_of(const union address *u)
+{
+	return ntohs(u->any.sa_family == AF_INET6 ? u->in6.sin6_port : u->in.sin_port);
+}
+
+/* Accepted sockets inherit it: a reply must not wait for the acknowledgement of the one before. */
+static void set_no_delay(int fd)
+{
+	const int one = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
+/* ---- inherited ---- */
+
+static int take_inherited(struct acceptor *a, int fd, const struct why *why)
+{
+	union address address = {0};
+	socklen_t len = sizeof(address), int_len = sizeof(int);
+	int type = 0, is_listening = 0, flags;
+
+	if (getsockname(fd, &address.any, &len) || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &int_len) ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &int_len) || type != SOCK_STREAM ||
+	    !is_listening)
+		return refuse(
+			why, STATUS_CONFIG,
+			"LISTEN_FDS: descriptor %d is no listening stream socket (ListenStream=, Accept=no)",
+			fd);
+	if (address.any.sa_family != AF_UNIX) {
+		if (!is_loopback(&address.any))
+			return refuse(why, STATUS_CONFIG,
+				      "LISTEN_FDS: descriptor %d is not on a loopback address, and this "
+				      "version has no "
+				      "authentication: use ListenStream=127.0.0.1:PORT",
+				      fd);
+		a->tcp_port = port_of(&address);
+		set_no_delay(fd);
+	}
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return refuse_errno(why, "LISTEN_FDS", "make a socket non-blocking");
+	return add_listener(a, fd, why);
+}
+
+static int listen_inherited(struct acceptor *a, int count, const struct why *why)
+{
+	int status = 0;
+
+	for (int i = 0; i < count && !status; i++)
+		status = take_inherited(a, INHERITED_FIRST + i, why);
+	a->is_inherited = true;
+	return status;
+}
+
+/* ---- the Unix socket ---- */
+
+/* Where anybody may make files, a directory could be somebody else's, waiting for our socket. */
+static int check_directory(const char *dir, const struct stat *st, const struct why *why)
+{
+	char copy[PATH_MAX];
+	struct stat above;
+
+	strlcpy(copy, dir, sizeof(copy));
+	if (stat(dirname(copy), &above) || !(above.st_mode & S_IWOTH))
+		return 0;
+	if (S_ISLNK(st->st_mode) || (st->st_uid != geteuid() && st->st_uid != 0) ||
+	    (st->st_mode & (S_IWGRP | S_IWOTH)))
+		return refuse(why, STATUS_NO_PERMISSION,
+			      "%s: not safe for a socket: in a directory that anybody may write to it must "
+			      "be yours, no "
+			      "symbolic link, and writable for nobody else (chmod 700)",
+			      dir);
+	return 0;
+}
+
+/* The directory must be there, or be one that is only missing itself: a mistyped path must not grow a tree.
+ * For a service's socket others must get through; a user's own is private. */
+static int ensure_directory(const char *path, const struct why *why)
+{
+	char copy[PATH_MAX];
+	const char *dir;
+	struct stat st;
+
+	strlcpy(copy, path, sizeof(copy));
+	dir = dirname(copy);
+	if (mkdir(dir, geteuid() == 0 ? 0755 : 0700) && errno != EEXIST && errno != EROFS && errno != EACCES)
+		return refuse_errno(why, dir, "make the socket's directory");
+	if (lstat(dir, &st))
+		return refuse_errno(why, dir, "find the socket's directory, or make it");
+	return check_directory(dir, &st, why);
+}
+
+static int make_socket(int family, const struct why *why, const char *what, int *fd)
+{
+	*fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return *fd < 0 ? refuse_errno(why, what, "make a socket") : 0;
+}
+
+/* 0: nobody listens there. */
+static int probe_socket(const char *path, const union address *address, const struct why *why)
+{
+	int fd, rc, error, status = make_socket(AF_UNIX, why, path, &fd);
+
+	if (status)
+		return status;
+	rc = connect(fd, &address->any, sizeof(address->un));
+	error = errno;
+	close(fd);
+	if (rc && (error == ECONNREFUSED || error == ENOENT))
+		return 0;
+	if (rc && (error == EACCES || error == EPERM))
+		return refuse(why, STATUS_NO_PERMISSION,
+			      "%s: there is a socket of somebody else's: %s; choose another --socket", path,
+			      strerror(error));
+	return refuse(why, STATUS_UNAVAILABLE,
+		      "%s: another server answers there; stop it, or choose another --socket", path);
+}
+
+/* Makes place: a socket that nobody listens on is left from a crash. */
+static int remove_stale(const char *path, const union address *address, const struct why *why)
+{
+	struct stat st;
+	int status;
+
+	if (lstat(path, &st))
+		return errno == ENOENT ? 0 : refuse_errno(why, path, "look for an old socket");
+	if (!S_ISSOCK(st.st_mode))
+		return refuse(why, STATUS_CONFIG,
+			      "%s: there is a file that is no socket; it is kept, choose another --socket",
+			      path);
+	status = probe_socket(path, address, why);
+	if (status)
+		return status;
+	if (unlink(path) && errno != ENOENT)
+		return refuse_errno(why, path, "remove the socket of a server that is gone");
+	log_info("%s: removed the socket of a server that is gone", path);
+	return 0;
+}
+
+/* 0, with -1 for "leave it"; or a status. */
+static int find_group(const char *name, gid_t *gid, const struct why *why)
+{
+	const struct group *group;
+	char *end;
+	unsigned long number;
+
+	*gid = (gid_t)-1;
+	if (!name)
+		return 0;
+	group = getgrnam(name);
+	number = strtoul(name, &end, 10);
+	if (!group && (*end || end == name))
+		return refuse(why, STATUS_CONFIG, "socket-group: there is no group '%s'", name);
+	*gid = group ? group->gr_gid : (gid_t)number;
+	return 0;
+}
+
+/* From here on there is a file to remove. */
+static bool remember_socket(struct acceptor *a, const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) || !S_ISSOCK(st.st_mode))
+		return false;
+	a->socket_path = strdup(path);
+	a->socket_dev = st.st_dev;
+	a->socket_ino = st.st_ino;
+	return a->socket_path != NULL;
+}
+
+/* Binds so that the file is at no moment more open than asked for: on Linux its mode is that of the
+ * descriptor. */
+static int bind_private(struct acceptor *a, int fd, const union address *address, const struct why *why)
+{
+	const struct config *config = a->server->config;
+	const char *path = config->socket;
+	gid_t gid;
+	int status = find_group(config->socket_group, &gid, why);
+
+	if (status)
+		return status;
+	if (fchmod(fd, config->socket_mode & 0600))
+		return refuse_errno(why, path, "set the socket's mode");
+	if (bind(fd, &address->any, sizeof(address->un)))
+		return refuse_errno(why, path, "bind the socket");
+	if (!remember_socket(a, path))
+		return refuse(why, STATUS_IO, "%s: the socket was taken away while it was made", path);
+	if (gid != (gid_t)-1 && lchown(path, (uid_t)-1, gid))
+		return refuse_errno(why, path, "give the socket to the group (socket-group)");
+	if (chmod(path, config->socket_mode))
+		return refuse_errno(why, path, "set the socket's mode");
+	return 0;
+}
+
+static int listen_unix(struct acceptor *a, const struct why *why)
+{
+	const char *path = a->server->config->socket;
+	union address address = {.un = {.sun_family = AF_UNIX}};
+	int fd = -1, status;
+
+	if (strlen(path) >= sizeof(address.un.sun_path))
+		return refuse(why, STATUS_CONFIG,
+			      "%s: a socket's path can have %zu bytes: give a shorter one", path,
+			      sizeof(address.un.sun_path) - 1);
+	strlcpy(address.un.sun_path, path, sizeof(address.un.sun_path));
+	status = ensure_directory(path, why);
+	if (!status)
+		status = remove_stale(path, &address, why);
+	if (!status)
+		status = make_socket(AF_UNIX, why, path, &fd);
+	if (status)
+		return status;
+	status = bind_private(a, fd, &address, why);
+	if (!status && listen(fd, BACKLOG))
+		status = refuse_errno(why, path, "listen");
+	if (!status)
+		return add_listener(a, fd, why);
+	close(fd);
+	return status;
+}
+
+/* ---- TCP ---- */
+
+static bool split_address(const char *text, char *host, size_t host_size, const char **port)
+{
+	const char *colon = strrchr(text, ':');
+	size_t len = colon ? (size_t)(colon - text) : 0;
+
+	if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
+		text++;
+		len -= 2;
+	}
+	if (len == 0 || len >= host_size)
+		return false;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	*port = colon + 1;
+	return true;
+}
+
+static int bind_tcp(const struct addrinfo *ai, const char *what, const struct why *why, int *fd)
+{
+	const int one = 1;
+	int status = make_socket(ai->ai_family, why, what, fd);
+
+	if (status)
+		return status;
+	(void)setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	set_no_delay(*fd);
+	if (ai->ai_family == AF_INET6)
+		(void)setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (bind(*fd, ai->ai_addr, ai->ai_addrlen))
+		status = refuse_errno(why, what, "bind (listen)");
+	else if (listen(*fd, BACKLOG))
+		status = refuse_errno(why, what, "listen");
+	if (status)
+		close(*fd);
+	return status;
+}
+
+/* Resolvers tell an address twice when /etc/hosts has it twice. */
+static bool is_repeated(const struct addrinfo *all, const struct addrinfo *ai)
+{
+	for (; all != ai; all = all->ai_next)
+		if (all->ai_addrlen == ai->ai_addrlen &&
+		    memcmp(all->ai_addr, ai->ai_addr, ai->ai_addrlen) == 0)
+			return true;
+	return false;
+}
+
+/* Each address of the host; of several one may be of a family that this machine does not have. */
+static int listen_addresses(struct acceptor *a, const struct addrinfo *all, const char *what,
+			    const struct why *why)
+{
+	size_t before = a->listener_count;
+	int status = 0, fd;
+
+	for (const struct addrinfo *ai = all; ai; ai = ai->ai_next)
+		if (!is_loopback(ai->ai_addr))
+			return refuse(
+				why, STATUS_CONFIG,
+				"%s: not a loopback address, and this version has no authentication: give "
+				"127.0.0.1, [::1] or localhost, and let others in through a tunnel",
+				what);
+	for (const struct addrinfo *ai = all; ai; ai = ai->ai_next) {
+		if (is_repeated(all, ai))
+			continue;
+		status = bind_tcp(ai, what, why, &fd);
+		if (!status) {
+			if (!a->tcp_port)
+				a->tcp_port = port_of((const union address *)(const void *)ai->ai_addr);
+			status = add_listener(a, fd, why);
+		}
+		if (status && status != STATUS_CONFIG)
+			return status;
+	}
+	return a->listener_count > before ? 0 : status;
+}
+
+static int listen_tcp(struct acceptor *a, const char *what, const struct why *why)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *all = NULL;
+	char host[256];
+	const char *port;
+	int rc, status;
+
+	if (!split_address(what, host, sizeof(host), &port))
+		return refuse(why, STATUS_CONFIG, "%s: no HOST:PORT to listen on", what);
+	rc = getaddrinfo(host, port, &hints, &all);
+	if (rc)
+		return refuse(why, STATUS_CONFIG, "%s: cannot be resolved: %s", what, gai_strerror(rc));
+	status = listen_addresses(a, all, what, why);
+	freeaddrinfo(all);
+	return status;
+}
+
+/* ---- all of them ---- */
+
+int acceptor_listen(struct acceptor *a, char *text, size_t size)
+{
+	const struct config *config = a->server->config;
+	const struct why why = {.text = text, .size = size};
+	int inherited = notify_listen_fds();
+	int status;
+
+	if (inherited < 0)
+		return refuse(&why, STATUS_CONFIG, "LISTEN_FDS or LISTEN_PID makes no sense: %s",
+			      strerror(-inherited));
+	if (inherited > 0)
+		status = listen_inherited(a, inherited, &why);
+	else
+		status = listen_unix(a, &why);
+	/* An inherited TCP socket is there instead of ours. */
+	if (!status && config->listen && !a->tcp_port)
+		status = listen_tcp(a, config->listen, &why);
+	return status;
+}
+
+void acceptor_unlisten(struct acceptor *a)
+{
+	struct stat st;
+
+	/* The file first: who comes now finds no server instead of a dead one. */
+	if (a->socket_path && !lstat(a->socket_path, &st) && st.st_dev == a->socket_dev &&
+	    st.st_ino == a->socket_ino && unlink(a->socket_path))
+		log_warning("%s: cannot be removed: %s", a->socket_path, strerror(errno));
+	for (size_t i = 0; i < a->listener_count; i++)
+		close(a->listeners[i]);
+	a->listener_count = 0;
+	free(a->socket_path);
+	a->socket_path = NULL;
+}
+
+/* ---- who is at the other end ---- */
+
+/* "127.0.0.1:5555", "[::1]:5555", "/path:0", as Redis writes them. */
+static void format_address(const union address *address, socklen_t len, char *out, size_t out_size)
+{
+	char host[INET6_ADDRSTRLEN] = "";
+	const size_t path_at = offsetof(struct sockaddr_un, sun_path);
+
+	switch (address->any.sa_family) {
+	case AF_UNIX: {
+		size_t path_len = len > path_at ? strnlen(address->un.sun_path, len - path_at) : 0;
+
+		snprintf(out, out_size, "%.*s:0", (int)path_len, address->un.sun_path);
+		break;
+	}
+	case AF_INET:
+		inet_ntop(AF_INET, &address->in.sin_addr, host, sizeof(host));
+		snprintf(out, out_size, "%s:%u", host, port_of(address));
+		break;
+	case AF_INET6:
+		inet_ntop(AF_INET6, &address->in6.sin6_addr, host, sizeof(host));
+		snprintf(out, out_size, "[%s]:%u", host, port_of(address));
+		break;
+	default: strlcpy(out, "?:0", out_size); break;
+	}
+}
+
+void acceptor_describe(int fd, struct client_address *out)
+{
+	union address address = {0};
+	socklen_t len = sizeof(address), cred_len = sizeof(struct ucred);
+	struct ucred cred;
+	gid_t gid;
+
+	out->uid = (uid_t)-1;
+	out->pid = 0;
+	if (!getsockname(fd, &address.any, &len))
+		format_address(&address, len, out->local, sizeof(out->local));
+	if (address.any.sa_family == AF_UNIX) {
+		/* The other end has no name: Redis shows ours. */
+		strlcpy(out->peer, out->local, sizeof(out->peer));
+		if (getpeereid(fd, &out->uid, &gid))
+			out->uid = (uid_t)-1;
+		if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &cred_len))
+			out->pid = cred.pid;
+		return;
+	}
+	len = sizeof(address);
+	if (!getpeername(fd, &address.any, &len))
+		format_address(&address, len, out->peer, sizeof(out->peer));
+}

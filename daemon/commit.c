@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+/* commit.c - see commit.h. Entered by its own thread, and by main before it starts and after it has ended. */
+#include "commit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+
+enum {
+	EXIT_IO = 74,
+	RETRY_MS_MIN = 50,
+	RETRY_MS_MAX = 2000,
+	STOP_TRIES_MAX = 8, /* some seconds, then a stop ends without the disk */
+	FOLD_ROWS = 2000,   /* rows a transaction: some milliseconds, the longest that a commit waits */
+	FOLD_SOON_BYTES = 32 << 20,    /* journal that is folded before its time */
+	JOURNAL_BYTES_MAX = 256 << 20, /* journal that is merged, because folding does not keep up */
+	CHECKPOINT_FRAMES = 2000,      /* of the WAL, while working; all of them when idle */
+};
+
+static int64_t now_ms(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int commit_init(struct commit *c, struct epoch_clock *clock, struct store *store, struct registry *registry,
+		const struct config *config, size_t worker_count)
+{
+	*c = (struct commit){
+		.clock = clock,
+		.store = store,
+		.registry = registry,
+		.config = config,
+		.worker_count = worker_count,
+	};
+	pack_init(&c->pack);
+	c->workers = calloc(worker_count, sizeof(*c->workers));
+	c->buffers = calloc(worker_count, sizeof(struct epoch_buffer *));
+	if (!c->workers || !c->buffers) {
+		free(c->workers);
+		free(c->buffers);
+		return -ENOMEM;
+	}
+	atomic_init(&c->last_save_s, now_ms(CLOCK_REALTIME) / 1000);
+	c->folded_ms = now_ms(CLOCK_MONOTONIC);
+	return waker_init(&c->waker);
+}
+
+static void limbo_free(struct commit *c)
+{
+	for (size_t i = 0; i < c->limbo.count; i++)
+		registry_free(c->registry, &c->limbo.items[i]);
+	c->limbo.count = 0;
+}
+
+void commit_fini(struct commit *c)
+{
+	limbo_free(c);
+	retired_list_fini(&c->limbo);
+	pack_fini(&c->pack);
+	free(c->workers);
+	free(c->buffers);
+	waker_fini(&c->waker);
+}
+
+/* ---- an epoch ---- */
+
+static _Noreturn void fail(const struct commit *c)
+{
+	log_error("%s: whether the last changes are on disk is unknown; stopping without a further "
+		  "acknowledgement. "
+		  "Clients that were waiting must ask again after the restart",
+		  store_error(c->store));
+	_exit(EXIT_IO);
+}
+
+/* Waits until every worker has sealed e. They do so within microseconds, or when the kernel lets them run. */
+static void seal_all(struct commit *c, uint64_t e)
+{
+	c->buffer_count = 0;
+	for (size_t i = 0; i < c->worker_count; i++) {
+		struct commit_worker *w = &c->workers[i];
+		struct epoch_buffer *buffer;
+
+		for (;;) {
+			enum epoch_seal_state state;
+
+			waker_park(&c->waker);
+			state = epoch_collect(w->slot, e, &buffer);
+			if (state == EPOCH_ASLEEP)
+				waker_wake(w->waker);
+			if (state == EPOCH_SEALED) {
+				waker_unpark(&c->waker);
+				break;
+			}
+			waker_sleep(&c->waker, -1);
+			waker_unpark(&c->waker);
+		}
+		if (buffer)
+			c->buffers[c->buffer_count++] = buffer;
+	}
+}
+
+/* After `sealed` or `durable` has moved. */
+static void wake_waiting(struct commit *c)
+{
+	for (size_t i = 0; i < c->worker_count; i++)
+		if (atomic_load(&c->workers[i].slot->is_waiting))
+			waker_wake(c->workers[i].waker);
+}
+
+static void set_stuck(struct commit *c, bool is_stuck)
+{
+	if (is_stuck == commit_is_stuck(c))
+		return;
+	atomic_store(&c->is_stuck, is_stuck);
+	if (is_stuck)
+		log_warning("%s; counting goes on in memory, and this is tried again", store_error(c->store));
+	else
+		log_info("the state can be written again; nothing was lost");
+	wake_waiting(c);
+}
+
+/* Until it is on disk. */
+static void write_epoch(struct commit *c, uint64_t e, const struct journal_writer *w)
+{
+	int64_t pause_ms = RETRY_MS_MIN;
+	unsigned tries = 0;
+
+	for (;;) {
+		int rc = w->count ? store_commit(c->store, e, w, atomic_load(&c->registry->id_next))
+				  : store_reserve(c->store, e);
+
+		if (rc == STORE_OK)
+			break;
+		if (rc < 0)
+			fail(c);
+		set_stuck(c, true);
+		if (atomic_load(&c->is_stopping) && ++tries > STOP_TRIES_MAX) {
+			log_error("%s: giving up; the changes of the last epochs are lost",
+				  store_error(c->store));
+			_exit(EXIT_IO);
+		}
+		waker_park(&c->waker);
+		waker_sleep(&c->waker, pause_ms * 1000000);
+		waker_unpark(&c->waker);
+		pause_ms = pause_ms * 2 < RETRY_MS_MAX ? pause_ms * 2 : RETRY_MS_MAX;
+	}
+	set_stuck(c, false);
+}
+
+static void commit_content(struct commit *c, uint64_t e)
+{
+	struct journal_writer w;
+
+	journal_writer_init(&w, now_ms(CLOCK_REALTIME));
+	while (pack_epoch(&c->pack, c->buffers, c->buffer_count, &w) || journal_writer_finish(&w)) {
+		/* Out of memory: the buffers hold everything; when some is freed it goes on. */
+		journal_writer_fini(&w);
+		log_warning("out of memory while packing epoch %llu; trying again", (unsigned long long)e);
+		nanosleep(&(struct timespec){.tv_nsec = RETRY_MS_MIN * 1000000}, NULL);
+		journal_writer_init(&w, now_ms(CLOCK_REALTIME));
+	}
+	write_epoch(c, e, &w);
+	if (w.count)
+		atomic_fetch_add_explicit(&c->epochs, 1, memory_order_relaxed);
+	journal_writer_fini(&w);
+}
+
+/* What was unlinked while an epoch was open may still be in the hands of a worker in that epoch or, if its
+ * own look came late, in the next: it is freed when that one is sealed too. Counters without an object leave
+ * the table here. */
+static void reclaim(struct commit *c)
+{
+	struct retired_list fresh = {0};
+
+	for (size_t b = 0; b < c->buffer_count; b++) {
+		const struct retired_list *l = &c->buffers[b]->retired;
+
+		for (size_t i = 0; i < l->count; i++) {
+			const struct retired *item = &l->items[i];
+
+			if (item->kind == RETIRED_COUNTER && !registry_remove(c->registry, item->p))
+				continue;
+			/* Out of memory for the note: better lost than freed under a reader. */
+			(void)retired_list_add(&fresh, item->p, item->kind);
+		}
+	}
+	/* After the lists were read: they may name what is in limbo again. */
+	limbo_free(c);
+	retired_list_fini(&c->limbo);
+	c->limbo = fresh;
+}
+
+static void close_epoch(struct commit *c)
+{
+	uint64_t e = epoch_advance(c->clock);
+
+	c->dirty_since_ms = 0;
+	seal_all(c, e);
+	atomic_store(&c->clock->sealed, e);
+	wake_waiting(c);
+	commit_content(c, e);
+	atomic_store(&c->clock->durable, e);
+	wake_waiting(c);
+	reclaim(c);
+	for (size_t i = 0; i < c->buffer_count; i++)
+		epoch_buffer_clear(c->buffers[i]);
+	c->buffer_count = 0;
+}
+
+/* ---- the snapshot ---- */
+
+/* One step of folding. True: there is more, soon. */
+static bool fold_some(struct commit *c)
+{
+	int rc = store_is_folding(c->store) ? STORE_AGAIN : store_fold_begin(c->store);
+
+	if (rc == STORE_AGAIN)
+		rc = store_fold_step(c->store, FOLD_ROWS);
+	if (rc == STORE_AGAIN && store_journal_bytes(c->store) > JOURNAL_BYTES_MAX)
+		if (store_journal_merge(c->store, JOURNAL_BYTES_MAX) < 0)
+			rc = -EIO;
+	if (rc < 0)
+		fail(c);
+	if (rc == STORE_RETRY) {
+		set_stuck(c, true);
+		return false;
+	}
+	set_stuck(c, false);
+	if (rc == STORE_OK) {
+		c->folded_ms = now_ms(CLOCK_MONOTONIC);
+		if (store_checkpoint(c->store, CHECKPOINT_FRAMES) < 0)
+			fail(c);
+	}
+	return rc == STORE_AGAIN || store_journal_bytes(c->store) > FOLD_SOON_BYTES;
+}
+
+static bool has_journal(const struct commit *c)
+{
+	return store_journal_bytes(c->store) > 0 || store_is_folding(c->store);
+}
+
+/* A clean stop: everything committed so far. False: the disk does not let us now. */
+static bool fold_all(struct commit *c)
+{
+	while (has_journal(c)) {
+		fold_some(c);
+		if (commit_is_stuck(c))
+			return false;
+	}
+	if (store_checkpoint(c->store, 1) < 0)
+		fail(c);
+	atomic_store(&c->last_save_s, now_ms(CLOCK_REALTIME) / 1000);
+	return true;
+}
+
+/* SAVE: what is acknowledged now is committed at once, then folded in steps between commits like any
+ * snapshot. */
+static void begin_save(struct commit *c, uint64_t want)
+{
+	c->save_number = want;
+	c->save_epoch = epoch_open(c->clock);
+	close_epoch(c);
+}
+
+static void end_save(struct commit *c)
+{
+	if (!c->save_epoch || !store_is_folded(c->store, c->save_epoch))
+		return;
+	if (store_checkpoint(c->store, 1) < 0)
+		fail(c);
+	c->save_epoch = 0;
+	atomic_store(&c->last_save_s, now_ms(CLOCK_REALTIME) / 1000);
+	atomic_store(&c->fold_done, c->save_number);
+	wake_waiting(c);
+}
+
+uint64_t commit_want_fold(struct commit *c)
+{
+	uint64_t number = atomic_fetch_add(&c->fold_want, 1) + 1;
+
+	waker_wake(&c->waker);
+	return number;
+}
+
+/* ---- the thread ---- */
+
+/* Milliseconds until the next epoch is due; -1: not before something happens; 0: now. */
+static int64_t commit_due_ms(struct commit *c, int64_t now)
+{
+	int64_t due;
+
+	if (atomic_load(&c->clock->want) >= epoch_open(c->clock))
+		return 0;
+	if (!atomic_load(&c->clock->is_dirty))
+		return -1;
+	if (!c->dirty_since_ms)
+		c->dirty_since_ms = now;
+	due = c->dirty_since_ms + atomic_load(&c->config->commit_interval_ms) - now;
+	return due > 0 ? due : 0;
+}
+
+static int64_t fold_due_ms(const struct commit *c, int64_t now)
+{
+	int64_t due;
+
+	if (!has_journal(c))
+		return -1;
+	if (c->save_epoch || store_is_folding(c->store) || store_journal_bytes(c->store) > FOLD_SOON_BYTES)
+		return commit_is_stuck(c) ? RETRY_MS_MAX : 0;
+	due = c->folded_ms + atomic_load(&c->config->snapshot_interval_ms) - now;
+	return due > 0 ? due : 0;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	if (a < 0 || b < 0)
+		return a < 0 ? b : a;
+	return a < b ? a : b;
+}
+
+static bool has_work(struct commit *c, uint64_t *save)
+{
+	*save = atomic_load(
+		&c->fold_want); /* one after the other: a later one begins when this one is done */
+	return atomic_load(&c->is_stopping) || (*save > c->save_number && !c->save_epoch);
+}
+
+/* Sleeps until something is due. */
+static void wait_for_work(struct commit *c)
+{
+	uint64_t save;
+	int64_t now, ms;
+
+	waker_park(&c->waker);
+	now = now_ms(CLOCK_MONOTONIC);
+	ms = earlier(commit_due_ms(c, now), fold_due_ms(c, now));
+	if (!has_work(c, &save) && ms != 0)
+		waker_sleep(&c->waker, ms < 0 ? -1 : ms * 1000000);
+	waker_unpark(&c->waker);
+}
+
+/* A snapshot that is due, in steps between commits. */
+static void fold_if_due(struct commit *c)
+{
+	int64_t now = now_ms(CLOCK_MONOTONIC);
+
+	if (fold_due_ms(c, now) != 0)
+		return;
+	fold_some(c);
+	if (!has_journal(c))
+		atomic_store(&c->last_save_s, now_ms(CLOCK_REALTIME) / 1000);
+}
+
+static void *run(void *arg)
+{
+	struct commit *c = arg;
+	uint64_t save;
+
+	pthread_setname_np(pthread_self(), "committer");
+	while (!atomic_load(&c->is_stopping)) {
+		wait_for_work(c);
+		if (has_work(c, &save) && save > c->save_number && !c->save_epoch)
+			begin_save(c, save);
+		else if (commit_due_ms(c, now_ms(CLOCK_MONOTONIC)) == 0)
+			close_epoch(c);
+		fold_if_due(c);
+		end_save(c);
+	}
+	return NULL;
+}
+
+int commit_start(struct commit *c)
+{
+	return -pthread_create(&c->thread, NULL, run, c);
+}
+
+void commit_stop(struct commit *c)
+{
+	atomic_store(&c->is_stopping, true);
+	waker_wake(&c->waker);
+	pthread_join(c->thread, NULL);
+}
+
+void commit_finish(struct commit *c, bool is_folding)
+{
+	atomic_store(&c->is_stopping, true);
+	/* The workers have ended (epoch_end): their open buffers are ours. */
+	close_epoch(c);
+	close_epoch(c); /* frees what the first one retired */
+	if (is_folding && !fold_all(c))
+		log_warning("%s; the changes are in the journal and are folded at the next start",
+			    store_error(c->store));
+}

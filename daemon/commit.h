@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * commit.h - the committer: closes epochs, writes them to the store, folds the journal into the snapshot,
+ * reclaims.
+ *
+ * One thread, the only one with the store. It sleeps until an epoch is due: a commit interval after its first
+ * change, or at once when somebody waits for it (epoch_want). With nothing changed and nothing to fold it
+ * does not wake up.
+ *
+ * Disk full or busy: keeps the sealed buffers, says so (commit_is_stuck), tries again with growing pauses;
+ * the workers go on in the next epoch. An I/O error: whether the transaction is on disk is unknown, so
+ * nothing more may be acknowledged: the process ends at once with status 74, which closes every connection.
+ */
+#ifndef SHC_COMMIT_H
+#define SHC_COMMIT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "epoch.h"
+#include "pack.h"
+#include "registry.h"
+#include "store.h"
+#include "waker.h"
+
+struct commit_worker {
+	struct epoch_slot *slot;
+	struct waker *waker; /* wakes the slot's worker */
+};
+
+struct commit {
+	/* set before start; borrowed */
+	struct epoch_clock *clock;
+	struct store *store;
+	struct registry *registry;
+	const struct config *config;
+	struct commit_worker *workers; /* owned */
+	size_t worker_count;
+	struct waker waker;
+	/* shared */
+	_Atomic uint64_t fold_want; /* SAVE number that asks for a whole snapshot; written by anyone */
+	_Atomic uint64_t fold_done; /* ... that has it; written by the committer */
+	_Atomic bool is_stuck;	    /* the store refuses for now */
+	_Atomic bool is_stopping;
+	_Atomic int64_t last_save_s; /* wall clock of the last complete snapshot, LASTSAVE */
+	_Atomic uint64_t epochs;     /* closed with content */
+	/* the thread's own */
+	pthread_t thread;
+	struct pack pack;
+	struct epoch_buffer **buffers; /* handed over in the epoch being committed */
+	size_t buffer_count;
+	struct retired_list limbo; /* unlinked in the epoch before: free when this one is sealed */
+	uint64_t save_number;	   /* SAVE being served, */
+	uint64_t save_epoch;	   /* ... done when this one is folded; 0: none */
+	int64_t dirty_since_ms;	   /* monotonic; 0: not */
+	int64_t folded_ms;	   /* monotonic, end of the last pass */
+};
+
+int commit_init(struct commit *c, struct epoch_clock *clock, struct store *store, struct registry *registry,
+		const struct config *config, size_t worker_count);
+void commit_fini(struct commit *c);
+
+int commit_start(struct commit *c);
+
+/* Ends the thread. After the workers have ended: they may wait for it. */
+void commit_stop(struct commit *c);
+
+/* Main, when no other thread is left: commits what the workers left and, with is_folding, folds everything.
+ */
+void commit_finish(struct commit *c, bool is_folding);
+
+/* Any thread: asks for a whole snapshot of what is acknowledged now; the number to compare fold_done with. */
+uint64_t commit_want_fold(struct commit *c);
+
+static inline bool commit_is_stuck(const struct commit *c)
+{
+	return atomic_load_explicit(&c->is_stuck, memory_order_relaxed);
+}
+
+#endif

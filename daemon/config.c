@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include <bsd/string.h>
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config_default.h"
+#include "config_value.h"
+
+enum { VALUE_TEXT_MAX = 4096, WHY_MAX = 384 };
+
+/* How the field of struct config is declared. */
+enum storage { AS_STRING, AS_MODE, AS_U32, AS_ENUM, AS_BOOL, AS_ATOMIC_INT, AS_ATOMIC_I64 };
+
+struct option_row {
+	const char *name;
+	const char *arg; /* in --help */
+	size_t offset;
+	enum storage storage;
+	struct config_value_rule rule;
+	int64_t initial; /* of a number that does not depend on the machine */
+	bool is_reloadable;
+	const char *help;
+};
+
+#define FIELD(f, s)	.offset = offsetof(struct config, f), .storage = AS_##s
+#define TEXT(k)		.rule = {.kind = CONFIG_VALUE_##k}
+#define NUMBER(k, a, b) .rule = {.kind = CONFIG_VALUE_##k, .min = (a), .max = (b)}
+#define WORDS(...)	.rule = {.kind = CONFIG_VALUE_WORD, .words = (const char *const[]){__VA_ARGS__, NULL}}
+#define SECONDS(n)	((int64_t)(n)*1000)
+#define HOURS(n)	((int64_t)(n)*3600000)
+#define KIB(n)		((int64_t)(n) << 10)
+#define MIB(n)		((int64_t)(n) << 20)
+#define GIB(n)		((int64_t)(n) << 30)
+
+/* clang-format off: one setting a paragraph */
+/* The one table, in the order of --help and CONFIG GET. Words stand in the order of their enums. */
+static const struct option_row options[] = {
+	{.name = "socket", .arg = "PATH", FIELD(socket, STRING), TEXT(SOCKET), .help = "where to listen"},
+	{.name = "socket-mode",
+	 .arg = "MODE",
+	 FIELD(socket_mode, MODE),
+	 NUMBER(MODE, 0, 0777),
+	 .initial = 0660,
+	 .help = "permissions of the socket: who may connect"},
+	{.name = "socket-group",
+	 .arg = "GROUP",
+	 FIELD(socket_group, STRING),
+	 TEXT(GROUP),
+	 .help = "group of the socket"},
+	{.name = "db",
+	 .arg = "PATH",
+	 FIELD(db, STRING),
+	 TEXT(PATH),
+	 .help = "the SQLite file that keeps the counters"},
+	{.name = "workers",
+	 .arg = "N",
+	 FIELD(workers, U32),
+	 NUMBER(COUNT, 1, CONFIG_WORKERS_MAX),
+	 .help = "threads that serve connections"},
+	{.name = "cells",
+	 .arg = "WHEN",
+	 FIELD(cells, ENUM),
+	 WORDS("auto", "always"),
+	 .initial = CELLS_AUTO,
+	 .help = "when a counter gets a cell per worker: once contention asks for it, or when it is made"},
+	{.name = "commit-interval",
+	 .arg = "DURATION",
+	 FIELD(commit_interval_ms, ATOMIC_I64),
+	 NUMBER(DURATION, 10, HOURS(1)),
+	 .initial = SECONDS(1),
+	 .is_reloadable = true,
+	 .help = "a crash loses at most what came in during one of these"},
+	{.name = "snapshot-interval",
+	 .arg = "DURATION",
+	 FIELD(snapshot_interval_ms, ATOMIC_I64),
+	 NUMBER(DURATION, 10, HOURS(24)),
+	 .initial = SECONDS(30),
+	 .is_reloadable = true,
+	 .help = "how often the journal is folded into the snapshot"},
+	{.name = "durability",
+	 .arg = "MODE",
+	 FIELD(durability, ENUM),
+	 WORDS("interval"),
+	 .initial = DURABILITY_INTERVAL,
+	 .help = "replies leave at once, changes reach the disk every commit interval"},
+	{.name = "io",
+	 .arg = "BACKEND",
+	 FIELD(io, ENUM),
+	 WORDS("auto", "io_uring", "epoll"),
+	 .initial = IO_AUTO,
+	 .help = "how sockets are served; auto is io_uring, or epoll where the kernel refuses it"},
+	{.name = "listen",
+	 .arg = "HOST:PORT",
+	 FIELD(listen, STRING),
+	 TEXT(ADDRESS),
+	 .help = "listen on TCP too, on a loopback address"},
+	{.name = "max-memory",
+	 .arg = "SIZE",
+	 FIELD(max_memory_bytes, ATOMIC_I64),
+	 NUMBER(SIZE, 0, GIB(1 << 20)),
+	 .initial = 0,
+	 .is_reloadable = true,
+	 .help = "no new counters beyond it; 0 is no limit"},
+	{.name = "max-clients",
+	 .arg = "N",
+	 FIELD(max_clients, ATOMIC_I64),
+	 NUMBER(COUNT, 1, 1000000),
+	 .initial = 10000,
+	 .is_reloadable = true,
+	 .help = "connections at a time"},
+	{.name = "output-limit",
+	 .arg = "SIZE",
+	 FIELD(output_limit_bytes, ATOMIC_I64),
+	 NUMBER(SIZE, KIB(64), GIB(16)),
+	 .initial = MIB(64),
+	 .is_reloadable = true,
+	 .help = "replies that one connection may leave unread"},
+	{.name = "output-timeout",
+	 .arg = "DURATION",
+	 FIELD(output_timeout_ms, ATOMIC_I64),
+	 NUMBER(DURATION, 100, HOURS(24)),
+	 .initial = SECONDS(60),
+	 .is_reloadable = true,
+	 .help = "a connection that takes no reply for so long is closed"},
+	{.name = "log-format",
+	 .arg = "FORMAT",
+	 FIELD(is_log_json, BOOL),
+	 WORDS("text", "json"),
+	 .initial = false,
+	 .help = "lines for people or for programs"},
+	{.name = "log-level",
+	 .arg = "LEVEL",
+	 FIELD(log_level, ATOMIC_INT),
+	 WORDS("debug", "info", "warning", "error"),
+	 .initial = LOG_LEVEL_INFO,
+	 .is_reloadable = true,
+	 .help = "the least important that is logged"},
+};
+/* clang-format on */
+
+enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
+_Static_assert(OPTIONS <= 64, "config.given has a bit for each");
+
+/* ---- fields ---- */
+
+static struct config_value field_load(const struct config *c, const struct option_row *row)
+{
+	const void *field = (const char *)c + row->offset;
+	struct config_value value = {0};
+	switch (row->storage) {
+	case AS_STRING: value.text = *(char *const *)field; break;
+	case AS_MODE: value.number = *(const mode_t *)field; break;
+	case AS_U32: value.number = *(const uint32_t *)field; break;
+	case AS_ENUM: value.number = *(const unsigned *)field; break;
+	case AS_BOOL: value.number = *(const bool *)field; break;
+	case AS_ATOMIC_INT:
+		value.number = atomic_load_explicit((const _Atomic int *)field, memory_order_relaxed);
+		break;
+	case AS_ATOMIC_I64:
+		value.number = atomic_load_explicit((const _Atomic int64_t *)field, memory_order_relaxed);
+		break;
+	}
+	return value;
+}
+
+/* Takes value.text. */
+static void field_store(struct config *c, const struct option_row *row, struct config_value value)
+{
+	void *field = (char *)c + row->offset;
+	switch (row->storage) {
+	case AS_STRING:
+		free(*(char **)field);
+		*(char **)field = value.text;
+		break;
+	case AS_MODE: *(mode_t *)field = (mode_t)value.number; break;
+	case AS_U32: *(uint32_t *)field = (uint32_t)value.number; break;
+	case AS_ENUM: *(unsigned *)field = (unsigned)value.number; break;
+	case AS_BOOL: *(bool *)field = value.number != 0; break;
+	case AS_ATOMIC_INT:
+		atomic_store_explicit((_Atomic int *)field, (int)value.number, memory_order_relaxed);
+		break;
+	case AS_ATOMIC_I64:
+		atomic_store_explicit((_Atomic int64_t *)field, value.number, memory_order_relaxed);
+		break;
+	}
+}
+
+static void field_format(const struct config *c, const struct option_row *row, char *out, size_t out_size)
+{
+	struct config_value value = field_load(c, row);
+	config_value_format(&row->rule, &value, out, out_size);
+}
+
+void config_each(const struct config *c, config_each_fn *fn, void *arg)
+{
+	char text[VALUE_TEXT_MAX];
+	for (size_t i = 0; i < OPTIONS; i++) {
+		field_format(c, &options[i], text, sizeof(text));
+		fn(arg, options[i].name, text);
+	}
+}
+
+void config_init(struct config *c)
+{
+	memset(c, 0, sizeof(*c));
+	for (size_t i = 0; i < OPTIONS; i++)
+		if (!config_value_is_text(options[i].rule.kind))
+			field_store(c, &options[i], (struct config_value){.number = options[i].initial});
+	c->workers = config_default_workers();
+	c->socket = config_default_socket();
+	c->db = config_default_db();
+}
+
+void config_fini(struct config *c)
+{
+	for (size_t i = 0; i < OPTIONS; i++)
+		if (options[i].storage == AS_STRING)
+			field_store(c, &options[i], (struct config_value){0});
+	free(c->config_path);
+	c->config_path = NULL;
+}
+
+/* ---- one setting ---- */
+
+static int fail(struct config_error *err, int outcome, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int fail(struct config_error *err, int outcome, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(err->text, sizeof(err->text), fmt, args);
+	va_end(args);
+	return outcome;
+}
+
+/* Null when there is none. */
+static const struct option_row *option_find(const char *name)
+{
+	for (size_t i = 0; i < OPTIONS; i++)
+		if (strcmp(options[i].name, name) == 0)
+			return &options[i];
+	return NULL;
+}
+
+/* 0, or an outcome (`outcome` when the value is bad) with a sentence in why. */
+static int option_set(struct config *c, const struct option_row *row, const char *text, const char *base,
+		      int outcome, char *why)
+{
+	struct config_value value;
+	/* Asked for by its name, it deserves more than a list of words without it. */
+	if (row->offset == offsetof(struct config, durability) && strcmp(text, "commit") == 0) {
+		strlcpy(why, "'commit' is not available in this version: choose interval", WHY_MAX);
+		return CONFIG_BAD;
+	}
+	if (config_value_parse(&row->rule, text, base, &value, why, WHY_MAX) != 0)
+		return outcome;
+	field_store(c, row, value);
+	return CONFIG_OK;
+}
+
+/* ---- the file ---- */
+
+/* One reading of a file. */
+struct file {
+	const char *path;
+	char *base; /* its directory, where relative paths in it start */
+	unsigned line;
+	unsigned seen_at[OPTIONS]; /* line; 0: not yet */
+};
+
+static char *trim(char *s)
+{
+	char *end = s + strlen(s);
+	while (end > s && isspace((unsigned char)end[-1]))
+		end--;
+	*end = '\0';
+	while (isspace((unsigned char)*s))
+		s++;
+	return s;
+}
+
+/* A comment begins at a # that stands first or behind a blank, so that a path may hold one. */
+static void cut_comment(char *line)
+{
+	for (char *p = line; (p = strchr(p, '#')) != NULL; p++)
+		if (p == line || isspace((unsigned char)p[-1])) {
+			*p = '\0';
+			return;
+		}
+}
+
+static int file_fail(const struct file *f, struct config_error *err, const char *name, const char *why)
+{
+	return fail(err, CONFIG_BAD, "%s:%u: %s%s%s", f->path, f->line, name, name[0] != '\0' ? ": " : "",
+		    why);
+}
+
+/* `line` is cut up. */
+static int file_line(struct file *f, struct config *c, char *line, struct config_error *err)
+{
+	const struct option_row *row;
+	char why[WHY_MAX], shown[64];
+	char *name, *value;
+	cut_comment(line);
+	name = trim(line);
+	if (name[0] == '\0')
+		return CONFIG_OK;
+	if ((value = strchr(name, '=')) == NULL)
+		return file_fail(f, err, "", "no '=': a line is `name = value`");
+	*value++ = '\0';
+	name = trim(name);
+	if ((row = option_find(name)) == NULL) {
+		snprintf(why, sizeof(why), "unknown setting '%s' (shcounterd --help lists them)",
+			 config_value_visible(name, shown, sizeof(shown)));
+		return file_fail(f, err, "", why);
+	}
+	if (f->seen_at[row - options] != 0) {
+		snprintf(why, sizeof(why), "given twice, first in line %u: keep one",
+			 f->seen_at[row - options]);
+		return file_fail(f, err, name, why);
+	}
+	f->seen_at[row - options] = f->line;
+	if (option_set(c, row, trim(value), f->base, CONFIG_BAD, why) != CONFIG_OK)
+		return file_fail(f, err, name, why);
+	return CONFIG_OK;
+}
+
+static int file_lines(struct file *f, struct config *c, FILE *in, struct config_error *err)
+{
+	char *line = NULL;
+	size_t cap = 0;
+	ssize_t len;
+	int outcome = CONFIG_OK;
+	errno = 0;
+	while (outcome == CONFIG_OK && (len = getline(&line, &cap, in)) >= 0) {
+		f->line++;
+		if (strlen(line) != (size_t)len)
+			outcome = file_fail(f, err, "", "a NUL byte: this is no text file");
+		else
+			outcome = file_line(f, c, line, err);
+	}
+	if (outcome == CONFIG_OK && !feof(in))
+		outcome = fail(err, CONFIG_BAD, "%s: cannot be read: %s", f->path, strerror(errno));
+	free(line);
+	return outcome;
+}
+
+/* Reads c->config_path into c. */
+static int file_read(struct config *c, struct config_error *err)
+{
+	struct file f = {.path = c->config_path};
+	FILE *in = NULL;
+	int outcome;
+	f.base = strndup(f.path, (size_t)(strrchr(f.path, '/') - f.path));
+	if (f.base == NULL || (in = fopen(f.path, "re")) == NULL) {
+		outcome = fail(err, CONFIG_BAD, "%s: cannot be read: %s", f.path, strerror(errno));
+		goto out;
+	}
+	outcome = file_lines(&f, c, in, err);
+out:
+	if (in != NULL)
+		fclose(in);
+	free(f.base);
+	return outcome;
+}
+
+/* ---- the command line ---- */
+
+enum { OPT_HELP = 'h', OPT_VERSION = 'V', OPT_CONFIG = 'f', OPT_CHECK = 'c' + 256, OPT_ROW = 1000 };
+
+/* What the command line says, before any of it is done. */
+struct arguments {
+	int action; /* outcome of config_parse_args when all goes well */
+	const char *config_path;
+	const char *values[OPTIONS]; /* null: not given */
+};
+
+static void long_options(struct option *out)
+{
+	static const struct option extra[] = {{"config", required_argument, NULL, OPT_CONFIG},
+					      {"check", no_argument, NULL, OPT_CHECK},
+					      {"version", no_argument, NULL, OPT_VERSION},
+					      {"help", no_argument, NULL, OPT_HELP},
+					      {NULL, 0, NULL, 0}};
+	for (int i = 0; i < OPTIONS; i++)
+		out[i] = (struct option){options[i].name, required_argument, NULL, OPT_ROW + i};
+	memcpy(out + OPTIONS, extra, sizeof(extra));
+}
+
+static int arguments_complaint(int kind, char **argv, struct config_error *err)
+{
+	char shown[128];
+	const char *word = config_value_visible(argv[optind - 1], shown, sizeof(shown));
+	if (kind == ':')
+		return fail(err, CONFIG_USAGE, "%s: a value is missing", word);
+	if (optopt >= OPT_ROW || optopt == OPT_CHECK)
+		return fail(err, CONFIG_USAGE, "%s: takes no value", word);
+	if (optopt != 0)
+		return fail(err, CONFIG_USAGE, "-%c: unknown option (shcounterd --help lists them)", optopt);
+	return fail(err, CONFIG_USAGE, "%s: unknown option (shcounterd --help lists them)", word);
+}
+
+static int arguments_read(struct arguments *a, int argc, char **argv, struct config_error *err)
+{
+	struct option table[OPTIONS + 5];
+	char shown[128];
+	int opt;
+	long_options(table);
+	optind = 0; /* glibc: begin anew */
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, ":f:hV", table, NULL)) != -1) {
+		if (opt == '?' || opt == ':')
+			return arguments_complaint(opt, argv, err);
+		if (opt >= OPT_ROW)
+			a->values[opt - OPT_ROW] = optarg;
+		else if (opt == OPT_CONFIG)
+			a->config_path = optarg;
+		else if (opt == OPT_CHECK)
+			a->action = CONFIG_CHECK;
+		else
+			return opt == OPT_HELP ? CONFIG_HELP : CONFIG_VERSION;
+	}
+	if (optind < argc)
+		return fail(err, CONFIG_USAGE, "'%s': no operands are taken",
+			    config_value_visible(argv[optind], shown, sizeof(shown)));
+	return CONFIG_OK;
+}
+
+static int take_arguments(struct config *c, const struct arguments *a, struct config_error *err)
+{
+	char why[WHY_MAX];
+	for (size_t i = 0; i < OPTIONS; i++) {
+		if (a->values[i] == NULL)
+			continue;
+		int outcome = option_set(c, &options[i], a->values[i], NULL, CONFIG_USAGE, why);
+		if (outcome != CONFIG_OK)
+			return fail(err, outcome, "--%s: %s", options[i].name, why);
+		c->given |= UINT64_C(1) << i;
+	}
+	return CONFIG_OK;
+}
+
+static int take_config_path(struct config *c, const char *path, struct config_error *err)
+{
+	const struct config_value_rule rule = {.kind = CONFIG_VALUE_PATH};
+	struct config_value value;
+	char why[WHY_MAX];
+	if (config_value_parse(&rule, path, NULL, &value, why, sizeof(why)) != 0)
+		return fail(err, CONFIG_USAGE, "--config: %s", why);
+	free(c->config_path);
+	c->config_path = value.text;
+	return CONFIG_OK;
+}
+
+int config_parse_args(struct config *c, int argc, char **argv, struct config_error *err)
+{
+	struct arguments a = {.action = CONFIG_OK};
+	char why[WHY_MAX];
+	int outcome = arguments_read(&a, argc, argv, err);
+	if (outcome != CONFIG_OK)
+		return outcome;
+	if (a.config_path != NULL) {
+		if ((outcome = take_config_path(c, a.config_path, err)) != CONFIG_OK ||
+		    (outcome = file_read(c, err)) != CONFIG_OK)
+			return outcome;
+	}
+	if ((outcome = take_arguments(c, &a, err)) != CONFIG_OK)
+		return outcome;
+	if (c->socket == NULL || c->db == NULL)
+		return fail(err, CONFIG_BAD, "out of memory");
+	/* A default has not been looked at yet. */
+	if (config_value_socket_complaint(c->socket, why, sizeof(why)) != NULL)
+		return fail(err, CONFIG_BAD, "socket: %s", why);
+	return a.action;
+}
+
+/* ---- reload ---- */
+
+static void say(char *said, size_t said_size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static void say(char *said, size_t said_size, const char *fmt, ...)
+{
+	size_t len = strlen(said);
+	va_list args;
+	va_start(args, fmt);
+	if (len > 0)
+		len = strlcat(said, ", ", said_size);
+	if (len < said_size)
+		vsnprintf(said + len, said_size - len, fmt, args);
+	va_end(args);
+}
+
+static void take_over(struct config *c, const struct config *fresh, char *said, size_t said_size)
+{
+	char before[VALUE_TEXT_MAX], after[VALUE_TEXT_MAX];
+	for (size_t i = 0; i < OPTIONS; i++) {
+		const struct option_row *row = &options[i];
+		if ((c->given & UINT64_C(1) << i) != 0)
+			continue;
+		field_format(c, row, before, sizeof(before));
+		field_format(fresh, row, after, sizeof(after));
+		if (strcmp(before, after) == 0)
+			continue;
+		if (row->is_reloadable) {
+			field_store(c, row, field_load(fresh, row));
+			say(said, said_size, "%s is now %s (was %s)", row->name, after, before);
+		} else {
+			say(said, said_size, "%s = %s needs a restart", row->name, after);
+		}
+	}
+}
+
+int config_reload(struct config *c, char *said, size_t said_size, struct config_error *err)
+{
+	struct config fresh;
+	int outcome;
+	said[0] = '\0';
+	if (c->config_path == NULL) {
+		say(said, said_size, "no configuration file was given, so there is nothing to reload");
+		return CONFIG_OK;
+	}
+	config_init(&fresh);
+	outcome = take_config_path(&fresh, c->config_path, err);
+	if (outcome == CONFIG_OK)
+		outcome = file_read(&fresh, err);
+	if (outcome == CONFIG_OK)
+		take_over(c, &fresh, said, said_size);
+	if (outcome == CONFIG_OK && said[0] == '\0')
+		say(said, said_size, "nothing has changed");
+	config_fini(&fresh);
+	return outcome == CONFIG_OK ? CONFIG_OK : CONFIG_BAD;
+}
+
+/* ---- help ---- */
+
+static const char help_head[] =
+	"usage: shcounterd [-f FILE] [--NAME VALUE]...\n"
+	"\n"
+	"Counts for every process of this machine: Redis protocol on a Unix socket, values kept in an SQLite "
+	"file.\n"
+	"Runs in the foreground and logs to standard error. shcounterd(8) has the whole story.\n"
+	"\n"
+	"  -f, --config FILE\n"
+	"        settings, a `name = value` a line; options win over the file\n"
+	"      --check\n"
+	"        look at settings and database, change nothing\n"
+	"  -V, --version\n"
+	"  -h, --help\n"
+	"\n"
+	"Settings, each an option and a line of the file:\n";
+
+const char *config_help(void)
+{
+	static char text[8192];
+	char initial[VALUE_TEXT_MAX], range[256];
+	struct config defaults;
+	size_t len = strlcpy(text, help_head, sizeof(text));
+	config_init(&defaults);
+	for (size_t i = 0; i < OPTIONS && len < sizeof(text); i++) {
+		const struct option_row *row = &options[i];
+		field_format(&defaults, row, initial, sizeof(initial));
+		config_value_range(&row->rule, range, sizeof(range));
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+					"      --%s %s\n        %s%s%s; default: %s\n", row->name, row->arg,
+					row->help, range[0] != '\0' ? "; " : "", range,
+					initial[0] != '\0' ? initial : "none");
+	}
+	config_fini(&defaults);
+	return text;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* epoch_buffer.c - see epoch_buffer.h. */
+#include "epoch_buffer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+	PART_SLOTS_MIN = 16,
+	KEEP_SLOTS_MAX = 4096,	  /* 64 parts of 64 KiB: what a busy worker keeps */
+	KEEP_BYTES_MAX = 1 << 20, /* of names, deletes */
+	KEEP_RETIRED_MAX = 4096,
+};
+
+/* Ids are given out in sequence, so they are spread by Fibonacci hashing: the top bits choose the part, the
+ * next ones the slot. */
+static uint64_t spread(uint64_t id)
+{
+	return id * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static size_t part_of(uint64_t hash)
+{
+	return hash >> 58;
+}
+
+static uint32_t slot_of(uint64_t hash, const struct delta_part *p)
+{
+	return (uint32_t)(hash >> 26) & p->mask;
+}
+
+void epoch_buffer_init(struct epoch_buffer *b)
+{
+	*b = (struct epoch_buffer){0};
+}
+
+void epoch_buffer_fini(struct epoch_buffer *b)
+{
+	for (size_t i = 0; i < DELTA_PARTS; i++)
+		free(b->parts[i].slots);
+	buf_fini(&b->names);
+	buf_fini(&b->deletes);
+	retired_list_fini(&b->retired);
+	epoch_buffer_init(b);
+}
+
+static struct journal_delta *find(const struct delta_part *p, uint64_t id, uint64_t hash)
+{
+	uint32_t i = slot_of(hash, p);
+
+	while (p->slots[i].id != id && p->slots[i].id != 0)
+		i = (i + 1) & p->mask;
+	return &p->slots[i];
+}
+
+static int part_grow(struct delta_part *p)
+{
+	uint32_t slots = p->slots ? (p->mask + 1) * 2 : PART_SLOTS_MIN;
+	struct delta_part bigger = {.mask = slots - 1, .count = p->count};
+
+	if (slots == 0)
+		return -ENOMEM;
+	bigger.slots = calloc(slots, sizeof(*bigger.slots));
+	if (!bigger.slots)
+		return -ENOMEM;
+	for (uint32_t i = 0; p->slots && i <= p->mask; i++) {
+		struct journal_delta d = p->slots[i];
+
+		if (d.id)
+			*find(&bigger, d.id, spread(d.id)) = d;
+	}
+	free(p->slots);
+	*p = bigger;
+	return 0;
+}
+
+int epoch_buffer_add(struct epoch_buffer *b, uint64_t id, uint64_t delta)
+{
+	uint64_t hash = spread(id);
+	struct delta_part *p = &b->parts[part_of(hash)];
+	struct journal_delta *d;
+
+	if (!p->slots && part_grow(p))
+		return -ENOMEM;
+	d = find(p, id, hash);
+	if (d->id == 0) {
+		if ((p->count + 1) * 4 > (p->mask + 1) * 3) {
+			if (part_grow(p))
+				return -ENOMEM;
+			d = find(p, id, hash);
+		}
+		*d = (struct journal_delta){.id = id};
+		p->count++;
+		b->delta_count++;
+	}
+	d->delta += delta;
+	return 0;
+}
+
+const void *epoch_buffer_place(const struct epoch_buffer *b, uint64_t id)
+{
+	uint64_t hash = spread(id);
+	const struct delta_part *p = &b->parts[part_of(hash)];
+
+	return p->slots ? &p->slots[slot_of(hash, p)] : NULL;
+}
+
+/* A failed reserve leaves a buffer as it was, so its stickiness is not wanted here. */
+static char *reserve(struct buf *buf, size_t len)
+{
+	char *p = buf_reserve(buf, len);
+
+	buf->failed = false;
+	return p;
+}
+
+int epoch_buffer_create(struct epoch_buffer *b, uint64_t id, struct slice name)
+{
+	char *p = reserve(&b->names, sizeof(id) + 1 + name.len);
+
+	if (!p)
+		return -ENOMEM;
+	memcpy(p, &id, sizeof(id));
+	p[sizeof(id)] = (char)name.len;
+	memcpy(p + sizeof(id) + 1, name.data, name.len);
+	buf_commit(&b->names, sizeof(id) + 1 + name.len);
+	return 0;
+}
+
+bool epoch_buffer_next_name(const struct epoch_buffer *b, size_t *pos, uint64_t *id, struct slice *name)
+{
+	const char *p = buf_head(&b->names) + *pos;
+
+	if (*pos == buf_len(&b->names))
+		return false;
+	memcpy(id, p, sizeof(*id));
+	name->len = (unsigned char)p[sizeof(*id)];
+	name->data = p + sizeof(*id) + 1;
+	*pos += sizeof(*id) + 1 + name->len;
+	return true;
+}
+
+int epoch_buffer_delete(struct epoch_buffer *b, uint64_t id)
+{
+	char *p = reserve(&b->deletes, sizeof(id));
+
+	if (!p)
+		return -ENOMEM;
+	memcpy(p, &id, sizeof(id));
+	buf_commit(&b->deletes, sizeof(id));
+	return 0;
+}
+
+void epoch_buffer_flush(struct epoch_buffer *b, uint64_t floor_id)
+{
+	if (b->floor_id < floor_id)
+		b->floor_id = floor_id;
+}
+
+int epoch_buffer_retire(struct epoch_buffer *b, void *p, enum retired_kind kind)
+{
+	return retired_list_add(&b->retired, p, kind);
+}
+
+int retired_list_add(struct retired_list *l, void *p, enum retired_kind kind)
+{
+	if (l->count == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 64;
+		struct retired *items = reallocarray(l->items, cap, sizeof(*items));
+
+		if (!items)
+			return -ENOMEM;
+		l->items = items;
+		l->cap = cap;
+	}
+	l->items[l->count++] = (struct retired){.p = p, .kind = kind};
+	return 0;
+}
+
+void retired_list_fini(struct retired_list *l)
+{
+	free(l->items);
+	*l = (struct retired_list){0};
+}
+
+static void part_clear(struct delta_part *p)
+{
+	if (p->count == 0)
+		return;
+	if (p->mask >= KEEP_SLOTS_MAX) {
+		free(p->slots);
+		*p = (struct delta_part){0};
+		return;
+	}
+	memset(p->slots, 0, (p->mask + 1) * sizeof(*p->slots));
+	p->count = 0;
+}
+
+void epoch_buffer_clear(struct epoch_buffer *b)
+{
+	for (size_t i = 0; i < DELTA_PARTS; i++)
+		part_clear(&b->parts[i]);
+	b->delta_count = 0;
+	buf_consume(&b->names, buf_len(&b->names));
+	buf_consume(&b->deletes, buf_len(&b->deletes));
+	buf_shrink(&b->names, KEEP_BYTES_MAX);
+	buf_shrink(&b->deletes, KEEP_BYTES_MAX);
+	b->floor_id = 0;
+	b->retired.count = 0;
+	if (b->retired.cap > KEEP_RETIRED_MAX)
+		retired_list_fini(&b->retired);
+}
+
+void epoch_buffer_each(const struct epoch_buffer *b, epoch_delta_fn *fn, void *arg)
+{
+	for (size_t i = 0; i < DELTA_PARTS; i++) {
+		const struct delta_part *p = &b->parts[i];
+
+		for (uint32_t k = 0; p->count && k <= p->mask; k++)
+			if (p->slots[k].id)
+				fn(arg, p->slots[k]);
+	}
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * epoch_buffer.h - what one worker did in one epoch and is not on disk yet.
+ *
+ * One writer ever at a time: the worker while its epoch is open, the committer from the seal to the commit.
+ * Deltas are summed by id, so a hot counter is one entry however often it was hit, and the size is bounded by
+ * the number of counters touched.
+ */
+#ifndef SHC_EPOCH_BUFFER_H
+#define SHC_EPOCH_BUFFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../lib/buf.h"
+#include "../lib/slice.h"
+#include "journal.h"
+
+/* id -> delta modulo 2^64, by open addressing. In DELTA_PARTS independent tables, so that growing moves a
+ * small part of a million entries and no request waits for all of them. id 0 is an empty place: ids begin
+ * at 1. */
+enum { DELTA_PARTS = 64 };
+struct delta_part {
+	struct journal_delta *slots;
+	uint32_t mask; /* slots - 1 */
+	uint32_t count;
+};
+
+/* What must not be freed before every worker has sealed: unlinked in this epoch. */
+enum retired_kind { RETIRED_COUNTER, RETIRED_CELLS, RETIRED_SEGMENT, RETIRED_DIRECTORY };
+struct retired {
+	void *p;
+	enum retired_kind kind;
+};
+struct retired_list {
+	struct retired *items;
+	size_t count, cap;
+};
+
+struct epoch_buffer {
+	struct delta_part parts[DELTA_PARTS];
+	size_t delta_count;
+	struct buf names;   /* id (8 bytes, host order), length (1), name */
+	struct buf deletes; /* ids, 8 bytes each, host order */
+	uint64_t floor_id;  /* FLUSHALL: ids below are deleted; 0: none */
+	struct retired_list retired;
+};
+
+void epoch_buffer_init(struct epoch_buffer *b);
+void epoch_buffer_fini(struct epoch_buffer *b); /* what is retired stays: the caller frees it */
+
+static inline bool epoch_buffer_is_empty(const struct epoch_buffer *b)
+{
+	return b->delta_count == 0 && buf_len(&b->names) == 0 && buf_len(&b->deletes) == 0 &&
+	       b->floor_id == 0 && b->retired.count == 0;
+}
+
+/* All of these: 0 or -ENOMEM, then nothing has changed. */
+int epoch_buffer_add(struct epoch_buffer *b, uint64_t id, uint64_t delta);
+int epoch_buffer_create(struct epoch_buffer *b, uint64_t id, struct slice name);
+int epoch_buffer_delete(struct epoch_buffer *b, uint64_t id);
+int epoch_buffer_retire(struct epoch_buffer *b, void *p, enum retired_kind kind);
+void epoch_buffer_flush(struct epoch_buffer *b, uint64_t floor_id);
+
+/* Where the delta of `id` would be looked for first: to prefetch. */
+const void *epoch_buffer_place(const struct epoch_buffer *b, uint64_t id);
+
+/* Empties it; keeps small memory, gives back large. The retired list must have been taken. */
+void epoch_buffer_clear(struct epoch_buffer *b);
+
+int retired_list_add(struct retired_list *l, void *p, enum retired_kind kind);
+void retired_list_fini(struct retired_list *l);
+
+/* Calls fn for every (id, delta), in no order. */
+typedef void epoch_delta_fn(void *arg, struct journal_delta delta);
+void epoch_buffer_each(const struct epoch_buffer *b, epoch_delta_fn *fn, void *arg);
+
+/* One created name after the other; *pos starts at 0. False at the end. */
+bool epoch_buffer_next_name(const struct epoch_buffer *b, size_t *pos, uint64_t *id, struct slice *name);
+
+#endif

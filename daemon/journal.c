@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * journal.c - packs and unpacks journal bodies. Owns nothing but the bytes it is given; any thread.
+ *
+ * A body, numbers little-endian:
+ *
+ *	offset	size	content
+ *	0	4	magic "SHCJ"
+ *	4	1	version, 1
+ *	5	3	zero
+ *	8	4	length of the body in bytes, head and checksum included
+ *	12	8	time of the commit, milliseconds since 1970, signed
+ *	20	...	sections, one behind the other
+ *	len-4	4	CRC-32C of all bytes before
+ *
+ * A section:
+ *
+ *	offset	size	content
+ *	0	1	type: 1 names, 2 deltas, 3 deletes, 4 floor
+ *	1	4	number of records, at least 1
+ *	5	4	bytes of the records
+ *	9	...	records
+ *
+ * A record (v = unsigned LEB128 of at most 64 bits, z = the same of a zigzag-folded signed number):
+ *
+ *	name	z id - id before, v length (1-255), bytes
+ *	delta	v id - id before (at least 1 but for the first), z delta
+ *	delete	z id - id before
+ *	floor	v id
+ *
+ * The id before the first of a section is 0. Sections carry their size so that a merge can find them all
+ *without decoding, and then run through them side by side.
+ */
+#include "journal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <threads.h>
+
+enum {
+	VERSION = 1,
+	VARINT_BYTES_MAX = 10,
+	SECTION_HEAD_BYTES = 9,
+	RECORD_BYTES_MAX = 2 * VARINT_BYTES_MAX + NAME_LEN_MAX,
+	DELTA_BYTES_MAX = 2 * VARINT_BYTES_MAX,
+	BATCH_MAX = 1024, /* deltas for which room is made at once */
+	OFFSET_LENGTH = 8,
+	OFFSET_TIME = 12,
+};
+
+static const unsigned char magic[8] = {'S', 'H', 'C', 'J', VERSION, 0, 0, 0};
+
+/* ---- numbers ---- */
+
+static void store_le(unsigned char *at, uint64_t v, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		at[i] = (unsigned char)(v >> (8 * i));
+}
+
+static uint64_t load_le(const unsigned char *at, size_t size)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < size; i++)
+		v |= (uint64_t)at[i] << (8 * i);
+	return v;
+}
+
+static unsigned char *store_varint(unsigned char *at, uint64_t v)
+{
+	while (v >= 0x80) {
+		*at++ = (unsigned char)(v | 0x80);
+		v >>= 7;
+	}
+	*at++ = (unsigned char)v;
+	return at;
+}
+
+/* Small differences of either sign become small numbers; works modulo 2^64, so no difference is out of range.
+ */
+static uint64_t zigzag(uint64_t v)
+{
+	return (v << 1) ^ (0 - (v >> 63));
+}
+
+static uint64_t unzigzag(uint64_t v)
+{
+	return (v >> 1) ^ (0 - (v & 1));
+}
+
+static bool load_varint(struct journal_reader *r, uint64_t *out)
+{
+	const unsigned char *at = r->data;
+	uint64_t v = 0;
+
+	for (unsigned shift = 0; at < r->section_end && shift < 64; shift += 7) {
+		unsigned char c = *at++;
+
+		if (shift == 63 && c > 1)
+			return false; /* beyond 64 bits */
+		v |= (uint64_t)(c & 0x7f) << shift;
+		if (c < 0x80) {
+			r->data = at;
+			*out = v;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- checksum ----
+ * CRC-32C (Castagnoli; RFC 3720 appendix B.4), reflected, eight bytes a step: M. Kounavis, F. Berry, "A
+ * Systematic Approach to Building High Performance Software-based CRC Generators" (2005), known as
+ * slicing-by-8. */
+
+static uint32_t crc_table[8][256];
+static once_flag crc_once = ONCE_FLAG_INIT;
+
+static void crc_build(void)
+{
+	for (uint32_t i = 0; i < 256; i++) {
+		uint32_t c = i;
+
+		for (int bit = 0; bit < 8; bit++)
+			c = (c >> 1) ^ (0x82f63b78u & (0 - (c & 1)));
+		crc_table[0][i] = c;
+	}
+	for (int t = 1; t < 8; t++) {
+		for (int i = 0; i < 256; i++) {
+			uint32_t c = crc_table[t - 1][i];
+
+			crc_table[t][i] = (c >> 8) ^ crc_table[0][c & 0xff];
+		}
+	}
+}
+
+uint32_t journal_checksum(const void *data, size_t len)
+{
+	const unsigned char *at = data;
+	uint32_t crc = ~0u;
+
+	call_once(&crc_once, crc_build);
+	for (; len >= 8; len -= 8, at += 8) {
+		uint64_t v = load_le(at, 8) ^ crc;
+
+		crc = crc_table[7][v & 0xff] ^ crc_table[6][(v >> 8) & 0xff] ^
+		      crc_table[5][(v >> 16) & 0xff] ^ crc_table[4][(v >> 24) & 0xff] ^
+		      crc_table[3][(v >> 32) & 0xff] ^ crc_table[2][(v >> 40) & 0xff] ^
+		      crc_table[1][(v >> 48) & 0xff] ^ crc_table[0][v >> 56];
+	}
+	for (; len > 0; len--)
+		crc = (crc >> 8) ^ crc_table[0][(crc ^ *at++) & 0xff];
+	return ~crc;
+}
+
+void journal_seal(void *body, size_t len)
+{
+	unsigned char *at = body;
+
+	assert(len >= JOURNAL_HEAD_BYTES + JOURNAL_TAIL_BYTES && len <= UINT32_MAX);
+	memcpy(at, magic, sizeof(magic));
+	store_le(at + OFFSET_LENGTH, len, 4);
+	store_le(at + len - JOURNAL_TAIL_BYTES, journal_checksum(at, len - JOURNAL_TAIL_BYTES), 4);
+}
+
+/* ---- writing ---- */
+
+void journal_writer_init(struct journal_writer *w, int64_t time_ms)
+{
+	*w = (struct journal_writer){.time_ms = time_ms};
+}
+
+void journal_writer_fini(struct journal_writer *w)
+{
+	for (size_t i = 0; i < w->count; i++)
+		buf_fini(&w->parts[i]);
+	free(w->parts);
+	buf_fini(&w->open);
+	*w = (struct journal_writer){0};
+}
+
+/* The number of records and bytes is known only now. */
+static void close_section(struct journal_writer *w)
+{
+	unsigned char *at;
+
+	if (w->section_at == 0)
+		return;
+	at = (unsigned char *)buf_head(&w->open) + w->section_at;
+	at[0] = (unsigned char)w->section_type;
+	store_le(at + 1, w->section_count, 4);
+	store_le(at + 5, buf_len(&w->open) - w->section_at - SECTION_HEAD_BYTES, 4);
+	w->section_at = 0;
+}
+
+static bool grow_parts(struct journal_writer *w)
+{
+	size_t cap = w->cap ? 2 * w->cap : 4;
+	struct buf *parts;
+
+	if (w->count < w->cap)
+		return true;
+	parts = reallocarray(w->parts, cap, sizeof(*parts));
+	if (!parts)
+		return false;
+	w->parts = parts;
+	w->cap = cap;
+	return true;
+}
+
+static void close_part(struct journal_writer *w)
+{
+	if (buf_len(&w->open) == 0)
+		return;
+	close_section(w);
+	if (!grow_parts(w) || !buf_reserve(&w->open, JOURNAL_TAIL_BYTES)) {
+		w->failed = true;
+		return;
+	}
+	buf_commit(&w->open, JOURNAL_TAIL_BYTES);
+	journal_seal(buf_head(&w->open), buf_len(&w->open));
+	w->parts[w->count++] = w->open;
+	w->open = (struct buf)BUF_INIT;
+}
+
+static bool open_part(struct journal_writer *w)
+{
+	unsigned char *at = (unsigned char *)buf_reserve(&w->open, JOURNAL_HEAD_BYTES);
+
+	if (!at)
+		return false;
+	memset(at, 0, JOURNAL_HEAD_BYTES);
+	store_le(at + OFFSET_TIME, (uint64_t)w->time_ms, 8);
+	buf_commit(&w->open, JOURNAL_HEAD_BYTES);
+	return true;
+}
+
+static bool open_section(struct journal_writer *w, enum journal_type type)
+{
+	if (buf_len(&w->open) == 0 && !open_part(w))
+		return false;
+	if (!buf_reserve(&w->open, SECTION_HEAD_BYTES))
+		return false;
+	w->section_at = buf_len(&w->open);
+	w->section_type = type;
+	w->section_count = 0;
+	w->last_id = 0;
+	buf_commit(&w->open, SECTION_HEAD_BYTES);
+	return true;
+}
+
+/* How many records of at most `size` bytes still fit in the part. */
+static size_t room_for(const struct journal_writer *w, size_t size)
+{
+	size_t used = buf_len(&w->open) + SECTION_HEAD_BYTES + JOURNAL_TAIL_BYTES;
+
+	return used >= JOURNAL_PART_BYTES_MAX ? 0 : (JOURNAL_PART_BYTES_MAX - used) / size;
+}
+
+/* Where records of `type` go, `bytes` of them at most; null when memory is out. */
+static unsigned char *begin_records(struct journal_writer *w, enum journal_type type, size_t bytes)
+{
+	unsigned char *at;
+
+	if (w->failed)
+		return NULL;
+	if (room_for(w, bytes) == 0)
+		close_part(w);
+	if (w->section_at && w->section_type != type)
+		close_section(w);
+	if (w->failed || (w->section_at == 0 && !open_section(w, type)))
+		goto fail;
+	at = (unsigned char *)buf_reserve(&w->open, bytes);
+	if (at)
+		return at;
+fail:
+	w->failed = true;
+	return NULL;
+}
+
+static void end_records(struct journal_writer *w, const unsigned char *end, uint64_t last_id, size_t count)
+{
+	buf_commit(&w->open, (size_t)(end - ((unsigned char *)w->open.data + w->open.tail)));
+	w->last_id = last_id;
+	w->section_count += (uint32_t)count;
+}
+
+void journal_put_name(struct journal_writer *w, uint64_t id, struct slice name)
+{
+	unsigned char *at = begin_records(w, JOURNAL_NAME, RECORD_BYTES_MAX);
+
+	assert(id <= JOURNAL_ID_MAX && name.len >= 1 && name.len <= NAME_LEN_MAX);
+	if (!at)
+		return;
+	at = store_varint(at, zigzag(id - w->last_id));
+	at = store_varint(at, name.len);
+	memcpy(at, name.data, name.len);
+	end_records(w, at + name.len, id, 1);
+}
+
+static bool put_batch(struct journal_writer *w, const struct journal_delta *deltas, size_t count)
+{
+	unsigned char *at = begin_records(w, JOURNAL_DELTA, count * DELTA_BYTES_MAX);
+	uint64_t last_id = w->last_id;
+
+	if (!at)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		assert(deltas[i].id <= JOURNAL_ID_MAX);
+		at = store_varint(at, deltas[i].id - last_id);
+		at = store_varint(at, zigzag(deltas[i].delta));
+		last_id = deltas[i].id;
+	}
+	end_records(w, at, last_id, count);
+	return true;
+}
+
+void journal_put_deltas(struct journal_writer *w, const struct journal_delta *deltas, size_t count)
+{
+	/* Ids ascend within a section; another worker's run begins a new one. */
+	if (count > 0 && w->section_at && w->section_type == JOURNAL_DELTA && deltas[0].id <= w->last_id)
+		close_section(w);
+	while (count > 0) {
+		size_t batch = count < BATCH_MAX ? count : BATCH_MAX;
+
+		if (!put_batch(w, deltas, batch))
+			return;
+		deltas += batch;
+		count -= batch;
+	}
+}
+
+void journal_put_delete(struct journal_writer *w, uint64_t id)
+{
+	unsigned char *at = begin_records(w, JOURNAL_DELETE, VARINT_BYTES_MAX);
+
+	assert(id <= JOURNAL_ID_MAX);
+	if (at)
+		end_records(w, store_varint(at, zigzag(id - w->last_id)), id, 1);
+}
+
+void journal_put_floor(struct journal_writer *w, uint64_t floor_id)
+{
+	unsigned char *at = begin_records(w, JOURNAL_FLOOR, VARINT_BYTES_MAX);
+
+	assert(floor_id <= JOURNAL_ID_MAX);
+	if (at)
+		end_records(w, store_varint(at, floor_id), floor_id, 1);
+}
+
+int journal_writer_finish(struct journal_writer *w)
+{
+	if (!w->failed)
+		close_part(w);
+	return w->failed ? -ENOMEM : 0;
+}
+
+/* ---- reading ---- */
+
+int journal_reader_init(struct journal_reader *r, const void *body, size_t len)
+{
+	const unsigned char *at = body;
+	size_t checked = len - JOURNAL_TAIL_BYTES;
+
+	*r = (struct journal_reader){0};
+	if (len < JOURNAL_HEAD_BYTES + JOURNAL_TAIL_BYTES || memcmp(at, magic, sizeof(magic)) != 0 ||
+	    load_le(at + OFFSET_LENGTH, 4) != len ||
+	    load_le(at + checked, 4) != journal_checksum(at, checked)) {
+		r->left = 1; /* journal_next says damaged too */
+		return JOURNAL_DAMAGED;
+	}
+	r->time_ms = (int64_t)load_le(at + OFFSET_TIME, 8);
+	r->data = r->section_end = at + JOURNAL_HEAD_BYTES;
+	r->end = at + checked;
+	return JOURNAL_OK;
+}
+
+/* A section that cannot be read any further: nothing behind it is believed either. */
+static int damaged(struct journal_reader *r)
+{
+	r->data = r->section_end = r->end;
+	r->left = 1;
+	return JOURNAL_DAMAGED;
+}
+
+static int enter_section(struct journal_reader *r)
+{
+	uint64_t size;
+
+	if (r->data != r->section_end)
+		return damaged(r); /* more bytes than records */
+	if (r->data == r->end)
+		return JOURNAL_END;
+	if (r->end - r->data < SECTION_HEAD_BYTES)
+		return damaged(r);
+	r->section_type = (enum journal_type)r->data[0];
+	r->left = (uint32_t)load_le(r->data + 1, 4);
+	size = load_le(r->data + 5, 4);
+	r->data += SECTION_HEAD_BYTES;
+	if (r->section_type < JOURNAL_NAME || r->section_type > JOURNAL_FLOOR || r->left == 0 ||
+	    size > (uint64_t)(r->end - r->data))
+		return damaged(r);
+	r->section_end = r->data + size;
+	r->last_id = 0;
+	return JOURNAL_OK;
+}
+
+static bool read_name(struct journal_reader *r, struct journal_record *out)
+{
+	uint64_t len;
+
+	if (!load_varint(r, &len) || len < 1 || len > NAME_LEN_MAX ||
+	    len > (uint64_t)(r->section_end - r->data))
+		return false;
+	out->name = (struct slice){.data = (const char *)r->data, .len = (size_t)len};
+	r->data += len;
+	return true;
+}
+
+static bool read_record(struct journal_reader *r, struct journal_record *out)
+{
+	uint64_t v;
+
+	if (!load_varint(r, &v))
+		return false;
+	*out = (struct journal_record){.type = r->section_type, .id = v};
+	switch (r->section_type) {
+	case JOURNAL_DELTA:
+		/* No step of 0 and none around 2^64: a merge relies on ids that ascend. */
+		if ((v == 0 && r->last_id != 0) || v > JOURNAL_ID_MAX - r->last_id ||
+		    !load_varint(r, &out->delta))
+			return false;
+		out->id = r->last_id + v;
+		out->delta = unzigzag(out->delta);
+		break;
+	case JOURNAL_NAME:
+		out->id = r->last_id + unzigzag(v);
+		if (!read_name(r, out))
+			return false;
+		break;
+	case JOURNAL_DELETE: out->id = r->last_id + unzigzag(v); break;
+	case JOURNAL_FLOOR: break;
+	}
+	r->last_id = out->id;
+	return out->id <= JOURNAL_ID_MAX;
+}
+
+int journal_next(struct journal_reader *r, struct journal_record *out)
+{
+	if (r->left == 0) {
+		int result = enter_section(r);
+
+		if (result != JOURNAL_OK)
+			return result;
+	}
+	if (!read_record(r, out))
+		return damaged(r);
+	r->left--;
+	return JOURNAL_OK;
+}
+
+int journal_next_section(struct journal_reader *r, struct journal_reader *section)
+{
+	int result = r->left ? damaged(r) : enter_section(r);
+
+	if (result != JOURNAL_OK)
+		return result;
+	*section = *r;
+	section->end = section->section_end;
+	r->data = r->section_end;
+	r->left = 0;
+	return JOURNAL_OK;
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+#include "journal_set.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct journal_cursor {
+	struct journal_reader section;
+	uint64_t epoch;
+	uint64_t delta; /* of the record whose id stands in the heap */
+};
+
+/* Ids stand in the heap itself, so that ordering it touches no cursor. */
+struct journal_heap_entry {
+	uint64_t id;
+	struct journal_cursor *cursor;
+};
+
+void journal_set_init(struct journal_set *set)
+{
+	*set = (struct journal_set){0};
+}
+
+void journal_set_fini(struct journal_set *set)
+{
+	for (size_t i = 0; i < set->body_count; i++)
+		free(set->bodies[i]);
+	free(set->bodies);
+	free(set->cursors);
+	free(set->heap);
+	free(set->names);
+	free(set->deletes);
+	*set = (struct journal_set){0};
+}
+
+/* Room for one more element of `size`; the array or null. */
+static void *grow(void *array, size_t count, size_t *cap, size_t size)
+{
+	size_t cap_new = *cap ? 2 * *cap : 16;
+	void *moved;
+
+	if (count < *cap)
+		return array;
+	moved = reallocarray(array, cap_new, size);
+	if (moved)
+		*cap = cap_new;
+	return moved;
+}
+
+/* ---- adding ---- */
+
+static int keep_name(struct journal_set *set, const struct journal_record *record, int64_t time_ms)
+{
+	void *names = grow(set->names, set->name_count, &set->name_cap, sizeof(*set->names));
+
+	if (!names)
+		return -ENOMEM;
+	set->names = names;
+	set->names[set->name_count++] =
+		(struct journal_set_name){.id = record->id, .name = record->name, .time_ms = time_ms};
+	return 0;
+}
+
+static int keep_delete(struct journal_set *set, uint64_t id)
+{
+	void *deletes = grow(set->deletes, set->delete_count, &set->delete_cap, sizeof(*set->deletes));
+
+	if (!deletes)
+		return -ENOMEM;
+	set->deletes = deletes;
+	set->deletes[set->delete_count++] = id;
+	return 0;
+}
+
+static int keep_cursor(struct journal_set *set, uint64_t epoch, const struct journal_reader *section)
+{
+	void *cursors = grow(set->cursors, set->cursor_count, &set->cursor_cap, sizeof(*set->cursors));
+
+	if (!cursors)
+		return -ENOMEM;
+	set->cursors = cursors;
+	set->cursors[set->cursor_count++] = (struct journal_cursor){.section = *section, .epoch = epoch};
+	return 0;
+}
+
+static int keep_record(struct journal_set *set, const struct journal_record *record, int64_t time_ms)
+{
+	if (record->type == JOURNAL_FLOOR) {
+		if (record->id > set->floor_id)
+			set->floor_id = record->id;
+		return 0;
+	}
+	if (record->id > set->id_max)
+		set->id_max = record->id;
+	return record->type == JOURNAL_NAME ? keep_name(set, record, time_ms) : keep_delete(set, record->id);
+}
+
+static int add_section(struct journal_set *set, uint64_t epoch, struct journal_reader *section)
+{
+	struct journal_record record;
+	int result, r;
+
+	if (journal_section_type(section) == JOURNAL_DELTA)
+		return keep_cursor(set, epoch, section);
+	while ((result = journal_next(section, &record)) == JOURNAL_OK) {
+		r = keep_record(set, &record, section->time_ms);
+		if (r < 0)
+			return r;
+	}
+	return result == JOURNAL_END ? 0 : -EUCLEAN;
+}
+
+static char *keep_body(struct journal_set *set, const void *body, size_t len)
+{
+	void *bodies = grow(set->bodies, set->body_count, &set->body_cap, sizeof(*set->bodies));
+	char *copy;
+
+	if (!bodies)
+		return NULL;
+	set->bodies = bodies;
+	copy = malloc(len ? len : 1);
+	if (!copy)
+		return NULL;
+	if (len)
+		memcpy(copy, body, len);
+	set->bodies[set->body_count++] = copy;
+	return copy;
+}
+
+int journal_set_add(struct journal_set *set, uint64_t epoch, const void *body, size_t len)
+{
+	struct journal_reader reader, section;
+	const char *copy = keep_body(set, body, len);
+	int result, r;
+
+	if (!copy)
+		return -ENOMEM;
+	if (journal_reader_init(&reader, copy, len) != JOURNAL_OK)
+		return -EUCLEAN;
+	if (set->body_count == 1 || reader.time_ms > set->time_max_ms)
+		set->time_max_ms = reader.time_ms;
+	while ((result = journal_next_section(&reader, &section)) == JOURNAL_OK) {
+		r = add_section(set, epoch, &section);
+		if (r < 0)
+			return r;
+	}
+	return result == JOURNAL_END ? 0 : -EUCLEAN;
+}
+
+/* ---- the heap of sections, smallest id on top ---- */
+
+static void sift_down(struct journal_set *set, size_t i)
+{
+	struct journal_heap_entry *heap = set->heap;
+	struct journal_heap_entry moving = heap[i];
+
+	for (;;) {
+		size_t child = 2 * i + 1;
+
+		if (child >= set->heap_count)
+			break;
+		if (child + 1 < set->heap_count && heap[child + 1].id < heap[child].id)
+			child++;
+		if (moving.id <= heap[child].id)
+			break;
+		heap[i] = heap[child];
+		i = child;
+	}
+	heap[i] = moving;
+}
+
+/* Reads the cursor's next record. JOURNAL_OK, _END, _DAMAGED. */
+static int step_cursor(struct journal_heap_entry *entry)
+{
+	struct journal_record record;
+	int result = journal_next(&entry->cursor->section, &record);
+
+	if (result == JOURNAL_OK) {
+		entry->id = record.id;
+		entry->cursor->delta = record.delta;
+	}
+	return result;
+}
+
+static int step_top(struct journal_set *set)
+{
+	int result = step_cursor(&set->heap[0]);
+
+	if (result == JOURNAL_DAMAGED)
+		return -EUCLEAN;
+	if (result == JOURNAL_END)
+		set->heap[0] = set->heap[--set->heap_count];
+	if (set->heap_count > 0)
+		sift_down(set, 0);
+	return 0;
+}
+
+static int build_heap(struct journal_set *set)
+{
+	set->heap = calloc(set->cursor_count + 1, sizeof(*set->heap));
+	if (!set->heap)
+		return -ENOMEM;
+	for (size_t i = 0; i < set->cursor_count; i++) {
+		struct journal_heap_entry *entry = &set->heap[set->heap_count];
+
+		entry->cursor = &set->cursors[i];
+		if (step_cursor(entry) != JOURNAL_OK)
+			return -EUCLEAN; /* a section has at least one record */
+		set->heap_count++;
+	}
+	for (size_t i = set->heap_count / 2; i-- > 0;)
+		sift_down(set, i);
+	return 0;
+}
+
+/* ---- sorting ---- */
+
+static int compare_ids(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct journal_set_name *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Ids are given out in order, so names are mostly sorted already: look before sorting. */
+static int sort_names(struct journal_set *set)
+{
+	bool is_sorted = true;
+
+	for (size_t i = 1; i < set->name_count && is_sorted; i++)
+		is_sorted = set->names[i - 1].id < set->names[i].id;
+	if (is_sorted)
+		return 0;
+	qsort(set->names, set->name_count, sizeof(*set->names), compare_names);
+	for (size_t i = 1; i < set->name_count; i++) {
+		if (set->names[i - 1].id == set->names[i].id)
+			return -EUCLEAN;
+	}
+	return 0;
+}
+
+static void sort_deletes(struct journal_set *set)
+{
+	size_t kept = 0;
+
+	if (set->delete_count == 0)
+		return;
+	qsort(set->deletes, set->delete_count, sizeof(*set->deletes), compare_ids);
+	for (size_t i = 0; i < set->delete_count; i++) {
+		if (kept == 0 || set->deletes[kept - 1] != set->deletes[i])
+			set->deletes[kept++] = set->deletes[i];
+	}
+	set->delete_count = kept;
+}
+
+int journal_set_sort(struct journal_set *set)
+{
+	int r = sort_names(set);
+
+	if (r < 0)
+		return r;
+	sort_deletes(set);
+	return build_heap(set);
+}
+
+/* ---- running through ---- */
+
+bool journal_set_peek(const struct journal_set *set, uint64_t *id)
+{
+	if (set->heap_count == 0)
+		return false;
+	*id = set->heap[0].id;
+	return true;
+}
+
+int journal_set_take(struct journal_set *set, uint64_t id, uint64_t epoch_above, struct journal_sum *out)
+{
+	struct journal_sum sum = {0};
+
+	while (set->heap_count > 0 && set->heap[0].id <= id) {
+		const struct journal_cursor *top = set->heap[0].cursor;
+		int r;
+
+		if (set->heap[0].id == id && top->epoch > epoch_above) {
+			if (sum.count == 0 || top->section.time_ms > sum.time_ms)
+				sum.time_ms = top->section.time_ms;
+			sum.delta += top->delta;
+			sum.count++;
+		}
+		r = step_top(set);
+		if (r < 0)
+			return r;
+	}
+	*out = sum;
+	return 0;
+}
+
+bool journal_set_is_dead(const struct journal_set *set, uint64_t id)
+{
+	return id < set->floor_id || (set->delete_count > 0 && bsearch(&id, set->deletes, set->delete_count,
+								       sizeof(*set->deletes), compare_ids));
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * journal_set.h - many journal bodies seen as one: what recovery, folding and merging run through.
+ *
+ * Bodies are kept packed. Their delta sections are sorted already, so a heap over them gives all deltas by
+ * ascending id, decoded only as they are asked for: memory is the bodies, and the work is spread over the
+ * small transactions of a fold. Names and deletes are decoded at once and sorted. Pure; not shared between
+ * threads.
+ */
+#ifndef SHC_JOURNAL_SET_H
+#define SHC_JOURNAL_SET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "journal.h"
+
+struct journal_set_name {
+	uint64_t id;
+	struct slice name; /* points into a body of the set */
+	int64_t time_ms;   /* of the body */
+};
+
+struct journal_set {
+	struct journal_set_name *names; /* by id, each once; from journal_set_sort on */
+	size_t name_count;
+	uint64_t *deletes; /* by id, each once */
+	size_t delete_count;
+	uint64_t floor_id;   /* largest floor seen, or 0 */
+	uint64_t id_max;     /* largest id of names and deletes, or 0 */
+	int64_t time_max_ms; /* newest body */
+	/* private */
+	struct journal_cursor *cursors; /* a delta section each */
+	size_t cursor_count;
+	struct journal_heap_entry *heap;
+	size_t heap_count;
+	char **bodies;
+	size_t body_count;
+	size_t name_cap, delete_cap, cursor_cap, body_cap;
+};
+
+/* Sum of the deltas of one id. */
+struct journal_sum {
+	uint64_t delta;	 /* modulo 2^64 */
+	size_t count;	 /* deltas in it; 0: none */
+	int64_t time_ms; /* newest body it came from; when count > 0 */
+};
+
+void journal_set_init(struct journal_set *set);
+void journal_set_fini(struct journal_set *set);
+
+/* Copies the body of `epoch`. 0; -EUCLEAN damaged; -ENOMEM. After an error: only fini. */
+int journal_set_add(struct journal_set *set, uint64_t epoch, const void *body, size_t len);
+
+/* After the last add. 0; -EUCLEAN when two names have one id; -ENOMEM. */
+int journal_set_sort(struct journal_set *set);
+
+/* The smallest id that has deltas left; false when none is. */
+bool journal_set_peek(const struct journal_set *set, uint64_t *id);
+
+/* Uses up the deltas of all ids up to `id`, and sums those of `id` itself of epochs above `epoch_above`. Ids
+ * of successive calls ascend. 0 or -EUCLEAN. */
+int journal_set_take(struct journal_set *set, uint64_t id, uint64_t epoch_above, struct journal_sum *out);
+
+/* Deleted by the set, alone or by its floor. */
+bool journal_set_is_dead(const struct journal_set *set, uint64_t id);
+
+#endif

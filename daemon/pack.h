@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pack.h - the sealed buffers of all workers, made into the journal parts of one epoch.
+ *
+ * Deltas of one counter from several workers become one record, sorted by id (the order of the rows on disk).
+ * Committer only; keeps its scratch memory between epochs.
+ */
+#ifndef SHC_PACK_H
+#define SHC_PACK_H
+
+#include "epoch_buffer.h"
+#include "journal.h"
+
+struct pack {
+	struct journal_delta *deltas; /* owned scratch */
+	struct journal_delta *spare;  /* the other half of the radix sort */
+	size_t count, cap;
+};
+
+void pack_init(struct pack *p);
+void pack_fini(struct pack *p);
+
+/* Puts the content of `buffers` into w (initialised by the caller, not finished). 0 or -ENOMEM. */
+int pack_epoch(struct pack *p, struct epoch_buffer *const *buffers, size_t count, struct journal_writer *w);
+
+/* Sorts by id. For tests too. `spare` has room for `count`. Returns the half that holds the result. */
+struct journal_delta *pack_sort(struct journal_delta *deltas, struct journal_delta *spare, size_t count);
+
+#endif

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/* peer.c - see peer.h. Entered by the worker that owns the peer. */
+#include "peer.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "server.h"
+#include "worker.h"
+
+enum {
+	SEND_BYTES_MAX = 64 << 10,    /* a send: so that a slow reader who does read shows progress */
+	PARKED_INPUT_MAX = 256 << 10, /* bytes taken in behind a parked request before reading stops */
+};
+
+struct peer *peer_new(struct worker *w, int fd, struct client_address *address)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+
+	if (!p) {
+		close(fd);
+		return NULL;
+	}
+	p->worker = w;
+	p->proto = 2;
+	p->progress_ms = w->now_ms;
+	p->client.worker = w->index;
+	p->client.fd = fd;
+	p->client.since_ms = w->now_ms;
+	p->client.address = *address;
+	atomic_init(&p->client.active_ms, w->now_ms);
+	atomic_init(&p->client.multi_count, -1);
+	atomic_init(&p->client.proto, 2);
+	resp_parser_init(&p->parser);
+	if (io_conn_start(w->io, &p->io, fd)) {
+		close(fd);
+		resp_parser_fini(&p->parser);
+		free(p);
+		return NULL;
+	}
+	client_add(&w->server->clients, &p->client);
+	return p;
+}
+
+static void stop_waiting(struct peer *p)
+{
+	TAILQ_REMOVE(&p->worker->waiting, p, waiting);
+	p->wait.kind = WAIT_NONE;
+	atomic_fetch_sub_explicit(&p->worker->stats.waiting, 1, memory_order_relaxed);
+}
+
+struct peer *peer_free(struct peer *p)
+{
+	struct worker *w = p->worker;
+
+	if (p->wait.kind != WAIT_NONE)
+		stop_waiting(p);
+	if (p->is_in_flush)
+		TAILQ_REMOVE(&w->flushing, p, flush);
+	client_remove(&w->server->clients, &p->client);
+	request_multi_reset(p);
+	resp_parser_fini(&p->parser);
+	buf_fini(&p->in);
+	buf_fini(&p->out);
+	buf_fini(&p->sending);
+	buf_fini(&p->keys_body);
+	free(p);
+	return NULL;
+}
+
+/* ---- closing ---- */
+
+static void close_now(struct peer *p)
+{
+	p->is_closing = true;
+	if (p->is_closed)
+		return;
+	p->is_closed = true;
+	io_conn_close(p->worker->io, &p->io);
+}
+
+void peer_close(struct peer *p, bool is_polite)
+{
+	p->is_closing = true;
+	if (!is_polite || peer_unsent(p) == 0)
+		close_now(p);
+	else
+		io_recv_pause(p->worker->io, &p->io);
+}
+
+/* ---- output ---- */
+
+static void want_flush(struct peer *p)
+{
+	if (p->is_in_flush || p->is_closed || buf_len(&p->out) == 0)
+		return;
+	p->is_in_flush = true;
+	TAILQ_INSERT_TAIL(&p->worker->flushing, p, flush);
+}
+
+/* Quietly when nothing waits for its end: no wake-up only to hear that all is well, one system call a round
+ * trip. */
+static void send_chunk(struct peer *p)
+{
+	struct io *io = p->worker->io;
+	size_t len = buf_len(&p->sending);
+
+	if (len > SEND_BYTES_MAX)
+		io_send(io, &p->io, buf_head(&p->sending), SEND_BYTES_MAX);
+	else if (p->is_closing || p->is_eof || p->is_paused || buf_len(&p->out))
+		io_send(io, &p->io, buf_head(&p->sending), len);
+	else
+		io_send_quiet(io, &p->io, buf_head(&p->sending), len);
+}
+
+void peer_flush(struct peer *p)
+{
+	struct buf empty;
+
+	if (p->is_in_flush)
+		TAILQ_REMOVE(&p->worker->flushing, p, flush);
+	p->is_in_flush = false;
+	if (p->is_closed || io_is_sending(&p->io) || buf_len(&p->out) == 0)
+		return;
+	empty = p->sending;
+	p->sending = p->out;
+	p->out = empty;
+	p->progress_ms = p->worker->now_ms;
+	p->worker->sending_count++;
+	send_chunk(p);
+}
+
+static int64_t output_limit(const struct peer *p)
+{
+	return atomic_load_explicit(&p->worker->server->config->output_limit_bytes, memory_order_relaxed);
+}
+
+static bool is_throttled(const struct peer *p)
+{
+	return (int64_t)peer_unsent(p) > output_limit(p) / 2;
+}
+
+/* After requests were executed: true when the connection cannot go on. */
+static bool check_output(struct peer *p)
+{
+	if (p->out.failed) {
+		log_warning("client %" PRIu64 ": out of memory for its replies: connection closed",
+			    p->client.id);
+		close_now(p);
+		return true;
+	}
+	if ((int64_t)peer_unsent(p) <= output_limit(p))
+		return false;
+	log_warning("client %" PRIu64 ": more than output-limit (%" PRId64
+		    " bytes) of replies unread: connection closed",
+		    p->client.id, output_limit(p));
+	close_now(p);
+	return true;
+}
+
+static void show_buffers(struct peer *p)
+{
+	atomic_store_explicit(&p->client.input_bytes, buf_len(&p->in), memory_order_relaxed);
+	atomic_store_explicit(&p->client.output_bytes, peer_unsent(p), memory_order_relaxed);
+}
+
+/* ---- input ---- */
+
+/* Parses up to WORKER_BATCH requests into the worker's batch. Those with many words end it: their words stay
+ * in the parser. *outcome is that of the last call of the parser. */
+static size_t batch_parse(struct peer *p, const char *data, size_t len, int *outcome)
+{
+	struct worker *w = p->worker;
+	size_t count = 0, at = 0;
+
+	if (p->has_stale_parser) {
+		resp_parser_fini(&p->parser);
+		resp_parser_init(&p->parser);
+		p->has_stale_parser = false;
+	}
+	do {
+		struct batch_item *item = &w->batch[count];
+
+		*outcome = at < len ? resp_parse(&p->parser, data + at, len - at) : RESP_MORE;
+		if (*outcome != RESP_DONE)
+			break;
+		at += p->parser.size_bytes;
+		item->argc = p->parser.argc;
+		item->size_bytes = p->parser.size_bytes;
+		item->has_name = item->argc > 1 && p->parser.argv[1].len <= NAME_LEN_MAX;
+		item->argv = p->parser.argv;
+		count++;
+		if (item->argc > WORKER_BATCH_ARGS)
+			break;
+		if (item->argc)
+			memcpy(item->args, p->parser.argv, item->argc * sizeof(item->args[0]));
+		item->argv = item->args;
+	} while (count < WORKER_BATCH && p->parser.inline_buf == NULL);
+	return count;
+}
+
+static void batch_prefetch(struct worker *w, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct batch_item *item = &w->batch[i];
+
+		if (item->has_name) {
+			item->hash = registry_hash(w->txn.registry, item->argv[1]);
+			txn_prefetch_place(&w->txn, item->hash);
+		}
+	}
+	if (count == 1)
+		return;
+	for (size_t i = 0; i < count; i++)
+		w->batch[i].guess =
+			w->batch[i].has_name ? txn_prefetch_counter(&w->txn, w->batch[i].hash) : NULL;
+	for (size_t i = 0; i < count; i++)
+		if (w->batch[i].guess)
+			txn_prefetch_entry(&w->txn, w->batch[i].guess);
+}
+
+static enum request_result execute(struct peer *p, const struct batch_item *item)
+{
+	struct worker *w = p->worker;
+	enum request_result result;
+
+	if (item->argc == 0)
+		return REQUEST_DONE;
+	epoch_look(&w->slot);
+	if (item->has_name)
+		txn_hint(&w->txn, item->argv[1], item->hash);
+	stat_add(&w->stats.requests, 1);
+	result = request_execute(p, item->argv, item->argc);
+	txn_hint(&w->txn, (struct slice){0}, 0);
+	if (result != REQUEST_PARK)
+		p->wait = (struct peer_wait){0};
+	return result;
+}
+
+/* Executes requests at data[0..len) until the bytes end, one parks, or replies pile up. Returns how many
+ * bytes were used up. */
+static size_t process(struct peer *p, const char *data, size_t len)
+{
+	int outcome = RESP_DONE;
+	size_t done = 0;
+
+	while (outcome == RESP_DONE && done < len && !is_throttled(p)) {
+		size_t count = batch_parse(p, data + done, len - done, &outcome);
+
+		batch_prefetch(p->worker, count);
+		for (size_t i = 0; i < count; i++) {
+			const struct batch_item *item = &p->worker->batch[i];
+
+			switch (execute(p, item)) {
+			case REQUEST_DONE: break;
+			case REQUEST_PARK: p->has_stale_parser = true; return done;
+			case REQUEST_CLOSE: peer_close(p, true); return len;
+			}
+			done += item->size_bytes;
+			/* Large replies: the rest of the batch is parsed again when these are taken. */
+			if (is_throttled(p)) {
+				p->has_stale_parser = true;
+				return done;
+			}
+		}
+	}
+	if (outcome == RESP_BAD || outcome < 0) {
+		resp_put_errorf(&p->out, "ERR %s", outcome < 0 ? "out of memory" : p->parser.error);
+		stat_add(&p->worker->stats.errors, 1);
+		peer_close(p, true);
+		return len;
+	}
+	return done;
+}
+
+static void pause_reading(struct peer *p, bool is_paused)
+{
+	if (p->is_paused == is_paused || p->is_closing)
+		return;
+	p->is_paused = is_paused;
+	if (is_paused) {
+		stat_add(&p->worker->stats.throttled, 1);
+		io_recv_pause(p->worker->io, &p->io);
+	} else {
+		io_recv_resume(p->worker->io, &p->io);
+	}
+}
+
+/* After processing: send, read on or not, end. */
+static void settle(struct peer *p)
+{
+	bool is_held = p->wait.kind != WAIT_NONE || is_throttled(p);
+
+	want_flush(p);
+	show_buffers(p);
+	if (check_output(p) || p->is_closing)
+		return;
+	pause_reading(p, is_throttled(p) || (is_held && buf_len(&p->in) > PARKED_INPUT_MAX));
+	if (p->is_eof && !is_held)
+		peer_close(p, true);
+}
+
+static void process_in(struct peer *p)
+{
+	size_t done;
+
+	if (p->is_closing || buf_len(&p->in) == 0)
+		return;
+	done = process(p, buf_head(&p->in), buf_len(&p->in));
+	buf_consume(&p->in, done);
+	buf_shrink(&p->in, 0);
+}
+
+void peer_on_recv(struct peer *p, const char *data, size_t len)
+{
+	stat_add(&p->worker->stats.bytes_in, len);
+	if (p->is_closing)
+		return;
+	atomic_store_explicit(&p->client.active_ms, p->worker->now_ms, memory_order_relaxed);
+	if (buf_len(&p->in) == 0 && p->wait.kind == WAIT_NONE) {
+		size_t done = process(p, data, len);
+
+		buf_append(&p->in, data + done, len - done);
+	} else {
+		buf_append(&p->in, data, len);
+		if (p->wait.kind == WAIT_NONE && !is_throttled(p))
+			process_in(p);
+	}
+	if (p->in.failed) {
+		log_warning("client %" PRIu64 ": out of memory for its requests: connection closed",
+			    p->client.id);
+		close_now(p);
+		return;
+	}
+	settle(p);
+}
+
+void peer_on_eof(struct peer *p)
+{
+	bool is_stuck = p->wait.kind != WAIT_NONE && commit_is_stuck(&p->worker->server->commit);
+
+	p->is_eof = true;
+	if (p->is_closing)
+		return;
+	/* Half a close still gets its replies, but nobody waits for time to pass, or for a disk that may stay
+	 * full. */
+	if (p->wait.kind == WAIT_TIME || is_stuck)
+		close_now(p);
+	else
+		settle(p);
+}
+
+void peer_on_failed(struct peer *p, int error)
+{
+	if (error != ECONNRESET && error != EPIPE)
+		log_warning("client %" PRIu64 ": %s: connection closed", p->client.id, strerror(error));
+	close_now(p);
+}
+
+void peer_on_sent(struct peer *p)
+{
+	struct worker *w = p->worker;
+	size_t len = buf_len(&p->sending);
+
+	len = len < SEND_BYTES_MAX ? len : SEND_BYTES_MAX;
+	stat_add(&w->stats.bytes_out, len);
+	buf_consume(&p->sending, len);
+	p->progress_ms = w->now_ms;
+	if (p->is_closed)
+		return;
+	if (buf_len(&p->sending)) {
+		send_chunk(p);
+	} else {
+		w->sending_count--;
+		worker_give_spare(w, &p->sending);
+		peer_flush(p);
+	}
+	if (p->is_closing) {
+		if (peer_unsent(p) == 0)
+			close_now(p);
+		return;
+	}
+	if (!is_throttled(p) && p->wait.kind == WAIT_NONE)
+		process_in(p);
+	settle(p);
+}
+
+/* ---- waiting ---- */
+
+enum request_result peer_park(struct peer *p, enum peer_wait_kind kind, uint64_t target, int64_t timeout_ms)
+{
+	struct worker *w = p->worker;
+	int64_t deadline_ms = p->wait.deadline_ms;
+
+	if (timeout_ms == -1)
+		deadline_ms = -1;
+	else if (timeout_ms >= 0)
+		deadline_ms = timeout_ms > INT64_MAX - w->now_ms ? -1 : w->now_ms + timeout_ms;
+	p->wait = (struct peer_wait){.kind = kind, .target = target, .deadline_ms = deadline_ms};
+	TAILQ_INSERT_TAIL(&w->waiting, p, waiting);
+	atomic_fetch_add_explicit(&w->stats.waiting, 1, memory_order_relaxed);
+	stat_add(&w->stats.parked, 1);
+	return REQUEST_PARK;
+}
+
+void peer_resume(struct peer *p, bool is_timed_out)
+{
+	stop_waiting(p);
+	p->wait.is_resumed = true;
+	p->wait.is_timed_out = is_timed_out;
+	process_in(p);
+	if (!p->is_closed)
+		settle(p);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * peer.h - one connection: bytes in, requests in order, replies in the same order, bytes out.
+ *
+ * Lives on one worker for its life. Replies are appended to `out` while requests are executed; at the end of
+ * the worker's turn one send takes them all (`sending`), the next waits for it. A peer whose replies pile up
+ * is not read from, and closed when it takes nothing for output-timeout.
+ *
+ * A request that must wait (a barrier, cells that must come to rest) is parked: its bytes stay at the head of
+ * `in`, nothing behind it is looked at, and it is executed again from the start when what it waits for has
+ * come.
+ *
+ * `info` is what CLIENT LIST of another worker may read: relaxed atomics, and strings under the directory's
+ * mutex.
+ */
+#ifndef SHC_PEER_H
+#define SHC_PEER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "../lib/buf.h"
+#include "../lib/resp.h"
+#include "client.h"
+#include "io.h"
+#include "request.h"
+
+enum peer_wait_kind {
+	WAIT_NONE,
+	WAIT_SEALED,  /* until every worker has sealed `target` */
+	WAIT_DURABLE, /* until `target` is on disk */
+	WAIT_FOLDED,  /* until snapshot number `target` is complete */
+	WAIT_TIME,    /* until the deadline */
+	WAIT_TURN,    /* until the worker's next turn: a long request in slices */
+};
+
+struct peer_wait {
+	enum peer_wait_kind kind;
+	uint64_t target;
+	int64_t deadline_ms; /* monotonic; -1: none */
+	bool is_resumed;     /* the request is being executed again ... */
+	bool is_timed_out;   /* ... because its time is over */
+};
+
+/* MULTI: the requests until EXEC. */
+struct queued {
+	const struct command *command;
+	size_t argc;
+	size_t arg_first; /* in peer_multi.args */
+};
+struct queued_arg {
+	size_t offset, len; /* in peer_multi.bytes */
+};
+struct peer_multi {
+	bool is_open;
+	bool is_broken; /* a request could not be queued: EXEC will refuse */
+	struct queued *queue;
+	size_t count, cap;
+	struct queued_arg *args;
+	size_t arg_count, arg_cap;
+	struct buf bytes;
+};
+
+enum peer_reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP };
+
+struct peer {
+	struct io_conn io; /* first */
+	struct worker *worker;
+	TAILQ_ENTRY(peer) all;	   /* of the worker */
+	TAILQ_ENTRY(peer) waiting; /* while parked */
+	TAILQ_ENTRY(peer) flush;   /* while it has output to send at the end of the turn */
+	struct client client;
+	struct resp_parser parser;
+	struct buf in;	    /* bytes of requests not executed yet; empty in steady state */
+	struct buf out;	    /* replies not handed to io yet */
+	struct buf sending; /* with io until IO_SENT */
+	struct peer_wait wait;
+	struct peer_multi multi;
+	int proto; /* 2 or 3 */
+	enum peer_reply_mode reply_mode;
+	/* a long KEYS, in slices */
+	struct buf keys_body;
+	uint64_t keys_cursor, keys_count;
+	bool is_in_flush;
+	bool is_closing; /* no more requests; close when sent (or at once) */
+	bool is_closed;	 /* io_conn_close was called */
+	bool is_eof;
+	bool is_paused; /* not read from */
+	bool has_stale_parser;
+	int64_t progress_ms; /* monotonic: when it last took output; while it has some unsent */
+};
+TAILQ_HEAD(peer_list, peer);
+
+/* Takes the descriptor. Null: no memory; the descriptor is closed. */
+struct peer *peer_new(struct worker *w, int fd, struct client_address *address);
+/* After IO_CLOSED. Returns null. */
+struct peer *peer_free(struct peer *p);
+
+/* From io: bytes, end of file, sent, failure. */
+void peer_on_recv(struct peer *p, const char *data, size_t len);
+void peer_on_eof(struct peer *p);
+void peer_on_sent(struct peer *p);
+void peer_on_failed(struct peer *p, int error);
+
+/* What it waited for has come (or its time is over): goes on with its requests. */
+void peer_resume(struct peer *p, bool is_timed_out);
+
+/* Hands `out` to io when no send is in flight. End of turn. */
+void peer_flush(struct peer *p);
+
+/* No more requests. Politely: when the replies are sent. */
+void peer_close(struct peer *p, bool is_polite);
+
+/* Parks the present request. Returns REQUEST_PARK. */
+enum request_result peer_park(struct peer *p, enum peer_wait_kind kind, uint64_t target, int64_t timeout_ms);
+
+/* Bytes of replies the peer has not taken. */
+static inline size_t peer_unsent(const struct peer *p)
+{
+	return buf_len(&p->out) + buf_len(&p->sending);
+}
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * registry.h - name -> counter.
+ *
+ * Extendible hashing: a directory of 2^depth pointers to segments of REGISTRY_SLOTS places, chosen by the top
+ * bits of a keyed hash. A full segment splits in two; the directory doubles when needed (a copy of pointers).
+ * So no insert moves more than one segment, however large the table is. Source: Fagin, Nievergelt, Pippenger,
+ * Strong, "Extendible hashing" (1979).
+ *
+ * Lookups take no lock: directory, segment and place are loaded with acquire and only ever replaced by newer
+ * ones; what is replaced is retired until every worker has sealed. Inserts lock their segment. A lookup in a
+ * segment that was split meanwhile misses only what was inserted after it began.
+ *
+ * Bits of the hash: top `depth` the directory, bits 16-24 the place, low 16 the tag kept in the slot beside
+ * the pointer.
+ */
+#ifndef SHC_REGISTRY_H
+#define SHC_REGISTRY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../lib/hash.h"
+#include "../lib/slice.h"
+#include "arena.h"
+#include "counter.h"
+#include "epoch_buffer.h"
+
+enum {
+	REGISTRY_SLOTS = 512,	 /* places a segment: 4 KiB */
+	REGISTRY_FILL_MAX = 440, /* then it splits: longer probes beyond */
+	REGISTRY_DEPTH_MAX = 32,
+	REGISTRY_CURSOR_BITS = 48, /* of the hash, in SCAN's cursor: JavaScript clients hold 53 bits */
+};
+
+struct segment {
+	_Atomic uint32_t lock; /* 0 or 1 */
+	uint32_t used;	       /* places not empty; under the lock */
+	uint32_t live;	       /* places with a counter; under the lock */
+	uint8_t depth;	       /* how many top bits of the hash all its names share */
+	bool is_replaced;      /* under the lock: look in the directory again */
+	_Alignas(64) _Atomic uint64_t slot[REGISTRY_SLOTS]; /* 0 empty, 1 deleted, else tag << 48 | pointer */
+};
+
+struct directory {
+	uint32_t depth;
+	_Atomic(struct segment *) segment[]; /* 2^depth */
+};
+
+struct registry {
+	struct hash_key key;
+	_Atomic(struct directory *) directory;
+	_Atomic uint32_t directory_lock; /* after a segment's lock */
+	_Atomic uint64_t id_next;	 /* ids are never used again */
+	_Atomic uint64_t floor_id;    /* objects below are deleted (FLUSHALL), whatever their record says */
+	_Atomic uint32_t floor_stamp; /* epoch of the newest floor; raised before it */
+	_Atomic uint32_t count_lock;  /* makes live_count and floor_id change together */
+	_Atomic int64_t live_count;   /* objects above the floor; written under count_lock */
+	_Atomic int64_t *memory_max;  /* bytes; 0: no limit; borrowed */
+	struct arena arena;
+	_Atomic size_t cells_bytes; /* of all counters, those in retirement included */
+};
+
+int registry_init(struct registry *r, _Atomic int64_t *memory_max); /* 0 or -ENOMEM */
+void registry_fini(struct registry *r);				    /* no worker runs any more */
+
+static inline uint64_t registry_hash(const struct registry *r, struct slice name)
+{
+	return hash_bytes(&r->key, name.data, name.len);
+}
+
+/* Any worker. Null: there is none. The pointer holds until the caller seals. */
+struct counter *registry_find(struct registry *r, struct slice name, uint64_t hash);
+
+/* First place of the hash and, with `is_near`, the record that its tag points to: to prefetch before _find.
+ */
+const void *registry_place(struct registry *r, uint64_t hash);
+const struct counter *registry_guess(struct registry *r, uint64_t hash);
+
+/* The record of the name, made (without object) when there is none. What a split replaces goes to `retired`
+ * (a worker's open buffer; null: no reader can exist, freed at once). 0, -ENOMEM, or -EDQUOT beyond
+ * memory_max. */
+int registry_insert(struct registry *r, struct slice name, uint64_t hash, struct epoch_buffer *retired,
+		    struct counter **out);
+
+/* Takes a record without an object out of the table and marks it COUNTER_GONE, if it is still without one.
+ * True: it is the caller's to retire. Committer. */
+bool registry_remove(struct registry *r, struct counter *c);
+
+/* Frees what was retired. */
+void registry_free(struct registry *r, const struct retired *item);
+
+/* Walks the table in the order of the hash. Calls fn for counters with *cursor <= hash (its top 48 bits), at
+ * least count_min of them (with all that share the last hash) if there are so many, and moves the cursor
+ * behind them; 0 at the end. A counter that is there all the time is told exactly once, however the table
+ * grows. Any worker, pointer valid until it seals. */
+typedef void registry_fn(void *arg, struct counter *c);
+uint64_t registry_walk(struct registry *r, uint64_t cursor, size_t count_min, registry_fn *fn, void *arg);
+
+/* `count` new ids in a row, the first in *first; or false, and none is used up, when the floor is not
+ * `floor_seen`. Under the lock of the flush: an id is either below its floor, and was drawn by who had not
+ * seen it, or above. Any worker. */
+bool registry_draw(struct registry *r, uint64_t count, uint64_t floor_seen, uint64_t *first);
+
+/* Memory of counters, their cells and the table: what max-memory limits. */
+static inline size_t registry_used_bytes(const struct registry *r)
+{
+	return arena_used_bytes(&r->arena) + atomic_load_explicit(&r->cells_bytes, memory_order_relaxed);
+}
+
+/* Cells for an object (counter_cells_new) within max-memory; null: there is no room, the counter does
+ * without. They are freed by registry_free. */
+struct counter_cells *registry_cells_new(struct registry *r, uint64_t id, uint32_t workers);
+
+/* Counts an object that came (0: none) and one that ended (0: none). Any worker. */
+void registry_count(struct registry *r, uint64_t id_new, uint64_t id_ended);
+
+/* FLUSHALL's instant: everything that has an id is deleted, and nothing counted any more. *floor is the new
+ * floor. `count` ids from there on are drawn at the same instant. With floor_seen: only when the floor is
+ * still that, else false and nothing is done. `epoch` is the worker's. */
+bool registry_flush(struct registry *r, uint64_t epoch, const _Atomic uint64_t *open_epoch,
+		    const uint64_t *floor_seen, uint64_t count, uint64_t *floor);
+
+static inline uint64_t registry_floor(const struct registry *r)
+{
+	return atomic_load_explicit(&r->floor_id, memory_order_acquire);
+}
+
+#endif

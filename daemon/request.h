@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * request.h - one request: from its words to its reply. One table (request.c) names every command once:
+ * handler, arity, which arguments are counters, what it does to them, and its documentation (COMMAND, COMMAND
+ * DOCS).
+ *
+ * A handler computes: it sees the counters of its request opened (request_key), changes the staged copies,
+ * and puts exactly one reply into `out`. It does not lock, commit, park or send: request_execute does, from
+ * the table. So the same handler serves alone and inside EXEC. Thread: the worker of the connection.
+ */
+#ifndef SHC_REQUEST_H
+#define SHC_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../lib/buf.h"
+#include "../lib/slice.h"
+#include "txn.h"
+
+/* Whose commands these are: clients choose by it what they ask for. */
+#define REDIS_VERSION "7.0.15"
+
+struct peer;
+struct worker;
+struct request;
+
+/* What becomes of the connection after a handler. */
+enum request_result {
+	REQUEST_DONE = 0, /* the reply stands in out (or CLIENT REPLY says none is wanted) */
+	REQUEST_PARK,	  /* no reply yet: peer->wait says until when; the request is then done again */
+	REQUEST_CLOSE,	  /* close when what stands in out is sent */
+};
+
+typedef enum request_result request_fn(struct request *r);
+
+enum command_flags {
+	COMMAND_WRITE = 1 << 0,	   /* changes counters */
+	COMMAND_CREATE = 1 << 1,   /* and makes missing ones */
+	COMMAND_WHOLE = 1 << 2,	   /* must see all cells still (more than adding) */
+	COMMAND_SHARDED = 1 << 3,  /* opens its counters itself (txn_add) unless inside EXEC */
+	COMMAND_IN_MULTI = 1 << 4, /* done at once even after MULTI: EXEC, DISCARD, ... */
+	COMMAND_NO_MULTI = 1 << 5, /* refused after MULTI */
+	COMMAND_ADMIN = 1 << 6,
+	COMMAND_FAST = 1 << 7,	   /* for COMMAND's flags only */
+	COMMAND_BLOCKING = 1 << 8, /* for COMMAND's flags only */
+};
+
+struct command {
+	const char *name; /* lower case */
+	int arity;	  /* words with the name; negative: at least */
+	unsigned flags;
+	int key_first, key_last,
+		key_step; /* as in COMMAND; 0: none; last -1: the last word, -2: the last but one */
+	request_fn *handler;
+	const char *group;   /* COMMAND DOCS */
+	const char *since;   /* version of Redis, or ours for SHC.* */
+	const char *summary; /* one sentence */
+	const char *syntax;  /* arguments, for people */
+};
+
+struct request {
+	const struct command *command;
+	const struct slice *argv; /* argv[0] is the name */
+	size_t argc;
+	struct peer *peer;
+	struct worker *worker;
+	struct txn *txn;
+	struct buf *out;
+	int proto;	  /* 2 or 3 */
+	bool is_in_exec;  /* counters are opened and committed by EXEC */
+	size_t key_index; /* of this request's first counter in the txn */
+};
+
+/* The i-th counter of the request, in the order of its words. */
+static inline struct txn_key *request_key(const struct request *r, size_t i)
+{
+	return txn_key(r->txn, r->key_index + i);
+}
+
+/* How many counters the words of a request name; -1 for a number of words that does not fit (MSET a 1 b). */
+static inline long command_key_count(const struct command *c, size_t argc)
+{
+	long last = c->key_last < 0 ? (long)argc + c->key_last : c->key_last;
+
+	if (!c->key_first)
+		return 0;
+	if (last < c->key_first || (c->key_last < 0 && (last - c->key_first) % c->key_step))
+		return c->key_last < 0 ? -1 : 0;
+	return (last - c->key_first) / c->key_step + 1;
+}
+
+/* The table. */
+const struct command *command_find(struct slice name); /* case does not matter; null: unknown */
+size_t command_count(void);
+const struct command *command_at(size_t i);
+
+/* Executes one request of the peer, or queues it after MULTI: puts the reply into peer's out, or parks. */
+enum request_result request_execute(struct peer *peer, const struct slice *argv, size_t argc);
+
+/* TXN_WAIT: parks until the cells have come to rest. False: do it again at once. While the disk is full no
+ * epoch ends, so nothing comes to rest: then *result is REQUEST_DONE and MISCONF the reply. */
+bool request_park_for_cells(struct request *r, enum request_result *result);
+
+/* Runs one handler on counters that stand open already. For EXEC. */
+enum request_result request_run(struct request *r);
+
+/* ---- replies that many handlers give ---- in Redis's words; all return REQUEST_DONE */
+enum request_result reply_ok(struct request *r);
+enum request_result reply_error(struct request *r, const char *text); /* "ERR ..." */
+enum request_result reply_not_integer(struct request *r);
+enum request_result reply_syntax(struct request *r);
+enum request_result reply_overflow(struct request *r);
+enum request_result reply_arity(struct request *r);
+enum request_result reply_int(struct request *r, int64_t v);
+enum request_result reply_unknown_subcommand(struct request *r);
+
+/* ---- handlers, by file ---- */
+/* request_counter.c */
+request_fn request_get, request_set, request_getset, request_getdel, request_setnx, request_mget,
+	request_mset, request_incr, request_decr, request_incrby, request_decrby, request_del, request_exists,
+	request_type, request_shc_add, request_shc_shards;
+/* request_keys.c: the whole table */
+request_fn request_scan, request_keys, request_dbsize, request_randomkey, request_flush;
+/* request_multi.c */
+request_fn request_multi, request_exec, request_discard, request_watch;
+request_fn request_exec_refused; /* EXEC with arguments ends the transaction, too */
+void request_queue(struct peer *peer, const struct command *command, const struct slice *argv, size_t argc);
+void request_multi_reset(struct peer *peer); /* as DISCARD; RESET, and the end of a connection */
+/* request_durable.c: barriers and the snapshot */
+request_fn request_wait, request_waitaof, request_save, request_bgsave, request_lastsave, request_shutdown;
+/* request_server.c, request_command.c, request_config.c */
+request_fn request_ping, request_echo, request_hello, request_auth, request_select, request_quit,
+	request_reset, request_time, request_function;
+request_fn request_command;
+request_fn request_config;
+/* request_info.c */
+request_fn request_info;
+/* request_client.c */
+request_fn request_client;
+
+#endif

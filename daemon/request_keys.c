@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* request_keys.c - commands on the whole table: SCAN, KEYS, DBSIZE, RANDOMKEY, FLUSHALL. */
+#include <stdlib.h>
+
+#include "../lib/glob.h"
+#include "../lib/num.h"
+#include "../lib/resp.h"
+#include "peer.h"
+#include "request.h"
+#include "server.h"
+#include "worker.h"
+
+enum {
+	SCAN_COUNT_DEFAULT = 10,
+	SCAN_COUNT_MAX = 100000,
+	KEYS_SLICE = 2000, /* records a turn: some hundred microseconds */
+};
+
+/* Names that match, as bulk strings. */
+struct match {
+	const struct txn *txn;
+	struct slice pattern; /* empty: all */
+	struct buf *out;
+	uint64_t count;
+};
+
+static void match_one(void *arg, struct counter *c)
+{
+	struct match *m = arg;
+	struct slice name = counter_name(c);
+
+	if (!txn_is_live(m->txn, c) || (m->pattern.len && !glob_match(m->pattern, name)))
+		return;
+	resp_put_bulk(m->out, name.data, name.len);
+	m->count++;
+}
+
+/* ---- SCAN ---- */
+
+struct scan_options {
+	uint64_t cursor;
+	struct slice pattern;
+	int64_t count;
+	bool is_other_type; /* TYPE list: nothing here is one */
+};
+
+static bool parse_cursor(struct slice s, uint64_t *cursor)
+{
+	int64_t v;
+
+	if (!num_parse_i64(s, &v) || v < 0 || v >> REGISTRY_CURSOR_BITS)
+		return false;
+	*cursor = (uint64_t)v;
+	return true;
+}
+
+/* 0, or an error was put. */
+static int parse_scan(struct request *r, struct scan_options *o)
+{
+	*o = (struct scan_options){.count = SCAN_COUNT_DEFAULT};
+	if (!parse_cursor(r->argv[1], &o->cursor)) {
+		reply_error(r, "ERR invalid cursor");
+		return -1;
+	}
+	for (size_t i = 2; i < r->argc; i += 2) {
+		bool has_value = i + 1 < r->argc;
+
+		if (has_value && slice_is_word(r->argv[i], "match")) {
+			o->pattern = r->argv[i + 1];
+		} else if (has_value && slice_is_word(r->argv[i], "type")) {
+			o->is_other_type = !slice_is_word(r->argv[i + 1], "string");
+		} else if (has_value && slice_is_word(r->argv[i], "count")) {
+			if (!num_parse_i64(r->argv[i + 1], &o->count)) {
+				reply_not_integer(r);
+				return -1;
+			}
+			if (o->count < 1) {
+				reply_syntax(r);
+				return -1;
+			}
+		} else {
+			reply_syntax(r);
+			return -1;
+		}
+	}
+	if (o->count > SCAN_COUNT_MAX)
+		o->count = SCAN_COUNT_MAX;
+	return 0;
+}
+
+enum request_result request_scan(struct request *r)
+{
+	struct scan_options o;
+	struct buf names = worker_take_spare(r->worker);
+	struct match m = {.txn = r->txn, .out = &names};
+	char cursor[NUM_I64_CHARS_MAX];
+	uint64_t next;
+
+	if (!parse_scan(r, &o)) {
+		m.pattern = o.pattern;
+		next = registry_walk(r->txn->registry, o.cursor, (size_t)o.count, match_one, &m);
+		if (o.is_other_type) {
+			buf_consume(&names, buf_len(&names));
+			m.count = 0;
+		}
+		resp_put_array(r->out, 2);
+		resp_put_bulk(r->out, cursor, num_format_i64(cursor, (int64_t)next));
+		resp_put_array(r->out, m.count);
+		if (m.count)
+			buf_append(r->out, buf_head(&names), buf_len(&names));
+		r->out->failed |= names.failed;
+	}
+	worker_give_spare(r->worker, &names);
+	return REQUEST_DONE;
+}
+
+/* ---- KEYS ---- */
+
+static void keys_reset(struct peer *p)
+{
+	buf_fini(&p->keys_body);
+	p->keys_cursor = p->keys_count = 0;
+}
+
+static enum request_result keys_finish(struct request *r)
+{
+	struct peer *p = r->peer;
+
+	if (buf_len(&p->keys_body) >
+	    (uint64_t)atomic_load(&r->worker->server->config->output_limit_bytes) / 2) {
+		reply_error(r,
+			    "ERR the reply is longer than a connection may buffer (output-limit); use SCAN");
+	} else {
+		resp_put_array(r->out, p->keys_count);
+		if (p->keys_count)
+			buf_append(r->out, buf_head(&p->keys_body), buf_len(&p->keys_body));
+		r->out->failed |= p->keys_body.failed;
+	}
+	keys_reset(p);
+	return REQUEST_DONE;
+}
+
+/* A slice a turn, so that others on this worker do not wait for ten million names. Inside EXEC at one go. */
+enum request_result request_keys(struct request *r)
+{
+	struct peer *p = r->peer;
+	struct match m = {
+		.txn = r->txn,
+		.pattern = slice_equal(r->argv[1], slice_str("*")) ? (struct slice){0} : r->argv[1],
+		.out = &p->keys_body,
+	};
+
+	if (!p->wait.is_resumed || r->is_in_exec)
+		keys_reset(p);
+	do {
+		p->keys_cursor = registry_walk(r->txn->registry, p->keys_cursor, KEYS_SLICE, match_one, &m);
+	} while (p->keys_cursor && r->is_in_exec);
+	p->keys_count += m.count;
+	if (p->keys_cursor)
+		return peer_park(p, WAIT_TURN, 0, -1);
+	return keys_finish(r);
+}
+
+/* ---- the rest ---- */
+
+static int64_t live_count(const struct txn *t)
+{
+	int64_t count = atomic_load_explicit(&t->registry->live_count, memory_order_relaxed);
+
+	return (t->is_flushing ? 0 : count) + txn_live_change(t);
+}
+
+enum request_result request_dbsize(struct request *r)
+{
+	return reply_int(r, live_count(r->txn));
+}
+
+struct first_live {
+	const struct txn *txn;
+	struct counter *found;
+};
+
+static void take_first(void *arg, struct counter *c)
+{
+	struct first_live *f = arg;
+
+	if (!f->found && txn_is_live(f->txn, c))
+		f->found = c;
+}
+
+/* The first that lives behind a random place in the order of the hash. */
+enum request_result request_randomkey(struct request *r)
+{
+	struct registry *registry = r->txn->registry;
+	struct first_live f = {.txn = r->txn};
+	uint64_t cursor =
+		((uint64_t)random() << 24 ^ (uint64_t)random()) & ((UINT64_C(1) << REGISTRY_CURSOR_BITS) - 1);
+	bool has_wrapped = false;
+
+	while (!f.found && live_count(r->txn)) {
+		cursor = registry_walk(registry, cursor, 1, take_first, &f);
+		if (cursor == 0 && !f.found) {
+			if (has_wrapped)
+				break;
+			has_wrapped = true;
+		}
+	}
+	if (f.found)
+		resp_put_bulk(r->out, f.found->name, f.found->name_len);
+	else
+		resp_put_null(r->out, r->proto);
+	return REQUEST_DONE;
+}
+
+enum request_result request_flush(struct request *r)
+{
+	if (r->argc > 2 ||
+	    (r->argc == 2 && !slice_is_word(r->argv[1], "async") && !slice_is_word(r->argv[1], "sync")))
+		return reply_syntax(r);
+	if (r->is_in_exec)
+		txn_flush_staged(r->txn);
+	else
+		txn_flush(r->txn);
+	worker_begin_sweep(r->worker);
+	return reply_ok(r);
+}

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+/* server.c - see server.h. Main thread. */
+#include "server.h"
+
+#include <bsd/libutil.h>
+#include <bsd/stdlib.h>
+#include <bsd/string.h>
+#include <bsd/unistd.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "notify.h"
+
+enum {
+	STATUS_BAD_DATA = 65, /* damaged, or of a newer version */
+	STATUS_UNAVAILABLE = 69,
+	STATUS_IO = 74,
+	STATUS_NO_PERMISSION = 77,
+	STATUS_CONFIG = 78,
+	FDS_RESERVED = 64, /* for everything that is not a client */
+	STATE_UMASK = 027, /* the state is for its user, and for its group to read */
+};
+
+static int64_t now_ms(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static int status_of(int rc)
+{
+	switch (-rc) {
+	case EUCLEAN:
+	case EPROTONOSUPPORT: return STATUS_BAD_DATA;
+	case EACCES:
+	case EPERM: return STATUS_NO_PERMISSION;
+	case ENOENT:
+	case ENOTDIR:
+	case EISDIR:
+	case ENAMETOOLONG: return STATUS_CONFIG;
+	default: return STATUS_IO;
+	}
+}
+
+/* ---- the state's lock ---- a file of its own: closing the database's would drop SQLite's locks. */
+
+static void say_holder(const char *path)
+{
+	char pid[32] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, pid, sizeof(pid) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (n > 0)
+		pid[strcspn(pid, "\n")] = '\0';
+	log_error("%s: another shcounterd (process %s) has this state; stop it first, or choose another --db",
+		  path, n > 0 ? pid : "unknown");
+}
+
+/* 0 or an exit status. */
+static int lock_state(struct server *s)
+{
+	char path[4096], line[32];
+	int len;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s.lock", s->config->db) >= sizeof(path)) {
+		log_error("db: the path is too long (%zu bytes)", strlen(s->config->db));
+		return STATUS_CONFIG;
+	}
+	s->lock_fd = flopen(path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (s->lock_fd < 0 && errno == EWOULDBLOCK) {
+		say_holder(path);
+		return STATUS_UNAVAILABLE;
+	}
+	if (s->lock_fd < 0) {
+		int rc = -errno;
+
+		log_error("%s: cannot create the lock of the state: %s; the directory must exist and be "
+			  "writable for "
+			  "this user",
+			  path, strerror(-rc));
+		return status_of(rc);
+	}
+	len = snprintf(line, sizeof(line), "%ld\n", (long)getpid());
+	if (ftruncate(s->lock_fd, 0) || write(s->lock_fd, line, (size_t)len) != len)
+		log_warning("%s: cannot write the process id: %s", path, strerror(errno));
+	return 0;
+}
+
+/* ---- state ---- */
+
+static int load_counter(void *arg, uint64_t id, struct slice name, int64_t value)
+{
+	struct server *s = arg;
+	struct counter *c;
+	int rc = registry_insert(&s->registry, name, registry_hash(&s->registry, name), NULL, &c);
+
+	if (rc)
+		return rc;
+	if (counter_has_object(counter_object(c)))
+		return -EEXIST; /* the store says what that means: a damaged file */
+	counter_set_base(c, value);
+	counter_set_object(c, counter_object_of_id(id));
+	s->loaded_count++;
+	return 0;
+}
+
+/* 0 or an exit status. */
+static int load_state(struct server *s)
+{
+	struct store_state state;
+	int64_t before = now_ms(CLOCK_MONOTONIC);
+	int rc = store_open(&s->store, s->config->db, STORE_CREATE);
+
+	if (!rc)
+		rc = store_load(s->store, load_counter, s, &state);
+	if (rc == -EDQUOT) {
+		log_error("%s holds more counters than max-memory allows: raise it", s->config->db);
+		return STATUS_CONFIG;
+	}
+	if (rc) {
+		log_error("%s", s->store ? store_error(s->store) : "out of memory");
+		return status_of(rc > 0 ? -EIO : rc);
+	}
+	atomic_store(&s->registry.id_next, state.id_next);
+	atomic_store(&s->registry.floor_id, state.floor_id);
+	atomic_store(&s->registry.live_count, s->loaded_count);
+	epoch_clock_init(&s->clock, state.epoch_first, &s->commit.waker);
+	log_info("%s: %" PRId64 " counters, %" PRIu64 " bytes of journal, read in %" PRId64 " ms",
+		 s->config->db, s->loaded_count, state.journal_bytes, now_ms(CLOCK_MONOTONIC) - before);
+	return 0;
+}
+
+/* ---- limits ---- */
+
+/* As many descriptors as clients are allowed, or fewer clients. */
+static void raise_limits(struct server *s)
+{
+	int64_t clients = atomic_load(&s->config->max_clients);
+	rlim_t want = (rlim_t)clients + FDS_RESERVED;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= want)
+		return;
+	limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		(void)getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur >= want)
+		return;
+	clients = limit.rlim_cur > FDS_RESERVED * 2 ? (int64_t)limit.rlim_cur - FDS_RESERVED : FDS_RESERVED;
+	log_warning("max-clients is %" PRId64 " instead of %" PRId64
+		    ": only %llu descriptors are allowed (LimitNOFILE, "
+		    "ulimit -n)",
+		    clients, atomic_load(&s->config->max_clients), (unsigned long long)limit.rlim_cur);
+	atomic_store(&s->config->max_clients, clients);
+}
+
+/* 0 or an exit status. */
+static int choose_io(struct server *s)
+{
+	int rc = io_probe(s->config->io, &s->io, &s->io_reason);
+
+	if (rc) {
+		log_error("io_uring cannot be used: %s%s", s->io_reason ? s->io_reason : strerror(-rc),
+			  s->config->io == IO_URING ? " (--io epoll works everywhere)" : "");
+		return rc == -EPERM ? STATUS_NO_PERMISSION : STATUS_IO;
+	}
+	if (s->io_reason)
+		log_warning("using epoll: %s", s->io_reason);
+	return 0;
+}
+
+/* ---- workers ---- */
+
+/* The i-th CPU this process may run on. */
+static int allowed_cpu(uint32_t i)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return -1;
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET((size_t)cpu, &set) && i-- == 0)
+			return cpu;
+	return -1;
+}
+
+static uint32_t allowed_cpu_count(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) ? 0 : (uint32_t)CPU_COUNT(&set);
+}
+
+/* 0 or -errno. Those that were started run on failure too: stop_workers. */
+static int start_workers(struct server *s)
+{
+	uint32_t count = s->config->workers;
+	bool is_pinned = count == allowed_cpu_count() && count > 1;
+	int rc = 0;
+
+	s->workers = aligned_alloc(128, (count * sizeof(*s->workers) + 127) & ~(size_t)127);
+	if (!s->workers)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count && !rc; i++) {
+		struct worker *w = &s->workers[i];
+
+		rc = worker_init(w, s, i, is_pinned ? allowed_cpu(i) : -1);
+		if (rc)
+			break;
+		s->commit.workers[i] = (struct commit_worker){.slot = &w->slot, .waker = &w->waker};
+		rc = worker_start(w);
+		if (rc)
+			worker_fini(w);
+		else
+			s->worker_count++;
+	}
+	if (rc)
+		log_error("cannot start worker %u of %u: %s", s->worker_count, count, io_why(rc));
+	return rc;
+}
+
+static void stop_workers(struct server *s)
+{
+	for (uint32_t i = 0; i < s->worker_count; i++)
+		worker_stop_begin(&s->workers[i]);
+	for (uint32_t i = 0; i < s->worker_count; i++)
+		worker_join(&s->workers[i]);
+}
+
+static void free_workers(struct server *s)
+{
+	for (uint32_t i = 0; i < s->worker_count; i++)
+		worker_fini(&s->workers[i]);
+	free(s->workers);
+}
+
+/* ---- signals ---- */
+
+static void signals_block(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void reload(struct server *s)
+{
+	struct config_error err;
+	char said[1024];
+
+	notify_send("RELOADING=1");
+	if (config_reload(s->config, said, sizeof(said), &err))
+		log_error("%s; nothing was changed", err.text);
+	else
+		log_info("configuration read again: %s", said[0] ? said : "nothing changed");
+	raise_limits(s);
+	log_init(s->config->is_log_json, (enum log_level)atomic_load(&s->config->log_level));
+	waker_wake(&s->commit.waker);
+	notify_send("READY=1");
+}
+
+static void wait_for_stop(struct server *s, const sigset_t *set)
+{
+	int sig = 0;
+
+	while (sigwait(set, &sig) || sig == SIGHUP)
+		if (sig == SIGHUP)
+			reload(s);
+	log_info("%s: stopping", atomic_load(&s->is_stopping) ? "SHUTDOWN" : strsignal(sig));
+}
+
+void server_stop(struct server *s, bool is_folding)
+{
+	atomic_store(&s->is_folding_at_stop, is_folding);
+	atomic_store(&s->is_stopping, true);
+	kill(getpid(), SIGTERM);
+}
+
+/* ---- start and stop, in order ---- */
+
+static void say_ready(const struct server *s)
+{
+	char text[256];
+
+	log_info("ready: %s, %u workers, %s, durability interval, %s", s->config->socket, s->worker_count,
+		 io_kind_name(s->io), s->config->db);
+	(void)snprintf(text, sizeof(text), "READY=1\nSTATUS=counting: %u workers, %s", s->worker_count,
+		       io_kind_name(s->io));
+	notify_send(text);
+}
+
+/* With everything that holds state up: serve until told to stop. 0 or an exit status. */
+static int serve(struct server *s, const sigset_t *signals)
+{
+	char why[1024];
+	int status, rc;
+
+	status = acceptor_open(&s->acceptor, s, why, sizeof(why));
+	if (status) {
+		log_error("%s", why);
+		return status;
+	}
+	rc = acceptor_start(&s->acceptor);
+	if (rc) {
+		log_error("cannot start the acceptor: %s", strerror(-rc));
+		acceptor_stop(&s->acceptor);
+		return STATUS_IO;
+	}
+	say_ready(s);
+	wait_for_stop(s, signals);
+	notify_send("STOPPING=1");
+	acceptor_stop(&s->acceptor);
+	return 0;
+}
+
+/* 0 or an exit status. */
+static int run_threads(struct server *s, const sigset_t *signals)
+{
+	int status = STATUS_IO, rc = start_workers(s);
+
+	if (!rc) {
+		rc = commit_start(&s->commit);
+		if (rc)
+			log_error("cannot start the committer: %s", strerror(-rc));
+	}
+	if (!rc)
+		status = serve(s, signals);
+	stop_workers(s);
+	if (!rc)
+		commit_stop(&s->commit);
+	/* What had not started has no slot. */
+	s->commit.worker_count = s->worker_count;
+	commit_finish(&s->commit, atomic_load(&s->is_folding_at_stop));
+	free_workers(s);
+	return status;
+}
+
+static int run_with_state(struct server *s, const sigset_t *signals)
+{
+	int status, rc;
+
+	/* Before the load: the clock points to the committer's waker. */
+	rc = commit_init(&s->commit, &s->clock, NULL, &s->registry, s->config, s->config->workers);
+	if (rc) {
+		log_error("cannot prepare the committer: %s", strerror(-rc));
+		return STATUS_IO;
+	}
+	status = load_state(s);
+	s->commit.store = s->store;
+	if (!status)
+		status = choose_io(s);
+	if (!status)
+		status = run_threads(s, signals);
+	commit_fini(&s->commit);
+	s->store = store_close(s->store);
+	return status;
+}
+
+static void fill_identity(struct server *s)
+{
+	unsigned char bytes[20];
+
+	arc4random_buf(bytes, sizeof(bytes));
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		(void)snprintf(s->run_id + 2 * i, 3, "%02x", bytes[i]);
+	s->started_s = now_ms(CLOCK_REALTIME) / 1000;
+	s->started_ms = now_ms(CLOCK_MONOTONIC);
+}
+
+int server_run(struct config *config)
+{
+	static struct server server; /* large; one a process */
+	struct server *s = &server;
+	sigset_t signals;
+	int status;
+
+	signals_block(&signals);
+	umask(STATE_UMASK);
+	s->config = config;
+	s->lock_fd = -1;
+	atomic_init(&s->is_folding_at_stop, true);
+	fill_identity(s);
+	raise_limits(s);
+	client_directory_init(&s->clients);
+	if (registry_init(&s->registry, &config->max_memory_bytes)) {
+		log_error("out of memory");
+		return STATUS_IO;
+	}
+	status = lock_state(s);
+	if (!status)
+		status = run_with_state(s, &signals);
+	registry_fini(&s->registry);
+	client_directory_fini(&s->clients);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	if (!status)
+		log_info("stopped");
+	return status;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * server.h - the daemon as a whole: who exists, in which order it starts and ends.
+ *
+ * Start: lock, store, load, clock, committer, workers, listeners, acceptor, READY. Stop (SIGTERM, SIGINT,
+ * SHUTDOWN): acceptor, workers (answer what was received), committer (commit, fold), store. Main thread:
+ * sigwait.
+ *
+ * Lock order: segment (registry) -> directory (registry); segment -> counter; counters by address; the
+ * arena's and the client directory's mutex are leaves. Nobody holds a counter's lock when asking for a
+ * segment's.
+ */
+#ifndef SHC_SERVER_H
+#define SHC_SERVER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "acceptor.h"
+#include "client.h"
+#include "commit.h"
+#include "config.h"
+#include "epoch.h"
+#include "registry.h"
+#include "store.h"
+#include "worker.h"
+
+struct server {
+	struct config *config;
+	enum io_kind io;       /* chosen */
+	const char *io_reason; /* why not the other; may be null */
+	int64_t started_s;     /* wall clock */
+	int64_t started_ms;    /* monotonic */
+	char run_id[41];
+	int lock_fd;
+	struct store *store;
+	struct registry registry;
+	struct epoch_clock clock;
+	struct commit commit;
+	struct client_directory clients;
+	struct worker *workers;
+	uint32_t worker_count;
+	struct acceptor acceptor;
+	int64_t loaded_count;
+
+	_Atomic bool is_stopping;
+	_Atomic bool is_folding_at_stop; /* SHUTDOWN NOSAVE: no */
+};
+
+/* Runs until told to stop. Returns an exit status (0, 69, 74, 77, 78); has logged why. */
+int server_run(struct config *config);
+
+/* SHUTDOWN: any thread. */
+void server_stop(struct server *s, bool is_folding);
+
+#endif

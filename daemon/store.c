@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * store.c - the state on disk: failures in words, transactions, committing epochs, checkpoints. Opening,
+ *recovery, snapshot, merging and the check have files of their own (store_private.h lists them).
+ *
+ * Schema, version 1 (made in store_open.c):
+ *
+ *	meta	key, value	epoch_limit  every epoch ever used is at or below (a reservation, raised in
+ *steps) id_next      every id ever used on disk is below floor_id     ids below are deleted fold_epoch   the
+ *newest snapshot pass, finished or not, folds up to this epoch created      milliseconds since 1970 name
+ *id, name		a counter as of the last fold
+ *	value	id, value, as_of, updated_at	its value with all epochs up to as_of; milliseconds
+ *	journal	epoch, part, body	what came later: journal.c
+ *	counter	(view)		for people: names as text, values as of the last fold
+ *
+ * The value of a counter is value + the deltas of all journal rows with epoch > as_of. Sums are made in C,
+ *modulo 2^64: SQL turns an integer overflow into a floating point number.
+ *
+ * One connection does all writing and checkpoints: SQLite 3.7.0 to 3.51.2 can corrupt a database when two
+ *connections write and checkpoint at once. A reader never blocks us in WAL mode; another writer may, for
+ *which STORE_BUSY_TIMEOUT_MS waits.
+ */
+#include "store_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+	EPOCH_RESERVE = 1 << 20, /* epochs a start may use before epoch_limit must move */
+	ERROR_BYTES = 1536,	 /* a path of PATH_MAX/8 and a sentence */
+};
+
+/* ---- failures ---- */
+
+static const char *const no_memory = "out of memory";
+
+__attribute__((format(printf, 3, 0))) static void say_va(struct store *s, int cause, const char *fmt,
+							 va_list args)
+{
+	int used;
+
+	s->cause = cause;
+	if (!s->error)
+		s->error = malloc(ERROR_BYTES);
+	if (!s->error)
+		return;
+	used = snprintf(s->error, ERROR_BYTES, "%.600s: ", s->path ? s->path : "(no path)");
+	if (used > 0 && used < ERROR_BYTES)
+		vsnprintf(s->error + used, (size_t)(ERROR_BYTES - used), fmt, args);
+}
+
+int store_say(struct store *s, int cause, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say_va(s, cause, fmt, args);
+	va_end(args);
+	return -cause;
+}
+
+int store_damaged(struct store *s, const char *fmt, ...)
+{
+	char what[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+	s->is_failed = true;
+	return store_say(s, EUCLEAN,
+			 "damaged: %s. Run `shcounterd --check` with this database to see how far it goes, "
+			 "then restore "
+			 "a backup; it is left as it is",
+			 what);
+}
+
+static int fail_io(struct store *s, int rc, const char *doing)
+{
+	int system = sqlite3_system_errno(s->db);
+
+	s->is_failed = true;
+	return store_say(s, EIO,
+			 "I/O error while %s: %s (%s). What was being written may or may not be on disk. "
+			 "Look into the "
+			 "kernel's log, see to the disk, then start again",
+			 doing, sqlite3_errstr(rc), system ? strerror(system) : "no system error");
+}
+
+int store_fail(struct store *s, int rc, const char *doing)
+{
+	switch (rc & 0xff) {
+	case SQLITE_FULL:
+		store_say(s, ENOSPC,
+			  "the disk is full (while %s). Nothing is lost or half done; free some space",
+			  doing);
+		return STORE_RETRY;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		store_say(s, EBUSY,
+			  "another program is writing to the file (waited %d ms, while %s). Only the daemon "
+			  "may write: end "
+			  "the other one; `sqlite3 -readonly` does no harm",
+			  STORE_BUSY_TIMEOUT_MS, doing);
+		return STORE_RETRY;
+	case SQLITE_NOMEM: store_say(s, ENOMEM, "out of memory while %s", doing); return STORE_RETRY;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_ERROR: /* our statements are right, so the schema is not */
+	case SQLITE_CONSTRAINT:
+	case SQLITE_MISMATCH: return store_damaged(s, "%s (while %s)", sqlite3_errmsg(s->db), doing);
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+		s->is_failed = true;
+		return store_say(s, EACCES,
+				 "may not be written (while %s): check owner and mode of file and directory",
+				 doing);
+	default: return fail_io(s, rc, doing);
+	}
+}
+
+const char *store_error(const struct store *s)
+{
+	if (!s || (s->cause && !s->error))
+		return no_memory;
+	return s->cause ? s->error : "no error";
+}
+
+int64_t store_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- statements ---- */
+
+int store_run(struct store *s, enum store_sql which, const char *doing)
+{
+	int rc = sqlite3_step(s->sql[which]);
+
+	sqlite3_reset(s->sql[which]);
+	return rc == SQLITE_DONE ? 0 : store_fail(s, rc, doing);
+}
+
+/* Binding a number fails only for an index that does not exist: our bug. */
+void store_bind(struct store *s, enum store_sql which, int index, uint64_t v)
+{
+	int rc = sqlite3_bind_int64(s->sql[which], index, (int64_t)v);
+
+	assert(rc == SQLITE_OK);
+	(void)rc;
+}
+
+int store_begin(struct store *s, const char *doing)
+{
+	if (s->is_failed)
+		return -EIO; /* the sentence of the first failure stands */
+	return store_run(s, SQL_BEGIN, doing);
+}
+
+/* SQLite may have rolled back by itself. A rollback that fails leaves us with no idea of the state. */
+static int roll_back(struct store *s, const char *doing)
+{
+	int rc;
+
+	if (sqlite3_get_autocommit(s->db))
+		return 0;
+	rc = sqlite3_step(s->sql[SQL_ROLLBACK]);
+	sqlite3_reset(s->sql[SQL_ROLLBACK]);
+	if (rc == SQLITE_DONE || sqlite3_get_autocommit(s->db))
+		return 0;
+	return fail_io(s, rc, doing);
+}
+
+int store_end(struct store *s, int result, const char *doing)
+{
+	int rc, r;
+
+	if (result == 0) {
+		rc = sqlite3_step(s->sql[SQL_COMMIT]);
+		sqlite3_reset(s->sql[SQL_COMMIT]);
+		if (rc == SQLITE_DONE)
+			return 0;
+		/* Full and busy leave the transaction whole or undone; anything else may have reached the
+		 * disk. */
+		if ((rc & 0xff) == SQLITE_NOMEM)
+			result = fail_io(s, rc, doing);
+		else
+			result = store_fail(s, rc, doing);
+	}
+	r = roll_back(s, doing);
+	return r < 0 ? r : result;
+}
+
+int store_meta_set(struct store *s, const char *key, uint64_t v)
+{
+	int r;
+
+	sqlite3_bind_text(s->sql[SQL_META_SET], 1, key, -1, SQLITE_STATIC);
+	store_bind(s, SQL_META_SET, 2, v);
+	r = store_run(s, SQL_META_SET, "writing meta");
+	if (r == 0 && sqlite3_changes(s->db) != 1)
+		return store_damaged(s, "meta has no %s", key);
+	return r;
+}
+
+/* ---- journal ---- */
+
+int store_read_journal(struct store *s, uint64_t first, uint64_t last, store_body_fn *fn, void *arg)
+{
+	sqlite3_stmt *stmt = s->sql[SQL_JOURNAL_READ];
+	int rc, r = 0;
+
+	store_bind(s, SQL_JOURNAL_READ, 1, first);
+	store_bind(s, SQL_JOURNAL_READ, 2, last);
+	while (r >= 0 && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		const void *body = sqlite3_column_blob(stmt, 2);
+		size_t len = (size_t)sqlite3_column_bytes(stmt, 2);
+
+		if (!body && sqlite3_errcode(s->db) == SQLITE_NOMEM) {
+			rc = SQLITE_NOMEM;
+			break;
+		}
+		r = fn(arg, (uint64_t)sqlite3_column_int64(stmt, 0), (uint64_t)sqlite3_column_int64(stmt, 1),
+		       body, len);
+	}
+	sqlite3_reset(stmt);
+	if (r < 0)
+		return r;
+	return rc == SQLITE_DONE ? 0 : store_fail(s, rc, "reading the journal");
+}
+
+struct read_set {
+	struct store *s;
+	struct journal_set *set;
+};
+
+static int add_body(void *arg, uint64_t epoch, uint64_t part, const void *body, size_t len)
+{
+	struct read_set *read = arg;
+	int r = journal_set_add(read->set, epoch, body, len);
+
+	if (r == -EUCLEAN)
+		return store_damaged(read->s,
+				     "journal row epoch %llu part %llu (%zu bytes) is not what was written",
+				     (unsigned long long)epoch, (unsigned long long)part, len);
+	return r;
+}
+
+int store_read_set(struct store *s, uint64_t first, uint64_t last, struct journal_set *set)
+{
+	struct read_set read = {.s = s, .set = set};
+	int r = store_read_journal(s, first, last, add_body, &read);
+
+	if (r == 0) {
+		r = journal_set_sort(set);
+		if (r == -EUCLEAN)
+			return store_damaged(s, "the journal creates one id twice");
+	}
+	return r == -ENOMEM ? store_fail(s, SQLITE_NOMEM, "reading the journal") : r;
+}
+
+int store_insert_parts(struct store *s, uint64_t epoch, const struct journal_writer *w)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < w->count && r == 0; i++) {
+		const struct buf *body = &w->parts[i];
+
+		store_bind(s, SQL_JOURNAL_INSERT, 1, epoch);
+		store_bind(s, SQL_JOURNAL_INSERT, 2, i);
+		sqlite3_bind_blob64(s->sql[SQL_JOURNAL_INSERT], 3, buf_head(body), buf_len(body),
+				    SQLITE_STATIC);
+		r = store_run(s, SQL_JOURNAL_INSERT, "writing the journal");
+	}
+	sqlite3_clear_bindings(s->sql[SQL_JOURNAL_INSERT]); /* the bodies are the caller's */
+	return r;
+}
+
+uint64_t store_writer_bytes(const struct journal_writer *w)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < w->count; i++)
+		bytes += buf_len(&w->parts[i]);
+	return bytes;
+}
+
+int store_epochs_reserve(struct store *s)
+{
+	size_t cap = s->epoch_cap ? 2 * s->epoch_cap : 64;
+	struct store_epoch *epochs;
+
+	if (s->epoch_count < s->epoch_cap)
+		return 0;
+	epochs = reallocarray(s->epochs, cap, sizeof(*epochs));
+	if (!epochs)
+		return store_fail(s, SQLITE_NOMEM, "making room for one more epoch");
+	s->epochs = epochs;
+	s->epoch_cap = cap;
+	return 0;
+}
+
+void store_epochs_replace(struct store *s, size_t at, size_t count, struct store_epoch with)
+{
+	size_t kept = with.bytes ? 1 : 0;
+	uint64_t bytes = atomic_load_explicit(&s->stats.journal_bytes, memory_order_relaxed) + with.bytes;
+
+	assert(at + count <= s->epoch_count && s->epoch_count - count + kept <= s->epoch_cap);
+	for (size_t i = at; i < at + count; i++)
+		bytes -= s->epochs[i].bytes;
+	memmove(s->epochs + at + kept, s->epochs + at + count,
+		(s->epoch_count - at - count) * sizeof(*s->epochs));
+	if (kept)
+		s->epochs[at] = with;
+	s->epoch_count += kept - count;
+	atomic_store_explicit(&s->stats.journal_bytes, bytes, memory_order_relaxed);
+}
+
+/* ---- committing ---- */
+
+/* Inside a transaction. */
+static int raise_limit(struct store *s, uint64_t epoch, uint64_t margin, uint64_t *limit)
+{
+	*limit = s->epoch_limit;
+	if (epoch + margin <= s->epoch_limit)
+		return 0;
+	*limit = epoch + EPOCH_RESERVE;
+	return store_meta_set(s, "epoch_limit", *limit);
+}
+
+static int write_epoch(struct store *s, uint64_t epoch, const struct journal_writer *w, uint64_t id_next,
+		       uint64_t *limit)
+{
+	/* Half a reservation early: so the small transaction of store_reserve stays rare. */
+	int r = raise_limit(s, epoch, EPOCH_RESERVE / 2, limit);
+
+	if (r == 0 && id_next > s->id_next)
+		r = store_meta_set(s, "id_next", id_next);
+	return r == 0 ? store_insert_parts(s, epoch, w) : r;
+}
+
+int store_commit(struct store *s, uint64_t epoch, const struct journal_writer *w, uint64_t id_next)
+{
+	uint64_t limit;
+	int r;
+
+	assert(epoch > s->epoch_last && !(s->flags & STORE_READONLY));
+	if (w->count == 0)
+		return store_reserve(s, epoch);
+	r = store_epochs_reserve(s);
+	if (r == 0)
+		r = store_begin(s, "committing");
+	if (r != 0)
+		return r;
+	r = store_end(s, write_epoch(s, epoch, w, id_next, &limit), "committing");
+	if (r != 0)
+		return r;
+	s->epoch_limit = limit;
+	s->epoch_last = epoch;
+	if (id_next > s->id_next)
+		s->id_next = id_next;
+	store_epochs_replace(s, s->epoch_count, 0,
+			     (struct store_epoch){.epoch = epoch, .bytes = store_writer_bytes(w)});
+	store_count(&s->stats.commits, 1);
+	return STORE_OK;
+}
+
+int store_reserve(struct store *s, uint64_t epoch)
+{
+	uint64_t limit;
+	int r;
+
+	if (epoch <= s->epoch_limit)
+		return STORE_OK;
+	r = store_begin(s, "reserving epochs");
+	if (r != 0)
+		return r;
+	r = store_end(s, raise_limit(s, epoch, 0, &limit), "reserving epochs");
+	if (r == 0)
+		s->epoch_limit = limit;
+	return r;
+}
+
+int store_load(struct store *s, store_counter_fn *fn, void *arg, struct store_state *state)
+{
+	struct store_state found = {0};
+	int r = store_load_meta(s);
+
+	if (r < 0)
+		return r;
+	/* First of all, so that a disk that cannot be written is found before a long load. */
+	found.epoch_first = s->epoch_limit + 1;
+	s->epoch_last = s->epoch_limit;
+	r = store_reserve(s, found.epoch_first);
+	if (r == 0)
+		r = store_load_rows(s, fn, arg, &found);
+	if (r == STORE_RETRY)
+		return -s->cause;
+	if (r == 0)
+		*state = found;
+	return r;
+}
+
+uint64_t store_journal_bytes(const struct store *s)
+{
+	return atomic_load_explicit(&s->stats.journal_bytes, memory_order_relaxed);
+}
+
+/* ---- checkpoint ---- */
+
+int store_checkpoint(struct store *s, unsigned frames_min)
+{
+	int rc, frames = 0, settled = 0;
+
+	if (s->is_failed)
+		return -EIO;
+	if (s->wal_frames - s->wal_frames_settled <= frames_min)
+		return STORE_OK;
+	rc = sqlite3_wal_checkpoint_v2(s->db, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &settled);
+	if (rc != SQLITE_OK)
+		return store_fail(s, rc, "moving committed pages into the database");
+	/* All settled: the next commit starts the file again, and its hook says how long it is. */
+	s->wal_frames = frames > settled ? (unsigned)frames : 0;
+	s->wal_frames_settled = frames > settled && settled > 0 ? (unsigned)settled : 0;
+	store_count(&s->stats.checkpoints, 1);
+	return STORE_OK;
+}
+
+void store_stats(const struct store *s, struct store_stats *out)
+{
+	*out = (struct store_stats){
+		.commits = atomic_load_explicit(&s->stats.commits, memory_order_relaxed),
+		.fold_transactions = atomic_load_explicit(&s->stats.fold_transactions, memory_order_relaxed),
+		.rows_folded = atomic_load_explicit(&s->stats.rows_folded, memory_order_relaxed),
+		.checkpoints = atomic_load_explicit(&s->stats.checkpoints, memory_order_relaxed),
+		.merges = atomic_load_explicit(&s->stats.merges, memory_order_relaxed),
+		.journal_bytes = atomic_load_explicit(&s->stats.journal_bytes, memory_order_relaxed),
+		.last_fold_ms = atomic_load_explicit(&s->stats.last_fold_ms, memory_order_relaxed),
+	};
+}

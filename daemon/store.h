@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * store.h - the state on disk: only the files behind it (store_private.h) know SQLite.
+ *
+ * WAL, synchronous=FULL, one read-write connection on one thread (the committer; before it starts: main) for
+ * commits, folding and checkpoints. See docs/design.md "Store" and the schema on top of store.c.
+ *
+ * Errors: STORE_RETRY = surely not committed, try again later (disk full, busy); negative = the outcome is
+ * unknown or the file is no good: no further call but store_close. store_error() says it in a sentence for an
+ * operator.
+ */
+#ifndef SHC_STORE_H
+#define SHC_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../lib/slice.h"
+#include "journal.h"
+
+struct store;
+
+enum {
+	STORE_OK = 0,
+	STORE_RETRY = 1, /* nothing has changed; store_error says why (full, busy) */
+	STORE_AGAIN = 2, /* store_fold_step: there is more to do */
+};
+
+enum store_open_flags {
+	STORE_CREATE = 1 << 0,	 /* make the file when it is missing (never when it is damaged) */
+	STORE_READONLY = 1 << 1, /* --check */
+};
+
+/* What recovery found. */
+struct store_state {
+	uint64_t epoch_first; /* the first epoch this start may use: above every epoch ever used, across
+				 restarts */
+	uint64_t id_next;     /* above every id ever used on disk */
+	uint64_t floor_id;    /* ids below are deleted (FLUSHALL) */
+	uint64_t counters;    /* told to the callback */
+	uint64_t journal_rows, journal_bytes; /* found, for the log */
+};
+
+/* A live counter, journal applied. Called on the calling thread, in no particular order; each id once. A
+ * result other than 0 stops the load and is returned. */
+typedef int store_counter_fn(void *arg, uint64_t id, struct slice name, int64_t value);
+
+/* Opens (and, with STORE_CREATE, makes) the file. *out is set even on failure when memory allows, so that
+ * store_error can say why; close it then too. 0, or negative: -EBUSY another program holds the file (two
+ * daemons are kept apart by another file, see server.c), -EUCLEAN damaged or not ours, -EPROTONOSUPPORT newer
+ * schema, -EACCES, -ENOENT, -EISDIR, -ENOTDIR, -EINVAL, -ENAMETOOLONG, -EOPNOTSUPP a file system without WAL,
+ * -ENOSPC, -EIO, -ENOMEM. */
+int store_open(struct store **out, const char *path, unsigned flags);
+
+/* Closes; does not commit, does not fold. After a failure with unknown outcome it leaves the -wal file to the
+ * next start. Returns null. */
+struct store *store_close(struct store *s);
+
+/* The last failure, in words, naming the file and what to do. Valid until the next call. Never null. */
+const char *store_error(const struct store *s);
+
+/* Reads rows and journal, tells every live counter, and reserves epochs for this start (one small
+ * transaction, which also proves that the disk can be written). Once, after open. Not with STORE_READONLY:
+ * use store_check. 0 or negative (a full or busy file is -ENOSPC or -EBUSY here). */
+int store_load(struct store *s, store_counter_fn *fn, void *arg, struct store_state *state);
+
+/* One transaction with the bodies of `epoch` (above all before). On STORE_OK it is on disk. `id_next` is
+ * stored with it. STORE_RETRY or -EIO. */
+int store_commit(struct store *s, uint64_t epoch, const struct journal_writer *w, uint64_t id_next);
+
+/* Makes sure that epochs up to `epoch` may be used without going back after a crash (a small transaction once
+ * in many calls). An epoch without content has no store_commit, but must have had this. */
+int store_reserve(struct store *s, uint64_t epoch);
+
+/* ---- the snapshot ---- */
+
+/* Bytes of journal not folded yet, for deciding when. Cheap. */
+uint64_t store_journal_bytes(const struct store *s);
+
+/* Begins a pass (or goes on with one): everything committed so far, or its oldest part when that is much
+ * (bounded memory). STORE_OK: nothing to fold. STORE_AGAIN: call store_fold_step. */
+int store_fold_begin(struct store *s);
+/* One small transaction of at most rows_max rows, guarded by as_of. STORE_AGAIN: more in this pass; STORE_OK:
+ * the pass is complete and its journal rows are deleted; STORE_RETRY; -EIO. */
+int store_fold_step(struct store *s, size_t rows_max);
+bool store_is_folding(const struct store *s);
+/* Is everything up to `epoch` in the snapshot, and nothing of it in the journal any more? */
+bool store_is_folded(const struct store *s, uint64_t epoch);
+
+/* When the journal has outgrown folding: merges the oldest bodies behind the running pass into one set. As
+ * the journal stays above `bytes_max` only. STORE_OK, STORE_RETRY, -EIO. */
+int store_journal_merge(struct store *s, uint64_t bytes_max);
+
+/* PASSIVE checkpoint when the WAL is longer than frames_min pages. */
+int store_checkpoint(struct store *s, unsigned frames_min);
+
+/* For INFO: rows folded, transactions, checkpoints, last durations. Relaxed; any thread. */
+struct store_stats {
+	uint64_t commits, fold_transactions, rows_folded, checkpoints, merges;
+	uint64_t journal_bytes;
+	int64_t last_fold_ms; /* wall clock of the end of the last complete pass; 0: none yet */
+};
+void store_stats(const struct store *s, struct store_stats *out);
+
+/* ---- offline ---- */
+
+/* `shcounterd --check`: reads everything, changes nothing, also beside a running daemon. Calls `say` with a
+ * line per finding (or the reason why it cannot be read), or once with a summary when there is none. 0 clean,
+ * 1 findings, negative could not be read. */
+int store_check(const char *path, void (*say)(void *arg, const char *line), void *arg);
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * store_check.c - `shcounterd --check`: reads everything there is in the file and says what is wrong with it.
+ *
+ * From SQLite's pages upward to what the counters mean. Changes nothing (a temporary table of names lives
+ * elsewhere), and may run beside the daemon: it sees the last commit.
+ */
+#include "store_private.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LINE_BYTES = 1600 };
+
+struct check {
+	struct store *s;
+	void (*say)(void *arg, const char *line);
+	void *arg;
+	uint64_t findings;
+	bool is_journal_damaged;
+	uint64_t rows, bytes;	/* of the journal */
+	sqlite3_stmt *seen_add; /* a live name */
+};
+
+__attribute__((format(printf, 2, 3))) static void find(struct check *check, const char *fmt, ...)
+{
+	char line[LINE_BYTES];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	check->findings++;
+	check->say(check->arg, line);
+}
+
+/* The sentence of a failed call: a finding when the file is at fault, else the reason why there is no result.
+ */
+static int find_error(struct check *check, int r)
+{
+	find(check, "%s", store_error(check->s));
+	return r == -EUCLEAN ? 0 : r == STORE_RETRY ? -check->s->cause : r;
+}
+
+/* ---- pages ---- */
+
+static int check_pages(struct check *check)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(check->s->db, "PRAGMA integrity_check", -1, &stmt, NULL);
+
+	while (rc == SQLITE_OK || rc == SQLITE_ROW) {
+		rc = sqlite3_step(stmt);
+		if (rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") != 0)
+			find(check, "pages: %s", (const char *)sqlite3_column_text(stmt, 0));
+	}
+	sqlite3_finalize(stmt);
+	return rc == SQLITE_DONE ? 0 : find_error(check, store_fail(check->s, rc, "reading all pages"));
+}
+
+/* ---- journal ---- */
+
+static int check_body(void *arg, uint64_t epoch, uint64_t part, const void *body, size_t len)
+{
+	struct check *check = arg;
+	struct journal_reader reader;
+	struct journal_record record;
+	int result = journal_reader_init(&reader, body, len);
+
+	while (result == JOURNAL_OK)
+		result = journal_next(&reader, &record);
+	check->rows++;
+	check->bytes += len;
+	if (result == JOURNAL_DAMAGED || epoch > check->s->epoch_limit) {
+		check->is_journal_damaged = true;
+		find(check, "journal: epoch %llu part %llu (%zu bytes) %s", (unsigned long long)epoch,
+		     (unsigned long long)part, len,
+		     result == JOURNAL_DAMAGED ? "is not what was written" : "is beyond epoch_limit");
+	}
+	return 0;
+}
+
+static int check_journal(struct check *check)
+{
+	int r = store_read_journal(check->s, 0, JOURNAL_ID_MAX, check_body, check);
+
+	return r == 0 ? 0 : find_error(check, r);
+}
+
+/* ---- rows ---- */
+
+/* Counts rows that must not be. */
+static int check_count(struct check *check, const char *sql, const char *what)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(check->s->db, sql, -1, &stmt, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW && sqlite3_column_int64(stmt, 0) > 0)
+		find(check, "rows: %lld %s; the first is id %lld", (long long)sqlite3_column_int64(stmt, 0),
+		     what, (long long)sqlite3_column_int64(stmt, 1));
+	sqlite3_finalize(stmt);
+	return rc == SQLITE_ROW ? 0 : find_error(check, store_fail(check->s, rc, "counting rows"));
+}
+
+static int check_rows(struct check *check)
+{
+	int r = check_count(check,
+			    "SELECT count(*), min(id) FROM value AS v"
+			    " WHERE NOT EXISTS (SELECT 1 FROM name AS n WHERE n.id = v.id)",
+			    "values have no name");
+
+	if (r == 0)
+		r = check_count(check,
+				"SELECT count(*), min(id) FROM value"
+				" WHERE as_of > (SELECT value FROM meta WHERE key = 'fold_epoch')",
+				"values are newer than the last fold");
+	if (r == 0)
+		r = check_count(check,
+				"SELECT count(*), min(id) FROM name"
+				" WHERE id >= (SELECT value FROM meta WHERE key = 'id_next')",
+				"names have an id that was not given out yet");
+	return r;
+}
+
+/* ---- counters ---- */
+
+static int check_counter(void *arg, uint64_t id, struct slice name, int64_t value)
+{
+	struct check *check = arg;
+	int rc;
+
+	(void)value;
+	sqlite3_bind_blob64(check->seen_add, 1, name.data, name.len, SQLITE_STATIC);
+	rc = sqlite3_step(check->seen_add);
+	sqlite3_reset(check->seen_add);
+	if (rc != SQLITE_DONE)
+		return -EIO;
+	if (sqlite3_changes(check->s->db) == 0)
+		find(check, "counters: id %llu has the name of another counter", (unsigned long long)id);
+	return 0;
+}
+
+static int check_counters(struct check *check, struct store_state *state)
+{
+	sqlite3 *db = check->s->db;
+	int rc, r;
+
+	rc = sqlite3_exec(db, "CREATE TEMP TABLE seen(name BLOB PRIMARY KEY) WITHOUT ROWID", NULL, NULL,
+			  NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(db, "INSERT OR IGNORE INTO temp.seen VALUES (?1)", -1,
+					&check->seen_add, NULL);
+	if (rc != SQLITE_OK)
+		return find_error(check, store_fail(check->s, rc, "making a temporary table"));
+	r = store_load_rows(check->s, check_counter, check, state);
+	sqlite3_finalize(check->seen_add);
+	return r == 0 ? 0 : find_error(check, r);
+}
+
+static int check_all(struct check *check)
+{
+	struct store_state state = {0};
+	char line[LINE_BYTES];
+	int r = check_pages(check);
+
+	if (r == 0) {
+		r = store_load_meta(check->s);
+		if (r < 0)
+			return find_error(check, r);
+	}
+	if (r == 0)
+		r = check_journal(check);
+	if (r == 0)
+		r = check_rows(check);
+	/* Recovery stops at the first damaged body, which is said already. */
+	if (r == 0 && !check->is_journal_damaged)
+		r = check_counters(check, &state);
+	if (r == 0 && check->findings == 0) {
+		snprintf(line, sizeof(line), "clean: %llu counters, %llu journal rows with %llu bytes",
+			 (unsigned long long)state.counters, (unsigned long long)check->rows,
+			 (unsigned long long)check->bytes);
+		check->say(check->arg, line);
+	}
+	return r;
+}
+
+int store_check(const char *path, void (*say)(void *arg, const char *line), void *arg)
+{
+	struct check check = {.say = say, .arg = arg};
+	int r = store_open(&check.s, path, STORE_READONLY);
+
+	r = r == 0 ? check_all(&check) : find_error(&check, r);
+	check.s = store_close(check.s);
+	return r < 0 ? r : check.findings > 0;
+}

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * store_fold.c - the snapshot: moves the journal into the counters' rows, in small transactions between
+ * commits.
+ *
+ * A pass takes the oldest epochs of the journal, up to `epoch`, and puts their sums into the rows. It may be
+ * cut off anywhere, by a crash or a full disk, and is exact all the same:
+ *
+ * - The first transaction writes fold_epoch = `epoch`. Until the pass has finished, every next one goes to
+ * that same epoch, however much has been committed since. So a row's as_of is either `epoch` (done, skipped)
+ * or below the first epoch of the pass (not done), and one sum per id is enough.
+ * - Recovery adds, per row, only epochs above its as_of; and the journal's deletes and floor hide what is
+ * half deleted.
+ * - Journal rows go last, in a transaction behind all that made them superfluous.
+ * - Merging leaves epochs up to fold_epoch alone (store_merge.c): a merged body could not say which of its
+ * epochs a row already has.
+ */
+#include "store_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+enum { FOLD_BYTES_MAX = 16 << 20 }; /* journal bodies of a pass: they are in memory while it runs */
+
+/* What a row gets. */
+struct fold_row {
+	uint64_t id;
+	uint64_t delta;
+	int64_t time_ms;
+	struct slice name; /* of a new counter; len 0: one that exists */
+};
+
+/* In this order: a deleted name may come back under a new id, and a reader should not see both. */
+enum fold_phase { FOLD_FLOOR_VALUES, FOLD_FLOOR_NAMES, FOLD_DELETES, FOLD_ROWS, FOLD_JOURNAL, FOLD_DONE };
+
+/* How far the pass is; taken back when a transaction is. */
+struct fold_progress {
+	enum fold_phase phase;
+	size_t delete_next; /* of the set */
+	size_t row_next;    /* of the batch */
+};
+
+struct store_fold {
+	struct journal_set set;
+	uint64_t epoch;
+	bool is_announced; /* fold_epoch is on disk */
+	struct fold_progress progress;
+	size_t name_next;      /* of the set: names before are in the batch or done */
+	struct fold_row *rows; /* the batch: decoded, not known to be on disk */
+	size_t row_count, row_cap;
+};
+
+struct store_fold *store_fold_free(struct store_fold *fold)
+{
+	if (!fold)
+		return NULL;
+	journal_set_fini(&fold->set);
+	free(fold->rows);
+	free(fold);
+	return NULL;
+}
+
+bool store_is_folded(const struct store *s, uint64_t epoch)
+{
+	const struct store_epoch *oldest = s->epochs;
+
+	return s->epoch_count == 0 || (oldest->first ? oldest->first : oldest->epoch) > epoch;
+}
+
+bool store_is_folding(const struct store *s)
+{
+	return s->fold != NULL;
+}
+
+uint64_t store_fold_epoch(const struct store *s)
+{
+	return s->fold->epoch;
+}
+
+/* ---- beginning ---- */
+
+/* The epoch a pass over the journal goes to. */
+static uint64_t choose_epoch(const struct store *s)
+{
+	uint64_t bytes = s->epochs[0].bytes;
+	size_t i = 0;
+
+	if (s->epochs[0].epoch <= s->fold_epoch)
+		return s->fold_epoch; /* one was cut off */
+	while (i + 1 < s->epoch_count && bytes + s->epochs[i + 1].bytes <= FOLD_BYTES_MAX)
+		bytes += s->epochs[++i].bytes;
+	return s->epochs[i].epoch;
+}
+
+int store_fold_begin(struct store *s)
+{
+	struct store_fold *fold;
+	int r;
+
+	if (s->is_failed)
+		return -EIO;
+	if (s->fold)
+		return STORE_AGAIN;
+	if (s->epoch_count == 0)
+		return STORE_OK;
+	fold = calloc(1, sizeof(*fold));
+	if (!fold)
+		return store_fail(s, SQLITE_NOMEM, "beginning to fold");
+	journal_set_init(&fold->set);
+	fold->epoch = choose_epoch(s);
+	r = store_read_set(s, 0, fold->epoch, &fold->set);
+	if (r != 0) {
+		store_fold_free(fold);
+		return r;
+	}
+	if (s->floor_id > fold->set.floor_id)
+		fold->set.floor_id = s->floor_id;
+	s->fold = fold;
+	return STORE_AGAIN;
+}
+
+/* ---- decoding the next rows ---- */
+
+/* The next id that has a name or a delta, with its sum. STORE_AGAIN when there was one, STORE_OK at the end,
+ * negative. */
+static int next_row(struct store_fold *fold, struct fold_row *row)
+{
+	const struct journal_set_name *name =
+		fold->name_next < fold->set.name_count ? &fold->set.names[fold->name_next] : NULL;
+	struct journal_sum sum;
+	bool has_delta = journal_set_peek(&fold->set, &row->id);
+
+	if (!has_delta && !name)
+		return STORE_OK;
+	if (name && (!has_delta || name->id <= row->id))
+		row->id = name->id;
+	else
+		name = NULL;
+	if (journal_set_take(&fold->set, row->id, 0, &sum) < 0)
+		return -EUCLEAN;
+	row->delta = sum.delta;
+	row->time_ms = sum.time_ms;
+	row->name = (struct slice){0};
+	if (name) {
+		row->name = name->name;
+		if (sum.count == 0 || name->time_ms > sum.time_ms)
+			row->time_ms = name->time_ms;
+		fold->name_next++;
+	}
+	return STORE_AGAIN;
+}
+
+static int fill_batch(struct store *s, size_t rows_max)
+{
+	struct store_fold *fold = s->fold;
+	int r = STORE_AGAIN;
+
+	if (rows_max > fold->row_cap) {
+		void *rows = reallocarray(fold->rows, rows_max, sizeof(*fold->rows));
+
+		if (!rows)
+			return store_fail(s, SQLITE_NOMEM, "folding");
+		fold->rows = rows;
+		fold->row_cap = rows_max;
+	}
+	fold->row_count = 0;
+	while (fold->row_count < rows_max && r == STORE_AGAIN) {
+		r = next_row(fold, &fold->rows[fold->row_count]);
+		if (r == STORE_AGAIN && !journal_set_is_dead(&fold->set, fold->rows[fold->row_count].id))
+			fold->row_count++;
+	}
+	if (r < 0)
+		return store_damaged(s, "a journal row has records that make no sense");
+	return 0;
+}
+
+/* ---- writing ---- */
+
+static int insert_value(struct store *s, const struct fold_row *row)
+{
+	store_bind(s, SQL_VALUE_INSERT, 1, row->id);
+	store_bind(s, SQL_VALUE_INSERT, 2, row->delta);
+	store_bind(s, SQL_VALUE_INSERT, 3, s->fold->epoch);
+	store_bind(s, SQL_VALUE_INSERT, 4, (uint64_t)row->time_ms);
+	return store_run(s, SQL_VALUE_INSERT, "folding");
+}
+
+/* A new counter's name and row in one; when they are there, a pass was cut off behind them. */
+static int write_new(struct store *s, const struct fold_row *row)
+{
+	int r;
+
+	store_bind(s, SQL_NAME_INSERT, 1, row->id);
+	sqlite3_bind_blob64(s->sql[SQL_NAME_INSERT], 2, row->name.data, row->name.len, SQLITE_STATIC);
+	r = store_run(s, SQL_NAME_INSERT, "folding");
+	return r == 0 ? insert_value(s, row) : r;
+}
+
+/* Without effect on a row that is done already. A row may be missing with its name there (another program's
+ * repair); with no name, the delta is nobody's. */
+static int write_delta(struct store *s, const struct fold_row *row)
+{
+	int r;
+
+	store_bind(s, SQL_VALUE_ADD, 1, row->id);
+	store_bind(s, SQL_VALUE_ADD, 2, row->delta);
+	store_bind(s, SQL_VALUE_ADD, 3, s->fold->epoch);
+	store_bind(s, SQL_VALUE_ADD, 4, (uint64_t)row->time_ms);
+	r = store_run(s, SQL_VALUE_ADD, "folding");
+	return r == 0 && sqlite3_changes(s->db) == 0 ? insert_value(s, row) : r;
+}
+
+/* Each phase does at most *budget rows and lowers it; 0, STORE_RETRY, negative. */
+
+static int fold_floor(struct store *s, enum store_sql which, size_t *budget)
+{
+	struct store_fold *fold = s->fold;
+	size_t deleted;
+	int r;
+
+	store_bind(s, which, 1, fold->set.floor_id);
+	store_bind(s, which, 2, *budget);
+	r = store_run(s, which, "deleting flushed counters");
+	if (r != 0)
+		return r;
+	deleted = (size_t)sqlite3_changes(s->db);
+	if (deleted < *budget)
+		fold->progress.phase++;
+	*budget -= deleted;
+	return 0;
+}
+
+static int fold_deletes(struct store *s, size_t *budget)
+{
+	struct store_fold *fold = s->fold;
+	int r = 0;
+
+	for (; *budget > 0 && fold->progress.delete_next < fold->set.delete_count && r == 0; (*budget)--) {
+		uint64_t id = fold->set.deletes[fold->progress.delete_next++];
+
+		store_bind(s, SQL_VALUE_DELETE, 1, id);
+		store_bind(s, SQL_NAME_DELETE, 1, id);
+		r = store_run(s, SQL_VALUE_DELETE, "deleting counters");
+		if (r == 0)
+			r = store_run(s, SQL_NAME_DELETE, "deleting counters");
+	}
+	if (fold->progress.delete_next == fold->set.delete_count)
+		fold->progress.phase++;
+	return r;
+}
+
+static int fold_rows(struct store *s, size_t *budget)
+{
+	struct store_fold *fold = s->fold;
+	int r = 0;
+
+	if (fold->row_count == 0) {
+		r = fill_batch(s, *budget);
+		if (r == 0 && fold->row_count == 0)
+			fold->progress.phase++;
+	}
+	for (; *budget > 0 && fold->progress.row_next < fold->row_count && r == 0; (*budget)--) {
+		const struct fold_row *row = &fold->rows[fold->progress.row_next++];
+
+		r = row->name.len ? write_new(s, row) : write_delta(s, row);
+	}
+	if (fold->row_count > 0)
+		*budget = 0; /* the next batch belongs to the next transaction: this one may have to be
+				written again */
+	return r;
+}
+
+static int fold_journal(struct store *s, size_t *budget)
+{
+	store_bind(s, SQL_JOURNAL_DELETE, 1, 0);
+	store_bind(s, SQL_JOURNAL_DELETE, 2, s->fold->epoch);
+	s->fold->progress.phase++;
+	*budget = 0;
+	return store_run(s, SQL_JOURNAL_DELETE, "deleting the folded journal");
+}
+
+static int fold_phase(struct store *s, size_t *budget)
+{
+	switch (s->fold->progress.phase) {
+	case FOLD_FLOOR_VALUES: return fold_floor(s, SQL_VALUE_FLOOR, budget);
+	case FOLD_FLOOR_NAMES: return fold_floor(s, SQL_NAME_FLOOR, budget);
+	case FOLD_DELETES: return fold_deletes(s, budget);
+	case FOLD_ROWS: return fold_rows(s, budget);
+	case FOLD_JOURNAL: return fold_journal(s, budget);
+	case FOLD_DONE: break;
+	}
+	return 0;
+}
+
+static int announce(struct store *s)
+{
+	int r = store_meta_set(s, "fold_epoch", s->fold->epoch);
+
+	return r == 0 ? store_meta_set(s, "floor_id", s->fold->set.floor_id) : r;
+}
+
+/* ---- a step ---- */
+
+static size_t epochs_up_to(const struct store *s, uint64_t epoch)
+{
+	size_t count = 0;
+
+	while (count < s->epoch_count && s->epochs[count].epoch <= epoch)
+		count++;
+	return count;
+}
+
+static void end_pass(struct store *s)
+{
+	store_epochs_replace(s, 0, epochs_up_to(s, s->fold->epoch), (struct store_epoch){0});
+	atomic_store_explicit(&s->stats.last_fold_ms, store_now_ms(), memory_order_relaxed);
+	s->fold = store_fold_free(s->fold);
+}
+
+/* The transaction is on disk. */
+static int settle(struct store *s, size_t rows)
+{
+	struct store_fold *fold = s->fold;
+
+	store_count(&s->stats.fold_transactions, 1);
+	store_count(&s->stats.rows_folded, rows);
+	fold->is_announced = true;
+	s->fold_epoch = fold->epoch;
+	if (fold->set.floor_id > s->floor_id)
+		s->floor_id = fold->set.floor_id;
+	if (fold->progress.row_next == fold->row_count)
+		fold->progress.row_next = fold->row_count = 0;
+	if (fold->progress.phase != FOLD_DONE)
+		return STORE_AGAIN;
+	end_pass(s);
+	return STORE_OK;
+}
+
+int store_fold_step(struct store *s, size_t rows_max)
+{
+	struct store_fold *fold = s->fold;
+	struct fold_progress before;
+	size_t budget = rows_max;
+	int r;
+
+	assert(fold && rows_max > 0);
+	before = fold->progress;
+	r = store_begin(s, "folding");
+	if (r != 0)
+		return r;
+	if (!fold->is_announced)
+		r = announce(s);
+	while (r == 0 && budget > 0 && fold->progress.phase != FOLD_DONE)
+		r = fold_phase(s, &budget);
+	r = store_end(s, r, "folding");
+	if (r == 0)
+		return settle(s, fold->progress.row_next - before.row_next + fold->progress.delete_next -
+					 before.delete_next);
+	fold->progress = before;
+	return r;
+}

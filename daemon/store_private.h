@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * store_private.h - what the store's files share: store.c (commit, checkpoint), store_open.c, store_load.c
+ * (recovery), store_fold.c (snapshot), store_merge.c (journal), store_check.c. The only header that includes
+ * sqlite3.h.
+ *
+ * Everything here runs on the thread that owns the store, but for the counters of `stats`.
+ */
+#ifndef SHC_STORE_PRIVATE_H
+#define SHC_STORE_PRIVATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sqlite3.h>
+
+#include "journal_set.h"
+#include "store.h"
+
+enum { STORE_BUSY_TIMEOUT_MS = 250 }; /* nobody else should write at all; the committer must not wait long */
+
+/* The statements, prepared at open; texts in store_open.c. */
+enum store_sql {
+	SQL_BEGIN,	    /* takes the write lock at once: no surprise at COMMIT */
+	SQL_BEGIN_READ,	    /* one view of the file for several reads */
+	SQL_COMMIT,	    /* */
+	SQL_ROLLBACK,	    /* */
+	SQL_META_GET,	    /* key -> value */
+	SQL_META_SET,	    /* key, value */
+	SQL_JOURNAL_INSERT, /* epoch, part, body */
+	SQL_JOURNAL_READ,   /* epoch first, last -> epoch, part, body, in order */
+	SQL_JOURNAL_DELETE, /* epoch first, last */
+	SQL_NAME_ALL,	    /* -> id, name, by id */
+	SQL_NAME_INSERT,    /* id, name; nothing when it is there */
+	SQL_NAME_DELETE,    /* id */
+	SQL_NAME_FLOOR,	    /* floor, rows at most */
+	SQL_VALUE_ALL,	    /* -> id, value, as_of, by id */
+	SQL_VALUE_INSERT,   /* id, value, as_of, updated_at; nothing when there is a row or no name */
+	SQL_VALUE_ADD,	    /* id, delta, as_of, updated_at; nothing when the row is that new */
+	SQL_VALUE_DELETE,   /* id */
+	SQL_VALUE_FLOOR,    /* floor, rows at most */
+	SQL_COUNT,
+};
+
+/* One epoch with content in the journal table. */
+struct store_epoch {
+	uint64_t epoch; /* a merged one: its last */
+	uint64_t bytes;
+	uint64_t first; /* a merged one: its first; 0: the same */
+};
+
+struct store_fold; /* a running pass: store_fold.c */
+
+struct store {
+	sqlite3 *db;
+	char *path; /* as given, for people */
+	char *file; /* absolute */
+	unsigned flags;
+	bool is_failed; /* the outcome of something is unknown: nothing more is written */
+	int cause;	/* errno of the last failure */
+	char *error;	/* its sentence */
+	sqlite3_stmt *sql[SQL_COUNT];
+
+	/* What meta holds. */
+	uint64_t epoch_limit; /* epochs up to here may be in use, on disk or not */
+	uint64_t id_next;
+	uint64_t floor_id;
+	uint64_t fold_epoch; /* the newest pass, finished or not, folds up to here: no row is newer */
+
+	uint64_t epoch_last;	    /* newest committed */
+	struct store_epoch *epochs; /* owned; the journal table's, ascending */
+	size_t epoch_count, epoch_cap;
+	struct store_fold *fold; /* owned; null between passes */
+
+	unsigned wal_frames;	     /* in the -wal file */
+	unsigned wal_frames_settled; /* of these, in the database already */
+
+	struct {
+		_Atomic uint64_t commits, fold_transactions, rows_folded, checkpoints, merges, journal_bytes;
+		_Atomic int64_t last_fold_ms;
+	} stats;
+};
+
+/* ---- failures ---- */
+
+/* Keeps the sentence "PATH: ..." and the errno; returns -cause. */
+int store_say(struct store *s, int cause, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The same for a result code of SQLite's. STORE_RETRY, or negative. `doing`: "committing", ... */
+int store_fail(struct store *s, int rc, const char *doing);
+/* -EUCLEAN, with what to do about a damaged file behind what was found. */
+int store_damaged(struct store *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- statements ---- */
+
+/* Runs a statement that returns no row, and resets it. 0, STORE_RETRY, negative. */
+int store_run(struct store *s, enum store_sql which, const char *doing);
+void store_bind(struct store *s, enum store_sql which, int index, uint64_t v);
+/* 0, STORE_RETRY, negative. */
+int store_begin(struct store *s, const char *doing);
+/* Commits when `result` is 0; else rolls back and passes `result` on. 0, STORE_RETRY, negative. */
+int store_end(struct store *s, int result, const char *doing);
+int store_meta_set(struct store *s, const char *key, uint64_t v);
+
+/* ---- journal ---- */
+
+/* Told for every body, in order; a negative result stops and is passed on. */
+typedef int store_body_fn(void *arg, uint64_t epoch, uint64_t part, const void *body, size_t len);
+int store_read_journal(struct store *s, uint64_t first, uint64_t last, store_body_fn *fn, void *arg);
+/* All bodies of the epochs into `set` (initialized), and sorts it. */
+int store_read_set(struct store *s, uint64_t first, uint64_t last, struct journal_set *set);
+int store_insert_parts(struct store *s, uint64_t epoch, const struct journal_writer *w);
+uint64_t store_writer_bytes(const struct journal_writer *w);
+/* Makes sure that one more element fits. 0 or STORE_RETRY. */
+int store_epochs_reserve(struct store *s);
+/* Replaces `count` elements from `at` by one, or by none when it has no bytes. */
+void store_epochs_replace(struct store *s, size_t at, size_t count, struct store_epoch with);
+
+/* ---- parts ---- */
+
+/* Recovery's reading part; changes nothing. */
+int store_load_meta(struct store *s);
+int store_load_rows(struct store *s, store_counter_fn *fn, void *arg, struct store_state *state);
+struct store_fold *store_fold_free(struct store_fold *fold);
+/* The last epoch of the running pass. */
+uint64_t store_fold_epoch(const struct store *s);
+
+/* Counters for INFO have one writer, the owner of the store; readers may see them apart from each other. */
+static inline void store_count(_Atomic uint64_t *counter, uint64_t n)
+{
+	uint64_t v = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, v + n, memory_order_relaxed);
+}
+
+int64_t store_now_ms(void);
+
+#endif

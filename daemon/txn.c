@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: MIT */
+/* txn.c - see txn.h. Owns the staged keys of the present request; entered by its worker only. */
+#include "txn_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "../lib/num.h"
+
+void txn_init(struct txn *t, struct registry *registry, struct epoch_slot *epoch, uint32_t worker,
+	      uint32_t workers, bool is_always_cells)
+{
+	*t = (struct txn){
+		.registry = registry,
+		.epoch = epoch,
+		.worker = worker,
+		.workers = workers,
+		.is_always_cells = is_always_cells,
+	};
+}
+
+static void free_keys(struct txn *t)
+{
+	free(t->keys);
+	free(t->index);
+	free(t->order);
+	t->keys = NULL;
+	t->index = t->order = NULL;
+	t->key_cap = t->index_cap = t->order_cap = 0;
+}
+
+void txn_fini(struct txn *t)
+{
+	free_keys(t);
+	txn_add_free(t);
+}
+
+int txn_grow(void *array, size_t *cap, size_t count, size_t size)
+{
+	void **items = array;
+	void *bigger;
+	size_t want = *cap ? *cap : 16;
+
+	if (count <= *cap)
+		return 0;
+	while (want < count)
+		want *= 2;
+	bigger = reallocarray(*items, want, size);
+	if (!bigger)
+		return -ENOMEM;
+	*items = bigger;
+	*cap = want;
+	return 0;
+}
+
+static int make_room(struct txn *t, size_t count)
+{
+	if (txn_grow(&t->keys, &t->key_cap, count, sizeof(*t->keys)) ||
+	    txn_grow(&t->index, &t->index_cap, count, sizeof(*t->index)) ||
+	    txn_grow(&t->order, &t->order_cap, count, sizeof(*t->order)))
+		return -ENOMEM;
+	return 0;
+}
+
+/* The open buffer is about to get content. */
+void txn_note_dirty(struct txn *t)
+{
+	if (epoch_buffer_is_empty(t->epoch->open))
+		epoch_note_dirty(t->epoch);
+}
+
+void txn_retire(struct txn *t, void *p, enum retired_kind kind)
+{
+	txn_note_dirty(t);
+	/* Out of memory for the note: better lost than freed under a reader. */
+	(void)epoch_buffer_retire(t->epoch->open, p, kind);
+}
+
+/* ---- prefetching ---- */
+
+void txn_prefetch_place(struct txn *t, uint64_t hash)
+{
+	__builtin_prefetch(registry_place(t->registry, hash));
+}
+
+const struct counter *txn_prefetch_counter(struct txn *t, uint64_t hash)
+{
+	const struct counter *c = registry_guess(t->registry, hash);
+
+	if (c) {
+		__builtin_prefetch(c);
+		/* Half of the records reach into the next line with their name. */
+		__builtin_prefetch((const char *)c + sizeof(*c) + 8);
+	}
+	return c;
+}
+
+void txn_prefetch_entry(struct txn *t, const struct counter *guess)
+{
+	uint64_t object = counter_object(guess);
+
+	if (object & 1)
+		__builtin_prefetch(epoch_buffer_place(t->epoch->open, counter_id(object)));
+}
+
+/* ---- looking ---- */
+
+/* The object word as it counts: what lies below FLUSHALL's floor is not there. */
+static uint64_t object_above_floor(const struct txn *t, uint64_t object)
+{
+	return counter_id(object) < t->floor_seen ? COUNTER_ABSENT : object;
+}
+
+static void key_show(struct txn_key *k, uint64_t object, int64_t value)
+{
+	k->object = object;
+	k->was_live = k->is_live = counter_has_object(object);
+	k->value = k->value_before = k->is_live ? value : 0;
+	k->is_deleted = false;
+}
+
+/* A name without a lock; false: behind, look again. */
+static bool key_read(struct txn *t, struct txn_key *k)
+{
+	struct counter_view view = {0};
+	uint64_t object;
+
+	k->counter = registry_find(t->registry, k->name, k->hash);
+	if (k->counter)
+		view = counter_read(k->counter);
+	object = object_above_floor(t, view.object);
+	if (k->counter && txn_is_behind(t, counter_stamp(k->counter)))
+		return false;
+	if (object != view.object && txn_is_behind(t, atomic_load(&t->registry->floor_stamp)))
+		return false;
+	key_show(k, object, view.value);
+	return true;
+}
+
+/* A locked counter; false: behind. The value is read before the stamp: who adds to a cell raises the stamp
+ * first. */
+static bool key_show_locked(struct txn *t, struct txn_key *k)
+{
+	uint64_t word = counter_object(k->counter);
+	uint64_t object = object_above_floor(t, word);
+	int64_t value = counter_has_object(object) ? counter_total(k->counter, object) : 0;
+
+	k->stamp_before = counter_stamp(k->counter);
+	if (txn_is_behind(t, k->stamp_before))
+		return false;
+	if (object != word && txn_is_behind(t, atomic_load(&t->registry->floor_stamp)))
+		return false;
+	key_show(k, object, value);
+	return true;
+}
+
+/* ---- opening ---- */
+
+static void key_init(struct txn *t, struct txn_key *k, struct slice name)
+{
+	*k = (struct txn_key){.name = name};
+	k->hash = name.data == t->hint_name ? t->hint_hash : registry_hash(t->registry, name);
+}
+
+static int key_find(struct txn *t, struct txn_key *k)
+{
+	k->counter = registry_find(t->registry, k->name, k->hash);
+	if (k->counter || !(t->mode & TXN_CREATE))
+		return 0;
+	txn_note_dirty(t);
+	return registry_insert(t->registry, k->name, k->hash, t->epoch->open, &k->counter);
+}
+
+static int by_address(const void *a, const void *b, void *arg)
+{
+	const struct txn_key *keys = arg;
+	uintptr_t x = (uintptr_t)keys[*(const uint32_t *)a].counter;
+	uintptr_t y = (uintptr_t)keys[*(const uint32_t *)b].counter;
+	/* Missing names have no address; equal ones must still be found equal: order of arrival. */
+	if (x == y)
+		return *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
+	return x < y ? -1 : 1;
+}
+
+/* Fills keys, index and order from the names; the same counter is one key. Nothing is locked yet. On failure
+ * the keys are those that were found or made. */
+static int keys_fill(struct txn *t, const struct slice *names, size_t count)
+{
+	int rc = make_room(t, count);
+	size_t made = 0;
+
+	t->key_count = t->index_count = 0;
+	for (size_t i = 0; i < count && !rc; i++) {
+		key_init(t, &t->keys[i], names[i]);
+		rc = key_find(t, &t->keys[i]);
+		made += !rc;
+		t->index[i] = t->order[i] = (uint32_t)i;
+	}
+	if (rc) {
+		t->key_count = made;
+		return rc;
+	}
+	t->key_count = t->index_count = count;
+	if (count == 1)
+		return 0;
+	qsort_r(t->order, count, sizeof(*t->order), by_address, t->keys);
+	for (size_t i = 1; i < count; i++) {
+		uint32_t prev = t->order[i - 1], here = t->order[i];
+
+		if (t->keys[here].counter && t->keys[here].counter == t->keys[prev].counter)
+			t->index[here] = t->index[prev];
+	}
+	return 0;
+}
+
+static void unlock_all(struct txn *t)
+{
+	for (size_t i = 0; i < t->key_count; i++) {
+		struct txn_key *k = &t->keys[i];
+
+		if (k->is_locked)
+			counter_unlock(k->counter);
+		k->is_locked = false;
+	}
+}
+
+enum lock_result { LOCK_OK, LOCK_AGAIN, LOCK_BEHIND };
+
+static enum lock_result lock_one(struct txn *t, struct txn_key *k, enum counter_lock_state how)
+{
+	counter_lock(k->counter, how);
+	k->is_locked = true;
+	if (counter_object(k->counter) == COUNTER_GONE)
+		return LOCK_AGAIN; /* reclaimed between finding and locking: its name may have a new record */
+	return key_show_locked(t, k) ? LOCK_OK : LOCK_BEHIND;
+}
+
+/* With all others locked, a name that was missing may have come into being: then begin again. If not, it is
+ * missing at an instant at which everything else is as we see it. */
+static enum lock_result look_at_missing(struct txn *t, struct txn_key *k)
+{
+	if (registry_find(t->registry, k->name, k->hash))
+		return LOCK_AGAIN;
+	key_show(k, COUNTER_ABSENT, 0);
+	return LOCK_OK;
+}
+
+static enum lock_result lock_all(struct txn *t)
+{
+	enum counter_lock_state how =
+		t->key_count > 1 && (t->mode & TXN_WRITE) ? COUNTER_LOCKED_TXN : COUNTER_LOCKED;
+	enum lock_result result = LOCK_OK;
+
+	for (size_t i = 0; i < t->key_count && result == LOCK_OK; i++) {
+		struct txn_key *k = &t->keys[t->order[i]];
+
+		if (k->counter && txn_is_distinct(t, t->order[i]))
+			result = lock_one(t, k, how);
+	}
+	for (size_t i = 0; i < t->key_count && result == LOCK_OK; i++)
+		if (!t->keys[i].counter)
+			result = look_at_missing(t, &t->keys[i]);
+	/* FLUSHALL needs no lock: what was looked at before and after it does not fit together. */
+	if (result == LOCK_OK && t->key_count > 1 && registry_floor(t->registry) != t->floor_seen)
+		result = LOCK_AGAIN;
+	return result;
+}
+
+static bool has_cells(const struct txn_key *k)
+{
+	return k->is_locked && counter_has_cells(k->object);
+}
+
+/* When all cells have come to rest: into base with them. */
+static void key_merge(struct txn *t, struct txn_key *k)
+{
+	struct counter_cells *cells = counter_cells_of(k->object);
+
+	counter_merge(k->counter, cells);
+	k->object = counter_object(k->counter);
+	k->value = k->value_before = counter_base(k->counter);
+	txn_retire(t, cells, RETIRED_CELLS);
+}
+
+/* Counters that must be seen whole. All that have cells are marked, and merged only when all are still: one
+ * that was merged before the others could get new cells while we wait for them, and so on for ever. */
+int txn_merge_all(struct txn *t)
+{
+	uint64_t sealed = epoch_sealed(t->epoch->clock);
+
+	t->wait_epoch = 0;
+	for (size_t i = 0; i < t->key_count; i++) {
+		struct counter_cells *cells = counter_cells_of(t->keys[i].object);
+		uint64_t epoch;
+
+		if (!has_cells(&t->keys[i]) || counter_merge_is_due(cells, sealed))
+			continue;
+		epoch = counter_merge_mark(cells, &t->epoch->clock->open);
+		if (epoch > t->wait_epoch)
+			t->wait_epoch = epoch;
+	}
+	if (t->wait_epoch)
+		return TXN_WAIT;
+	for (size_t i = 0; i < t->key_count; i++)
+		if (has_cells(&t->keys[i]))
+			key_merge(t, &t->keys[i]);
+	return TXN_OK;
+}
+
+int txn_open(struct txn *t, const struct slice *names, size_t count, unsigned mode)
+{
+	bool is_lockless = count == 1 && !(mode & TXN_WRITE);
+
+	t->mode = mode;
+	for (;;) {
+		int rc;
+
+		t->floor_seen = registry_floor(t->registry);
+		if (is_lockless) {
+			rc = make_room(t, 1);
+			if (rc)
+				return rc;
+			key_init(t, &t->keys[0], names[0]);
+			t->index[0] = 0;
+			t->key_count = t->index_count = 1;
+			if (key_read(t, &t->keys[0]))
+				return TXN_OK;
+			epoch_catch_up(t->epoch);
+			continue;
+		}
+		rc = keys_fill(t, names, count);
+		if (rc) {
+			txn_abort(t);
+			return rc;
+		}
+		switch (lock_all(t)) {
+		case LOCK_OK:
+			rc = mode & TXN_WHOLE ? txn_merge_all(t) : TXN_OK;
+			if (rc)
+				txn_abort(t);
+			return rc;
+		case LOCK_BEHIND:
+			unlock_all(t);
+			epoch_catch_up(t->epoch);
+			break;
+		case LOCK_AGAIN: unlock_all(t); break;
+		}
+	}
+}
+
+/* ---- looking around from inside ---- */
+
+static const struct txn_key *key_of(const struct txn *t, const struct counter *c)
+{
+	size_t low = 0, high = t->key_count;
+
+	if (t->key_count == 1)
+		return t->keys[0].counter == c ? &t->keys[0] : NULL;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		uint32_t i = t->order[middle];
+
+		if (t->keys[i].counter == c)
+			return &t->keys[t->index[i]];
+		if ((uintptr_t)t->keys[i].counter < (uintptr_t)c)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+bool txn_is_live(const struct txn *t, struct counter *c)
+{
+	const struct txn_key *k = t->key_count ? key_of(t, c) : NULL;
+	uint64_t object = counter_object(c);
+
+	if (k)
+		return k->is_live;
+	return !t->is_flushing && counter_has_object(object) &&
+	       counter_id(object) >= registry_floor(t->registry);
+}
+
+int64_t txn_live_change(const struct txn *t)
+{
+	int64_t change = 0;
+
+	for (size_t i = 0; i < t->key_count; i++)
+		if (txn_is_distinct(t, (uint32_t)i))
+			change += t->keys[i].is_live - (t->keys[i].was_live && !t->is_flushing);
+	return change;
+}
+
+/* ---- staging ---- */
+
+bool txn_incr(struct txn_key *k, int64_t delta)
+{
+	int64_t sum;
+
+	if (!num_add_i64(k->value, delta, &sum))
+		return false;
+	txn_set(k, sum);
+	return true;
+}
+
+void txn_flush_staged(struct txn *t)
+{
+	for (size_t i = 0; i < t->key_count; i++)
+		txn_delete(&t->keys[i]);
+	t->is_flushing = true;
+}
+
+/* ---- letting go ---- */
+
+/* Records that were made, or are left, without an object. Whether they still are is looked at again, under
+ * their lock, when they are reclaimed. */
+static void retire_absent(struct txn *t)
+{
+	for (size_t i = 0; i < t->key_count; i++) {
+		struct txn_key *k = &t->keys[i];
+
+		if (k->counter && counter_object(k->counter) == COUNTER_ABSENT)
+			txn_retire(t, k->counter, RETIRED_COUNTER);
+	}
+}
+
+void txn_end(struct txn *t)
+{
+	if (t->mode & TXN_WRITE)
+		retire_absent(t);
+	unlock_all(t);
+	t->key_count = t->index_count = 0;
+	t->hint_name = NULL;
+	t->is_flushing = false;
+	if (t->key_cap > TXN_KEEP_MAX)
+		free_keys(t);
+}
+
+void txn_abort(struct txn *t)
+{
+	txn_end(t);
+}

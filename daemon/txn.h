@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * txn.h - what one request (or one EXEC) does to counters: opened, staged, committed; all or nothing.
+ *
+ * txn_open finds and locks the counters and shows their values; handlers change the staged copies only;
+ * txn_commit records the effects in the worker's open epoch and publishes each counter with one store, then
+ * unlocks. A single read takes no lock. Locks are taken in the order of addresses, so transactions do not
+ * deadlock.
+ *
+ * The causal cut: when a locked counter carries a stamp newer than the worker's epoch, everything is
+ * unlocked, the worker seals, and txn_open begins again. So a worker never seals with a lock or a pointer
+ * into the registry in its hand, and what a request changes is recorded in an epoch not older than anything
+ * it depends on.
+ *
+ * One txn per worker, used for one request at a time. Owner: the worker.
+ */
+#ifndef SHC_TXN_H
+#define SHC_TXN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../lib/slice.h"
+#include "epoch.h"
+#include "registry.h"
+
+struct txn_key {
+	/* for handlers */
+	struct slice name;
+	bool is_live;  /* the counter exists */
+	int64_t value; /* 0 when it does not */
+	/* private */
+	struct counter *counter; /* null: no record */
+	uint64_t object;	 /* its word when opened, COUNTER_ABSENT when below the floor */
+	uint64_t hash;
+	int64_t value_before;
+	uint64_t id_new;
+	uint32_t stamp_before;
+	bool was_live;
+	bool is_deleted; /* the object it had ends here; live again means a new one */
+	bool is_locked;
+};
+
+enum txn_mode {
+	TXN_READ = 0,
+	TXN_WRITE = 1 << 0,   /* changes counters that exist */
+	TXN_CREATE = 1 << 1,  /* with WRITE: and makes those that do not */
+	TXN_WHOLE = 1 << 2,   /* with WRITE: must see all cells still (anything but adding) */
+	TXN_SHARDED = 1 << 3, /* with WRITE: comes from the sharded path; counts towards cells */
+};
+
+/* Outcomes. Negative: -ENOMEM, -EDQUOT (max-memory); nothing has changed and nothing is held. */
+enum {
+	TXN_OK = 0,
+	TXN_WAIT =
+		1, /* cells must come to rest: do the request again when wait_epoch is sealed; nothing held */
+	TXN_OVERFLOW = 2, /* txn_add: a sum would leave 64 bits; nothing has changed */
+};
+
+/* An addition to a cell: recorded, then done. */
+struct txn_cell_add {
+	struct counter *counter;
+	uint64_t object;
+	int64_t delta;
+};
+
+struct txn {
+	struct registry *registry;
+	struct epoch_slot *epoch;
+	uint32_t worker;  /* index */
+	uint32_t workers; /* how many: cells of a counter */
+	bool is_always_cells;
+	uint64_t wait_epoch; /* after TXN_WAIT */
+	/* private */
+	unsigned mode;
+	struct txn_key *keys; /* distinct */
+	size_t key_count, key_cap;
+	uint32_t *index; /* name i of txn_open -> keys */
+	size_t index_count, index_cap;
+	uint32_t *order; /* keys, by address of their counter */
+	size_t order_cap;
+	struct txn_cell_add *cell_adds; /* txn_add: what goes to cells */
+	size_t cell_add_cap;
+	struct slice *rest_names; /* txn_add: what does not */
+	size_t rest_name_cap;
+	int64_t *rest_deltas;
+	size_t rest_delta_cap;
+	bool is_flushing; /* txn_flush_staged */
+	uint64_t floor_seen;
+	const char *hint_name; /* txn_hint */
+	uint64_t hint_hash;
+};
+
+void txn_init(struct txn *t, struct registry *registry, struct epoch_slot *epoch, uint32_t worker,
+	      uint32_t workers, bool is_always_cells);
+void txn_fini(struct txn *t);
+
+/* Prefetching for a batch of requests, each step for all of them before the next: the place in the table, the
+ * record it leads to, the entry of the epoch buffer. Their first touches are cache misses, and this way they
+ * overlap. The pointer between the steps is a guess, good for nothing else. */
+void txn_prefetch_place(struct txn *t, uint64_t hash);
+const struct counter *txn_prefetch_counter(struct txn *t, uint64_t hash);
+void txn_prefetch_entry(struct txn *t, const struct counter *guess);
+
+/* Keeps the hash of `name` for the txn_open or txn_add that follows. Compared by address: to be taken back,
+ * with an empty name, before the bytes may change. */
+static inline void txn_hint(struct txn *t, struct slice name, uint64_t hash)
+{
+	t->hint_name = name.data;
+	t->hint_hash = hash;
+}
+
+/* Opens `count` names (repeated ones share a key). Valid names only. */
+int txn_open(struct txn *t, const struct slice *names, size_t count, unsigned mode);
+
+/* Key of the i-th name given to txn_open. */
+static inline struct txn_key *txn_key(const struct txn *t, size_t i)
+{
+	return &t->keys[t->index[i]];
+}
+
+/* Does the counter exist, seen from inside this transaction (staged), or from outside when none is open? */
+bool txn_is_live(const struct txn *t, struct counter *c);
+
+/* How many more counters there are in this transaction's eyes than outside. */
+int64_t txn_live_change(const struct txn *t);
+
+/* ---- staging ---- */
+
+static inline void txn_set(struct txn_key *k, int64_t value)
+{
+	k->is_live = true;
+	k->value = value;
+}
+
+static inline void txn_delete(struct txn_key *k)
+{
+	k->is_deleted |= k->is_live && k->was_live;
+	k->is_live = false;
+	k->value = 0;
+}
+
+/* value += delta, making the counter when needed; false and nothing changed when that leaves 64 bits. */
+bool txn_incr(struct txn_key *k, int64_t delta);
+
+/* ---- the end ---- both leave nothing held. */
+
+/* TXN_OK, TXN_WAIT or negative: only with TXN_OK has anything changed. */
+int txn_commit(struct txn *t);
+void txn_abort(struct txn *t);
+
+/* The sharded path: names[i] += deltas[i], all or none; to the worker's cells where there are some. */
+int txn_add(struct txn *t, const struct slice *names, const int64_t *deltas, size_t count);
+
+/* For txn_add.c, and from it: arrays larger than this many items are not kept between requests. */
+enum { TXN_KEEP_MAX = 4096 };
+void txn_add_free(struct txn *t);
+
+/* Room for `count` items of `size` bytes at *array, which has room for *cap. 0 or -ENOMEM. */
+int txn_grow(void *array, size_t *cap, size_t count, size_t size);
+
+/* FLUSHALL's instant: every object that exists is deleted. Then txn_sweep takes them out of memory. */
+void txn_flush(struct txn *t);
+
+/* FLUSHALL among other commands of a transaction: the keys are staged as deleted, everything else goes at the
+ * commit. */
+void txn_flush_staged(struct txn *t);
+
+/* Marks absent what lies below the floor, some counters at a time; cursor as registry_walk; 0 at the end. */
+uint64_t txn_sweep(struct txn *t, uint64_t cursor, size_t count_min);
+
+/* What `SHC.SHARDS` shows: base, and up to `cells_max` cells; *cells is how many there are. False: no such
+ * counter. */
+bool txn_shards(struct txn *t, struct slice name, int64_t *base, int64_t *cell_values, uint32_t cells_max,
+		uint32_t *cells);
+
+#endif

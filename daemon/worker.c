@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/* worker.c - see worker.h. */
+#include "worker.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "server.h"
+
+enum {
+	SPARE_BYTES_MAX = 64 << 10, /* larger output buffers are freed */
+	SWEEP_SLICE = 1000,	    /* records a turn */
+	SLOW_CHECK_MS = 1000, /* how often slow readers are looked for, while there are sends in flight */
+	STOP_MS_MAX = 3000,   /* for the last replies to be read */
+	STOP_TURN_MS = 50,    /* a turn while stopping, at most */
+	EXIT_IO = 74,
+};
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+int worker_init(struct worker *w, struct server *server, uint32_t index, int cpu)
+{
+	memset(w, 0, sizeof(*w));
+	w->server = server;
+	w->index = index;
+	w->cpu = cpu;
+	TAILQ_INIT(&w->peers);
+	TAILQ_INIT(&w->waiting);
+	TAILQ_INIT(&w->flushing);
+	epoch_slot_init(&w->slot, &server->clock);
+	txn_init(&w->txn, &server->registry, &w->slot, index, server->config->workers,
+		 server->config->cells == CELLS_ALWAYS);
+	return waker_init(&w->waker);
+}
+
+void worker_fini(struct worker *w)
+{
+	for (size_t i = 0; i < w->spare_count; i++)
+		buf_fini(&w->spares[i]);
+	free(w->names);
+	free(w->deltas);
+	free(w->undo);
+	txn_fini(&w->txn);
+	epoch_slot_fini(&w->slot);
+	waker_fini(&w->waker);
+}
+
+struct buf worker_take_spare(struct worker *w)
+{
+	return w->spare_count ? w->spares[--w->spare_count] : (struct buf)BUF_INIT;
+}
+
+void worker_give_spare(struct worker *w, struct buf *b)
+{
+	buf_consume(b, buf_len(b));
+	if (b->cap == 0 || b->cap > SPARE_BYTES_MAX || b->failed || w->spare_count == WORKER_SPARES)
+		buf_fini(b);
+	else
+		w->spares[w->spare_count++] = *b;
+	*b = (struct buf)BUF_INIT;
+}
+
+void worker_begin_sweep(struct worker *w)
+{
+	w->is_sweeping = true;
+	w->sweep_cursor = 0;
+}
+
+/* ---- new connections ---- */
+
+void worker_give(struct worker *w, struct handoff *h)
+{
+	h->next = atomic_load_explicit(&w->inbox, memory_order_relaxed);
+	/* release: the worker reads what h points to. The order among them does not matter. */
+	while (!atomic_compare_exchange_weak_explicit(&w->inbox, &h->next, h, memory_order_release,
+						      memory_order_relaxed))
+		continue;
+	waker_wake(&w->waker);
+}
+
+static void take_inbox(struct worker *w)
+{
+	struct handoff *h;
+
+	if (!atomic_load_explicit(&w->inbox, memory_order_relaxed))
+		return;
+	h = atomic_exchange_explicit(&w->inbox, NULL, memory_order_acquire);
+	while (h) {
+		struct handoff *next = h->next;
+		struct peer *p = peer_new(w, h->fd, &h->address);
+
+		if (p) {
+			TAILQ_INSERT_TAIL(&w->peers, p, all);
+			stat_add(&w->stats.connections, 1);
+		} else {
+			log_warning("no memory for a new connection: closed");
+			atomic_fetch_sub_explicit(&w->stats.peers, 1, memory_order_relaxed);
+		}
+		free(h);
+		h = next;
+	}
+}
+
+/* ---- events ---- */
+
+static void peer_gone(struct worker *w, struct peer *p)
+{
+	TAILQ_REMOVE(&w->peers, p, all);
+	/* A send that was cut short is not in flight any more. */
+	if (buf_len(&p->sending))
+		w->sending_count--;
+	peer_free(p);
+	atomic_fetch_sub_explicit(&w->stats.peers, 1, memory_order_relaxed);
+}
+
+static void handle(struct worker *w, const struct io_event *ev)
+{
+	struct peer *p = (struct peer *)(void *)ev->conn; /* io is its first member */
+
+	switch (ev->type) {
+	case IO_RECV: peer_on_recv(p, ev->data, ev->len); break;
+	case IO_EOF: peer_on_eof(p); break;
+	case IO_SENT: peer_on_sent(p); break;
+	case IO_FAILED: peer_on_failed(p, ev->error); break;
+	case IO_CLOSED: peer_gone(w, p); break;
+	case IO_WAKE: break;
+	}
+}
+
+/* ---- waiting peers ---- */
+
+static bool is_over(const struct worker *w, const struct peer_wait *wait)
+{
+	switch (wait->kind) {
+	case WAIT_SEALED:
+		/* Stuck: the request hears that instead. */
+		return epoch_sealed(&w->server->clock) >= wait->target || commit_is_stuck(&w->server->commit);
+	case WAIT_DURABLE: return epoch_durable(&w->server->clock) >= wait->target;
+	case WAIT_FOLDED: return atomic_load(&w->server->commit.fold_done) >= wait->target;
+	case WAIT_TURN: return true;
+	case WAIT_TIME:
+	case WAIT_NONE: break;
+	}
+	return false;
+}
+
+static bool is_late(const struct worker *w, const struct peer_wait *wait)
+{
+	return wait->deadline_ms >= 0 && w->now_ms >= wait->deadline_ms;
+}
+
+/* Those that are parked again stand at the end of the list: one round is enough. */
+static void resume_waiting(struct worker *w)
+{
+	struct peer *p, *next, *last = TAILQ_LAST(&w->waiting, peer_list);
+
+	for (p = TAILQ_FIRST(&w->waiting); p; p = next) {
+		bool is_last = p == last;
+
+		next = TAILQ_NEXT(p, waiting);
+		if (p->is_closed) {
+			/* its IO_CLOSED will take it away */
+		} else if (is_over(w, &p->wait)) {
+			epoch_look(&w->slot);
+			peer_resume(p, false);
+		} else if (is_late(w, &p->wait)) {
+			peer_resume(p, true);
+		}
+		if (is_last)
+			break;
+	}
+}
+
+/* Milliseconds that io_wait may sleep; -1: for ever. Says to the committer whether wake-ups are wanted. */
+static int64_t sleep_ms(struct worker *w)
+{
+	int64_t ms = w->stop_deadline_ms ? STOP_TURN_MS : w->sending_count ? SLOW_CHECK_MS : -1;
+	bool is_waiting = false;
+	struct peer *p;
+
+	if (w->is_sweeping)
+		return 0;
+	TAILQ_FOREACH (p, &w->waiting, waiting) {
+		int64_t left = p->wait.deadline_ms - w->now_ms;
+
+		if (p->wait.kind == WAIT_TURN)
+			return 0;
+		is_waiting = true;
+		if (p->wait.deadline_ms >= 0 && (ms < 0 || left < ms))
+			ms = left > 0 ? left : 0;
+	}
+	atomic_store(&w->slot.is_waiting, is_waiting);
+	/* After the flag: what came before it is seen here, what comes after it wakes us. */
+	TAILQ_FOREACH (p, &w->waiting, waiting)
+		if (is_over(w, &p->wait))
+			return 0;
+	return ms;
+}
+
+/* Closes who takes no reply for output-timeout. */
+static void check_slow(struct worker *w)
+{
+	int64_t limit = atomic_load_explicit(&w->server->config->output_timeout_ms, memory_order_relaxed);
+	struct peer *p, *next;
+
+	if (!w->sending_count || w->now_ms - w->slow_checked_ms < SLOW_CHECK_MS)
+		return;
+	w->slow_checked_ms = w->now_ms;
+	for (p = TAILQ_FIRST(&w->peers); p; p = next) {
+		next = TAILQ_NEXT(p, all);
+		if (!io_is_sending(&p->io) || w->now_ms - p->progress_ms < limit || p->is_closed)
+			continue;
+		log_warning("client %" PRIu64 ": has read no reply for %" PRId64
+			    " ms (output-timeout): connection closed",
+			    p->client.id, limit);
+		stat_add(&w->stats.timed_out, 1);
+		peer_close(p, false);
+	}
+}
+
+/* ---- the turn ---- */
+
+static int wait_for_events(struct worker *w)
+{
+	int64_t ms, before = now_ns(), after;
+	int rc;
+
+	waker_park(&w->waker);
+	ms = sleep_ms(w);
+	if (ms != 0 && (atomic_load(&w->inbox) || (atomic_load(&w->is_stopping) && !w->stop_deadline_ms)))
+		ms = 0;
+	if (ms != 0 && !epoch_park(&w->slot))
+		ms = 0;
+	rc = io_wait(w->io, ms < 0 ? -1 : ms * 1000000);
+	waker_unpark(&w->waker);
+	epoch_unpark(&w->slot);
+	after = now_ns();
+	w->now_ms = after / 1000000;
+	atomic_store_explicit(&w->stats.busy_ns,
+			      atomic_load_explicit(&w->stats.busy_ns, memory_order_relaxed) + before -
+				      w->awake_since_ns,
+			      memory_order_relaxed);
+	w->awake_since_ns = after;
+	return rc;
+}
+
+static void sweep(struct worker *w)
+{
+	if (!w->is_sweeping)
+		return;
+	epoch_look(&w->slot);
+	w->sweep_cursor = txn_sweep(&w->txn, w->sweep_cursor, SWEEP_SLICE);
+	w->is_sweeping = w->sweep_cursor != 0;
+}
+
+static void turn(struct worker *w)
+{
+	struct io_event ev;
+	struct peer *p;
+	int rc = wait_for_events(w);
+
+	if (rc < 0) {
+		log_error("worker %u: %s: cannot wait for events: %s; stopping", w->index,
+			  io_kind_name(w->server->io), strerror(-rc));
+		_exit(EXIT_IO);
+	}
+	take_inbox(w);
+	w->has_events = false;
+	while (io_next(w->io, &ev)) {
+		w->has_events = true;
+		handle(w, &ev);
+	}
+	resume_waiting(w);
+	sweep(w);
+	check_slow(w);
+	while ((p = TAILQ_FIRST(&w->flushing)))
+		peer_flush(p);
+}
+
+/* ---- start and stop ---- */
+
+/* What had been received is answered: turns until nothing more comes at once. Then everybody is closed when
+ * its replies are sent, and at the deadline in any case. */
+static void run_down(struct worker *w)
+{
+	struct peer *p, *next;
+	int64_t deadline_ms = w->now_ms + STOP_MS_MAX;
+
+	w->stop_deadline_ms = deadline_ms;
+	for (p = TAILQ_FIRST(&w->peers); p; p = next) {
+		next = TAILQ_NEXT(p, all);
+		if (p->wait.kind == WAIT_NONE)
+			peer_close(p, true);
+	}
+	while (!TAILQ_EMPTY(&w->peers)) {
+		bool is_late = w->now_ms >= deadline_ms;
+
+		for (p = TAILQ_FIRST(&w->peers); p; p = next) {
+			next = TAILQ_NEXT(p, all);
+			if (is_late)
+				peer_close(p, false);
+			else if (p->wait.kind == WAIT_NONE && !p->is_closing)
+				peer_close(p, true);
+		}
+		turn(w);
+	}
+}
+
+static void pin(const struct worker *w)
+{
+	cpu_set_t set;
+
+	if (w->cpu < 0)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET((size_t)w->cpu, &set);
+	/* A sandbox may forbid it: then the kernel chooses. */
+	if (sched_setaffinity(0, sizeof(set), &set))
+		log_debug("worker %u is not pinned: %s", w->index, strerror(errno));
+}
+
+static void *run(void *arg)
+{
+	struct worker *w = arg;
+	struct io_options options = {.kind = w->server->io, .conns_hint = 1024, .wake_fd = w->waker.fd};
+	char name[16];
+	int rc;
+
+	(void)snprintf(name, sizeof(name), "worker-%u", w->index);
+	pthread_setname_np(pthread_self(), name);
+	pin(w);
+	rc = io_new(&w->io, &options);
+	w->start_error = rc;
+	w->awake_since_ns = now_ns();
+	w->now_ms = w->awake_since_ns / 1000000;
+	sem_post(&w->started);
+	if (rc) {
+		epoch_end(&w->slot);
+		return NULL;
+	}
+	while (!atomic_load(&w->is_stopping))
+		turn(w);
+	do
+		turn(w);
+	while (w->has_events);
+	run_down(w);
+	w->io = io_free(w->io);
+	epoch_end(&w->slot);
+	return NULL;
+}
+
+int worker_start(struct worker *w)
+{
+	int rc = sem_init(&w->started, 0, 0) ? -errno : 0;
+
+	if (!rc)
+		rc = -pthread_create(&w->thread, NULL, run, w);
+	if (rc)
+		return rc;
+	while (sem_wait(&w->started) && errno == EINTR)
+		continue;
+	if (w->start_error)
+		pthread_join(w->thread, NULL);
+	return w->start_error;
+}
+
+void worker_stop_begin(struct worker *w)
+{
+	atomic_store(&w->is_stopping, true);
+	waker_wake(&w->waker);
+}
+
+void worker_join(struct worker *w)
+{
+	pthread_join(w->thread, NULL);
+	sem_destroy(&w->started);
+}

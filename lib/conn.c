@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conn.h"
+
+enum { NS_PER_S = 1000000000, NS_PER_US = 1000 };
+
+int64_t conn_now_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+void conn_close(struct conn *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+}
+
+int conn_wait(const struct conn *c, short events, int64_t deadline_ns)
+{
+	struct pollfd pfd = {.fd = c->fd, .events = events};
+	for (;;) {
+		int64_t left_ns = deadline_ns - conn_now_ns();
+		if (left_ns <= 0)
+			return -ETIMEDOUT;
+		struct timespec ts = {.tv_sec = left_ns / NS_PER_S, .tv_nsec = left_ns % NS_PER_S};
+		int n = ppoll(&pfd, 1, &ts, NULL);
+		if (n > 0)
+			return pfd.revents;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+	}
+}
+
+/* A full accept queue of a Unix socket is told by EAGAIN, and there is nothing to poll: wait inside
+ * connect(2), whose patience is SO_SNDTIMEO. */
+static int connect_unix_patiently(int fd, const struct sockaddr_un *addr, int64_t deadline_ns)
+{
+	int64_t left_ns = deadline_ns - conn_now_ns();
+	if (left_ns < NS_PER_US)
+		return -ETIMEDOUT; /* 0 would mean for ever */
+	struct timeval tv = {.tv_sec = left_ns / NS_PER_S, .tv_usec = left_ns % NS_PER_S / NS_PER_US};
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)))
+		return -errno;
+	int flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK))
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)))
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	return fcntl(fd, F_SETFL, flags | O_NONBLOCK) ? -errno : 0;
+}
+
+int conn_open_unix(struct conn *c, const char *path, int64_t deadline_ns)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	size_t len = strlen(path);
+	if (len >= sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(addr.sun_path, path, len);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	int rc = connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) ? -errno : 0;
+	while (rc == -EAGAIN || rc == -EINTR)
+		rc = connect_unix_patiently(fd, &addr, deadline_ns);
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	c->fd = fd;
+	return 0;
+}
+
+/* Sees a connect(2) through that was begun on c. */
+static int finish_connect(const struct conn *c, int64_t deadline_ns)
+{
+	int rc = conn_wait(c, POLLOUT, deadline_ns);
+	if (rc < 0)
+		return rc;
+	int error = 0;
+	socklen_t len = sizeof(error);
+	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len))
+		return -errno;
+	return -error;
+}
+
+static int open_address(struct conn *c, const struct addrinfo *ai, int64_t deadline_ns)
+{
+	struct conn try = {.fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+	if (try.fd < 0)
+		return -errno;
+	int rc = connect(try.fd, ai->ai_addr, ai->ai_addrlen) ? -errno : 0;
+	if (rc == -EINPROGRESS || rc == -EINTR)
+		rc = finish_connect(&try, deadline_ns);
+	int on = 1;
+	if (rc == 0 && setsockopt(try.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
+		rc = -errno;
+	if (rc) {
+		conn_close(&try);
+		return rc;
+	}
+	*c = try;
+	return 0;
+}
+
+int conn_open_tcp(struct conn *c, const char *host, uint16_t port, int64_t deadline_ns, const char **why)
+{
+	*why = NULL;
+	char service[8];
+	snprintf(service, sizeof(service), "%u", (unsigned)port);
+	struct addrinfo hints = {.ai_family = AF_UNSPEC,
+				 .ai_socktype = SOCK_STREAM,
+				 .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+	struct addrinfo *list = NULL;
+	int rc = getaddrinfo(host, service, &hints, &list);
+	if (rc == EAI_NONAME) {
+		hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
+		rc = getaddrinfo(host, service, &hints, &list);
+	}
+	if (rc) {
+		*why = gai_strerror(rc);
+		return -EHOSTUNREACH;
+	}
+	rc = -EHOSTUNREACH;
+	for (struct addrinfo *ai = list; ai && rc && rc != -ETIMEDOUT; ai = ai->ai_next)
+		rc = open_address(c, ai, deadline_ns);
+	freeaddrinfo(list);
+	return rc;
+}
+
+ssize_t conn_send_some(struct conn *c, const void *data, size_t len)
+{
+	for (;;) {
+		ssize_t n = send(c->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n >= 0)
+			return n;
+		if (errno != EINTR)
+			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	}
+}
+
+ssize_t conn_recv_some(struct conn *c, void *data, size_t len)
+{
+	for (;;) {
+		ssize_t n = recv(c->fd, data, len, MSG_DONTWAIT);
+		if (n >= 0)
+			return n;
+		if (errno != EINTR)
+			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	}
+}
+
+bool conn_is_stale(const struct conn *c)
+{
+	char byte;
+	ssize_t n;
+	do {
+		n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return !(n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shcount.h - libshcount: the C client of shcounterd.
+ *
+ * A handle is one connection, made at the first call that needs it and closed by shc_close. It belongs to one
+ * thread at a time (no locks inside, no globals). No function prints, exits or raises a signal.
+ *
+ * Results: SHC_OK (0) and the other positive values of enum shc_status; never errno. shc_error() has the
+ * sentence. After SHC_IN_DOUBT, SHC_UNREACHABLE or SHC_PROTOCOL the connection is closed, and what was
+ * pending or buffered is forgotten; the next call makes a new connection. A kept connection that the server
+ * closed meanwhile is replaced unseen, once a call, as long as no byte of the call has left.
+ */
+#ifndef SHCOUNT_H
+#define SHCOUNT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct shc;
+
+enum shc_status {
+	SHC_OK = 0,
+	SHC_MISSING,	 /* the counter was never touched; the value reads 0 */
+	SHC_REFUSED,	 /* an error reply of the server: overflow, wrong number, full disk, ...; nothing has
+			    changed */
+	SHC_UNREACHABLE, /* no connection, or no answer to a read within the time limit; nothing has changed
+			  */
+	SHC_IN_DOUBT,	 /* a change was sent and no answer came: it may or may not have been applied */
+	SHC_DENIED,	 /* not permitted: NOAUTH, WRONGPASS, NOPERM, or the socket's mode */
+	SHC_USAGE,	 /* an argument makes no sense: name, URL, time limit; nothing was sent */
+	SHC_PROTOCOL, /* the server's bytes are not RESP, or make no sense; for a change that is SHC_IN_DOUBT
+		       */
+	SHC_MEMORY,   /* out of memory; nothing was sent */
+};
+
+/* One reply as the server gave it, for shc_command. */
+enum shc_type { SHC_T_NIL, SHC_T_INT, SHC_T_STRING, SHC_T_STATUS, SHC_T_ERROR, SHC_T_ARRAY };
+struct shc_reply {
+	enum shc_type type;
+	int64_t integer;
+	const char *data; /* STRING STATUS ERROR: `len` bytes, not NUL-terminated; the handle's until its next
+			     call */
+	size_t len;
+	size_t count;			  /* ARRAY (maps and sets too) */
+	const struct shc_reply *elements; /* null when there are none */
+};
+
+/* ---- a handle ---- */
+
+/* Connects at the first use. `url`: "unix:///path", "redis://[user[:password]@]host[:port]", or a socket's
+ * path as it stands (anything without "://"). timeout_ms bounds every call below as a whole, connecting
+ * included, but for the resolver's work on a host name (5000 is a good value). SHC_OK, SHC_USAGE or
+ * SHC_MEMORY. With SHC_USAGE *out is a handle whose shc_error says what is wrong with the URL, good for
+ * nothing but that and shc_close; with SHC_MEMORY it is null. */
+enum shc_status shc_open(struct shc **out, const char *url, int timeout_ms);
+
+/* Connects (and authenticates) now, to find out early. */
+enum shc_status shc_connect(struct shc *shc);
+
+/* Sends nothing that is still buffered (see shc_flush). Null is allowed. */
+void shc_close(struct shc *shc);
+
+/* The last failure of this handle as a sentence; "" after success. The handle's, until its next call. */
+const char *shc_error(const struct shc *shc);
+
+/* ---- one counter, one round trip ---- names: 1 to 255 bytes, no control characters. Outputs untouched on
+ * failure. */
+
+/* Adds and returns the new value (exact: unique and linearizable as long as only such calls change the
+ * counter). */
+enum shc_status shc_incr(struct shc *shc, const char *name, size_t name_len, int64_t delta, int64_t *value);
+
+/* SHC_OK, or SHC_MISSING with *value 0. */
+enum shc_status shc_get(struct shc *shc, const char *name, size_t name_len, int64_t *value);
+
+enum shc_status shc_set(struct shc *shc, const char *name, size_t name_len, int64_t value);
+
+/* SHC_OK, or SHC_MISSING. */
+enum shc_status shc_del(struct shc *shc, const char *name, size_t name_len);
+
+/* Returns when everything acknowledged so far is on disk. */
+enum shc_status shc_sync(struct shc *shc);
+
+/* ---- many additions, no values: the scalable path ---- */
+
+/* Adds to a buffer, and sends a batch when it is full, without waiting for its answer (at most a few batches
+ * are unanswered). Per batch all or none. Names may repeat. A lost connection is told here or by shc_flush:
+ * then all that was not acknowledged is forgotten, this addition too. Refused batches are told by shc_flush.
+ */
+enum shc_status shc_add(struct shc *shc, const char *name, size_t name_len, int64_t delta);
+
+/* Sends what is left and waits for all answers. SHC_OK: every shc_add since the last shc_flush or failure is
+ * acknowledged. SHC_REFUSED (SHC_DENIED): some batches were refused whole, the others are in; *refused (may
+ * be null) counts their additions, shc_error has the first refusal. */
+enum shc_status shc_flush(struct shc *shc, uint64_t *refused);
+
+/* Has `fn` called, from inside the calls above, for each addition of a refused batch. It must not use the
+ * handle. One addition that cannot be made refuses its whole batch: sending the others again, one by one, is
+ * safe. */
+typedef void shc_refused_fn(void *arg, const char *name, size_t name_len, int64_t delta);
+void shc_on_refused(struct shc *shc, shc_refused_fn *fn, void *arg);
+
+/* What became of all additions that shc_add took. Together with what is buffered or unanswered now they are
+ * all of them. */
+struct shc_add_stats {
+	uint64_t acknowledged;
+	uint64_t refused;
+	uint64_t in_doubt; /* sent over a connection that was lost before the answer */
+	uint64_t unsent;   /* forgotten with a lost connection before a byte had left */
+};
+void shc_add_stats(const struct shc *shc, struct shc_add_stats *out);
+
+/* ---- any command ---- */
+
+/* One command and its reply, which belongs to the handle until the next call. `is_write` decides between
+ * SHC_IN_DOUBT and SHC_UNREACHABLE when no answer comes. An error reply gives SHC_REFUSED or SHC_DENIED and
+ * *reply with type SHC_T_ERROR. */
+enum shc_status shc_command(struct shc *shc, size_t argc, const char *const *argv, const size_t *argv_len,
+			    bool is_write, const struct shc_reply **reply);
+
+/* Pipelining: shc_append puts a command into the outgoing buffer, shc_next sends what is buffered and returns
+ * the next reply in order. shc_pending is the number of replies not taken yet. While some are pending only
+ * these three may be used. */
+enum shc_status shc_append(struct shc *shc, size_t argc, const char *const *argv, const size_t *argv_len,
+			   bool is_write);
+enum shc_status shc_next(struct shc *shc, const struct shc_reply **reply);
+size_t shc_pending(const struct shc *shc);
+
+/* "0.1.0" */
+const char *shc_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

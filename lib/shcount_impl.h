@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shcount_impl.h - what shcount.c (single commands, pipelines) and shcount_add.c (batches of additions)
+ * share: the handle behind shcount.h. Internal to libshcount.
+ */
+#ifndef SHC_SHCOUNT_IMPL_H
+#define SHC_SHCOUNT_IMPL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "resp.h"
+#include "shcount.h"
+#include "wire.h"
+
+enum {
+	ADD_PAIRS_MAX =
+		512, /* a batch is one request, which the daemon handles without a pause: keep it short */
+	ADD_BYTES_MAX = 32 << 10,   /* the same for long names */
+	ADD_BATCHES_UNANSWERED = 8, /* enough to keep both sides busy */
+};
+
+/* Additions of one SHC.ADD, kept until its answer so that a refusal can name them. */
+struct add_batch {
+	struct buf body; /* each: one byte length of the name, the name, eight bytes delta */
+	uint32_t count;
+};
+
+struct shc {
+	struct wire wire;
+	struct shc_reply reply;	 /* the one handed out */
+	struct shc_reply *nodes; /* owned: its elements */
+	size_t nodes_cap;
+	/* shc_add: a ring; `batch_open` is being filled, the `batches_unanswered` before it have been sent */
+	struct add_batch batches[ADD_BATCHES_UNANSWERED + 1];
+	uint32_t batch_open, batches_unanswered;
+	enum shc_status refusal;   /* what shc_flush has to tell */
+	char refusal_text[256];	   /* the first refusal's words */
+	uint64_t refused_in_flush; /* additions since the last shc_flush */
+	struct shc_add_stats stats;
+	shc_refused_fn *refused_fn;
+	void *refused_arg;
+};
+
+/* SHC_DENIED for the codes that say so, else SHC_REFUSED; for an error reply. */
+enum shc_status shcount_classify(struct slice error);
+
+/* Takes one answer of a batch off the wire's reply. */
+void shcount_batch_answered(struct shc *shc, const struct resp_reply *reply);
+
+/* The connection failed: no batch is on its way any more. */
+void shcount_batches_lost(struct shc *shc);
+
+#endif

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire.h"
+
+enum { RECV_BYTES_MIN = 16 << 10, NS_PER_MS = 1000000 };
+
+void wire_init(struct wire *w, const struct url *url, int timeout_ms)
+{
+	*w = (struct wire){
+		.url = *url,
+		.conn = CONN_INIT,
+		.timeout_ns = (int64_t)timeout_ms * NS_PER_MS,
+	};
+	resp_reader_init(&w->reader);
+}
+
+void wire_fini(struct wire *w)
+{
+	conn_close(&w->conn);
+	buf_fini(&w->out);
+	buf_fini(&w->in);
+	resp_reader_fini(&w->reader);
+	free(w->pending);
+	url_fini(&w->url);
+}
+
+void wire_begin(struct wire *w)
+{
+	w->deadline_ns = conn_now_ns() + w->timeout_ns;
+	w->error[0] = '\0';
+}
+
+enum shc_status wire_say(struct wire *w, enum shc_status status, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(w->error, sizeof(w->error), fmt, ap);
+	va_end(ap);
+	return status;
+}
+
+static const char *peer_name(const struct wire *w, char *out, size_t size)
+{
+	if (w->url.kind == URL_UNIX)
+		snprintf(out, size, "%s", w->url.path);
+	else
+		snprintf(out, size, "%s port %u", w->url.host, (unsigned)w->url.port);
+	return out;
+}
+
+/* ---- what is unanswered ---- */
+
+static bool grow_pending(struct wire *w)
+{
+	size_t cap = w->pending_cap ? w->pending_cap * 2 : 16;
+	struct wire_pending *ring = reallocarray(NULL, cap, sizeof(*ring));
+	if (!ring)
+		return false;
+	for (size_t i = 0; i < w->pending_count; i++)
+		ring[i] = w->pending[(w->pending_head + i) & (w->pending_cap - 1)];
+	free(w->pending);
+	w->pending = ring;
+	w->pending_head = 0;
+	w->pending_cap = cap;
+	return true;
+}
+
+enum shc_status wire_appended(struct wire *w, size_t out_len, uint32_t adds, bool is_write)
+{
+	bool has_room = w->pending_count < w->pending_cap || grow_pending(w);
+	if (!has_room || w->out.failed) {
+		w->out.tail = w->out.head + out_len; /* half a command must not leave */
+		w->out.failed = false;
+		return wire_say(w, SHC_MEMORY, "out of memory; nothing was sent");
+	}
+	w->pending[(w->pending_head + w->pending_count++) & (w->pending_cap - 1)] =
+		(struct wire_pending){.begin = w->sent + out_len, .adds = adds, .is_write = is_write};
+	return SHC_OK;
+}
+
+enum shc_status wire_append(struct wire *w, size_t argc, const struct slice *argv, bool is_write)
+{
+	size_t out_len = buf_len(&w->out);
+	resp_put_request(&w->out, argc, argv);
+	return wire_appended(w, out_len, 0, is_write);
+}
+
+/* Whether a byte of an unanswered command has left. */
+static bool has_sent_pending(const struct wire *w)
+{
+	return w->pending_count > 0 && wire_oldest(w)->begin < w->sent;
+}
+
+/* Closes the connection and forgets what was under way. Returns whether a write of it is in doubt. */
+static bool drop_all(struct wire *w)
+{
+	bool is_doubt = false;
+	for (; w->pending_count > 0; w->pending_count--, w->pending_head++) {
+		const struct wire_pending *p = wire_oldest(w);
+		bool has_left = p->begin < w->sent;
+		is_doubt |= has_left && p->is_write;
+		if (has_left)
+			w->adds_in_doubt += p->adds;
+		else
+			w->adds_unsent += p->adds;
+	}
+	conn_close(&w->conn);
+	buf_consume(&w->out, buf_len(&w->out));
+	buf_consume(&w->in, buf_len(&w->in));
+	w->reply_bytes = 0;
+	return is_doubt;
+}
+
+static enum shc_status lost_verdict(struct wire *w, enum shc_status status, bool is_write, const char *why)
+{
+	char peer[160];
+	peer_name(w, peer, sizeof(peer));
+	if (drop_all(w) || is_write)
+		return wire_say(w, SHC_IN_DOUBT, "%s: %s; what was sent may or may not have been applied",
+				peer, why);
+	return wire_say(w, status, "%s: %s", peer, why);
+}
+
+enum shc_status wire_give_up(struct wire *w, enum shc_status status, bool is_write, const char *why)
+{
+	return lost_verdict(w, status, is_write, why);
+}
+
+/* The connection is gone: rc is -errno. */
+static enum shc_status fail_lost(struct wire *w, int rc)
+{
+	char why[96];
+	if (rc == -ETIMEDOUT)
+		snprintf(why, sizeof(why), "no answer within %lld ms",
+			 (long long)(w->timeout_ns / NS_PER_MS));
+	else if (rc == -ECONNRESET || rc == -EPIPE)
+		snprintf(why, sizeof(why), "the server closed the connection without an answer");
+	else
+		snprintf(why, sizeof(why), "the connection failed: %s", strerror(-rc));
+	return lost_verdict(w, SHC_UNREACHABLE, false, why);
+}
+
+/* ---- bytes in ---- */
+
+/* 1: something came in; 0: end of the stream; -EAGAIN; -errno. */
+static int receive_some(struct wire *w)
+{
+	size_t room = buf_len(&w->in) > RECV_BYTES_MIN ? buf_len(&w->in) : RECV_BYTES_MIN;
+	char *to = buf_reserve(&w->in, room);
+	if (!to) {
+		w->in.failed = false;
+		return -ENOMEM;
+	}
+	ssize_t n = conn_recv_some(&w->conn, to, room);
+	if (n <= 0)
+		return (int)n;
+	buf_commit(&w->in, (size_t)n);
+	return 1;
+}
+
+/* Waits for one whole reply at the head of `in`: RESP_DONE with reply_bytes set, RESP_BAD, or -errno. */
+static int read_reply(struct wire *w)
+{
+	buf_consume(&w->in, w->reply_bytes);
+	w->reply_bytes = 0;
+	for (;;) {
+		size_t size_bytes = 0;
+		int rc = buf_len(&w->in) == 0
+				 ? RESP_MORE
+				 : resp_read(&w->reader, buf_head(&w->in), buf_len(&w->in), &size_bytes);
+		if (rc == RESP_DONE)
+			w->reply_bytes = size_bytes;
+		if (rc != RESP_MORE)
+			return rc;
+		rc = receive_some(w);
+		if (rc == -EAGAIN)
+			rc = conn_wait(&w->conn, POLLIN, w->deadline_ns);
+		if (rc == 0)
+			return -ECONNRESET;
+		if (rc < 0)
+			return rc;
+	}
+}
+
+enum shc_status wire_next(struct wire *w, const struct resp_reply **reply, struct wire_pending *answered)
+{
+	int rc = read_reply(w);
+	if (rc == RESP_BAD)
+		return lost_verdict(w, SHC_PROTOCOL, false,
+				    "the answer is not RESP: is that a shcounterd or Redis?");
+	if (rc)
+		return fail_lost(w, rc);
+	*answered = *wire_oldest(w);
+	w->pending_head++;
+	w->pending_count--;
+	*reply = &w->reader.reply;
+	return SHC_OK;
+}
+
+/* ---- connecting ---- */
+
+static enum shc_status connect_failed(struct wire *w, int rc, const char *why)
+{
+	char peer[160];
+	peer_name(w, peer, sizeof(peer));
+	drop_all(w);
+	enum shc_status status = rc == -EACCES || rc == -EPERM ? SHC_DENIED : SHC_UNREACHABLE;
+	if (rc == -ETIMEDOUT)
+		why = "no connection within the time limit";
+	return wire_say(w, status, "cannot connect to %s: %s", peer, why ? why : strerror(-rc));
+}
+
+static int send_all(struct wire *w, struct buf *b)
+{
+	while (buf_len(b) > 0) {
+		ssize_t n = conn_send_some(&w->conn, buf_head(b), buf_len(b));
+		if (n >= 0)
+			buf_consume(b, (size_t)n);
+		else if (n != -EAGAIN)
+			return (int)n;
+		else if ((n = conn_wait(&w->conn, POLLOUT, w->deadline_ns)) < 0)
+			return (int)n;
+	}
+	return 0;
+}
+
+/* AUTH is waited for before anything else leaves: a server that does not want one would execute the rest all
+ * the same. */
+static enum shc_status authenticate(struct wire *w)
+{
+	const char *password = w->url.password ? w->url.password : "";
+	struct slice argv[3] = {slice_str("AUTH")};
+	size_t argc = 1;
+	if (w->url.user)
+		argv[argc++] = slice_str(w->url.user);
+	argv[argc++] = slice_str(password);
+	struct buf request = BUF_INIT;
+	resp_put_request(&request, argc, argv);
+	int rc = request.failed ? -ENOMEM : send_all(w, &request);
+	if (request.data)
+		explicit_bzero(request.data, request.cap);
+	buf_fini(&request);
+	if (rc == 0)
+		rc = read_reply(w);
+	if (rc < 0)
+		return connect_failed(w, rc, NULL);
+	if (rc == RESP_BAD)
+		return lost_verdict(w, SHC_PROTOCOL, false, "the answer to AUTH is not RESP");
+	const struct resp_reply *reply = &w->reader.reply;
+	if (reply->type != RESP_ERROR)
+		return SHC_OK;
+	wire_say(w, SHC_DENIED, "AUTH: %.*s", (int)reply->str.len, reply->str.data);
+	drop_all(w);
+	return SHC_DENIED;
+}
+
+enum shc_status wire_connect(struct wire *w)
+{
+	if (conn_is_open(&w->conn))
+		return SHC_OK;
+	const char *why = NULL;
+	int rc = w->url.kind == URL_UNIX
+			 ? conn_open_unix(&w->conn, w->url.path, w->deadline_ns)
+			 : conn_open_tcp(&w->conn, w->url.host, w->url.port, w->deadline_ns, &why);
+	if (rc)
+		return connect_failed(w, rc, why);
+	if (w->url.user || w->url.password)
+		return authenticate(w);
+	return SHC_OK;
+}
+
+/* ---- bytes out ---- */
+
+/* Whatever is pending has not begun to leave, so a connection that the server has closed meanwhile can be
+ * replaced without harm. A Unix socket says so when sending; on TCP the first bytes would vanish. */
+static enum shc_status connect_fresh(struct wire *w, bool *is_kept)
+{
+	*is_kept = conn_is_open(&w->conn) && !has_sent_pending(w);
+	if (*is_kept && w->url.kind == URL_TCP && conn_is_stale(&w->conn)) {
+		conn_close(&w->conn);
+		*is_kept = false;
+	}
+	if (!conn_is_open(&w->conn)) {
+		buf_consume(&w->in, buf_len(&w->in));
+		w->reply_bytes = 0;
+	}
+	return wire_connect(w);
+}
+
+/* The socket's buffer is full. Takes replies meanwhile: a server whose replies nobody reads stops reading
+ * too. */
+static int wait_for_room(struct wire *w)
+{
+	int events = conn_wait(&w->conn, POLLIN | POLLOUT, w->deadline_ns);
+	if (events < 0)
+		return events;
+	if (!(events & POLLIN))
+		return 0;
+	int rc = receive_some(w);
+	if (rc == 0)
+		return -ECONNRESET;
+	return rc < 0 && rc != -EAGAIN ? rc : 0;
+}
+
+/* A new connection did not take the first byte. A server that wants none says why before it hangs up ("ERR
+ * max number of clients reached"). */
+static enum shc_status fail_unwanted(struct wire *w, int rc)
+{
+	size_t size_bytes;
+	if (rc == -ETIMEDOUT || has_sent_pending(w) || receive_some(w) <= 0 ||
+	    resp_read(&w->reader, buf_head(&w->in), buf_len(&w->in), &size_bytes) != RESP_DONE ||
+	    w->reader.reply.type != RESP_ERROR)
+		return fail_lost(w, rc);
+	wire_say(w, SHC_REFUSED, "%.*s", (int)w->reader.reply.str.len, w->reader.reply.str.data);
+	drop_all(w);
+	return SHC_REFUSED;
+}
+
+enum shc_status wire_send(struct wire *w)
+{
+	if (buf_len(&w->out) == 0)
+		return SHC_OK;
+	bool is_kept;
+	enum shc_status status = connect_fresh(w, &is_kept);
+	if (status)
+		return status;
+	while (buf_len(&w->out) > 0) {
+		ssize_t n = conn_send_some(&w->conn, buf_head(&w->out), buf_len(&w->out));
+		if (n >= 0) {
+			buf_consume(&w->out, (size_t)n);
+			w->sent += (uint64_t)n;
+			continue;
+		}
+		int rc = n == -EAGAIN ? wait_for_room(w) : (int)n;
+		if (rc == 0)
+			continue;
+		if (!is_kept || rc == -ETIMEDOUT || has_sent_pending(w))
+			return fail_unwanted(w, rc);
+		conn_close(&w->conn);
+		status = connect_fresh(w, &is_kept);
+		if (status)
+			return status;
+	}
+	return SHC_OK;
+}

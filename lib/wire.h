@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wire.h - the client's end of one connection: commands out, replies in, in order, under one deadline a call.
+ *
+ * Knows which commands are unanswered and whether a byte of theirs has left, and so decides what a lost
+ * connection means: SHC_IN_DOUBT or SHC_UNREACHABLE. Internal to libshcount; shcount.h is the face. One
+ * thread at a time.
+ */
+#ifndef SHC_WIRE_H
+#define SHC_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "conn.h"
+#include "resp.h"
+#include "shcount.h"
+#include "slice.h"
+#include "url.h"
+
+/* A command whose reply has not been taken. */
+struct wire_pending {
+	uint64_t begin; /* offset of its first byte among all bytes ever sent */
+	uint32_t adds;	/* additions in it, when it is a batch of shc_add; 0: a command of the caller's */
+	bool is_write;
+};
+
+struct wire {
+	struct url url;
+	struct conn conn;
+	int64_t timeout_ns;
+	int64_t deadline_ns; /* of the running call */
+	struct buf out;	     /* whole commands, less what the kernel has taken already */
+	struct buf in;
+	struct resp_reader reader;
+	size_t reply_bytes;	      /* of the reply that was handed out; consumed by the next call */
+	uint64_t sent;		      /* bytes the kernel took; grows for ever, over reconnections too */
+	struct wire_pending *pending; /* ring */
+	size_t pending_head, pending_count, pending_cap;
+	uint64_t adds_in_doubt, adds_unsent; /* lost with connections, all told */
+	char error[320];
+};
+
+/* Takes the URL. */
+void wire_init(struct wire *w, const struct url *url, int timeout_ms);
+void wire_fini(struct wire *w);
+
+/* Begins a public call: sets its deadline, forgets the last error. */
+void wire_begin(struct wire *w);
+
+/* Sets the error's sentence and returns `status`. */
+enum shc_status wire_say(struct wire *w, enum shc_status status, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Connects and authenticates if that is not done. On failure nothing is pending any more. */
+enum shc_status wire_connect(struct wire *w);
+
+/* Puts a command into the outgoing buffer. SHC_OK or SHC_MEMORY, then nothing has changed. */
+enum shc_status wire_append(struct wire *w, size_t argc, const struct slice *argv, bool is_write);
+
+/* The same for bytes that the caller put into `out` himself, from `out_len` (buf_len before) on. */
+enum shc_status wire_appended(struct wire *w, size_t out_len, uint32_t adds, bool is_write);
+
+/* Sends all of the outgoing buffer. On failure the connection is closed and nothing is pending any more. */
+enum shc_status wire_send(struct wire *w);
+
+/* Takes the next reply, which must be pending and sent, and what it answers. The reply lasts until the next
+ * call here. Fails as wire_send does. */
+enum shc_status wire_next(struct wire *w, const struct resp_reply **reply, struct wire_pending *answered);
+
+/* Closes the connection because the reply to a command made no sense, or could not be kept: SHC_IN_DOUBT if
+ * that command or another sent one is a write, else `status`. */
+enum shc_status wire_give_up(struct wire *w, enum shc_status status, bool is_write, const char *why);
+
+/* The oldest unanswered command; some must be pending. */
+static inline const struct wire_pending *wire_oldest(const struct wire *w)
+{
+	return &w->pending[w->pending_head & (w->pending_cap - 1)];
+}
+
+#endif

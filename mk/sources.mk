@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+# The source lists: sorted, one file a line. make warns of a file that is in none, and `make lint` fails for it.
+
+# What the daemon and the client share: pure code.
+LIB_BASE := \
+	lib/buf.c \
+	lib/glob.c \
+	lib/hash.c \
+	lib/num.c \
+	lib/resp_put.c \
+	lib/resp_read.c \
+	lib/resp_request.c \
+	lib/slice.c
+
+# The client library on top of it.
+LIB_CLIENT := \
+	lib/conn.c \
+	lib/shcount.c \
+	lib/shcount_add.c \
+	lib/url.c \
+	lib/wire.c
+
+DAEMON := \
+	daemon/acceptor.c \
+	daemon/acceptor_listen.c \
+	daemon/arena.c \
+	daemon/client.c \
+	daemon/commit.c \
+	daemon/config.c \
+	daemon/config_default.c \
+	daemon/config_value.c \
+	daemon/counter.c \
+	daemon/epoch.c \
+	daemon/epoch_buffer.c \
+	daemon/io.c \
+	daemon/io_epoll.c \
+	daemon/io_uring.c \
+	daemon/journal.c \
+	daemon/journal_set.c \
+	daemon/log.c \
+	daemon/main.c \
+	daemon/notify.c \
+	daemon/pack.c \
+	daemon/peer.c \
+	daemon/registry.c \
+	daemon/request.c \
+	daemon/request_client.c \
+	daemon/request_command.c \
+	daemon/request_config.c \
+	daemon/request_counter.c \
+	daemon/request_durable.c \
+	daemon/request_info.c \
+	daemon/request_keys.c \
+	daemon/request_multi.c \
+	daemon/request_reply.c \
+	daemon/request_server.c \
+	daemon/request_sub.c \
+	daemon/ring.c \
+	daemon/server.c \
+	daemon/stats.c \
+	daemon/store.c \
+	daemon/store_check.c \
+	daemon/store_fold.c \
+	daemon/store_load.c \
+	daemon/store_merge.c \
+	daemon/store_open.c \
+	daemon/txn.c \
+	daemon/txn_add.c \
+	daemon/txn_commit.c \
+	daemon/waker.c \
+	daemon/worker.c
+
+CMD := \
+	cmd/cmd_del.c \
+	cmd/cmd_get.c \
+	cmd/cmd_incr.c \
+	cmd/cmd_ingest.c \
+	cmd/cmd_list.c \
+	cmd/cmd_ping.c \
+	cmd/cmd_set.c \
+	cmd/cmd_shards.c \
+	cmd/cmd_stats.c \
+	cmd/cmd_sync.c \
+	cmd/command.c \
+	cmd/fields.c \
+	cmd/help.c \
+	cmd/ingest.c \
+	cmd/ingest_send.c \
+	cmd/main.c \
+	cmd/output.c \
+	cmd/progress.c \
+	cmd/table.c \
+	cmd/target.c
+
+# One program a file.
+UNIT := $(sort $(wildcard tests/unit/test_*.c))
+BENCH := $(sort $(wildcard bench/*.c))
+FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.c))

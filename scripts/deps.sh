@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# scripts/deps.sh GROUP...: installs the Debian packages of the groups `build` and `test` that are missing.
+# Needs root or sudo only when something is missing. Elsewhere than on Debian it says what is wanted and goes on.
+set -euo pipefail
+
+build=(gcc make pkg-config libc6-dev libbsd-dev libsqlite3-dev liburing-dev)
+# redis-tools has redis-cli, redis-benchmark and (as redis-check-rdb) redis-server itself, but no service to start.
+test=(bats clang clang-format libclang-rt-dev libcmocka-dev jq mandoc python3 python3-redis redis-tools shellcheck socat
+	sqlite3 systemd)
+
+wanted=()
+for group in "$@"; do
+	case $group in
+	build) wanted+=("${build[@]}") ;;
+	test) wanted+=("${test[@]}") ;;
+	*) echo "deps.sh: no group '$group': choose build or test" >&2; exit 64 ;;
+	esac
+done
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+	echo "deps.sh: no apt-get here; install what these Debian packages hold: ${wanted[*]}" >&2
+	exit 0
+fi
+
+missing=()
+for package in "${wanted[@]}"; do
+	state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+	[ "$state" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+	if ! command -v sudo >/dev/null; then
+		echo "deps.sh: missing: ${missing[*]}; run as root: apt-get install ${missing[*]}" >&2
+		exit 77
+	fi
+	as_root=(sudo)
+fi
+
+echo "installing: ${missing[*]}"
+install() {
+	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
+}
+# A fresh machine has no lists yet, or old ones.
+install || { "${as_root[@]}" apt-get update -qq && install; }

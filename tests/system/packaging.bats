@@ -1,0 +1,163 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# What `make install` puts where, and that programs, manuals, configuration and units tell the same story.
+
+setup() {
+	cd "$BATS_TEST_DIRNAME/../.." || return
+	BUILD=${BUILD:-$PWD/build}
+	dest=$BATS_TEST_TMPDIR/dest
+	unset MAKEFLAGS MFLAGS MAKELEVEL
+}
+
+# A build of its own for the templates would be slow, so all tests share BUILD; only one file at a time runs make in it.
+make_it() {
+	make -s BUILD="$BUILD" "$@"
+}
+
+# The settings that --help lists, a line each.
+settings() {
+	"$BUILD/shcounterd" --help | sed -n '/^Settings/,$ s/^ *--\([a-z-]*\) .*/\1/p'
+}
+
+@test "install puts every file below DESTDIR, and only there" {
+	make_it install DESTDIR="$dest" PREFIX=/usr
+	for file in usr/bin/shcounterd usr/bin/shcount usr/lib/libshcount.a usr/lib/libshcount.so.0 \
+		usr/include/shcount.h usr/lib/pkgconfig/shcount.pc usr/lib/systemd/system/shcounterd.service \
+		usr/lib/systemd/system/shcounterd.socket usr/lib/sysusers.d/shcounterd.conf etc/shcounterd.conf \
+		usr/share/man/man1/shcount.1 usr/share/man/man8/shcounterd.8 usr/share/man/man5/shcounterd.conf.5; do
+		[ -f "$dest/$file" ] || { echo "missing: $file"; return 1; }
+	done
+	[ "$(readlink "$dest/usr/lib/libshcount.so")" = libshcount.so.0 ]
+	[ -x "$dest/usr/bin/shcount" ]
+	[ ! -x "$dest/usr/include/shcount.h" ]
+}
+
+@test "uninstall leaves nothing behind" {
+	make_it install DESTDIR="$dest"
+	make_it uninstall DESTDIR="$dest"
+	run find "$dest" ! -type d
+	[ "$output" = "" ]
+}
+
+@test "a changed configuration survives install and uninstall" {
+	mkdir -p "$dest/etc"
+	echo "workers = 1" >"$dest/etc/shcounterd.conf"
+	make_it install DESTDIR="$dest"
+	make_it uninstall DESTDIR="$dest"
+	[ "$(cat "$dest/etc/shcounterd.conf")" = "workers = 1" ]
+}
+
+@test "the unit starts the daemon where PREFIX put it, with the configuration of that place" {
+	make_it install DESTDIR="$dest" PREFIX=/opt/counters
+	unit=$dest/opt/counters/lib/systemd/system/shcounterd.service
+	grep -qx 'ExecStart=/opt/counters/bin/shcounterd -f /opt/counters/etc/shcounterd.conf' "$unit"
+	[ -f "$dest/opt/counters/etc/shcounterd.conf" ]
+	run grep -rlI '@[A-Z][A-Z]*@' "$dest"
+	[ "$output" = "" ]
+}
+
+@test "the unit is closed enough for systemd-analyze security" {
+	command -v systemd-analyze >/dev/null || skip "systemd-analyze is not installed"
+	make_it install DESTDIR="$dest"
+	run systemd-analyze security --offline=true --threshold=20 "$dest/usr/local/lib/systemd/system/shcounterd.service"
+	[ "$status" -eq 0 ]
+}
+
+@test "a program builds with pkg-config and runs with the shared and the static library" {
+	make_it install DESTDIR="$dest"
+	cat >"$BATS_TEST_TMPDIR/prog.c" <<-'EOT'
+		#include <shcount.h>
+		#include <stdio.h>
+		int main(void)
+		{
+			struct shc *shc;
+			puts(shc_version());
+			return shc_open(&shc, "unix:///nonexistent/socket", 1000) == SHC_OK && shc_sync(shc) == SHC_UNREACHABLE ? 0 : 1;
+		}
+	EOT
+	export PKG_CONFIG_PATH=$dest/usr/local/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$dest
+	read -ra flags < <(pkg-config --cflags --libs shcount)
+	gcc -o "$BATS_TEST_TMPDIR/prog" "$BATS_TEST_TMPDIR/prog.c" "${flags[@]}"
+	run env LD_LIBRARY_PATH="$dest/usr/local/lib" "$BATS_TEST_TMPDIR/prog"
+	[ "$status" -eq 0 ]
+	[ "$output" = "$(cat VERSION)" ]
+	[ "$(pkg-config --modversion shcount)" = "$(cat VERSION)" ]
+
+	read -ra flags < <(pkg-config --cflags --libs --static shcount)
+	gcc -static -o "$BATS_TEST_TMPDIR/static" "$BATS_TEST_TMPDIR/prog.c" "${flags[@]}"
+	run "$BATS_TEST_TMPDIR/static"
+	[ "$status" -eq 0 ]
+}
+
+@test "the libraries show no name but shc_*" {
+	run bash -c "nm -D --defined-only --format=posix '$BUILD/libshcount.so.0' | grep -v '^shc_\|^SHCOUNT_'"
+	[ "$output" = "" ]
+	run bash -c "nm -g --defined-only --format=posix '$BUILD/libshcount.a' | grep ' [A-Z] ' | grep -v '^shc_'"
+	[ "$output" = "" ]
+	nm -g --defined-only "$BUILD/libshcount.a" | grep -q ' T shc_incr$'
+}
+
+@test "every function of shcount.h is in the library" {
+	functions=$(sed -n 's/.*\b\(shc_[a-z_]*\)(.*/\1/p' lib/shcount.h | grep -v '_fn$' | sort -u)
+	[ -n "$functions" ]
+	for function in $functions; do
+		nm -D "$BUILD/libshcount.so.0" | grep -q " T $function@" || { echo "missing: $function"; return 1; }
+	done
+}
+
+@test "shcount loads nothing but libc" {
+	run bash -c "readelf -d '$BUILD/shcount' | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'"
+	[ "$output" = libc.so.6 ]
+}
+
+@test "the programs tell the version of the file VERSION" {
+	[[ "$("$BUILD/shcounterd" --version)" == *"$(cat VERSION)"* ]]
+	[[ "$("$BUILD/shcount" --version)" == *"$(cat VERSION)"* ]]
+}
+
+@test "the manuals are free of mistakes that mandoc finds" {
+	command -v mandoc >/dev/null || skip "mandoc is not installed"
+	run mandoc -Tlint -Wwarning man/*.[1-8]
+	[ "$output" = "" ]
+}
+
+@test "both manuals and the installed configuration have every setting of --help" {
+	[ "$(settings | wc -l)" -ge 17 ]
+	for name in $(settings); do
+		grep -q "^\.Fl .-$name\b" man/shcounterd.8 || { echo "shcounterd.8: $name"; return 1; }
+		grep -q "^\.It Ic $name " man/shcounterd.conf.5 || { echo "shcounterd.conf.5: $name"; return 1; }
+		grep -q "^#$name = " systemd/shcounterd.conf || { echo "shcounterd.conf: $name"; return 1; }
+	done
+}
+
+@test "the manuals and the installed configuration have no setting that --help does not know" {
+	known=$(settings | sort)
+	[ "$(sed -n 's/^\.It Ic \([a-z-]*\) .*/\1/p' man/shcounterd.conf.5 | sort)" = "$known" ]
+	[ "$(sed -n 's/^#\([a-z-]*\) = .*/\1/p' systemd/shcounterd.conf | sort)" = "$known" ]
+}
+
+@test "shcounterd.conf(5) names the default that --help names" {
+	defaults=$("$BUILD/shcounterd" --help | awk '/^ *--/ { name = substr($1, 3) } /; default: / { sub(/.*; default: /, ""); print name, $0 }')
+	while read -r name default; do
+		# These depend on the machine.
+		case $name in socket | socket-group | db | workers | durability) continue ;; esac
+		entry=$(awk -v name="$name" '/^\.It Ic / { on = $3 == name } /^\.El/ { on = 0 } on' man/shcounterd.conf.5)
+		grep -A1 '^Default:' <<<"$entry" | grep -qw -- "$default" || { echo "$name: $default"; return 1; }
+	done <<<"$defaults"
+}
+
+@test "every line of the installed configuration is right when its # is taken away" {
+	# A group that every machine has.
+	sed -e 's/^#\([a-z-]* = \)/\1/' -e 's/^socket-group = .*/socket-group = root/' systemd/shcounterd.conf \
+		>"$BATS_TEST_TMPDIR/all.conf"
+	run "$BUILD/shcounterd" -f "$BATS_TEST_TMPDIR/all.conf" --db "$BATS_TEST_TMPDIR/none.db" --check
+	[[ "$output" != *all.conf:* ]]
+	[ "$status" -ne 78 ]
+}
+
+@test "make help names every target that people call" {
+	run make_it help
+	for target in demo test install uninstall bench soak unit system lint fuzz deps test-deps clean; do
+		[[ "$output" == *"$target"* ]]
+	done
+}

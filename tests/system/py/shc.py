@@ -1,0 +1,437 @@
+# SPDX-License-Identifier: MIT
+"""What the drivers of the system tests share: a daemon of one's own, a raw RESP connection, small helpers.
+
+The environment says what to test: SHCOUNTERD (the program), SHC_IO (the backend), SHC_DIR (a private directory),
+SHC_TEST_SCALE (how much work, 1 by default), SHC_SEED (to repeat a run). A driver is called with the name of one of its
+cases; a case fails with an exception and skips with Skip (exit status 75, the reason is the last line).
+"""
+import atexit
+import os
+import pickle
+import random
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+EXIT_SKIP = 75
+PROGRAM = os.environ.get("SHCOUNTERD", "shcounterd")
+IO = os.environ.get("SHC_IO", "epoll")
+SCALE = float(os.environ.get("SHC_TEST_SCALE", "1"))
+DIR = os.environ.get("SHC_DIR") or tempfile.mkdtemp(prefix="shc-")
+SEED = int(os.environ.get("SHC_SEED") or random.SystemRandom().randrange(1 << 32))
+I64_MAX = (1 << 63) - 1
+I64_MIN = -(1 << 63)
+
+
+class Skip(Exception):
+    """This machine cannot run the case; says why."""
+
+
+class Error(Exception):
+    """An error reply."""
+
+
+def scaled(count):
+    return max(1, int(count * SCALE))
+
+
+def check(is_so, *what):
+    if not is_so:
+        raise AssertionError(" ".join(str(w) for w in what))
+
+
+def equal(got, want, what=""):
+    if got != want:
+        raise AssertionError(f"{what}: got {shown(got)}, want {shown(want)}")
+
+
+def shown(value, limit=400):
+    text = repr(value)
+    return text if len(text) <= limit else text[:limit] + f"... ({len(text)} characters)"
+
+
+def wait_until(condition, what, seconds=20):
+    """Polls, with a bound. Returns the first true value."""
+    end = time.monotonic() + seconds
+    pause = 0.001
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(pause)
+        pause = min(pause * 2, 0.05)
+
+
+# ---- RESP ----
+
+def encode(*words):
+    parts = [b"*%d\r\n" % len(words)]
+    for word in words:
+        if not isinstance(word, bytes):
+            word = str(word).encode()
+        parts.append(b"$%d\r\n%s\r\n" % (len(word), word))
+    return b"".join(parts)
+
+
+class Conn:
+    """A connection; blocking, every wait bounded by `timeout`."""
+
+    def __init__(self, path, timeout=30):
+        if isinstance(path, tuple):
+            self.sock = socket.create_connection(path, timeout)
+        else:
+            # With a timeout a connect to a full backlog would fail at once.
+            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock.connect(path)
+            self.sock.settimeout(timeout)
+        self.buf = bytearray()
+        self.at = 0
+
+    def close(self):
+        self.sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def send(self, *words):
+        self.sock.sendall(encode(*words))
+
+    def send_raw(self, data):
+        self.sock.sendall(data)
+
+    def _more(self):
+        if self.at > 1 << 16:
+            del self.buf[:self.at]
+            self.at = 0
+        data = self.sock.recv(1 << 18)
+        if not data:
+            raise EOFError("the daemon closed the connection")
+        self.buf += data
+
+    def _line(self):
+        while True:
+            end = self.buf.find(b"\r\n", self.at)
+            if end >= 0:
+                line = bytes(self.buf[self.at:end])
+                self.at = end + 2
+                return line
+            self._more()
+
+    def _exact(self, size):
+        while len(self.buf) - self.at < size + 2:
+            self._more()
+        data = bytes(self.buf[self.at:self.at + size])
+        self.at += size + 2
+        return data
+
+    def recv(self):
+        """The next reply; an error reply is returned as an Error."""
+        line = self._line()
+        kind, rest = line[:1], line[1:]
+        if kind == b"+":
+            return rest.decode()
+        if kind == b"-":
+            return Error(rest.decode("utf-8", "replace"))
+        if kind == b":":
+            return int(rest)
+        if kind in b"$=":
+            return None if int(rest) < 0 else self._exact(int(rest))
+        if kind in b"*~>":
+            return None if int(rest) < 0 else [self.recv() for _ in range(int(rest))]
+        if kind == b"%":
+            return {self.recv(): self.recv() for _ in range(int(rest))}
+        if kind == b"_":
+            return None
+        raise AssertionError(f"not RESP: {line!r}")
+
+    def ask(self, *words):
+        self.send(*words)
+        return self.recv()
+
+    def do(self, *words):
+        """As ask, but an error reply is a failure."""
+        reply = self.ask(*words)
+        if isinstance(reply, Error):
+            raise reply
+        return reply
+
+    def many(self, commands):
+        """A pipeline; the replies in order."""
+        self.send_raw(b"".join(encode(*c) for c in commands))
+        return [self.recv() for _ in commands]
+
+    def read_all(self):
+        """Every byte until the daemon closes."""
+        data = bytes(self.buf[self.at:])
+        while True:
+            try:
+                more = self.sock.recv(1 << 18)
+            except ConnectionResetError:
+                return data
+            if not more:
+                return data
+            data += more
+
+    def value(self, name):
+        reply = self.do("GET", name)
+        return None if reply is None else int(reply)
+
+
+# ---- a daemon ----
+
+_running = []
+
+
+def _kill_all():
+    for process in _running:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+atexit.register(_kill_all)
+
+
+def _is_sanitized():
+    with open(shutil.which(PROGRAM) or "/dev/null", "rb") as f:
+        text = f.read()
+    return b"__asan_init" in text or b"__tsan_init" in text
+
+
+class Daemon:
+    """shcounterd with its socket and state in a directory below SHC_DIR. Options win over the ones given here."""
+
+    _number = 0
+
+    def __init__(self, *options, directory=None, io=IO, is_started=True, **popen):
+        Daemon._number += 1
+        self.dir = directory or os.path.join(DIR, f"d{Daemon._number}")
+        os.makedirs(self.dir, exist_ok=True)
+        self.sock = os.path.join(self.dir, "s")
+        self.db = os.path.join(self.dir, "counters.db")
+        self.log_path = os.path.join(DIR, f"log{Daemon._number}")
+        self.io = io
+        self.options = list(options)
+        self.popen = popen
+        self.process = None
+        if is_started:
+            self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if self.process and self.process.poll() is None:
+            self.kill()
+        log = self.log()
+        if kind and kind is not Skip:
+            print(f"--- the end of {self.log_path}:\n{log[-4000:]}---", file=sys.stderr)
+        elif "Sanitizer" in log or "runtime error:" in log or "Assertion" in log:
+            raise AssertionError(f"the daemon said:\n{log[:6000]}")
+
+    def command(self):
+        return [PROGRAM, "--socket", self.sock, "--db", self.db, "--io", self.io] + [str(o) for o in self.options]
+
+    def launch(self):
+        """Starts it, without waiting for anything."""
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self.popen)
+        _running.append(self.process)
+        return self.process
+
+    def start(self):
+        self.launch()
+        self.wait_ready()
+        return self
+
+    def wait_ready(self, seconds=30):
+        def is_ready():
+            if self.process.poll() is not None:
+                raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log()[-2000:]}")
+            try:
+                with Conn(self.sock) as c:
+                    return c.ask("PING") == "PONG"
+            except OSError:
+                return False
+
+        wait_until(is_ready, "the daemon answers", seconds)
+
+    def fails(self, seconds=30):
+        """Starts one that must refuse: (exit status, what it said)."""
+        before = len(self.log())
+        self.launch()
+
+        def has_decided():
+            return self.process.poll() is not None or " ready: " in self.log()[before:]
+
+        wait_until(has_decided, "the daemon ends", seconds)
+        if self.process.poll() is None:
+            self.kill()
+            return "it started", self.log()[before:]
+        return self.process.returncode, self.log()[before:]
+
+    def conn(self, timeout=30):
+        return Conn(self.sock, timeout)
+
+    def log(self):
+        try:
+            with open(self.log_path, encoding="utf-8", errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def info(self):
+        with self.conn() as c:
+            text = c.do("INFO").decode()
+        return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+    def fds(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def check_rss(self, most, what):
+        """A sanitizer's memory is its own affair."""
+        check(_is_sanitized() or self.rss() <= most, f"{what}: {self.rss() >> 20} MiB resident, {most >> 20} are allowed")
+
+    def rss(self):
+        """Bytes."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
+            for line in f:
+                if line.startswith("VmRSS:"):
+                    return int(line.split()[1]) * 1024
+        return 0
+
+    def stop(self, seconds=30):
+        """A clean stop; the exit status."""
+        self.process.terminate()
+        return self.process.wait(seconds)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def counters(self):
+        """All of them, by name."""
+        with self.conn() as c:
+            names = c.do("KEYS", "*")
+            values = c.do("MGET", *names) if names else []
+        return {n: int(v) for n, v in zip(names, values) if v is not None}
+
+
+# ---- workers ----
+
+def worker_of(conn):
+    return int(re.search(r"worker=(\d+)", conn.do("CLIENT", "INFO").decode()).group(1))
+
+
+def conns_on_all_workers(daemon, workers):
+    """One connection on each worker."""
+    found, others = {}, []
+    while len(found) < workers:
+        c = daemon.conn()
+        if found.setdefault(worker_of(c), c) is not c:
+            others.append(c)
+        check(len(others) < 20 * workers, "new connections never reach worker", set(range(workers)) - set(found))
+    for c in others:
+        c.close()
+    return [found[i] for i in sorted(found)]
+
+
+# ---- several clients ----
+
+def _fork(count, work):
+    """work(i) in `count` processes; what _collect wants."""
+    pipes = []
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for i in range(count):
+        r, w = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            _running.clear()
+            try:
+                result = (True, work(i))
+            except BaseException:  # pylint: disable=broad-except
+                result = (False, f"client {i}: {traceback.format_exc()}")
+            with os.fdopen(w, "wb") as f:
+                pickle.dump(result, f)
+            os._exit(0)
+        os.close(w)
+        pipes.append((pid, r))
+    return pipes
+
+
+def _collect(pipes):
+    results = []
+    for pid, r in pipes:
+        with os.fdopen(r, "rb") as f:
+            data = f.read()
+        os.waitpid(pid, 0)
+        results.append(pickle.loads(data) if data else (False, "a client died without a word"))
+    for is_good, value in results:
+        if not is_good:
+            raise AssertionError(value)
+    return [value for _, value in results]
+
+
+def fork_all(count, work):
+    """work(i) in `count` processes at the same time; their results, by i. The first failure is raised here."""
+    return _collect(_fork(count, work))
+
+
+class Background:
+    """fork_all that goes on while the caller does something else; work(i, is_over) asks is_over() now and then."""
+
+    def __init__(self, count, work):
+        self.read_end, self.write_end = os.pipe()
+        self.pipes = _fork(count, lambda i: work(i, self._is_over))
+        self.results = None
+
+    def _is_over(self):
+        return bool(select.select([self.read_end], [], [], 0)[0])
+
+    def __enter__(self):
+        return self
+
+    def _stop(self):
+        os.write(self.write_end, b"x")
+        pipes, self.pipes = self.pipes, None
+        return pipes
+
+    def end(self):
+        return _collect(self._stop())
+
+    def __exit__(self, kind, *_):
+        if self.pipes is None:
+            return
+        try:
+            self.end()
+        except AssertionError:
+            if not kind:
+                raise
+
+
+def main(cases):
+    """Runs the case that the command line names."""
+    names = {c.__name__: c for c in cases}
+    if len(sys.argv) < 2 or sys.argv[1] not in names:
+        print("usage: CASE, one of " + " ".join(names), file=sys.stderr)
+        sys.exit(64)
+    print(f"seed {SEED} (SHC_SEED)", file=sys.stderr)
+    random.seed(SEED)
+    try:
+        names[sys.argv[1]](*sys.argv[2:])
+    except Skip as e:
+        print(e)
+        sys.exit(EXIT_SKIP)

@@ -1,0 +1,766 @@
+/* SPDX-License-Identifier: MIT */
+#include "../../daemon/acceptor.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../../daemon/server.h"
+#include "../../daemon/worker.h"
+
+enum { WORKERS = 2, GIVEN_MAX = 256, DEADLINE_S = 20 };
+
+/* ---- a twin of the workers: keeps what it is given ---- */
+
+static struct {
+	pthread_mutex_t mutex;
+	sem_t given;
+	struct handoff *handoffs[GIVEN_MAX];
+	uint32_t worker[GIVEN_MAX];
+	size_t count, taken;
+} inbox = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static struct worker workers[WORKERS];
+static struct server server;
+static struct config config;
+
+void worker_give(struct worker *w, struct handoff *h)
+{
+	pthread_mutex_lock(&inbox.mutex);
+	inbox.worker[inbox.count] = w->index;
+	inbox.handoffs[inbox.count++] = h;
+	pthread_mutex_unlock(&inbox.mutex);
+	sem_post(&inbox.given);
+}
+
+/* The next connection that the workers were given. */
+static const struct handoff *take(void)
+{
+	const struct handoff *h;
+	struct timespec deadline;
+
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += DEADLINE_S;
+	while (sem_timedwait(&inbox.given, &deadline))
+		if (errno == ETIMEDOUT)
+			return NULL;
+	pthread_mutex_lock(&inbox.mutex);
+	h = inbox.handoffs[inbox.taken++];
+	pthread_mutex_unlock(&inbox.mutex);
+	return h;
+}
+
+/* ---- a private directory and configuration for each test ---- */
+
+static char dir[64], path[128];
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(workers, 0, sizeof(workers));
+	memset(&server, 0, sizeof(server));
+	memset(&config, 0, sizeof(config));
+	strcpy(dir, "/tmp/test_acceptor.XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	(void)snprintf(path, sizeof(path), "%s/s", dir);
+	for (uint32_t i = 0; i < WORKERS; i++)
+		workers[i].index = i;
+	server.config = &config;
+	server.workers = workers;
+	server.worker_count = WORKERS;
+	config.socket = path;
+	config.socket_mode = 0600;
+	atomic_init(&config.max_clients, 1000);
+	return sem_init(&inbox.given, 0, 0);
+}
+
+static int teardown(void **state)
+{
+	char command[128];
+
+	(void)state;
+	for (size_t i = 0; i < inbox.count; i++) {
+		close(inbox.handoffs[i]->fd);
+		free(inbox.handoffs[i]);
+	}
+	inbox.count = inbox.taken = 0;
+	sem_destroy(&inbox.given);
+	(void)snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command);
+}
+
+/* The sentence of the last failure. */
+static char why[512];
+
+static int open_acceptor(void)
+{
+	why[0] = '\0';
+	return acceptor_open(&server.acceptor, &server, why, sizeof(why));
+}
+
+static void assert_opens(void)
+{
+	if (open_acceptor())
+		fail_msg("acceptor_open: %s", why);
+}
+
+static void assert_refused(int status, const char *word)
+{
+	int got = open_acceptor();
+
+	if (got != status || !strstr(why, word))
+		fail_msg("status %d instead of %d, or no '%s' in: %s", got, status, word, why);
+}
+
+static void start(void)
+{
+	assert_opens();
+	assert_int_equal(acceptor_start(&server.acceptor), 0);
+}
+
+static void stop(void)
+{
+	acceptor_stop(&server.acceptor);
+}
+
+static struct sockaddr_un unix_address(const char *at)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	memcpy(a.sun_path, at, strlen(at) + 1);
+	return a;
+}
+
+static int unix_listener(const char *at)
+{
+	struct sockaddr_un a = unix_address(at);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&a, sizeof(a)) || listen(fd, 16))
+		return -1;
+	return fd;
+}
+
+/* Connected, or -errno. */
+static int connect_unix(const char *at)
+{
+	struct sockaddr_un a = unix_address(at);
+	const struct timeval limit = {.tv_sec = DEADLINE_S};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (connect(fd, (const struct sockaddr *)&a, sizeof(a)) == 0)
+		return fd;
+	close(fd);
+	return -errno;
+}
+
+static int connect_tcp(uint16_t port)
+{
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (const struct sockaddr *)&a, sizeof(a)), 0);
+	return fd;
+}
+
+static bool exists(const char *at)
+{
+	struct stat st;
+
+	return lstat(at, &st) == 0;
+}
+
+/* A TCP socket on a free loopback port; listening or not. */
+static int tcp_socket(uint16_t *port, bool is_listening)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (const struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+	if (is_listening)
+		assert_int_equal(listen(fd, 4), 0);
+	*port = ntohs(a.sin_port);
+	return fd;
+}
+
+/* ---- the choice ---- */
+
+static void test_the_least_busy_worker_is_chosen(void **state)
+{
+	static const struct {
+		const char *descr;
+		uint32_t busy[3];
+		int64_t peers[3];
+		uint32_t wanted;
+	} cases[] = {
+		{"all the same: the first", {0, 0, 0}, {5, 5, 5}, 0},
+		{"fewest connections", {0, 0, 0}, {5, 4, 6}, 1},
+		{"less busy in spite of more connections", {8, 8, 2}, {1, 1, 100}, 2},
+		{"one eighth is noise", {1, 0, 1}, {7, 8, 6}, 2},
+		{"two eighths are not", {2, 0, 2}, {7, 8, 6}, 1},
+		{"as many connections: the less busy", {1, 0, 5}, {3, 3, 3}, 1},
+		{"all full", {8, 8, 8}, {3, 2, 2}, 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint32_t got = acceptor_choose(cases[i].busy, cases[i].peers, 3);
+
+		if (got != cases[i].wanted)
+			fail_msg("%s: %u instead of %u", cases[i].descr, got, cases[i].wanted);
+	}
+}
+
+static void test_a_burst_of_connections_is_spread_evenly(void **state)
+{
+	int fds[40], of_first = 0;
+
+	(void)state;
+	start();
+	for (int i = 0; i < 40; i++)
+		fds[i] = connect_unix(path);
+	for (int i = 0; i < 40; i++)
+		assert_non_null(take());
+	for (int i = 0; i < 40; i++) {
+		of_first += inbox.worker[i] == 0;
+		close(fds[i]);
+	}
+	assert_int_equal(of_first, 20);
+	assert_int_equal(atomic_load(&workers[1].stats.peers), 20);
+	stop();
+}
+
+static void test_a_busy_worker_is_spared(void **state)
+{
+	int fd;
+
+	(void)state;
+	start();
+	/* Since ever: more than any time that can have passed. */
+	atomic_store(&workers[0].stats.busy_ns, INT64_MAX / 16);
+	atomic_store(&workers[1].stats.peers, 100);
+	fd = connect_unix(path);
+	assert_non_null(take());
+	assert_int_equal(inbox.worker[0], 1);
+	close(fd);
+	stop();
+}
+
+/* ---- the Unix socket ---- */
+
+static void test_the_socket_has_the_mode_asked_for_whatever_the_umask(void **state)
+{
+	static const mode_t modes[] = {0600, 0660, 0666, 0}, masks[] = {0, 077, 0777};
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		for (size_t k = 0; k < 3; k++) {
+			mode_t before = umask(masks[k]);
+			struct stat st;
+
+			config.socket_mode = modes[i];
+			assert_opens();
+			umask(before);
+			assert_int_equal(lstat(path, &st), 0);
+			assert_true(S_ISSOCK(st.st_mode));
+			assert_int_equal(st.st_mode & 07777, modes[i]);
+			stop();
+		}
+	}
+}
+
+static void test_an_unknown_group_is_refused_and_leaves_nothing(void **state)
+{
+	char group[] = "no-such-group";
+
+	(void)state;
+	config.socket_group = group;
+	assert_refused(78, "no-such-group");
+	assert_false(exists(path));
+}
+
+static void test_a_stale_socket_is_replaced(void **state)
+{
+	int fd;
+
+	(void)state;
+	close(unix_listener(path));
+	assert_true(exists(path));
+	assert_opens();
+	fd = connect_unix(path);
+	assert_true(fd >= 0);
+	close(fd);
+	stop();
+}
+
+static void test_a_live_socket_is_refused_and_kept(void **state)
+{
+	int other = unix_listener(path), fd;
+
+	(void)state;
+	assert_refused(69, "another server answers there");
+	fd = connect_unix(path);
+	assert_true(fd >= 0);
+	close(fd);
+	close(other);
+}
+
+static void test_a_live_socket_whose_queue_is_full_is_kept(void **state)
+{
+	struct sockaddr_un a = unix_address(path);
+	int other = unix_listener(path), fds[64], count = 0;
+
+	(void)state;
+	for (; count < 64; count++) {
+		fds[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (connect(fds[count], (const struct sockaddr *)&a, sizeof(a)))
+			break;
+	}
+	assert_in_range(count, 1, 63);
+	assert_refused(69, "another server answers there");
+	assert_true(exists(path));
+	for (int i = 0; i <= count; i++)
+		close(fds[i]);
+	close(other);
+}
+
+static void test_a_file_of_another_kind_is_refused_and_kept(void **state)
+{
+	char text[8] = "";
+	int fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+
+	(void)state;
+	assert_int_equal(write(fd, "precious", 8), 8);
+	assert_refused(78, "no socket");
+	assert_int_equal(pread(fd, text, sizeof(text), 0), 8);
+	assert_memory_equal(text, "precious", 8);
+	assert_true(exists(path));
+	close(fd);
+}
+
+static void test_a_path_that_is_too_long_is_refused(void **state)
+{
+	char longer[256];
+
+	(void)state;
+	memset(longer, 'x', sizeof(longer));
+	memcpy(longer, path, strlen(path));
+	longer[108] = '\0';
+	config.socket = longer;
+	assert_refused(78, "107 bytes");
+	longer[107] = '\0';
+	assert_opens();
+	stop();
+}
+
+static void test_the_directory_is_made_but_no_tree(void **state)
+{
+	char one[160], two[160];
+
+	(void)state;
+	(void)snprintf(one, sizeof(one), "%s/new/s", dir);
+	(void)snprintf(two, sizeof(two), "%s/a/b/s", dir);
+	config.socket = one;
+	assert_opens();
+	stop();
+	config.socket = two;
+	assert_refused(78, "directory");
+}
+
+static void test_a_directory_that_others_may_write_is_refused_among_everybodys(void **state)
+{
+	char inner[160], link[160], in_inner[200], in_link[200];
+	struct stat st;
+
+	(void)state;
+	(void)snprintf(inner, sizeof(inner), "%s/inner", dir);
+	(void)snprintf(link, sizeof(link), "%s/link", dir);
+	(void)snprintf(in_inner, sizeof(in_inner), "%s/s", inner);
+	(void)snprintf(in_link, sizeof(in_link), "%s/s", link);
+	assert_int_equal(chmod(dir, 01777), 0);
+	assert_int_equal(mkdir(inner, 0700), 0);
+	assert_int_equal(symlink(inner, link), 0);
+	config.socket = in_inner;
+	assert_opens();
+	stop();
+	assert_int_equal(chmod(inner, 0770), 0);
+	assert_refused(77, "not safe");
+	assert_int_equal(chmod(inner, 0700), 0);
+	config.socket = in_link;
+	assert_refused(77, "not safe");
+	assert_int_equal(lstat(in_inner, &st), -1);
+}
+
+static void test_stop_removes_the_socket_but_not_its_successor(void **state)
+{
+	int other;
+
+	(void)state;
+	assert_opens();
+	stop();
+	assert_false(exists(path));
+	assert_opens();
+	assert_int_equal(unlink(path), 0);
+	other = unix_listener(path);
+	stop();
+	assert_true(exists(path));
+	close(other);
+}
+
+static void test_a_failure_after_the_socket_was_made_removes_it(void **state)
+{
+	char address[] = "192.0.2.1:6379";
+
+	(void)state;
+	config.listen = address;
+	assert_refused(78, "loopback");
+	assert_false(exists(path));
+	acceptor_stop(&server.acceptor); /* allowed after a failure */
+}
+
+/* ---- TCP ---- */
+
+static void test_only_loopback_addresses_are_listened_on(void **state)
+{
+	static const char *const refused[] = {"0.0.0.0:6379", "192.0.2.1:6379", "[::]:6379"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		char address[64];
+
+		strcpy(address, refused[i]);
+		config.listen = address;
+		assert_refused(78, address);
+	}
+}
+
+static void test_a_tcp_client_is_described_and_gets_no_delay(void **state)
+{
+	char address[32], wanted[32];
+	const struct handoff *h;
+	struct sockaddr_in local;
+	socklen_t len = sizeof(local), int_len = sizeof(int);
+	uint16_t port;
+	int no_delay = 0, fd;
+
+	(void)state;
+	close(tcp_socket(&port, false));
+	(void)snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+	config.listen = address;
+	start();
+	assert_int_equal(server.acceptor.tcp_port, port);
+	fd = connect_tcp(port);
+	h = take();
+	assert_non_null(h);
+	assert_string_equal(h->address.local, address);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&local, &len), 0);
+	(void)snprintf(wanted, sizeof(wanted), "127.0.0.1:%u", ntohs(local.sin_port));
+	assert_string_equal(h->address.peer, wanted);
+	assert_int_equal(h->address.uid, (uid_t)-1);
+	assert_int_equal(getsockopt(h->fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &int_len), 0);
+	assert_int_equal(no_delay, 1);
+	close(fd);
+	stop();
+}
+
+static void test_a_port_in_use_is_refused(void **state)
+{
+	char address[32];
+	uint16_t port;
+	int other = tcp_socket(&port, true);
+
+	(void)state;
+	(void)snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+	config.listen = address;
+	assert_refused(69, address);
+	close(other);
+}
+
+static void test_all_addresses_of_a_host_are_listened_on_once(void **state)
+{
+	char address[32];
+	uint16_t port;
+	int fd;
+
+	(void)state;
+	close(tcp_socket(&port, false));
+	(void)snprintf(address, sizeof(address), "localhost:%u", port);
+	config.listen = address;
+	start();
+	fd = connect_tcp(port);
+	assert_non_null(take());
+	close(fd);
+	stop();
+}
+
+/* ---- accepting ---- */
+
+static void test_a_unix_client_is_described_by_its_credentials(void **state)
+{
+	const struct handoff *h;
+	char wanted[160];
+	int fd;
+
+	(void)state;
+	start();
+	fd = connect_unix(path);
+	h = take();
+	assert_non_null(h);
+	(void)snprintf(wanted, sizeof(wanted), "%s:0", path);
+	assert_string_equal(h->address.peer, wanted);
+	assert_string_equal(h->address.local, wanted);
+	assert_int_equal(h->address.uid, geteuid());
+	assert_int_equal(h->address.pid, getpid());
+	assert_int_equal(fcntl(h->fd, F_GETFD), FD_CLOEXEC);
+	assert_true(fcntl(h->fd, F_GETFL) & O_NONBLOCK);
+	close(fd);
+	stop();
+}
+
+static void test_clients_beyond_the_limit_are_told_and_closed(void **state)
+{
+	static const char wanted[] = "-ERR max number of clients reached\r\n";
+	char got[64];
+	int first, second, third;
+
+	(void)state;
+	atomic_store(&config.max_clients, 1);
+	start();
+	first = connect_unix(path);
+	assert_non_null(take());
+	second = connect_unix(path);
+	assert_int_equal(recv(second, got, sizeof(got), MSG_WAITALL), sizeof(wanted) - 1);
+	assert_memory_equal(got, wanted, sizeof(wanted) - 1);
+	assert_int_equal(atomic_load(&server.acceptor.refused), 1);
+	/* The worker says that one has left. */
+	for (size_t i = 0; i < WORKERS; i++)
+		atomic_store(&workers[i].stats.peers, 0);
+	third = connect_unix(path);
+	assert_non_null(take());
+	close(first);
+	close(second);
+	close(third);
+	stop();
+}
+
+/* ---- in a child: descriptors 3 and up, and limits, are the process's ---- */
+
+/* Runs fn there; its result is the exit status. 0: fine. */
+static void assert_child(int (*fn)(void))
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(fn());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		fail_msg("the child failed at step %d (status %#x)", WEXITSTATUS(status), (unsigned)status);
+}
+
+/* `fd` becomes descriptor 3, the only one passed. */
+static void pass(int fd)
+{
+	char pid[16];
+
+	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	if (fd == 3)
+		fcntl(fd, F_SETFD, 0);
+	else
+		dup2(fd, 3);
+	setenv("LISTEN_PID", pid, 1);
+	setenv("LISTEN_FDS", "1", 1);
+}
+
+static int child_inherits_unix(void)
+{
+	int fd;
+
+	pass(unix_listener(path));
+	config.socket = NULL; /* not looked at */
+	if (open_acceptor())
+		return 1;
+	if (!server.acceptor.is_inherited || server.acceptor.socket_path ||
+	    server.acceptor.listener_count != 1)
+		return 2;
+	if (acceptor_start(&server.acceptor))
+		return 3;
+	fd = connect_unix(path);
+	if (fd < 0 || !take())
+		return 4;
+	stop();
+	/* It is the service manager's. */
+	return exists(path) ? 0 : 5;
+}
+
+static int child_inherits_tcp(void)
+{
+	uint16_t port;
+	char address[] = "127.0.0.1:1"; /* would need root, and stands back */
+
+	pass(tcp_socket(&port, true));
+	config.listen = address;
+	if (open_acceptor())
+		return 1;
+	if (server.acceptor.tcp_port != port || server.acceptor.listener_count != 1)
+		return 2;
+	if (acceptor_start(&server.acceptor))
+		return 3;
+	close(connect_tcp(port));
+	if (!take())
+		return 4;
+	stop();
+	return 0;
+}
+
+static int child_inherits_open_tcp(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (bind(fd, (const struct sockaddr *)&a, sizeof(a)) || listen(fd, 1))
+		return 1;
+	pass(fd);
+	return open_acceptor() == 78 && strstr(why, "loopback") ? 0 : 2;
+}
+
+static int child_inherits_what_does_not_listen(void)
+{
+	pass(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	return open_acceptor() == 78 && strstr(why, "no listening stream socket") ? 0 : 1;
+}
+
+static int child_inherits_datagrams(void)
+{
+	pass(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+	return open_acceptor() == 78 ? 0 : 1;
+}
+
+static void test_inherited_sockets_are_served_and_left_in_place(void **state)
+{
+	(void)state;
+	assert_child(child_inherits_unix);
+}
+
+static void test_an_inherited_tcp_socket_replaces_listen(void **state)
+{
+	(void)state;
+	assert_child(child_inherits_tcp);
+}
+
+static void test_inherited_sockets_that_make_no_sense_are_refused(void **state)
+{
+	(void)state;
+	assert_child(child_inherits_open_tcp);
+	assert_child(child_inherits_what_does_not_listen);
+	assert_child(child_inherits_datagrams);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Goal: without descriptors the acceptor neither spins nor gives up. Method: a limit just above what is open.
+ */
+static int child_runs_out_of_descriptors(void)
+{
+	struct rlimit before, limit;
+	int fd = -1, probe;
+	int64_t begin_ms;
+
+	if (open_acceptor() || acceptor_start(&server.acceptor) || getrlimit(RLIMIT_NOFILE, &before))
+		return 1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	probe = fcntl(fd, F_DUPFD_CLOEXEC, 0); /* the lowest that is free */
+	close(probe);
+	limit = (struct rlimit){.rlim_cur = (rlim_t)probe, .rlim_max = before.rlim_max};
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		return 2;
+	struct sockaddr_un a = unix_address(path);
+	if (connect(fd, (const struct sockaddr *)&a, sizeof(a)))
+		return 3;
+	while (atomic_load(&server.acceptor.failures) < 1)
+		sched_yield();
+	begin_ms = now_ms();
+	/* Still trying, but with pauses between. */
+	while (atomic_load(&server.acceptor.failures) < 3)
+		sched_yield();
+	if (now_ms() - begin_ms < 100)
+		return 4;
+	if (setrlimit(RLIMIT_NOFILE, &before))
+		return 5;
+	if (!take())
+		return 6;
+	stop();
+	return 0;
+}
+
+static void test_without_descriptors_it_waits_and_recovers(void **state)
+{
+	(void)state;
+	assert_child(child_runs_out_of_descriptors);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_least_busy_worker_is_chosen),
+		TEST(test_a_burst_of_connections_is_spread_evenly),
+		TEST(test_a_busy_worker_is_spared),
+		TEST(test_the_socket_has_the_mode_asked_for_whatever_the_umask),
+		TEST(test_an_unknown_group_is_refused_and_leaves_nothing),
+		TEST(test_a_stale_socket_is_replaced),
+		TEST(test_a_live_socket_is_refused_and_kept),
+		TEST(test_a_live_socket_whose_queue_is_full_is_kept),
+		TEST(test_a_file_of_another_kind_is_refused_and_kept),
+		TEST(test_a_path_that_is_too_long_is_refused),
+		TEST(test_the_directory_is_made_but_no_tree),
+		TEST(test_a_directory_that_others_may_write_is_refused_among_everybodys),
+		TEST(test_stop_removes_the_socket_but_not_its_successor),
+		TEST(test_a_failure_after_the_socket_was_made_removes_it),
+		TEST(test_only_loopback_addresses_are_listened_on),
+		TEST(test_a_tcp_client_is_described_and_gets_no_delay),
+		TEST(test_a_port_in_use_is_refused),
+		TEST(test_all_addresses_of_a_host_are_listened_on_once),
+		TEST(test_a_unix_client_is_described_by_its_credentials),
+		TEST(test_clients_beyond_the_limit_are_told_and_closed),
+		TEST(test_inherited_sockets_are_served_and_left_in_place),
+		TEST(test_an_inherited_tcp_socket_replaces_listen),
+		TEST(test_inherited_sockets_that_make_no_sense_are_refused),
+		TEST(test_without_descriptors_it_waits_and_recovers),
+	};
+
+	return cmocka_run_group_tests_name("acceptor", tests, NULL, NULL);
+}

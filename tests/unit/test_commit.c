@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The committer with a store of its own in a private directory. The test's thread plays the one worker.
+ * Whatever waits for the committer waits with a deadline far beyond what it takes: a lost wake-up is a
+ * failure, not a hang.
+ */
+#include "store_fixture.h"
+
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "../../daemon/commit.h"
+#include "core_rig.h"
+
+enum {
+	DEADLINE_S = 20,
+	HOUR_MS = 3600 * 1000,
+};
+
+struct daemon {
+	struct store *store;
+	struct picture loaded;
+	struct registry registry;
+	struct epoch_clock clock;
+	struct commit commit;
+	struct config config;
+	struct waker waker;
+	struct epoch_slot slot;
+	struct txn txn;
+};
+
+static void load(struct daemon *d)
+{
+	for (size_t i = 0; i < d->loaded.count; i++) {
+		struct slice name = slice_str(d->loaded.counters[i].name);
+		struct counter *c;
+
+		assert_int_equal(
+			registry_insert(&d->registry, name, registry_hash(&d->registry, name), NULL, &c), 0);
+		counter_set_base(c, d->loaded.counters[i].value);
+		counter_set_object(c, counter_object_of_id(d->loaded.counters[i].id));
+	}
+	atomic_store(&d->registry.id_next, d->loaded.state.id_next);
+	atomic_store(&d->registry.floor_id, d->loaded.state.floor_id);
+}
+
+static struct daemon *start(const struct fixture *f, int64_t commit_interval_ms)
+{
+	struct daemon *d = calloc(1, sizeof(*d));
+
+	assert_non_null(d);
+	alarm(DEADLINE_S);
+	d->store = open_and_load(f->path, &d->loaded);
+	assert_int_equal(registry_init(&d->registry, NULL), 0);
+	load(d);
+	atomic_store(&d->config.commit_interval_ms, commit_interval_ms);
+	atomic_store(&d->config.snapshot_interval_ms, HOUR_MS);
+	epoch_clock_init(&d->clock, d->loaded.state.epoch_first, &d->commit.waker);
+	assert_int_equal(waker_init(&d->waker), 0);
+	epoch_slot_init(&d->slot, &d->clock);
+	txn_init(&d->txn, &d->registry, &d->slot, 0, 1, false);
+	assert_int_equal(commit_init(&d->commit, &d->clock, d->store, &d->registry, &d->config, 1), 0);
+	d->commit.workers[0] = (struct commit_worker){.slot = &d->slot, .waker = &d->waker};
+	assert_int_equal(commit_start(&d->commit), 0);
+	return d;
+}
+
+/* The worker ends between two requests: its buffer may have content. */
+static void stop(struct daemon *d, bool is_folding)
+{
+	epoch_end(&d->slot);
+	commit_stop(&d->commit);
+	commit_finish(&d->commit, is_folding);
+	commit_fini(&d->commit);
+	txn_fini(&d->txn);
+	epoch_slot_fini(&d->slot);
+	registry_fini(&d->registry);
+	waker_fini(&d->waker);
+	store_close(d->store);
+	picture_free(&d->loaded);
+	free(d);
+	alarm(0);
+}
+
+static bool is_durable(struct daemon *d, uint64_t epoch)
+{
+	return epoch_durable(&d->clock) >= epoch;
+}
+
+static bool is_folded(struct daemon *d, uint64_t number)
+{
+	return atomic_load(&d->commit.fold_done) >= number;
+}
+
+/* A worker's turns without requests, until something has come. */
+static void wait_until(struct daemon *d, bool (*has_come)(struct daemon *d, uint64_t what), uint64_t what)
+{
+	while (!has_come(d, what)) {
+		int is_woken = 1;
+
+		waker_park(&d->waker);
+		atomic_store(&d->slot.is_waiting, 1);
+		if (!has_come(d, what) && epoch_park(&d->slot))
+			is_woken = waker_sleep(&d->waker, DEADLINE_S / 2 * INT64_C(1000000000));
+		waker_unpark(&d->waker);
+		epoch_unpark(&d->slot);
+		assert_true(is_woken);
+	}
+	atomic_store(&d->slot.is_waiting, 0);
+}
+
+static uint64_t incr(struct daemon *d, const char *name, int64_t delta)
+{
+	struct slice key = slice_str(name);
+
+	epoch_look(&d->slot);
+	assert_int_equal(txn_open(&d->txn, &key, 1, TXN_WRITE | TXN_CREATE), TXN_OK);
+	assert_true(txn_incr(txn_key(&d->txn, 0), delta));
+	assert_int_equal(txn_commit(&d->txn), TXN_OK);
+	return d->slot.own;
+}
+
+static uint64_t del(struct daemon *d, const char *name)
+{
+	struct slice key = slice_str(name);
+
+	epoch_look(&d->slot);
+	assert_int_equal(txn_open(&d->txn, &key, 1, TXN_WRITE | TXN_WHOLE), TXN_OK);
+	txn_delete(txn_key(&d->txn, 0));
+	assert_int_equal(txn_commit(&d->txn), TXN_OK);
+	return d->slot.own;
+}
+
+static void barrier(struct daemon *d)
+{
+	uint64_t epoch = epoch_open(&d->clock);
+
+	epoch_want(&d->clock, epoch);
+	wait_until(d, is_durable, epoch);
+}
+
+/* What a crash now would leave. */
+static int64_t on_disk(const struct fixture *f, const char *name, bool *is_there)
+{
+	struct picture p;
+	struct store *s;
+	int64_t value = 0;
+
+	copy_database(f->path, f->image);
+	s = open_and_load(f->image, &p);
+	*is_there = false;
+	for (size_t i = 0; i < p.count; i++) {
+		if (strcmp(p.counters[i].name, name) != 0)
+			continue;
+		assert_false(*is_there);
+		*is_there = true;
+		value = p.counters[i].value;
+	}
+	picture_free(&p);
+	store_close(s);
+	return value;
+}
+
+static void assert_on_disk(const struct fixture *f, const char *name, int64_t want)
+{
+	bool is_there;
+	int64_t value = on_disk(f, name, &is_there);
+
+	assert_true(is_there);
+	assert_int_equal(value, want);
+}
+
+/* ---- waking ---- */
+
+/* The committer has found the worker running and goes to sleep; the worker, with nothing to seal, goes to
+ * sleep too. Somebody must wake the committer, or an epoch stays open until the next request comes. */
+static void test_a_worker_that_parks_with_nothing_wakes_the_committer(void **state)
+{
+	struct rig *g = malloc(sizeof(*g));
+
+	(void)state;
+	assert_non_null(g);
+	rig_init(g, 1, 1, false);
+	rig_advance(g);
+	waker_park(&g->waker);
+	assert_false(rig_collect(g, 0));
+	if (!epoch_park(&g->slots[0]))
+		epoch_look(&g->slots[0]);
+	assert_true(rig_collect(g, 0));
+	assert_int_equal(waker_sleep(&g->waker, 0), 1);
+	waker_unpark(&g->waker);
+	rig_commit(g);
+	rig_fini(g);
+	free(g);
+}
+
+/* ---- committing ---- */
+
+static void test_a_change_is_on_disk_after_the_interval(void **state)
+{
+	struct fixture *f = *state;
+	struct daemon *d = start(f, 30);
+
+	wait_until(d, is_durable, incr(d, "x", 5));
+	assert_on_disk(f, "x", 5);
+	wait_until(d, is_durable, incr(d, "x", 2));
+	assert_on_disk(f, "x", 7);
+	assert_int_equal(atomic_load(&d->commit.epochs), 2);
+	barrier(d);
+	stop(d, false);
+}
+
+static void test_a_barrier_commits_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct daemon *d = start(f, HOUR_MS);
+
+	for (int n = 1; n <= 20; n++) {
+		incr(d, "x", 1);
+		barrier(d);
+		if (n % 5 == 0)
+			assert_on_disk(f, "x", n);
+	}
+	stop(d, false);
+}
+
+static void test_nothing_is_written_for_reads_and_for_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct daemon *d = start(f, HOUR_MS);
+	struct slice name = slice_str("x");
+
+	assert_int_equal(txn_open(&d->txn, &name, 1, TXN_READ), TXN_OK);
+	txn_abort(&d->txn);
+	barrier(d);
+	barrier(d);
+	assert_int_equal(atomic_load(&d->commit.epochs), 0);
+	assert_int_equal(store_journal_bytes(d->store), 0);
+	stop(d, false);
+}
+
+/* Context switches of the committer, from the kernel; -1: not found. */
+static long committer_switches(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *entry;
+	long switches = -1;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir))) {
+		char path[300], line[128] = "";
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
+		file = fopen(path, "r");
+		if (!file)
+			continue;
+		if (fgets(line, sizeof(line), file) && strcmp(line, "committer\n") != 0)
+			line[0] = '\0';
+		fclose(file);
+		snprintf(path, sizeof(path), "/proc/self/task/%s/status", entry->d_name);
+		file = line[0] ? fopen(path, "r") : NULL;
+		while (file && fgets(line, sizeof(line), file))
+			if (sscanf(line, "voluntary_ctxt_switches: %ld", &switches) == 1)
+				break;
+		if (file)
+			fclose(file);
+	}
+	closedir(dir);
+	return switches;
+}
+
+/* That nothing happens takes a while to see: the one sleep here. */
+static void test_an_idle_committer_does_not_wake_up(void **state)
+{
+	struct fixture *f = *state;
+	struct daemon *d = start(f, 5);
+	uint64_t number;
+	long before, now = -2;
+
+	incr(d, "x", 1);
+	barrier(d);
+	number = commit_want_fold(&d->commit);
+	wait_until(d, is_folded, number);
+	/* It has still to find its bed; then a quarter of a second is 50 intervals. */
+	for (int tries = 0; tries < 40; tries++) {
+		before = committer_switches();
+		assert_true(before >= 0);
+		nanosleep(&(struct timespec){.tv_nsec = 250000000}, NULL);
+		now = committer_switches();
+		if (now == before)
+			break;
+	}
+	assert_int_equal(now, before);
+	stop(d, false);
+}
+
+/* ---- folding, stopping, opening again ---- */
+
+static void test_a_save_folds_all_that_was_acknowledged(void **state)
+{
+	struct fixture *f = *state;
+	struct daemon *d = start(f, HOUR_MS);
+	char name[16];
+	uint64_t number;
+
+	for (int i = 0; i < 5000; i++) {
+		snprintf(name, sizeof(name), "c%d", i);
+		incr(d, name, i);
+	}
+	number = commit_want_fold(&d->commit);
+	wait_until(d, is_folded, number);
+	assert_int_equal(store_journal_bytes(d->store), 0);
+	assert_on_disk(f, "c4321", 4321);
+	stop(d, false);
+}
+
+static void test_deleted_names_give_their_memory_back(void **state)
+{
+	struct fixture *f = *state;
+	struct daemon *d = start(f, HOUR_MS);
+	size_t used;
+	char name[16];
+
+	incr(d, "stays", 1);
+	barrier(d);
+	used = arena_used_bytes(&d->registry.arena);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 100; i++) {
+			snprintf(name, sizeof(name), "c%d", i);
+			incr(d, name, 1);
+		}
+		for (int i = 0; i < 100; i++) {
+			snprintf(name, sizeof(name), "c%d", i);
+			del(d, name);
+		}
+		incr(d, "stays", 1);
+		barrier(d);
+		incr(d, "stays", 1);
+		barrier(d);
+		barrier(d);
+		assert_int_equal(arena_used_bytes(&d->registry.arena), used);
+	}
+	stop(d, false);
+}
+
+/* The last requests before the worker ends are in its open buffer: nobody asked for a commit. */
+static void test_a_stop_keeps_what_the_workers_left(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int is_folding = 0; is_folding < 2; is_folding++) {
+		struct daemon *d = start(f, HOUR_MS);
+
+		incr(d, "x", 5);
+		barrier(d);
+		incr(d, "x", 7);
+		incr(d, is_folding ? "b" : "a", 1);
+		stop(d, is_folding);
+		assert_on_disk(f, "x", is_folding ? 24 : 12);
+		assert_on_disk(f, is_folding ? "b" : "a", 1);
+	}
+}
+
+static void test_what_is_opened_again_counts_on(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t epoch = 0;
+
+	for (int start_number = 0; start_number < 4; start_number++) {
+		struct daemon *d = start(f, HOUR_MS);
+
+		assert_true(d->loaded.state.epoch_first > epoch);
+		incr(d, "x", 10);
+		if (start_number % 2)
+			del(d, "y");
+		else
+			incr(d, "y", 3);
+		barrier(d);
+		epoch = epoch_durable(&d->clock);
+		stop(d, start_number & 1);
+		assert_on_disk(f, "x", 10 * (start_number + 1));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_worker_that_parks_with_nothing_wakes_the_committer),
+		fixture_test(test_a_change_is_on_disk_after_the_interval),
+		fixture_test(test_a_barrier_commits_at_once),
+		fixture_test(test_nothing_is_written_for_reads_and_for_nothing),
+		fixture_test(test_an_idle_committer_does_not_wake_up),
+		fixture_test(test_a_save_folds_all_that_was_acknowledged),
+		fixture_test(test_deleted_names_give_their_memory_back),
+		fixture_test(test_a_stop_keeps_what_the_workers_left),
+		fixture_test(test_what_is_opened_again_counts_on),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

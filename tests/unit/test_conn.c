@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One client socket, against listeners of the test's own in a directory of its own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../../lib/conn.h"
+
+static char dir[] = "/tmp/test_conn.XXXXXX";
+static char path[64];
+
+static int64_t in_ms(int64_t ms)
+{
+	return conn_now_ns() + ms * 1000000;
+}
+
+static int listen_unix(int backlog)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	memcpy(addr.sun_path, path, strlen(path) + 1);
+	unlink(path);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, backlog), 0);
+	return fd;
+}
+
+static int listen_tcp(uint16_t *port)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	*port = ntohs(addr.sin_port);
+	return fd;
+}
+
+/* Echoes "hello" through an open connection whose other end is `peer`. */
+static void check_exchange(struct conn *c, int peer)
+{
+	char got[8];
+	assert_int_equal(conn_recv_some(c, got, sizeof(got)), -EAGAIN);
+	assert_int_equal(conn_send_some(c, "hello", 5), 5);
+	assert_int_equal(read(peer, got, sizeof(got)), 5);
+	assert_int_equal(write(peer, "world", 5), 5);
+	assert_true(conn_wait(c, POLLIN, in_ms(5000)) & POLLIN);
+	assert_int_equal(conn_recv_some(c, got, sizeof(got)), 5);
+	assert_memory_equal(got, "world", 5);
+}
+
+static void test_a_unix_socket_carries_bytes_both_ways(void **state)
+{
+	(void)state;
+	int listener = listen_unix(4);
+	struct conn c = CONN_INIT;
+	assert_int_equal(conn_open_unix(&c, path, in_ms(5000)), 0);
+	int peer = accept(listener, NULL, NULL);
+	check_exchange(&c, peer);
+	close(peer);
+	char got[8];
+	assert_true(conn_wait(&c, POLLIN, in_ms(5000)) > 0);
+	assert_int_equal(conn_recv_some(&c, got, sizeof(got)), 0);
+	assert_int_equal(conn_send_some(&c, "x", 1), -EPIPE);
+	conn_close(&c);
+	assert_false(conn_is_open(&c));
+	conn_close(&c);
+	close(listener);
+}
+
+static void test_a_tcp_socket_carries_bytes_both_ways(void **state)
+{
+	(void)state;
+	uint16_t port;
+	const char *why = "untouched";
+	int listener = listen_tcp(&port);
+	struct conn c = CONN_INIT;
+	assert_int_equal(conn_open_tcp(&c, "127.0.0.1", port, in_ms(5000), &why), 0);
+	int peer = accept(listener, NULL, NULL);
+	check_exchange(&c, peer);
+	close(peer);
+	conn_close(&c);
+	close(listener);
+}
+
+static void test_nobody_listening_is_told_apart(void **state)
+{
+	(void)state;
+	struct conn c = CONN_INIT;
+	unlink(path);
+	assert_int_equal(conn_open_unix(&c, path, in_ms(5000)), -ENOENT);
+	close(listen_unix(1));
+	assert_int_equal(conn_open_unix(&c, path, in_ms(5000)), -ECONNREFUSED);
+	uint16_t port;
+	const char *why;
+	close(listen_tcp(&port));
+	assert_int_equal(conn_open_tcp(&c, "127.0.0.1", port, in_ms(5000), &why), -ECONNREFUSED);
+	char longer[200];
+	memset(longer, 'a', sizeof(longer));
+	longer[sizeof(longer) - 1] = '\0';
+	assert_int_equal(conn_open_unix(&c, longer, in_ms(5000)), -ENAMETOOLONG);
+	assert_false(conn_is_open(&c));
+}
+
+static void test_a_host_that_is_none_is_told_in_words(void **state)
+{
+	(void)state;
+	struct conn c = CONN_INIT;
+	const char *why = NULL;
+	assert_int_equal(conn_open_tcp(&c, "a host with blanks", 1, in_ms(5000), &why), -EHOSTUNREACH);
+	assert_non_null(why);
+}
+
+static void test_a_full_accept_queue_ends_at_the_deadline(void **state)
+{
+	(void)state;
+	int listener = listen_unix(0);
+	struct conn first = CONN_INIT, second = CONN_INIT;
+	assert_int_equal(conn_open_unix(&first, path, in_ms(5000)), 0);
+	int64_t begin_ns = conn_now_ns();
+	assert_int_equal(conn_open_unix(&second, path, in_ms(50)), -ETIMEDOUT);
+	assert_true(conn_now_ns() - begin_ns >= 45 * 1000000);
+	assert_false(conn_is_open(&second));
+	conn_close(&first);
+	close(listener);
+}
+
+static void test_waiting_ends_at_the_deadline(void **state)
+{
+	(void)state;
+	int listener = listen_unix(1);
+	struct conn c = CONN_INIT;
+	assert_int_equal(conn_open_unix(&c, path, in_ms(5000)), 0);
+	int64_t begin_ns = conn_now_ns();
+	assert_int_equal(conn_wait(&c, POLLIN, in_ms(30)), -ETIMEDOUT);
+	assert_true(conn_now_ns() - begin_ns >= 30 * 1000000);
+	assert_int_equal(conn_wait(&c, POLLIN, in_ms(-1)), -ETIMEDOUT);
+	conn_close(&c);
+	close(listener);
+}
+
+static void test_a_stale_connection_is_noticed(void **state)
+{
+	(void)state;
+	int listener = listen_unix(1);
+	struct conn c = CONN_INIT;
+	assert_int_equal(conn_open_unix(&c, path, in_ms(5000)), 0);
+	int peer = accept(listener, NULL, NULL);
+	assert_false(conn_is_stale(&c));
+	assert_int_equal(write(peer, "?", 1), 1);
+	assert_true(conn_is_stale(&c));
+	char got;
+	assert_int_equal(conn_recv_some(&c, &got, 1), 1); /* peeking took nothing */
+	assert_false(conn_is_stale(&c));
+	close(peer);
+	assert_true(conn_is_stale(&c));
+	conn_close(&c);
+	close(listener);
+}
+
+static int make_directory(void **state)
+{
+	(void)state;
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(path, sizeof(path), "%s/s", dir);
+	return 0;
+}
+
+static int remove_directory(void **state)
+{
+	(void)state;
+	unlink(path);
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_unix_socket_carries_bytes_both_ways),
+		cmocka_unit_test(test_a_tcp_socket_carries_bytes_both_ways),
+		cmocka_unit_test(test_nobody_listening_is_told_apart),
+		cmocka_unit_test(test_a_host_that_is_none_is_told_in_words),
+		cmocka_unit_test(test_a_full_accept_queue_ends_at_the_deadline),
+		cmocka_unit_test(test_waiting_ends_at_the_deadline),
+		cmocka_unit_test(test_a_stale_connection_is_noticed),
+	};
+	return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}

@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libshcount against a scripted server: what each kind of answer, and each way of giving none, is turned
+ * into. Above all, SHC_IN_DOUBT is said when, and only when, a change may have been applied without our
+ * knowing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../../lib/shcount.h"
+#include "scripted_server.h"
+
+enum { PATIENCE_MS = 5000, IMPATIENCE_MS = 50 };
+
+static struct server server;
+static struct shc *shc;
+
+static void start(const struct step *steps, int timeout_ms)
+{
+	server_start(&server, steps);
+	assert_int_equal(shc_open(&shc, server.url, timeout_ms), SHC_OK);
+}
+
+/* The handle goes first, so that a server that waits for more sees the end. */
+static void finish(void)
+{
+	shc_close(shc);
+	assert_string_equal(server_stop(&server), "");
+}
+
+#define assert_says(text) assert_non_null(strstr(shc_error(shc), text))
+
+/* ---- answers ---- */
+
+static void test_each_call_sends_its_command_and_reads_its_answer(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {
+		DO(ACCEPT),
+		SAY(REQUEST, "INCRBY x -7"),
+		SAY(REPLY, ":-7\r\n"),
+		SAY(REQUEST, "GET x"),
+		SAY(REPLY, "$2\r\n-7\r\n"),
+		SAY(REQUEST, "GET y"),
+		SAY(REPLY, "$-1\r\n"),
+		SAY(REQUEST, "SET x 5"),
+		SAY(REPLY, "+OK\r\n"),
+		SAY(REQUEST, "DEL x"),
+		SAY(REPLY, ":1\r\n"),
+		SAY(REQUEST, "DEL x"),
+		SAY(REPLY, ":0\r\n"),
+		DO(END),
+	};
+	start(steps, PATIENCE_MS);
+	int64_t v = 1;
+	assert_int_equal(shc_incr(shc, "x", 1, -7, &v), SHC_OK);
+	assert_int_equal(v, -7);
+	v = 1;
+	assert_int_equal(shc_get(shc, "x", 1, &v), SHC_OK);
+	assert_int_equal(v, -7);
+	assert_int_equal(shc_get(shc, "y", 1, &v), SHC_MISSING);
+	assert_int_equal(v, 0);
+	assert_int_equal(shc_set(shc, "x", 1, 5), SHC_OK);
+	assert_int_equal(shc_del(shc, "x", 1), SHC_OK);
+	assert_int_equal(shc_del(shc, "x", 1), SHC_MISSING);
+	assert_string_equal(shc_error(shc), "");
+	finish();
+}
+
+static void test_an_answer_may_come_in_pieces(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {
+		DO(ACCEPT),	   DO(TAKE),	     SAY(REPLY, ":"), SAY(REPLY, "4"),
+		SAY(REPLY, "2\r"), SAY(REPLY, "\n"), DO(END),
+	};
+	start(steps, PATIENCE_MS);
+	int64_t v;
+	assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_OK);
+	assert_int_equal(v, 42);
+	finish();
+}
+
+static void test_error_answers_are_refusals_or_denials(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *reply, *said;
+		enum shc_status status;
+	} cases[] = {
+		{"-ERR increment or decrement would overflow\r\n", "would overflow", SHC_REFUSED},
+		{"-MISCONF disk full\r\n", "MISCONF", SHC_REFUSED},
+		{"-NOAUTH Authentication required.\r\n", "NOAUTH", SHC_DENIED},
+		{"-NOPERM no\r\n", "NOPERM", SHC_DENIED},
+		{"-WRONGPASS\r\n", "WRONGPASS", SHC_DENIED},
+		{"-NOAUTHOR\r\n", "NOAUTHOR", SHC_REFUSED},
+	};
+	enum { CASES = sizeof(cases) / sizeof(cases[0]) };
+	struct step steps[CASES + 2] = {DO(ACCEPT)};
+	for (size_t i = 0; i < CASES; i++)
+		steps[i + 1] = (struct step){ANSWER, cases[i].reply, 1};
+	start(steps, PATIENCE_MS); /* one connection: it outlives an error */
+	for (size_t i = 0; i < CASES; i++) {
+		int64_t v = 7;
+		assert_int_equal(shc_incr(shc, "x", 1, 1, &v), cases[i].status);
+		assert_says(cases[i].said);
+		assert_int_equal(v, 7);
+	}
+	finish();
+}
+
+static void test_what_is_no_counter_is_refused(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(ACCEPT), SAY(ANSWER, "$3\r\nabc\r\n"), DO(END)};
+	start(steps, PATIENCE_MS);
+	int64_t v;
+	assert_int_equal(shc_get(shc, "x", 1, &v), SHC_REFUSED);
+	finish();
+}
+
+static void test_sync_asks_for_the_disk(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {
+		DO(ACCEPT),
+		SAY(REQUEST, "WAITAOF 1 0 4500"),
+		SAY(REPLY, "*2\r\n:1\r\n:0\r\n"),
+		SAY(ANSWER, "*2\r\n:0\r\n:0\r\n"),
+		SAY(ANSWER, "-ERR no\r\n"),
+		DO(END),
+	};
+	start(steps, PATIENCE_MS);
+	assert_int_equal(shc_sync(shc), SHC_OK);
+	assert_int_equal(shc_sync(shc), SHC_IN_DOUBT);
+	assert_says("not on disk within 4500 ms");
+	assert_int_equal(shc_sync(shc), SHC_REFUSED);
+	finish();
+}
+
+/* ---- no answer ---- */
+
+static void check_lost(const struct step *steps, int timeout_ms, enum shc_status write_status,
+		       enum shc_status read_status)
+{
+	int64_t v = 7;
+	start(steps, timeout_ms);
+	assert_int_equal(shc_incr(shc, "x", 1, 1, &v), write_status);
+	assert_string_not_equal(shc_error(shc), "");
+	finish();
+	start(steps, timeout_ms);
+	assert_int_equal(shc_get(shc, "x", 1, &v), read_status);
+	assert_string_not_equal(shc_error(shc), "");
+	assert_int_equal(v, 7);
+	finish();
+}
+
+static void test_a_connection_closed_without_an_answer_is_in_doubt(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(ACCEPT), DO(TAKE), DO(CLOSE), DO(END)};
+	check_lost(steps, PATIENCE_MS, SHC_IN_DOUBT, SHC_UNREACHABLE);
+}
+
+static void test_half_an_answer_is_none(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(ACCEPT), DO(TAKE), SAY(REPLY, ":1"), DO(CLOSE), DO(END)};
+	check_lost(steps, PATIENCE_MS, SHC_IN_DOUBT, SHC_UNREACHABLE);
+}
+
+static void test_silence_is_in_doubt_after_the_time_limit(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(ACCEPT), DO(TAKE), DO(PAUSE), DO(END)};
+	int64_t v;
+	start(steps, IMPATIENCE_MS);
+	assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_IN_DOUBT);
+	assert_says("no answer within 50 ms");
+	server_go(&server);
+	finish();
+	start(steps, IMPATIENCE_MS);
+	assert_int_equal(shc_get(shc, "x", 1, &v), SHC_UNREACHABLE);
+	server_go(&server);
+	finish();
+}
+
+static void test_bytes_that_are_not_resp_are_told_apart(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(ACCEPT), SAY(ANSWER, "HTTP/1.1 400 Bad Request\r\n\r\n"),
+					    DO(END)};
+	check_lost(steps, PATIENCE_MS, SHC_IN_DOUBT, SHC_PROTOCOL);
+}
+
+static void test_an_answer_of_the_wrong_kind_is_in_doubt_for_a_change(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(ACCEPT), SAY(ANSWER, "*1\r\n:1\r\n"), DO(END)};
+	check_lost(steps, PATIENCE_MS, SHC_IN_DOUBT, SHC_PROTOCOL);
+}
+
+static void test_nobody_there_is_unreachable(void **state)
+{
+	(void)state;
+	int64_t v;
+	assert_int_equal(shc_open(&shc, "unix:///nonexistent/socket", PATIENCE_MS), SHC_OK);
+	assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_UNREACHABLE);
+	assert_says("cannot connect to /nonexistent/socket: No such file or directory");
+	assert_int_equal(shc_connect(shc), SHC_UNREACHABLE);
+	shc_close(shc);
+}
+
+static void test_a_server_that_wants_no_more_connections_says_why(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(ACCEPT), SAY(REPLY, "-ERR max number of clients reached\r\n"),
+					    DO(CLOSE), DO(SIGNAL), DO(END)};
+	start(steps, PATIENCE_MS);
+	int64_t v;
+	assert_int_equal(shc_connect(shc), SHC_OK);
+	server_wait(&server);
+	/* the connection was closed before anything left, and the second attempt finds the same */
+	static const struct step again[] = {DO(ACCEPT), SAY(REPLY, "-ERR max number of clients reached\r\n"),
+					    DO(CLOSE), DO(SIGNAL), DO(END)};
+	pthread_join(server.thread, NULL);
+	server.steps = again;
+	pthread_create(&server.thread, NULL, server_main, &server);
+	assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_REFUSED);
+	assert_says("max number of clients");
+	finish();
+}
+
+/* ---- a kept connection ---- */
+
+static const struct step closes_in_between[] = {
+	DO(ACCEPT),
+	SAY(ANSWER, ":1\r\n"),
+	DO(CLOSE),
+	DO(SIGNAL),
+	DO(ACCEPT),
+	SAY(REQUEST, "INCRBY x 1"),
+	SAY(REPLY, ":2\r\n"),
+	DO(END),
+};
+
+static void test_a_connection_closed_between_calls_is_replaced_unseen(void **state)
+{
+	(void)state;
+	int64_t v;
+	for (int is_tcp = 0; is_tcp < 2; is_tcp++) {
+		if (is_tcp)
+			server_start_tcp(&server, closes_in_between, "");
+		else
+			server_start(&server, closes_in_between);
+		assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+		assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_OK);
+		server_wait(&server);
+		assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_OK);
+		assert_int_equal(v, 2);
+		finish();
+	}
+}
+
+static void test_a_server_gone_between_calls_leaves_no_doubt(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {
+		DO(ACCEPT), SAY(ANSWER, ":1\r\n"), DO(DEAF), DO(CLOSE), DO(SIGNAL), DO(END)};
+	int64_t v;
+	start(steps, PATIENCE_MS);
+	assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_OK);
+	server_wait(&server);
+	assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_UNREACHABLE);
+	finish();
+}
+
+static void test_after_a_failure_the_next_call_connects_again(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {
+		DO(ACCEPT), DO(TAKE), DO(CLOSE), DO(ACCEPT), SAY(ANSWER, ":9\r\n"), DO(END)};
+	int64_t v;
+	start(steps, PATIENCE_MS);
+	assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_IN_DOUBT);
+	assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_OK);
+	assert_int_equal(v, 9);
+	finish();
+}
+
+/* ---- authentication ---- */
+
+static void test_a_password_is_sent_before_anything_else(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(ACCEPT),
+					    SAY(REQUEST, "AUTH ann s cret"),
+					    SAY(REPLY, "+OK\r\n"),
+					    SAY(REQUEST, "GET x"),
+					    SAY(REPLY, "$1\r\n3\r\n"),
+					    DO(END)};
+	int64_t v;
+	server_start_tcp(&server, steps, "ann:s%20cret@");
+	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+	assert_int_equal(shc_get(shc, "x", 1, &v), SHC_OK);
+	assert_int_equal(v, 3);
+	finish();
+}
+
+static void test_nothing_follows_a_wrong_password(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(ACCEPT), SAY(REQUEST, "AUTH wrong"),
+					    SAY(REPLY, "-WRONGPASS invalid\r\n"), DO(SIGNAL), DO(END)};
+	int64_t v;
+	server_start_tcp(&server, steps, ":wrong@");
+	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+	assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_DENIED);
+	assert_says("WRONGPASS");
+	server_wait(&server);
+	char byte;
+	assert_int_equal(recv(server.fd, &byte, 1, 0), 0);
+	finish();
+}
+
+/* ---- pipelining ---- */
+
+static enum shc_status append(const char *word, bool is_write)
+{
+	const char *argv[] = {word};
+	return shc_append(shc, 1, argv, NULL, is_write);
+}
+
+static void test_replies_come_in_the_order_of_the_commands(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(ACCEPT),
+					    {TAKE, NULL, 3},
+					    SAY(REPLY, "+a\r\n-ERR b\r\n*2\r\n$1\r\nc\r\n*1\r\n:7\r\n"),
+					    SAY(ANSWER, ":1\r\n"),
+					    DO(END)};
+	const struct shc_reply *r;
+	int64_t v;
+	start(steps, PATIENCE_MS);
+	assert_int_equal(append("A", false), SHC_OK);
+	assert_int_equal(append("B", false), SHC_OK);
+	assert_int_equal(append("C", false), SHC_OK);
+	assert_int_equal(shc_pending(shc), 3);
+	assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_USAGE); /* would take their replies */
+	assert_int_equal(shc_add(shc, "x", 1, 1), SHC_USAGE);
+	assert_int_equal(shc_next(shc, &r), SHC_OK);
+	assert_int_equal(r->type, SHC_T_STATUS);
+	assert_memory_equal(r->data, "a", 1);
+	assert_int_equal(shc_next(shc, &r), SHC_REFUSED);
+	assert_int_equal(r->type, SHC_T_ERROR);
+	assert_int_equal(shc_next(shc, &r), SHC_OK);
+	assert_int_equal(r->count, 2);
+	assert_memory_equal(r->elements[0].data, "c", 1);
+	assert_int_equal(r->elements[1].elements[0].integer, 7);
+	assert_int_equal(shc_pending(shc), 0);
+	assert_int_equal(shc_next(shc, &r), SHC_USAGE);
+	assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_OK);
+	finish();
+}
+
+static void test_a_pipeline_may_be_larger_than_all_socket_buffers(void **state)
+{
+	(void)state;
+	enum { COMMANDS = 200000 };
+	static const struct step steps[] = {DO(ACCEPT), {ANSWER, "+0123456789\r\n", COMMANDS}, DO(END)};
+	const struct shc_reply *r;
+	start(steps, PATIENCE_MS * 4);
+	for (int i = 0; i < COMMANDS; i++)
+		assert_int_equal(append("PING", false), SHC_OK);
+	for (int i = 0; i < COMMANDS; i++)
+		assert_int_equal(shc_next(shc, &r), SHC_OK);
+	finish();
+}
+
+static void test_a_lost_pipeline_is_in_doubt_when_a_change_was_in_it(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {
+		DO(ACCEPT), {TAKE, NULL, 2}, SAY(REPLY, "+a\r\n"), DO(CLOSE), DO(END)};
+	const struct shc_reply *r;
+	for (int is_write = 0; is_write < 2; is_write++) {
+		start(steps, PATIENCE_MS);
+		append("A", false);
+		append("B", is_write);
+		assert_int_equal(shc_next(shc, &r), SHC_OK);
+		assert_int_equal(shc_next(shc, &r), is_write ? SHC_IN_DOUBT : SHC_UNREACHABLE);
+		assert_int_equal(shc_pending(shc), 0);
+		finish();
+	}
+}
+
+static void test_a_change_that_never_left_is_not_in_doubt(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(ACCEPT), {TAKE, NULL, 2}, SAY(REPLY, "+a\r\n"),
+					    DO(CLOSE),	DO(SIGNAL),	 DO(END)};
+	const struct shc_reply *r;
+	start(steps, PATIENCE_MS);
+	append("A", false);
+	append("B", false);
+	assert_int_equal(shc_next(shc, &r), SHC_OK);
+	server_wait(&server);
+	append("C", true);
+	assert_int_equal(shc_next(shc, &r), SHC_UNREACHABLE); /* B, a read, was lost; C met a closed socket */
+	finish();
+}
+
+/* ---- batches of additions ---- */
+
+enum { BATCH = 512 };
+
+static void add_numbered(int begin, int end, enum shc_status last)
+{
+	char name[16];
+	for (int i = begin; i < end; i++) {
+		size_t len = (size_t)snprintf(name, sizeof(name), "n%d", i);
+		assert_int_equal(shc_add(shc, name, len, i), i + 1 < end ? SHC_OK : last);
+	}
+}
+
+static void test_a_flush_sends_what_was_added_in_one_command(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(ACCEPT),
+					    SAY(REQUEST, "SHC.ADD a 1 b -2 a 9223372036854775807"),
+					    SAY(REPLY, "+OK\r\n"), DO(END)};
+	uint64_t refused = 7;
+	struct shc_add_stats stats;
+	start(steps, PATIENCE_MS);
+	assert_int_equal(shc_flush(shc, NULL), SHC_OK); /* nothing to send: does not even connect */
+	assert_int_equal(shc_add(shc, "a", 1, 1), SHC_OK);
+	assert_int_equal(shc_add(shc, "b", 1, -2), SHC_OK);
+	assert_int_equal(shc_add(shc, "a", 1, INT64_MAX), SHC_OK);
+	assert_int_equal(shc_flush(shc, &refused), SHC_OK);
+	assert_int_equal(refused, 0);
+	shc_add_stats(shc, &stats);
+	assert_int_equal(stats.acknowledged, 3);
+	finish();
+}
+
+static void test_eight_batches_leave_before_the_first_answer(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {
+		DO(ACCEPT), {TAKE, NULL, 8}, {REPLY, "+OK\r\n", 8}, {ANSWER, "+OK\r\n", 2}, DO(END)};
+	start(steps, PATIENCE_MS);
+	add_numbered(0, BATCH * 10, SHC_OK);
+	assert_int_equal(shc_flush(shc, NULL), SHC_OK);
+	struct shc_add_stats stats;
+	shc_add_stats(shc, &stats);
+	assert_int_equal(stats.acknowledged, BATCH * 10);
+	finish();
+}
+
+static int told;
+
+static void on_refused(void *arg, const char *name, size_t name_len, int64_t delta)
+{
+	char wanted[16];
+	snprintf(wanted, sizeof(wanted), "n%d", BATCH + told);
+	assert_ptr_equal(arg, &told);
+	assert_int_equal(name_len, strlen(wanted));
+	assert_memory_equal(name, wanted, name_len);
+	assert_int_equal(delta, BATCH + told);
+	told++;
+}
+
+static void test_a_refused_batch_is_told_name_by_name_and_the_others_are_in(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(ACCEPT),
+					    SAY(ANSWER, "+OK\r\n"),
+					    SAY(ANSWER, "-ERR would overflow\r\n"),
+					    SAY(ANSWER, "+OK\r\n"),
+					    SAY(ANSWER, "+OK\r\n"),
+					    DO(END)};
+	uint64_t refused = 0;
+	told = 0;
+	start(steps, PATIENCE_MS);
+	shc_on_refused(shc, on_refused, &told);
+	add_numbered(0, BATCH * 2 + 100, SHC_OK);
+	assert_int_equal(shc_flush(shc, &refused), SHC_REFUSED);
+	assert_int_equal(refused, BATCH);
+	assert_int_equal(told, BATCH);
+	assert_says("would overflow");
+	assert_int_equal(shc_add(shc, "a", 1, 1), SHC_OK);
+	assert_int_equal(shc_flush(shc, &refused), SHC_OK); /* told once */
+	assert_int_equal(refused, 0);
+	struct shc_add_stats stats;
+	shc_add_stats(shc, &stats);
+	assert_int_equal(stats.acknowledged, BATCH + 100 + 1);
+	assert_int_equal(stats.refused, BATCH);
+	finish();
+}
+
+static void test_what_became_of_lost_additions_is_known(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {
+		DO(ACCEPT), SAY(ANSWER, "+OK\r\n"), {TAKE, NULL, 2}, DO(CLOSE), DO(END)};
+	struct shc_add_stats stats;
+	start(steps, PATIENCE_MS);
+	add_numbered(0, BATCH * 2 + 100, SHC_OK);
+	assert_int_equal(shc_flush(shc, NULL), SHC_IN_DOUBT);
+	shc_add_stats(shc, &stats);
+	assert_int_equal(stats.acknowledged, BATCH);
+	assert_int_equal(stats.in_doubt, BATCH + 100);
+	assert_int_equal(stats.unsent, 0);
+	finish();
+}
+
+static void test_additions_that_never_left_are_unreachable(void **state)
+{
+	(void)state;
+	struct shc_add_stats stats;
+	assert_int_equal(shc_open(&shc, "/nonexistent/socket", PATIENCE_MS), SHC_OK);
+	add_numbered(0, BATCH + 1, SHC_UNREACHABLE);
+	shc_add_stats(shc, &stats);
+	assert_int_equal(stats.unsent, BATCH);
+	assert_int_equal(stats.in_doubt, 0);
+	assert_int_equal(shc_flush(shc, NULL), SHC_OK); /* forgotten: nothing is left to send */
+	shc_close(shc);
+}
+
+static void test_a_single_command_takes_the_batches_answers_first(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {
+		DO(ACCEPT), {TAKE, NULL, 2}, SAY(REPLY, "+OK\r\n:5\r\n"), SAY(ANSWER, "+OK\r\n"), DO(END)};
+	int64_t v;
+	start(steps, PATIENCE_MS);
+	add_numbered(0, BATCH + 1, SHC_OK);
+	assert_int_equal(shc_incr(shc, "x", 1, 5, &v), SHC_OK);
+	assert_int_equal(v, 5);
+	assert_int_equal(shc_flush(shc, NULL), SHC_OK);
+	finish();
+}
+
+/* ---- arguments ---- */
+
+static void test_what_makes_no_sense_is_not_sent(void **state)
+{
+	(void)state;
+	char longer[256];
+	int64_t v;
+	memset(longer, 'a', sizeof(longer));
+	assert_int_equal(shc_open(&shc, "/nonexistent/socket", PATIENCE_MS), SHC_OK);
+	assert_int_equal(shc_incr(shc, "", 0, 1, &v), SHC_USAGE);
+	assert_int_equal(shc_get(shc, longer, 256, &v), SHC_USAGE);
+	assert_int_equal(shc_set(shc, "a\nb", 3, 1), SHC_USAGE);
+	assert_int_equal(shc_del(shc, "\x7f", 1), SHC_USAGE);
+	assert_int_equal(shc_add(shc, "a\0b", 3, 1), SHC_USAGE);
+	assert_int_equal(shc_get(shc, longer, 255, &v), SHC_UNREACHABLE); /* that one is good */
+	shc_close(shc);
+	assert_int_equal(shc_open(&shc, "http://x", PATIENCE_MS), SHC_USAGE);
+	assert_says("unknown scheme");
+	shc_close(shc);
+	assert_int_equal(shc_open(&shc, "/x", 0), SHC_USAGE);
+	assert_says("time limit");
+	shc_close(shc);
+	shc_close(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_call_sends_its_command_and_reads_its_answer),
+		cmocka_unit_test(test_an_answer_may_come_in_pieces),
+		cmocka_unit_test(test_error_answers_are_refusals_or_denials),
+		cmocka_unit_test(test_what_is_no_counter_is_refused),
+		cmocka_unit_test(test_sync_asks_for_the_disk),
+		cmocka_unit_test(test_a_connection_closed_without_an_answer_is_in_doubt),
+		cmocka_unit_test(test_half_an_answer_is_none),
+		cmocka_unit_test(test_silence_is_in_doubt_after_the_time_limit),
+		cmocka_unit_test(test_bytes_that_are_not_resp_are_told_apart),
+		cmocka_unit_test(test_an_answer_of_the_wrong_kind_is_in_doubt_for_a_change),
+		cmocka_unit_test(test_nobody_there_is_unreachable),
+		cmocka_unit_test(test_a_server_that_wants_no_more_connections_says_why),
+		cmocka_unit_test(test_a_connection_closed_between_calls_is_replaced_unseen),
+		cmocka_unit_test(test_a_server_gone_between_calls_leaves_no_doubt),
+		cmocka_unit_test(test_after_a_failure_the_next_call_connects_again),
+		cmocka_unit_test(test_a_password_is_sent_before_anything_else),
+		cmocka_unit_test(test_nothing_follows_a_wrong_password),
+		cmocka_unit_test(test_replies_come_in_the_order_of_the_commands),
+		cmocka_unit_test(test_a_pipeline_may_be_larger_than_all_socket_buffers),
+		cmocka_unit_test(test_a_lost_pipeline_is_in_doubt_when_a_change_was_in_it),
+		cmocka_unit_test(test_a_change_that_never_left_is_not_in_doubt),
+		cmocka_unit_test(test_a_flush_sends_what_was_added_in_one_command),
+		cmocka_unit_test(test_eight_batches_leave_before_the_first_answer),
+		cmocka_unit_test(test_a_refused_batch_is_told_name_by_name_and_the_others_are_in),
+		cmocka_unit_test(test_what_became_of_lost_additions_is_known),
+		cmocka_unit_test(test_additions_that_never_left_are_unreachable),
+		cmocka_unit_test(test_a_single_command_takes_the_batches_answers_first),
+		cmocka_unit_test(test_what_makes_no_sense_is_not_sent),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ingest's parts that know no socket: the table, the scan for line ends, the fields of a line.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../cmd/fields.h"
+#include "../../cmd/scan.h"
+#include "../../cmd/table.h"
+
+/* ---- the table ---- */
+
+/* The k-th name: all lengths from 0 to 255 occur, and names that differ in one byte only. */
+static struct slice name_of(unsigned k, char room[256])
+{
+	size_t len = k % 256;
+	memset(room, 'a', len);
+	char digits[16];
+	int n = snprintf(digits, sizeof(digits), "%u", k);
+	if (len >= (size_t)n)
+		memcpy(room + (k % 3 ? 0 : len - (size_t)n), digits, (size_t)n);
+	return (struct slice){room, len};
+}
+
+static void test_sums_are_kept_by_name(void **state)
+{
+	(void)state;
+	enum { NAMES = 20000, ROUNDS = 3 };
+	struct table t;
+	char room[256];
+	assert_int_equal(table_init(&t), 0);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		for (unsigned k = 1000; k < NAMES;
+		     k++) { /* shorter ones than four digits are not all different */
+			struct slice s = name_of(k, room);
+			if (s.len >= 5)
+				assert_int_equal(table_add(&t, s, (int64_t)k), TABLE_OK);
+		}
+	}
+	size_t count = 0;
+	for (unsigned k = 1000; k < NAMES; k++) {
+		struct slice s = name_of(k, room);
+		if (s.len < 5)
+			continue;
+		const struct table_entry *e = table_find(&t, s);
+		assert_non_null(e);
+		assert_int_equal(e->sum, (int64_t)k * ROUNDS);
+		count++;
+	}
+	assert_int_equal(t.count, count);
+	assert_null(table_find(&t, slice_str("never")));
+	table_fini(&t);
+}
+
+static void test_short_names_are_told_apart(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"",	     "a",      "b",	  "aa",	     "ab",   "ba",
+					    "aaa",   "aba",    "aab",	  "abab",    "abba", "aaaa",
+					    "aaaab", "aaaaaa", "aaaaaaa", "aaaabaaa"};
+	struct table t;
+	assert_int_equal(table_init(&t), 0);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_int_equal(table_add(&t, slice_str(names[i]), (int64_t)i), TABLE_OK);
+	assert_int_equal(t.count, sizeof(names) / sizeof(names[0]));
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_int_equal(table_find(&t, slice_str(names[i]))->sum, i);
+	table_fini(&t);
+}
+
+/* Hashes have 32 bits: among so many names about ten pairs share one. */
+static void test_names_with_the_same_hash_are_told_apart(void **state)
+{
+	(void)state;
+	enum { NAMES = 300000 };
+	struct table t;
+	char name[24];
+	assert_int_equal(table_init(&t), 0);
+	for (int i = 0; i < NAMES; i++) {
+		snprintf(name, sizeof(name), "counter:%08d", i);
+		assert_int_equal(table_add(&t, slice_str(name), 1), TABLE_OK);
+	}
+	assert_int_equal(t.count, NAMES);
+	table_fini(&t);
+}
+
+static void test_a_batch_may_name_one_thing_twice(void **state)
+{
+	(void)state;
+	struct table t;
+	struct table_op ops[TABLE_BATCH_MAX];
+	assert_int_equal(table_init(&t), 0);
+	for (int i = 0; i < TABLE_BATCH_MAX; i++)
+		ops[i] = (struct table_op){
+			.name = i % 2 ? "odd" : "even", .name_len = i % 2 ? 3 : 4, .delta = i};
+	size_t done = 0;
+	assert_int_equal(table_apply(&t, ops, TABLE_BATCH_MAX, &done), TABLE_OK);
+	assert_int_equal(done, TABLE_BATCH_MAX);
+	assert_int_equal(t.count, 2);
+	assert_int_equal(table_find(&t, slice_str("odd"))->sum, 4096);
+	assert_int_equal(table_find(&t, slice_str("even"))->sum, 4032);
+	table_fini(&t);
+}
+
+static void test_a_sum_never_wraps(void **state)
+{
+	(void)state;
+	struct table t;
+	struct table_op ops[] = {
+		{.name = "x", .name_len = 1, .delta = INT64_MAX},
+		{.name = "x", .name_len = 1, .delta = 1},
+		{.name = "y", .name_len = 1, .delta = 7},
+	};
+	size_t done = 0;
+	assert_int_equal(table_init(&t), 0);
+	assert_int_equal(table_apply(&t, ops, 3, &done), TABLE_OVERFLOW);
+	assert_int_equal(done, 1);
+	assert_int_equal(table_find(&t, slice_str("x"))->sum, INT64_MAX);
+	done++;
+	assert_int_equal(table_apply(&t, ops, 3, &done), TABLE_OK);
+	assert_int_equal(table_find(&t, slice_str("y"))->sum, 7);
+	table_fini(&t);
+}
+
+static void test_going_over_all_meets_each_once(void **state)
+{
+	(void)state;
+	struct table t;
+	char name[16];
+	size_t pos = 0;
+	assert_int_equal(table_init(&t), 0);
+	assert_null(table_next(&t, &pos));
+	for (int i = 0; i < 5000; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		assert_int_equal(table_add(&t, slice_str(name), i), TABLE_OK);
+	}
+	pos = 0;
+	int i = 0;
+	for (const struct table_entry *e; (e = table_next(&t, &pos)); i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		assert_true(slice_equal(table_entry_name(e), slice_str(name)));
+		assert_int_equal(e->sum, i);
+	}
+	assert_int_equal(i, 5000);
+	table_clear(&t);
+	pos = 0;
+	assert_null(table_next(&t, &pos));
+	assert_null(table_find(&t, slice_str("n1")));
+	table_fini(&t);
+}
+
+/* ---- the scan ---- */
+
+static void test_scans_agree_on_every_byte(void **state)
+{
+	(void)state;
+	char bytes[SCAN_BYTES];
+	for (int c = 0; c < 256; c++) {
+		bool is_control = c < 0x20 || c == 0x7f;
+		for (unsigned at = 0; at < SCAN_BYTES; at++) {
+			memset(bytes, 'x', sizeof(bytes));
+			bytes[at] = (char)c;
+			uint64_t wanted = is_control ? UINT64_C(1) << at : 0;
+			assert_int_equal(scan_controls(bytes), wanted);
+			assert_int_equal(scan_controls_portable(bytes), wanted);
+		}
+		memset(bytes, c, sizeof(bytes));
+		assert_int_equal(scan_controls(bytes), is_control ? UINT64_MAX : 0);
+		assert_int_equal(scan_controls_portable(bytes), is_control ? UINT64_MAX : 0);
+	}
+}
+
+/* ---- fields ---- */
+
+static void test_fields_are_those_of_awk(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *descr;
+		struct fields_rule rule;
+		const char *line, *told;
+	} cases[] = {
+		{"whole line", {0, 0, 0, 255}, " a b ", " a b =1"},
+		{"whole, empty", {0, 0, 0, 255}, "", "skip"},
+		{"blanks around", {1, 0, 0, 255}, " \t a \tb ", "a=1"},
+		{"second", {2, 0, 0, 255}, "a b", "b=1"},
+		{"too few", {3, 0, 0, 255}, "a b ", "skip"},
+		{"blanks only", {1, 0, 0, 255}, " \t ", "skip"},
+		{"separated", {2, 0, ':', 255}, "a:b:c", "b=1"},
+		{"separated keeps blanks", {1, 0, ':', 255}, " a :b", " a =1"},
+		{"empty field", {2, 0, ':', 255}, "a::c", "skip"},
+		{"last field empty", {2, 0, ':', 255}, "a:", "skip"},
+		{"field behind the last", {3, 0, ':', 255}, "a:b", "skip"},
+		{"delta", {1, 2, 0, 255}, "a -5", "a=-5"},
+		{"delta first", {2, 1, 0, 255}, "  3 a", "a=3"},
+		{"delta with plus", {1, 2, 0, 255}, "a +07", "a=7"},
+		{"delta missing", {1, 2, 0, 255}, "a", "skip"},
+		{"delta is no number",
+		 {1, 2, 0, 255},
+		 "a 1.5",
+		 "bad: the delta is not a whole number of 64 bits"},
+		{"delta too large",
+		 {1, 2, 0, 255},
+		 "a 9223372036854775808",
+		 "bad: the delta is not a whole number of 64 bits"},
+		{"tab in the whole line",
+		 {0, 0, 0, 255},
+		 "a\tb",
+		 "bad: the name contains a control character"},
+		{"control in another field", {1, 0, ':', 255}, "a:\001", "a=1"},
+		{"too long", {0, 0, 0, 3}, "abcd", "bad: the name with its prefix is longer than 255 bytes"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct slice name;
+		int64_t delta;
+		const char *reason;
+		char told[128] = "skip";
+		int rc = fields_take(&cases[i].rule, slice_str(cases[i].line), &name, &delta, &reason);
+		if (rc == FIELDS_OK)
+			snprintf(told, sizeof(told), "%.*s=%lld", (int)name.len, name.data, (long long)delta);
+		else if (rc == FIELDS_BAD)
+			snprintf(told, sizeof(told), "bad: %s", reason);
+		if (strcmp(told, cases[i].told) != 0)
+			fail_msg("%s: %s, not %s", cases[i].descr, told, cases[i].told);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sums_are_kept_by_name),
+		cmocka_unit_test(test_short_names_are_told_apart),
+		cmocka_unit_test(test_names_with_the_same_hash_are_told_apart),
+		cmocka_unit_test(test_a_batch_may_name_one_thing_twice),
+		cmocka_unit_test(test_a_sum_never_wraps),
+		cmocka_unit_test(test_going_over_all_meets_each_once),
+		cmocka_unit_test(test_scans_agree_on_every_byte),
+		cmocka_unit_test(test_fields_are_those_of_awk),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
