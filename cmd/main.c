@@ -2,6 +2,8 @@
 /*
  * main.c - the command line: finds the command and its options, runs it, and exits with its status.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -278,11 +280,23 @@ static int run_help(const struct invocation *inv, int argc, char **argv)
 	return show_help(inv, name);
 }
 
+/* Who closes one of the first three (`>&-`) would have the connection opened in its place, and what is
+ * printed sent to the server as commands. The stand-ins cannot be read or written, so that the loss is told
+ * like any other. */
+static void keep_standard_files(void)
+{
+	static const int WRONG_WAY[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			(void)!open("/dev/null", WRONG_WAY[fd]);
+}
+
 int main(int argc, char **argv)
 {
 	struct invocation inv = {.timeout_ms = TIMEOUT_DEFAULT_MS};
 	struct first first = {0};
 	bool is_help = false;
+	keep_standard_files();
 	int rc = find_in_argv(&inv, argc, argv, &first);
 	if (rc)
 		return rc;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* main.c - shcounterd: words of the command line -> configuration -> server_run. */
 #include <bsd/unistd.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +10,16 @@
 #include "log.h"
 #include "server.h"
 #include "store.h"
+
+enum { STATUS_FINDINGS = 65 };
+
+/* A closed one of the first three would be taken by a socket or the database, and log lines land in it. */
+static void keep_standard_files(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			(void)!open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
+}
 
 static void say(void *arg, const char *line)
 {
@@ -19,7 +31,7 @@ static int check(const struct config *config)
 {
 	int rc = store_check(config->db, say, NULL);
 
-	return rc == 0 ? 0 : rc > 0 ? 65 : 74;
+	return rc == 0 ? 0 : rc > 0 ? STATUS_FINDINGS : server_status_of(rc);
 }
 
 static int run(struct config *config)
@@ -35,6 +47,7 @@ int main(int argc, char **argv)
 	struct config_error err;
 	int outcome, status = 0;
 
+	keep_standard_files();
 	config_init(&config);
 	outcome = config_parse_args(&config, argc, argv, &err);
 	switch (outcome) {

@@ -42,7 +42,7 @@ static int64_t now_ms(clockid_t clock)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static int status_of(int rc)
+int server_status_of(int rc)
 {
 	switch (-rc) {
 	case EUCLEAN:
@@ -95,7 +95,7 @@ static int lock_state(struct server *s)
 			  "writable for "
 			  "this user",
 			  path, strerror(-rc));
-		return status_of(rc);
+		return server_status_of(rc);
 	}
 	len = snprintf(line, sizeof(line), "%ld\n", (long)getpid());
 	if (ftruncate(s->lock_fd, 0) || write(s->lock_fd, line, (size_t)len) != len)
@@ -136,7 +136,7 @@ static int load_state(struct server *s)
 	}
 	if (rc) {
 		log_error("%s", s->store ? store_error(s->store) : "out of memory");
-		return status_of(rc > 0 ? -EIO : rc);
+		return server_status_of(rc > 0 ? -EIO : rc);
 	}
 	atomic_store(&s->registry.id_next, state.id_next);
 	atomic_store(&s->registry.floor_id, state.floor_id);

@@ -51,6 +51,9 @@ struct server {
 /* Runs until told to stop. Returns an exit status (0, 69, 74, 77, 78); has logged why. */
 int server_run(struct config *config);
 
+/* The exit status for a negative errno of the store or of files. */
+int server_status_of(int rc);
+
 /* SHUTDOWN: any thread. */
 void server_stop(struct server *s, bool is_folding);
 

@@ -65,6 +65,19 @@ static int connect_unix_patiently(int fd, const struct sockaddr_un *addr, int64_
 	return fcntl(fd, F_SETFL, flags | O_NONBLOCK) ? -errno : 0;
 }
 
+/* Never one of the first three descriptors: a program that has closed its standard output would print into
+ * the connection, and the server would take it for commands. */
+static int open_socket(int family)
+{
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), error = errno;
+	close(fd);
+	errno = error;
+	return higher;
+}
+
 int conn_open_unix(struct conn *c, const char *path, int64_t deadline_ns)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -72,7 +85,7 @@ int conn_open_unix(struct conn *c, const char *path, int64_t deadline_ns)
 	if (len >= sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
 	memcpy(addr.sun_path, path, len);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = open_socket(AF_UNIX);
 	if (fd < 0)
 		return -errno;
 	int rc = connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) ? -errno : 0;
@@ -101,7 +114,7 @@ static int finish_connect(const struct conn *c, int64_t deadline_ns)
 
 static int open_address(struct conn *c, const struct addrinfo *ai, int64_t deadline_ns)
 {
-	struct conn try = {.fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+	struct conn try = {.fd = open_socket(ai->ai_family)};
 	if (try.fd < 0)
 		return -errno;
 	int rc = connect(try.fd, ai->ai_addr, ai->ai_addrlen) ? -errno : 0;

@@ -354,3 +354,15 @@ full_disk() {
 	expect_status 74
 	expect_contains "$output" "No space left"
 }
+
+@test "a closed standard output is an I/O error, and nothing is printed into the connection" {
+	local status=0
+	shcount set 'INCRBY victim' 5
+	shcount get 'INCRBY victim' x >&- 2>/dev/null || status=$?
+	expect "$status" 74
+	expect "$(shcount get --strict victim 2>/dev/null || echo none)" none
+	expect "$(shcount get 'INCRBY victim' 2>&-)" 5
+	status=0
+	shcount ingest <&- 2>/dev/null || status=$?
+	expect "$status" 74
+}

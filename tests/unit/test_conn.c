@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -81,6 +82,23 @@ static void test_a_unix_socket_carries_bytes_both_ways(void **state)
 	assert_int_equal(conn_send_some(&c, "x", 1), -EPIPE);
 	conn_close(&c);
 	assert_false(conn_is_open(&c));
+	conn_close(&c);
+	close(listener);
+}
+
+/* What a program prints into a closed standard output must not become a request. */
+static void test_a_connection_never_takes_the_place_of_standard_output(void **state)
+{
+	(void)state;
+	int listener = listen_unix(4), output = dup(STDOUT_FILENO);
+	struct conn c = CONN_INIT;
+	fflush(stdout);
+	close(STDOUT_FILENO);
+	int rc = conn_open_unix(&c, path, in_ms(5000)), taken = fcntl(STDOUT_FILENO, F_GETFD);
+	dup2(output, STDOUT_FILENO);
+	close(output);
+	assert_int_equal(rc, 0);
+	assert_int_equal(taken, -1);
 	conn_close(&c);
 	close(listener);
 }
@@ -195,6 +213,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_unix_socket_carries_bytes_both_ways),
+		cmocka_unit_test(test_a_connection_never_takes_the_place_of_standard_output),
 		cmocka_unit_test(test_a_tcp_socket_carries_bytes_both_ways),
 		cmocka_unit_test(test_nobody_listening_is_told_apart),
 		cmocka_unit_test(test_a_host_that_is_none_is_told_in_words),
