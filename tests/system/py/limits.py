@@ -114,7 +114,10 @@ def lasting_load():
 def max_clients():
     limit = 20
     with Daemon("--max-clients", limit) as d:
-        conns = [d.conn() for _ in range(limit)]
+        conns = [d.conn()]
+        # Those that asked whether it is ready are gone.
+        wait_until(lambda: len(conns[0].do("CLIENT", "LIST").strip().splitlines()) == 1, "alone")
+        conns += [d.conn() for _ in range(limit - 1)]
         for c in conns:
             equal(c.do("PING"), "PONG", "PING")
         for _ in range(50):
