@@ -48,7 +48,7 @@ struct server {
 	_Atomic bool is_folding_at_stop; /* SHUTDOWN NOSAVE: no */
 };
 
-/* Runs until told to stop. Returns an exit status (0, 69, 74, 77, 78); has logged why. */
+/* Runs until told to stop. Returns an exit status (0, 65, 69, 74, 77, 78); has logged why. */
 int server_run(struct config *config);
 
 /* The exit status for a negative errno of the store or of files. */
