@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <sys/mman.h>
 
+#include "spin.h"
+
 enum {
 	CHUNK_BYTES_MIN = 256 << 10, /* an idle daemon stays small */
 	CHUNK_BYTES_MAX = 32 << 20,
@@ -17,20 +19,9 @@ struct arena_chunk {
 	size_t size_bytes;
 };
 
-static void lock(struct arena *a)
-{
-	while (atomic_flag_test_and_set_explicit(&a->lock, memory_order_acquire))
-		__builtin_ia32_pause();
-}
-
-static void unlock(struct arena *a)
-{
-	atomic_flag_clear_explicit(&a->lock, memory_order_release);
-}
-
 void arena_init(struct arena *a, size_t large_size)
 {
-	*a = (struct arena){.lock = ATOMIC_FLAG_INIT, .large_size = large_size};
+	*a = (struct arena){.large_size = large_size};
 }
 
 void arena_fini(struct arena *a)
@@ -121,13 +112,13 @@ void *arena_alloc(struct arena *a, size_t size)
 	void **list = free_list(a, size);
 	void *p;
 
-	lock(a);
+	spin_lock(&a->lock);
 	p = *list;
 	if (p)
 		*list = *(void **)p;
 	else
 		p = bump(a, size, size == a->large_size ? LARGE_ALIGN : 8);
-	unlock(a);
+	spin_unlock(&a->lock);
 	if (p)
 		atomic_fetch_add_explicit(&a->used_bytes, size, memory_order_relaxed);
 	return p;
@@ -137,9 +128,9 @@ void arena_free(struct arena *a, void *p, size_t size)
 {
 	void **list = free_list(a, size);
 
-	lock(a);
+	spin_lock(&a->lock);
 	*(void **)p = *list;
 	*list = p;
-	unlock(a);
+	spin_unlock(&a->lock);
 	atomic_fetch_sub_explicit(&a->used_bytes, size, memory_order_relaxed);
 }

@@ -20,7 +20,7 @@ enum {
 };
 
 struct arena {
-	atomic_flag lock;
+	_Atomic uint32_t lock;	       /* spin.h */
 	char *next, *end;	       /* unused rest of the newest chunk */
 	void *free[ARENA_CLASSES];     /* by size / 8; linked through their first word */
 	void *free_large;	       /* pieces of large_size */

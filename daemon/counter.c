@@ -2,11 +2,10 @@
 /* counter.c - see counter.h. Owns nothing; entered by every worker. */
 #include "counter.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SPINS_BEFORE_YIELD = 64 };
+#include "spin.h"
 
 void counter_init(struct counter *c, struct slice name, uint32_t stamp)
 {
@@ -20,16 +19,6 @@ void counter_init(struct counter *c, struct slice name, uint32_t stamp)
 	memcpy(c->name, name.data, name.len);
 }
 
-/* Critical sections are tens of nanoseconds, so a lock that stays taken belongs to a worker that was
- * preempted: give it the processor. */
-static void pause_or_yield(unsigned *spins)
-{
-	if (++*spins < SPINS_BEFORE_YIELD)
-		__builtin_ia32_pause();
-	else
-		sched_yield();
-}
-
 void counter_lock_slow(struct counter *c, enum counter_lock_state how)
 {
 	unsigned spins = 0;
@@ -41,7 +30,7 @@ void counter_lock_slow(struct counter *c, enum counter_lock_state how)
 		    atomic_compare_exchange_weak_explicit(&c->lock, &seen, (uint8_t)how, memory_order_acquire,
 							  memory_order_relaxed))
 			return;
-		pause_or_yield(&spins);
+		spin_pause(&spins);
 	}
 }
 
@@ -83,7 +72,7 @@ struct counter_view counter_read(struct counter *c)
 		/* acquire: before the loads below. A transaction that locks after this look has not changed
 		 * anything that this reader, or whoever hears from it, has seen before. */
 		if (atomic_load_explicit(&c->lock, memory_order_acquire) == COUNTER_LOCKED_TXN) {
-			pause_or_yield(&spins);
+			spin_pause(&spins);
 			continue;
 		}
 		view.object = counter_object(c);

@@ -4,14 +4,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
+
+#include "spin.h"
 
 #define SLOT_EMPTY   UINT64_C(0)
 #define SLOT_DELETED UINT64_C(1)
 #define PTR_MASK     ((UINT64_C(1) << 48) - 1)
-
-enum { SPINS_BEFORE_YIELD = 64 };
 
 /* ---- slots ---- */
 
@@ -42,23 +41,6 @@ static inline size_t index_of(uint64_t hash, uint32_t depth)
 
 /* ---- locks ---- the segment's, then the directory's. Held over memory copies of 4 KiB (a split: some
  * microseconds). */
-
-static void spin_lock(_Atomic uint32_t *lock)
-{
-	unsigned spins = 0;
-
-	while (atomic_exchange_explicit(lock, 1, memory_order_acquire)) {
-		if (++spins < SPINS_BEFORE_YIELD)
-			__builtin_ia32_pause();
-		else
-			sched_yield();
-	}
-}
-
-static void spin_unlock(_Atomic uint32_t *lock)
-{
-	atomic_store_explicit(lock, 0, memory_order_release);
-}
 
 /* ---- segments and directories ---- */
 
