@@ -89,18 +89,15 @@ static void seal_all(struct commit *c, uint64_t e)
 		struct epoch_buffer *buffer;
 
 		for (;;) {
-			enum epoch_seal_state state;
+			bool is_sealed;
 
 			waker_park(&c->waker);
-			state = epoch_collect(w->slot, e, &buffer);
-			if (state == EPOCH_ASLEEP)
-				waker_wake(w->waker);
-			if (state == EPOCH_SEALED) {
-				waker_unpark(&c->waker);
-				break;
-			}
-			waker_sleep(&c->waker, -1);
+			is_sealed = epoch_collect(w->slot, e, &buffer);
+			if (!is_sealed)
+				waker_sleep(&c->waker, -1);
 			waker_unpark(&c->waker);
+			if (is_sealed)
+				break;
 		}
 		if (buffer)
 			c->buffers[c->buffer_count++] = buffer;

@@ -4,6 +4,8 @@
 
 #include <assert.h>
 
+#include "spin.h"
+
 void epoch_clock_init(struct epoch_clock *c, uint64_t first, struct waker *committer)
 {
 	atomic_init(&c->open, first);
@@ -34,13 +36,11 @@ void epoch_slot_fini(struct epoch_slot *s)
 	epoch_buffer_fini(&s->buffers[1]);
 }
 
-/* The other buffer is free: the committer opens an epoch only when the one before the last is committed and
- * its buffers are cleared. An empty buffer is not handed over: `handed` may only change once an epoch. */
-void epoch_seal(struct epoch_slot *s, uint64_t open)
+/* By the owner, or by the committer in its place. The other buffer is free: the committer opens an epoch only
+ * when the one before the last is committed and its buffers are cleared. An empty buffer is not handed over:
+ * `handed` may only change once an epoch. */
+static void hand_over(struct epoch_slot *s, uint64_t open)
 {
-	/* Whoever asks for a merge marks the cells, fences, reads the epoch. With this fence, a worker that
-	 * has seen a later epoch sees the mark (counter_merge_mark). */
-	atomic_thread_fence(memory_order_seq_cst);
 	if (!epoch_buffer_is_empty(s->open)) {
 		assert(open == s->own + 1);
 		s->handed = s->open;
@@ -51,6 +51,14 @@ void epoch_seal(struct epoch_slot *s, uint64_t open)
 	s->own = open;
 	/* release: the committer reads the buffer after it has read this. */
 	atomic_store(&s->sealed, open - 1);
+}
+
+void epoch_seal(struct epoch_slot *s, uint64_t open)
+{
+	/* Whoever asks for a merge marks the cells, fences, reads the epoch. With this fence, a worker that
+	 * has seen a later epoch sees the mark (counter_merge_mark). */
+	atomic_thread_fence(memory_order_seq_cst);
+	hand_over(s, open);
 	waker_wake(s->clock->committer);
 }
 
@@ -76,27 +84,37 @@ void epoch_want(struct epoch_clock *c, uint64_t epoch)
 	waker_wake(c->committer);
 }
 
+void epoch_unpark(struct epoch_slot *s)
+{
+	uint32_t seen = atomic_load(&s->state);
+	unsigned spins = 0;
+
+	/* seq_cst: a committer that still saw PARKED_CLEAN has opened its epoch before our look, so nothing
+	 * is recorded in an epoch that was sealed for us. */
+	while (seen == EPOCH_SEALING || !atomic_compare_exchange_weak(&s->state, &seen, EPOCH_RUNNING)) {
+		if (seen == EPOCH_SEALING)
+			spin_pause(&spins);
+		seen = atomic_load(&s->state);
+	}
+	/* The fence of epoch_seal, for an epoch that the committer has sealed in our place. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (epoch_open(s->clock) != s->own)
+		epoch_seal(s, epoch_open(s->clock));
+}
+
 bool epoch_park(struct epoch_slot *s)
 {
 	bool is_clean = epoch_buffer_is_empty(s->open);
+	uint64_t own = s->own; /* parked, the slot may be in the committer's hands */
 
 	atomic_store(&s->state, is_clean ? EPOCH_PARKED_CLEAN : EPOCH_PARKED_DIRTY);
 	/* seq_cst on both sides: either the committer, who has opened the next epoch, sees the state, or we
 	 * see the epoch. Then it may have seen us running and wait for our word, also when we have nothing to
-	 * hand over. */
-	if (epoch_open(s->clock) == s->own)
+	 * hand over; or it is sealing for us already. */
+	if (epoch_open(s->clock) == own)
 		return true;
-	atomic_store(&s->state, EPOCH_RUNNING);
+	epoch_unpark(s);
 	return false;
-}
-
-void epoch_unpark(struct epoch_slot *s)
-{
-	/* seq_cst: a committer that still saw PARKED_CLEAN has opened its epoch before our look, so nothing
-	 * is recorded in an epoch that was sealed for us. */
-	atomic_store(&s->state, EPOCH_RUNNING);
-	if (epoch_open(s->clock) != s->own)
-		epoch_seal(s, epoch_open(s->clock));
 }
 
 void epoch_end(struct epoch_slot *s)
@@ -116,7 +134,20 @@ uint64_t epoch_advance(struct epoch_clock *c)
 	return e;
 }
 
-enum epoch_seal_state epoch_collect(struct epoch_slot *s, uint64_t e, struct epoch_buffer **buffer)
+/* The worker sleeps, and cannot wake up before the state is given back. */
+static bool seal_parked(struct epoch_slot *s)
+{
+	uint32_t seen = EPOCH_PARKED_DIRTY;
+
+	if (!atomic_compare_exchange_strong(&s->state, &seen, EPOCH_SEALING))
+		return false;
+	hand_over(s, epoch_open(s->clock));
+	/* release: the worker that wakes up finds the buffers swapped. */
+	atomic_store(&s->state, EPOCH_PARKED_CLEAN);
+	return true;
+}
+
+bool epoch_collect(struct epoch_slot *s, uint64_t e, struct epoch_buffer **buffer)
 {
 	uint32_t state;
 
@@ -125,12 +156,13 @@ enum epoch_seal_state epoch_collect(struct epoch_slot *s, uint64_t e, struct epo
 	state = atomic_load(&s->state);
 	if (state == EPOCH_ENDED)
 		epoch_look(s);
-	if (atomic_load(&s->sealed) >= e) {
-		if (s->handed_epoch == e)
-			*buffer = s->handed;
-		return EPOCH_SEALED;
+	if (atomic_load(&s->sealed) < e) {
+		if (state == EPOCH_PARKED_CLEAN)
+			return true;
+		if (!seal_parked(s))
+			return false;
 	}
-	if (state == EPOCH_PARKED_CLEAN)
-		return EPOCH_SEALED;
-	return state == EPOCH_PARKED_DIRTY ? EPOCH_ASLEEP : EPOCH_NOT_YET;
+	if (s->handed_epoch == e)
+		*buffer = s->handed;
+	return true;
 }

@@ -12,6 +12,9 @@
  * stamp newer than its own epoch under the lock seals before it changes anything (epoch_catch_up). See
  * docs/design.md, "Epochs".
  *
+ * A worker that sleeps need not be woken for that. With an empty buffer it counts as sealed; else the
+ * committer takes the slot (EPOCH_SEALING), seals in its place, and lets go.
+ *
  *   struct epoch_clock: `open`, `sealed`, `durable` written by the committer only; `want`, `is_dirty` by
  * workers. struct epoch_slot: one per worker; owner: the worker, except where said.
  */
@@ -36,13 +39,14 @@ struct epoch_clock {
 
 enum epoch_slot_state {
 	EPOCH_RUNNING,	    /* will look before it sleeps */
-	EPOCH_PARKED_CLEAN, /* asleep with an empty buffer: sealed for it */
-	EPOCH_PARKED_DIRTY, /* asleep with something to seal: wake it */
+	EPOCH_PARKED_CLEAN, /* asleep with an empty buffer: counts as sealed */
+	EPOCH_PARKED_DIRTY, /* asleep with something to seal: the committer does it */
+	EPOCH_SEALING,	    /* ... and is at it, for some instructions; the worker waits before it wakes up */
 	EPOCH_ENDED,	    /* its thread has ended: the committer seals for it */
 };
 
 struct epoch_slot {
-	/* the owner's alone */
+	/* the owner's alone, but in EPOCH_SEALING and EPOCH_ENDED: then the committer's */
 	struct epoch_clock *clock;
 	uint64_t own; /* its open epoch */
 	struct epoch_buffer *open;
@@ -50,7 +54,7 @@ struct epoch_slot {
 	/* shared */
 	_Alignas(128) _Atomic uint64_t
 		sealed;		/* written by the owner, release: `handed` belongs to the committer now */
-	_Atomic uint32_t state; /* enum epoch_slot_state; written by the owner, seq_cst (Dekker with open) */
+	_Atomic uint32_t state; /* enum epoch_slot_state; seq_cst (Dekker with open) */
 	_Atomic uint32_t is_waiting; /* wants a wake-up when `sealed` or `durable` of the clock moves */
 	struct epoch_buffer
 		*handed; /* of epoch handed_epoch; stable from the seal until the next epoch opens */
@@ -96,7 +100,8 @@ void epoch_note_dirty(struct epoch_slot *s);
 /* Asks for everything up to `epoch` to be closed (and committed) now. */
 void epoch_want(struct epoch_clock *c, uint64_t epoch);
 
-/* Before and after sleeping. epoch_park says false when the epoch has moved: look first. */
+/* Before and after sleeping. epoch_park says false when the epoch has moved: it has looked, so do not sleep.
+ */
 bool epoch_park(struct epoch_slot *s);
 void epoch_unpark(struct epoch_slot *s); /* looks, too */
 
@@ -108,10 +113,9 @@ void epoch_end(struct epoch_slot *s);
 /* Opens the next epoch; returns the one to be sealed now. */
 uint64_t epoch_advance(struct epoch_clock *c);
 
-enum epoch_seal_state { EPOCH_SEALED, EPOCH_NOT_YET, EPOCH_ASLEEP /* not yet, and must be woken */ };
-
-/* Has the worker of `s` sealed e? With EPOCH_SEALED, *buffer is what it handed over, or null for nothing. */
-enum epoch_seal_state epoch_collect(struct epoch_slot *s, uint64_t e, struct epoch_buffer **buffer);
+/* Has the worker of `s` sealed e, or could it be done in its place? Then *buffer is what was handed over, or
+ * null for nothing. False: it runs, and will seal and wake the committer. */
+bool epoch_collect(struct epoch_slot *s, uint64_t e, struct epoch_buffer **buffer);
 
 static inline uint64_t epoch_open(const struct epoch_clock *c)
 {

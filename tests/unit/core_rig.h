@@ -245,7 +245,7 @@ static inline bool rig_collect(struct rig *g, uint32_t worker)
 {
 	struct epoch_buffer *buffer;
 
-	if (!g->has_sealed[worker] && epoch_collect(&g->slots[worker], g->closing, &buffer) == EPOCH_SEALED) {
+	if (!g->has_sealed[worker] && epoch_collect(&g->slots[worker], g->closing, &buffer)) {
 		g->has_sealed[worker] = true;
 		if (buffer)
 			g->buffers[g->buffer_count++] = buffer;

@@ -386,8 +386,6 @@ static void close_epoch(struct rig *g, struct worker *workers)
 			(void)rig_collect(g, i);
 			if (g->has_sealed[i])
 				break;
-			if (atomic_load(&g->slots[i].state) == EPOCH_PARKED_DIRTY)
-				waker_wake(&workers[i].waker);
 			/* Nobody wakes us: a seal was lost. */
 			assert_true(waker_sleep(&g->waker, SLEEP_MAX_S * INT64_C(1000000000)));
 			waker_unpark(&g->waker);
