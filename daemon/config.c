@@ -87,9 +87,39 @@ static const struct option_row options[] = {
 	{.name = "durability",
 	 .arg = "MODE",
 	 FIELD(durability, ENUM),
-	 WORDS("interval"),
+	 WORDS("interval", "commit"),
 	 .initial = DURABILITY_INTERVAL,
-	 .help = "replies leave at once, changes reach the disk every commit interval"},
+	 .help = "replies leave at once, and changes reach the disk every commit interval; or no reply "
+		 "leaves "
+		 "before what it tells is on disk"},
+	{.name = "token-ttl",
+	 .arg = "DURATION",
+	 FIELD(token_ttl_ms, ATOMIC_I64),
+	 NUMBER(DURATION, SECONDS(1), HOURS(24 * 365)),
+	 .initial = HOURS(24),
+	 .is_reloadable = true,
+	 .help = "how long a token of SHC.ONCE is remembered after it was used"},
+	{.name = "session-ttl",
+	 .arg = "DURATION",
+	 FIELD(session_ttl_ms, ATOMIC_I64),
+	 NUMBER(DURATION, SECONDS(1), HOURS(24 * 365)),
+	 .initial = HOURS(24 * 7),
+	 .is_reloadable = true,
+	 .help = "how long a session is remembered after its last use"},
+	{.name = "max-tokens",
+	 .arg = "N",
+	 FIELD(max_tokens, ATOMIC_I64),
+	 NUMBER(COUNT, 0, 1000000000),
+	 .initial = 1000000,
+	 .is_reloadable = true,
+	 .help = "tokens at a time; beyond it new ones are refused, none is forgotten early"},
+	{.name = "max-sessions",
+	 .arg = "N",
+	 FIELD(max_sessions, ATOMIC_I64),
+	 NUMBER(COUNT, 0, 100000000),
+	 .initial = 100000,
+	 .is_reloadable = true,
+	 .help = "sessions at a time; beyond it new ones are refused, none is forgotten early"},
 	{.name = "io",
 	 .arg = "BACKEND",
 	 FIELD(io, ENUM),
@@ -255,11 +285,6 @@ static int option_set(struct config *c, const struct option_row *row, const char
 		      int outcome, char *why)
 {
 	struct config_value value;
-	/* Asked for by its name, it deserves more than a list of words without it. */
-	if (row->offset == offsetof(struct config, durability) && strcmp(text, "commit") == 0) {
-		strlcpy(why, "'commit' is not available in this version: choose interval", WHY_MAX);
-		return CONFIG_BAD;
-	}
 	if (config_value_parse(&row->rule, text, base, &value, why, WHY_MAX) != 0)
 		return outcome;
 	field_store(c, row, value);

@@ -37,8 +37,10 @@ struct config {
 	/* reloadable */
 	_Atomic int64_t commit_interval_ms;
 	_Atomic int64_t snapshot_interval_ms;
-	_Atomic int64_t max_memory_bytes;   /* 0: no limit */
-	_Atomic int64_t max_clients;	    /* connections */
+	_Atomic int64_t max_memory_bytes; /* 0: no limit */
+	_Atomic int64_t max_clients;	  /* connections */
+	_Atomic int64_t token_ttl_ms, session_ttl_ms;
+	_Atomic int64_t max_tokens, max_sessions;
 	_Atomic int64_t output_limit_bytes; /* replies one connection may have unread; above half, it is not
 					       read from */
 	_Atomic int64_t output_timeout_ms;  /* ... and closed when it takes nothing for so long */

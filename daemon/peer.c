@@ -61,6 +61,8 @@ struct peer *peer_free(struct peer *p)
 		stop_waiting(p);
 	if (p->is_in_flush)
 		TAILQ_REMOVE(&w->flushing, p, flush);
+	if (p->is_in_held)
+		TAILQ_REMOVE(&w->held, p, held);
 	client_remove(&w->server->clients, &p->client);
 	request_multi_reset(p);
 	resp_parser_fini(&p->parser);
@@ -83,6 +85,12 @@ static void close_now(struct peer *p)
 	io_conn_close(p->worker->io, &p->io);
 }
 
+static void out_of_memory(struct peer *p, const char *of_what)
+{
+	log_warning("client %" PRIu64 ": out of memory for its %s: connection closed", p->client.id, of_what);
+	close_now(p);
+}
+
 void peer_close(struct peer *p, bool is_polite)
 {
 	p->is_closing = true;
@@ -94,44 +102,81 @@ void peer_close(struct peer *p, bool is_polite)
 
 /* ---- output ---- */
 
+static size_t free_bytes(const struct peer *p)
+{
+	return hold_free_bytes(&p->hold, buf_len(&p->out));
+}
+
 static void want_flush(struct peer *p)
 {
-	if (p->is_in_flush || p->is_closed || buf_len(&p->out) == 0)
+	if (p->is_in_flush || p->is_closed || free_bytes(p) == 0)
 		return;
 	p->is_in_flush = true;
 	TAILQ_INSERT_TAIL(&p->worker->flushing, p, flush);
 }
 
 /* Quietly when nothing waits for its end: no wake-up only to hear that all is well, one system call a round
- * trip. */
-static void send_chunk(struct peer *p)
+ * trip. Only at the end of a turn: what is put into `out` after a quiet send would wait for the next event.
+ */
+static void send_chunk(struct peer *p, bool is_end_of_turn)
 {
 	struct io *io = p->worker->io;
 	size_t len = buf_len(&p->sending);
+	bool is_last = len <= SEND_BYTES_MAX && buf_len(&p->out) == 0;
 
-	if (len > SEND_BYTES_MAX)
-		io_send(io, &p->io, buf_head(&p->sending), SEND_BYTES_MAX);
-	else if (p->is_closing || p->is_eof || p->is_paused || buf_len(&p->out))
-		io_send(io, &p->io, buf_head(&p->sending), len);
+	if (!is_last || !is_end_of_turn || p->is_closing || p->is_eof || p->is_paused)
+		io_send(io, &p->io, buf_head(&p->sending), len < SEND_BYTES_MAX ? len : SEND_BYTES_MAX);
 	else
 		io_send_quiet(io, &p->io, buf_head(&p->sending), len);
 }
 
+/* From `out` to `sending`, which is empty: all of it, or what is not held. */
+static void take_free(struct peer *p, size_t len)
+{
+	struct buf empty = p->sending;
+
+	if (len == buf_len(&p->out)) {
+		p->sending = p->out;
+		p->out = empty;
+		return;
+	}
+	buf_append(&p->sending, buf_head(&p->out), len);
+	buf_consume(&p->out, len);
+	hold_shift(&p->hold, len);
+}
+
 void peer_flush(struct peer *p)
 {
-	struct buf empty;
+	size_t len = free_bytes(p);
 
 	if (p->is_in_flush)
 		TAILQ_REMOVE(&p->worker->flushing, p, flush);
 	p->is_in_flush = false;
-	if (p->is_closed || io_is_sending(&p->io) || buf_len(&p->out) == 0)
+	if (p->is_closed || io_is_sending(&p->io) || len == 0)
 		return;
-	empty = p->sending;
-	p->sending = p->out;
-	p->out = empty;
+	take_free(p, len);
+	if (p->sending.failed) {
+		out_of_memory(p, "replies");
+		return;
+	}
 	p->progress_ms = p->worker->now_ms;
 	p->worker->sending_count++;
-	send_chunk(p);
+	send_chunk(p, true);
+}
+
+void peer_hold(struct peer *p, uint64_t epoch, size_t start)
+{
+	struct worker *w = p->worker;
+	uint64_t durable = epoch_durable(&w->server->clock);
+
+	if (epoch <= durable)
+		return;
+	hold_add(&p->hold, epoch, start, durable);
+	if (!p->is_in_held)
+		TAILQ_INSERT_TAIL(&w->held, p, held);
+	p->is_in_held = true;
+	if (w->want_epoch < epoch)
+		w->want_epoch = epoch;
 }
 
 static int64_t output_limit(const struct peer *p)
@@ -148,9 +193,7 @@ static bool is_throttled(const struct peer *p)
 static bool check_output(struct peer *p)
 {
 	if (p->out.failed) {
-		log_warning("client %" PRIu64 ": out of memory for its replies: connection closed",
-			    p->client.id);
-		close_now(p);
+		out_of_memory(p, "replies");
 		return true;
 	}
 	if ((int64_t)peer_unsent(p) <= output_limit(p))
@@ -331,27 +374,42 @@ void peer_on_recv(struct peer *p, const char *data, size_t len)
 			process_in(p);
 	}
 	if (p->in.failed) {
-		log_warning("client %" PRIu64 ": out of memory for its requests: connection closed",
-			    p->client.id);
-		close_now(p);
+		out_of_memory(p, "requests");
 		return;
 	}
 	settle(p);
 }
 
+/* Nothing comes from it any more, and what it should get waits for a disk that may stay full. */
+static bool close_if_stuck(struct peer *p)
+{
+	bool is_waiting = p->wait.kind != WAIT_NONE || !hold_is_empty(&p->hold);
+
+	if (!p->is_eof || !is_waiting || !commit_is_stuck(&p->worker->server->commit))
+		return false;
+	close_now(p);
+	return true;
+}
+
 void peer_on_eof(struct peer *p)
 {
-	bool is_stuck = p->wait.kind != WAIT_NONE && commit_is_stuck(&p->worker->server->commit);
-
 	p->is_eof = true;
-	if (p->is_closing)
-		return;
-	/* Half a close still gets its replies, but nobody waits for time to pass, or for a disk that may stay
-	 * full. */
-	if (p->wait.kind == WAIT_TIME || is_stuck)
+	/* Half a close still gets its replies, but nobody waits for time to pass. */
+	if (!p->is_closing && p->wait.kind == WAIT_TIME)
 		close_now(p);
-	else
+	else if (!close_if_stuck(p) && !p->is_closing)
 		settle(p);
+}
+
+void peer_release(struct peer *p, uint64_t durable)
+{
+	hold_release(&p->hold, durable);
+	if (p->is_in_held && hold_is_empty(&p->hold)) {
+		TAILQ_REMOVE(&p->worker->held, p, held);
+		p->is_in_held = false;
+	}
+	want_flush(p);
+	(void)close_if_stuck(p);
 }
 
 void peer_on_failed(struct peer *p, int error)
@@ -373,11 +431,11 @@ void peer_on_sent(struct peer *p)
 	if (p->is_closed)
 		return;
 	if (buf_len(&p->sending)) {
-		send_chunk(p);
+		send_chunk(p, false);
 	} else {
 		w->sending_count--;
 		worker_give_spare(w, &p->sending);
-		peer_flush(p);
+		want_flush(p);
 	}
 	if (p->is_closing) {
 		if (peer_unsent(p) == 0)

@@ -10,6 +10,9 @@
  * `in`, nothing behind it is looked at, and it is executed again from the start when what it waits for has
  * come.
  *
+ * With durability = commit, a reply that tells what is not on disk yet is held, with all behind it (hold.h):
+ * the peer stands in the worker's list of those that wait for the committer.
+ *
  * `info` is what CLIENT LIST of another worker may read: relaxed atomics, and strings under the directory's
  * mutex.
  */
@@ -24,6 +27,7 @@
 #include "../lib/buf.h"
 #include "../lib/resp.h"
 #include "client.h"
+#include "hold.h"
 #include "io.h"
 #include "request.h"
 
@@ -71,10 +75,12 @@ struct peer {
 	TAILQ_ENTRY(peer) all;	   /* of the worker */
 	TAILQ_ENTRY(peer) waiting; /* while parked */
 	TAILQ_ENTRY(peer) flush;   /* while it has output to send at the end of the turn */
+	TAILQ_ENTRY(peer) held;	   /* while it has output that waits for the disk */
 	struct client client;
 	struct resp_parser parser;
 	struct buf in;	    /* bytes of requests not executed yet; empty in steady state */
-	struct buf out;	    /* replies not handed to io yet */
+	struct buf out;	    /* replies not handed to io yet ... */
+	struct hold hold;   /* ... and which of them wait for the disk */
 	struct buf sending; /* with io until IO_SENT */
 	struct peer_wait wait;
 	struct peer_multi multi;
@@ -82,8 +88,9 @@ struct peer {
 	enum peer_reply_mode reply_mode;
 	/* a long KEYS, in slices */
 	struct buf keys_body;
-	uint64_t keys_cursor, keys_count;
+	uint64_t keys_cursor, keys_count, keys_told;
 	bool is_in_flush;
+	bool is_in_held;
 	bool is_closing; /* no more requests; close when sent (or at once) */
 	bool is_closed;	 /* io_conn_close was called */
 	bool is_eof;
@@ -107,8 +114,14 @@ void peer_on_failed(struct peer *p, int error);
 /* What it waited for has come (or its time is over): goes on with its requests. */
 void peer_resume(struct peer *p, bool is_timed_out);
 
-/* Hands `out` to io when no send is in flight. End of turn. */
+/* Hands what may leave of `out` to io when no send is in flight. End of turn. */
 void peer_flush(struct peer *p);
+
+/* The reply that begins at `start` of `out` tells of `epoch`: it does not leave before that is on disk. */
+void peer_hold(struct peer *p, uint64_t epoch, size_t start);
+
+/* `durable` has moved (or the disk is stuck): what may leave now does. */
+void peer_release(struct peer *p, uint64_t durable);
 
 /* No more requests. Politely: when the replies are sent. */
 void peer_close(struct peer *p, bool is_polite);

@@ -116,6 +116,7 @@ int registry_init(struct registry *r, _Atomic int64_t *memory_max)
 	atomic_init(&r->cells_bytes, 0);
 	atomic_init(&r->count_lock, 0);
 	atomic_init(&r->live_count, 0);
+	atomic_init(&r->count_epoch, 0);
 	r->memory_max = memory_max;
 	return 0;
 }
@@ -401,7 +402,16 @@ bool registry_draw(struct registry *r, uint64_t count, uint64_t floor_seen, uint
 	return is_same;
 }
 
-void registry_count(struct registry *r, uint64_t id_new, uint64_t id_ended)
+/* count_lock held. */
+static void set_live_count(struct registry *r, uint64_t epoch, int64_t count)
+{
+	if (atomic_load_explicit(&r->count_epoch, memory_order_relaxed) < epoch)
+		atomic_store_explicit(&r->count_epoch, epoch, memory_order_relaxed);
+	/* release: who sees the count sees its epoch. */
+	atomic_store_explicit(&r->live_count, count, memory_order_release);
+}
+
+void registry_count(struct registry *r, uint64_t epoch, uint64_t id_new, uint64_t id_ended)
 {
 	uint64_t floor;
 	int64_t change;
@@ -410,9 +420,7 @@ void registry_count(struct registry *r, uint64_t id_new, uint64_t id_ended)
 	/* What lies below the floor was counted out by the flush. */
 	floor = atomic_load_explicit(&r->floor_id, memory_order_relaxed);
 	change = (id_new && id_new >= floor) - (id_ended && id_ended >= floor);
-	atomic_store_explicit(&r->live_count,
-			      atomic_load_explicit(&r->live_count, memory_order_relaxed) + change,
-			      memory_order_relaxed);
+	set_live_count(r, epoch, atomic_load_explicit(&r->live_count, memory_order_relaxed) + change);
 	spin_unlock(&r->count_lock);
 }
 
@@ -441,7 +449,7 @@ bool registry_flush(struct registry *r, uint64_t epoch, const _Atomic uint64_t *
 	if (is_same) {
 		*floor = atomic_fetch_add(&r->id_next, count);
 		atomic_store(&r->floor_id, *floor);
-		atomic_store_explicit(&r->live_count, 0, memory_order_relaxed);
+		set_live_count(r, epoch, 0);
 	}
 	spin_unlock(&r->count_lock);
 	return is_same;

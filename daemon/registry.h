@@ -57,6 +57,7 @@ struct registry {
 	_Atomic uint32_t floor_stamp; /* epoch of the newest floor; raised before it */
 	_Atomic uint32_t count_lock;  /* makes live_count and floor_id change together */
 	_Atomic int64_t live_count;   /* objects above the floor; written under count_lock */
+	_Atomic uint64_t count_epoch; /* of its newest change; raised before it */
 	_Atomic int64_t *memory_max;  /* bytes; 0: no limit; borrowed */
 	struct arena arena;
 	_Atomic size_t cells_bytes; /* of all counters, those in retirement included */
@@ -113,8 +114,18 @@ static inline size_t registry_used_bytes(const struct registry *r)
  * without. They are freed by registry_free. */
 struct counter_cells *registry_cells_new(struct registry *r, uint64_t id, uint32_t workers);
 
-/* Counts an object that came (0: none) and one that ended (0: none). Any worker. */
-void registry_count(struct registry *r, uint64_t id_new, uint64_t id_ended);
+/* Counts an object that came (0: none) and one that ended (0: none). `epoch` is the worker's. Any worker. */
+void registry_count(struct registry *r, uint64_t epoch, uint64_t id_new, uint64_t id_ended);
+
+/* How many objects there are, and in which epoch that last changed (or later). Any worker. */
+static inline int64_t registry_live_count(const struct registry *r, uint64_t *epoch)
+{
+	/* acquire: pairs with the release in registry_count and registry_flush. */
+	int64_t count = atomic_load_explicit(&r->live_count, memory_order_acquire);
+
+	*epoch = atomic_load_explicit(&r->count_epoch, memory_order_relaxed);
+	return count;
+}
 
 /* FLUSHALL's instant: everything that has an id is deleted, and nothing counted any more. *floor is the new
  * floor. `count` ids from there on are drawn at the same instant. With floor_seen: only when the floor is

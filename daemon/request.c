@@ -345,12 +345,18 @@ static enum request_result execute_on_counters(struct request *r, size_t count)
 	return result;
 }
 
-static bool is_stuck_and_full(const struct worker *w)
+bool request_refuse_stuck(struct request *r)
 {
+	const struct worker *w = r->worker;
 	const struct epoch_buffer *b = w->slot.open;
 
-	return commit_is_stuck(&w->server->commit) &&
-	       b->delta_count * sizeof(struct journal_delta) + buf_len(&b->names) > STUCK_BYTES_MAX;
+	if (!commit_is_stuck(&w->server->commit))
+		return false;
+	if (!w->is_holding &&
+	    b->delta_count * sizeof(struct journal_delta) + buf_len(&b->names) <= STUCK_BYTES_MAX)
+		return false;
+	put_stuck(r->out);
+	return true;
 }
 
 static enum request_result execute(struct request *r)
@@ -358,10 +364,8 @@ static enum request_result execute(struct request *r)
 	const struct command *c = r->command;
 	long count = command_key_count(c, r->argc);
 
-	if ((c->flags & COMMAND_WRITE) && is_stuck_and_full(r->worker)) {
-		put_stuck(r->out);
+	if ((c->flags & COMMAND_WRITE) && request_refuse_stuck(r))
 		return REQUEST_DONE;
-	}
 	if (count == 0 || (c->flags & COMMAND_SHARDED))
 		return request_run(r);
 	return execute_on_counters(r, (size_t)count);
@@ -438,10 +442,15 @@ static enum request_result dispatch(struct peer *peer, const struct slice *argv,
 enum request_result request_execute(struct peer *peer, const struct slice *argv, size_t argc)
 {
 	size_t mark = buf_len(&peer->out);
-	enum request_result result = dispatch(peer, argv, argc);
+	struct txn *txn = &peer->worker->txn;
+	enum request_result result;
 
+	txn_begin(txn);
+	result = dispatch(peer, argv, argc);
 	if (result == REQUEST_PARK)
 		return result;
+	if (txn->told && peer->worker->is_holding && peer->reply_mode == REPLY_ON)
+		peer_hold(peer, txn->told, mark);
 	if (buf_len(&peer->out) > mark && buf_head(&peer->out)[mark] == '-')
 		stat_add(&peer->worker->stats.errors, 1);
 	if (peer->reply_mode == REPLY_ON)

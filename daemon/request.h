@@ -103,6 +103,10 @@ enum request_result request_execute(struct peer *peer, const struct slice *argv,
  * epoch ends, so nothing comes to rest: then *result is REQUEST_DONE and MISCONF the reply. */
 bool request_park_for_cells(struct request *r, enum request_result *result);
 
+/* Puts MISCONF and says true when a change cannot be taken on: the disk is full, and either replies wait for
+ * it, or as much waits already as may. */
+bool request_refuse_stuck(struct request *r);
+
 /* Runs one handler on counters that stand open already. For EXEC. */
 enum request_result request_run(struct request *r);
 

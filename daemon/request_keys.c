@@ -18,7 +18,7 @@ enum {
 
 /* Names that match, as bulk strings. */
 struct match {
-	const struct txn *txn;
+	struct txn *txn;
 	struct slice pattern; /* empty: all */
 	struct buf *out;
 	uint64_t count;
@@ -29,7 +29,8 @@ static void match_one(void *arg, struct counter *c)
 	struct match *m = arg;
 	struct slice name = counter_name(c);
 
-	if (!txn_is_live(m->txn, c) || (m->pattern.len && !glob_match(m->pattern, name)))
+	/* What does not match is not told. */
+	if ((m->pattern.len && !glob_match(m->pattern, name)) || !txn_is_live(m->txn, c))
 		return;
 	resp_put_bulk(m->out, name.data, name.len);
 	m->count++;
@@ -119,7 +120,7 @@ enum request_result request_scan(struct request *r)
 static void keys_reset(struct peer *p)
 {
 	buf_fini(&p->keys_body);
-	p->keys_cursor = p->keys_count = 0;
+	p->keys_cursor = p->keys_count = p->keys_told = 0;
 }
 
 static enum request_result keys_finish(struct request *r)
@@ -156,6 +157,9 @@ enum request_result request_keys(struct request *r)
 		p->keys_cursor = registry_walk(r->txn->registry, p->keys_cursor, KEYS_SLICE, match_one, &m);
 	} while (p->keys_cursor && r->is_in_exec);
 	p->keys_count += m.count;
+	/* Each slice is a request of its own to the txn; the reply tells of all. */
+	txn_tell(r->txn, p->keys_told);
+	p->keys_told = r->txn->told;
 	if (p->keys_cursor)
 		return peer_park(p, WAIT_TURN, 0, -1);
 	return keys_finish(r);
@@ -163,10 +167,12 @@ enum request_result request_keys(struct request *r)
 
 /* ---- the rest ---- */
 
-static int64_t live_count(const struct txn *t)
+static int64_t live_count(struct txn *t)
 {
-	int64_t count = atomic_load_explicit(&t->registry->live_count, memory_order_relaxed);
+	uint64_t epoch;
+	int64_t count = registry_live_count(t->registry, &epoch);
 
+	txn_tell(t, epoch);
 	return (t->is_flushing ? 0 : count) + txn_live_change(t);
 }
 
@@ -176,7 +182,7 @@ enum request_result request_dbsize(struct request *r)
 }
 
 struct first_live {
-	const struct txn *txn;
+	struct txn *txn;
 	struct counter *found;
 };
 

@@ -238,7 +238,7 @@ enum request_result request_exec(struct request *r)
 			reply_error(r, "EXECABORT Transaction discarded: invalid counter name: 1 to 255 "
 				       "bytes without "
 				       "control characters");
-		else
+		else if (!e.is_writing || !request_refuse_stuck(r))
 			is_parked = execute_until_done(r, &e, &result);
 		execution_fini(&e);
 	}

@@ -302,8 +302,9 @@ static void say_ready(const struct server *s)
 {
 	char text[256];
 
-	log_info("ready: %s, %u workers, %s, durability interval, %s", s->config->socket, s->worker_count,
-		 io_kind_name(s->io), s->config->db);
+	log_info("ready: %s, %u workers, %s, durability %s, %s", s->config->socket, s->worker_count,
+		 io_kind_name(s->io), s->config->durability == DURABILITY_COMMIT ? "commit" : "interval",
+		 s->config->db);
 	(void)snprintf(text, sizeof(text), "READY=1\nSTATUS=counting: %u workers, %s", s->worker_count,
 		       io_kind_name(s->io));
 	notify_send(text);

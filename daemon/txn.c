@@ -119,6 +119,17 @@ static void key_show(struct txn_key *k, uint64_t object, int64_t value)
 	k->is_deleted = false;
 }
 
+/* Something is not there because of FLUSHALL. False: behind. */
+static bool floor_is_told(struct txn *t)
+{
+	uint32_t stamp = atomic_load(&t->registry->floor_stamp);
+
+	if (txn_is_behind(t, stamp))
+		return false;
+	txn_tell_stamp(t, stamp);
+	return true;
+}
+
 /* A name without a lock; false: behind, look again. */
 static bool key_read(struct txn *t, struct txn_key *k)
 {
@@ -129,9 +140,14 @@ static bool key_read(struct txn *t, struct txn_key *k)
 	if (k->counter)
 		view = counter_read(k->counter);
 	object = object_above_floor(t, view.object);
-	if (k->counter && txn_is_behind(t, counter_stamp(k->counter)))
-		return false;
-	if (object != view.object && txn_is_behind(t, atomic_load(&t->registry->floor_stamp)))
+	if (k->counter) {
+		uint32_t stamp = counter_stamp(k->counter);
+
+		if (txn_is_behind(t, stamp))
+			return false;
+		txn_tell_stamp(t, stamp);
+	}
+	if (object != view.object && !floor_is_told(t))
 		return false;
 	key_show(k, object, view.value);
 	return true;
@@ -148,8 +164,9 @@ static bool key_show_locked(struct txn *t, struct txn_key *k)
 	k->stamp_before = counter_stamp(k->counter);
 	if (txn_is_behind(t, k->stamp_before))
 		return false;
-	if (object != word && txn_is_behind(t, atomic_load(&t->registry->floor_stamp)))
+	if (object != word && !floor_is_told(t))
 		return false;
+	txn_tell_stamp(t, k->stamp_before);
 	key_show(k, object, value);
 	return true;
 }
@@ -370,15 +387,19 @@ static const struct txn_key *key_of(const struct txn *t, const struct counter *c
 	return NULL;
 }
 
-bool txn_is_live(const struct txn *t, struct counter *c)
+bool txn_is_live(struct txn *t, struct counter *c)
 {
 	const struct txn_key *k = t->key_count ? key_of(t, c) : NULL;
 	uint64_t object = counter_object(c);
+	bool is_below;
 
 	if (k)
 		return k->is_live;
-	return !t->is_flushing && counter_has_object(object) &&
-	       counter_id(object) >= registry_floor(t->registry);
+	txn_tell_stamp(t, counter_stamp(c));
+	is_below = counter_has_object(object) && counter_id(object) < registry_floor(t->registry);
+	if (is_below)
+		txn_tell_stamp(t, atomic_load(&t->registry->floor_stamp));
+	return !t->is_flushing && counter_has_object(object) && !is_below;
 }
 
 int64_t txn_live_change(const struct txn *t)

@@ -72,6 +72,8 @@ struct txn {
 	uint32_t workers; /* how many: cells of a counter */
 	bool is_always_cells;
 	uint64_t wait_epoch; /* after TXN_WAIT */
+	uint64_t told; /* newest epoch of anything this request has looked at or done: its reply must not
+			  leave before in commit mode. Begins at 0 (txn_begin) */
 	/* private */
 	unsigned mode;
 	struct txn_key *keys; /* distinct */
@@ -111,6 +113,31 @@ static inline void txn_hint(struct txn *t, struct slice name, uint64_t hash)
 	t->hint_hash = hash;
 }
 
+/* A request begins. */
+static inline void txn_begin(struct txn *t)
+{
+	t->told = 0;
+}
+
+/* The reply tells something of `epoch`. */
+static inline void txn_tell(struct txn *t, uint64_t epoch)
+{
+	if (t->told < epoch)
+		t->told = epoch;
+}
+
+/* ... of what carries this stamp. Epochs before the own one's predecessor are durable: the committer opens
+ * none before. A stamp of 2^32 epochs ago may look young; then a reply waits for a commit for nothing. */
+static inline void txn_tell_stamp(struct txn *t, uint32_t stamp)
+{
+	uint64_t own = t->epoch->own;
+
+	if ((uint32_t)own - stamp <= 1)
+		txn_tell(t, own - ((uint32_t)own - stamp));
+	else if (epoch_is_behind(t->epoch, stamp))
+		txn_tell(t, own + 1);
+}
+
 /* Opens `count` names (repeated ones share a key). Valid names only. */
 int txn_open(struct txn *t, const struct slice *names, size_t count, unsigned mode);
 
@@ -120,8 +147,9 @@ static inline struct txn_key *txn_key(const struct txn *t, size_t i)
 	return &t->keys[t->index[i]];
 }
 
-/* Does the counter exist, seen from inside this transaction (staged), or from outside when none is open? */
-bool txn_is_live(const struct txn *t, struct counter *c);
+/* Does the counter exist, seen from inside this transaction (staged), or from outside when none is open?
+ * Told. */
+bool txn_is_live(struct txn *t, struct counter *c);
 
 /* How many more counters there are in this transaction's eyes than outside. */
 int64_t txn_live_change(const struct txn *t);

@@ -43,6 +43,7 @@ static int record_cell(struct txn *t, const struct txn_cell_add *add)
 static void publish_cell(struct txn *t, const struct txn_cell_add *add)
 {
 	counter_raise(add->counter, t->epoch->own, &t->epoch->clock->open);
+	txn_tell(t, t->epoch->own);
 	counter_cell_add(add->object, t->worker, add->delta);
 }
 
@@ -211,6 +212,7 @@ void txn_flush(struct txn *t)
 	txn_note_dirty(t);
 	(void)registry_flush(t->registry, t->epoch->own, &t->epoch->clock->open, NULL, 0, &floor);
 	epoch_buffer_flush(t->epoch->open, floor);
+	txn_tell(t, t->epoch->own);
 }
 
 static void sweep_one(void *arg, struct counter *c)
@@ -257,7 +259,7 @@ bool txn_shards(struct txn *t, struct slice name, int64_t *base, int64_t *cell_v
 		return false;
 	counter_lock(c, COUNTER_LOCKED);
 	object = counter_object(c);
-	is_live = counter_has_object(object) && counter_id(object) >= registry_floor(t->registry);
+	is_live = txn_is_live(t, c);
 	*cells = 0;
 	if (is_live) {
 		*base = counter_base(c);

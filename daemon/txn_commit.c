@@ -167,6 +167,7 @@ static void publish(struct txn *t, struct txn_key *k)
 	uint64_t object = object_after(t, k);
 
 	counter_raise(k->counter, t->epoch->own, &t->epoch->clock->open);
+	txn_tell(t, t->epoch->own);
 	if (k->is_live)
 		counter_set_base(k->counter, base_after(k));
 	if (object == word)
@@ -175,7 +176,7 @@ static void publish(struct txn *t, struct txn_key *k)
 	if (counter_has_cells(word))
 		txn_retire(t, counter_cells_of(word), RETIRED_CELLS);
 	if (is_new_object(k) || is_end_of_object(k))
-		registry_count(t->registry, is_new_object(k) ? k->id_new : 0,
+		registry_count(t->registry, t->epoch->own, is_new_object(k) ? k->id_new : 0,
 			       is_end_of_object(k) ? counter_id(k->object) : 0);
 }
 
@@ -198,6 +199,8 @@ int txn_commit(struct txn *t)
 		for (size_t i = 0; i < t->key_count && !rc; i++)
 			if (txn_is_distinct(t, (uint32_t)i) && is_changed(&t->keys[i]))
 				publish(t, &t->keys[i]);
+		if (!rc && t->is_flushing)
+			txn_tell(t, t->epoch->own);
 	}
 	txn_end(t);
 	return rc;

@@ -37,9 +37,11 @@ int worker_init(struct worker *w, struct server *server, uint32_t index, int cpu
 	w->server = server;
 	w->index = index;
 	w->cpu = cpu;
+	w->is_holding = server->config->durability == DURABILITY_COMMIT;
 	TAILQ_INIT(&w->peers);
 	TAILQ_INIT(&w->waiting);
 	TAILQ_INIT(&w->flushing);
+	TAILQ_INIT(&w->held);
 	epoch_slot_init(&w->slot, &server->clock);
 	txn_init(&w->txn, &server->registry, &w->slot, index, server->config->workers,
 		 server->config->cells == CELLS_ALWAYS);
@@ -184,11 +186,41 @@ static void resume_waiting(struct worker *w)
 	}
 }
 
+/* ---- held replies ---- */
+
+/* Asked once a turn, so that all of it is one group. */
+static void want_held(struct worker *w)
+{
+	if (w->want_epoch)
+		epoch_want(&w->server->clock, w->want_epoch);
+	w->want_epoch = 0;
+}
+
+static bool is_release_due(const struct worker *w)
+{
+	return !TAILQ_EMPTY(&w->held) && (epoch_durable(&w->server->clock) != w->durable ||
+					  commit_is_stuck(&w->server->commit) != w->was_stuck);
+}
+
+static void release_held(struct worker *w)
+{
+	struct peer *p, *next;
+
+	if (!is_release_due(w))
+		return;
+	w->durable = epoch_durable(&w->server->clock);
+	w->was_stuck = commit_is_stuck(&w->server->commit);
+	for (p = TAILQ_FIRST(&w->held); p; p = next) {
+		next = TAILQ_NEXT(p, held);
+		peer_release(p, w->durable);
+	}
+}
+
 /* Milliseconds that io_wait may sleep; -1: for ever. Says to the committer whether wake-ups are wanted. */
 static int64_t sleep_ms(struct worker *w)
 {
 	int64_t ms = w->stop_deadline_ms ? STOP_TURN_MS : w->sending_count ? SLOW_CHECK_MS : -1;
-	bool is_waiting = false;
+	bool is_waiting = !TAILQ_EMPTY(&w->held);
 	struct peer *p;
 
 	if (w->is_sweeping)
@@ -207,7 +239,7 @@ static int64_t sleep_ms(struct worker *w)
 	TAILQ_FOREACH (p, &w->waiting, waiting)
 		if (is_over(w, &p->wait))
 			return 0;
-	return ms;
+	return is_release_due(w) ? 0 : ms;
 }
 
 /* Closes who takes no reply for output-timeout. */
@@ -284,6 +316,8 @@ static void turn(struct worker *w)
 		handle(w, &ev);
 	}
 	resume_waiting(w);
+	release_held(w);
+	want_held(w);
 	sweep(w);
 	check_slow(w);
 	while ((p = TAILQ_FIRST(&w->flushing)))

@@ -61,7 +61,11 @@ struct worker {
 	struct waker waker;
 	struct epoch_slot slot;
 	struct txn txn;
-	struct peer_list peers, waiting, flushing;
+	struct peer_list peers, waiting, flushing, held;
+	bool is_holding;     /* durability = commit: replies wait for the disk */
+	uint64_t want_epoch; /* newest that a reply of this turn is held for; 0: none */
+	uint64_t durable;    /* what held peers were told last, */
+	bool was_stuck;	     /* ... and whether the disk was full */
 	/* scratch of the request being executed */
 	struct slice *names;
 	size_t name_cap;
