@@ -76,9 +76,10 @@ static struct store *open_store(struct store_state *state)
 {
 	struct store *s = NULL;
 	uint64_t sum = 0;
+	const struct store_sink sink = {.counter = ignore_counter, .arg = &sum};
 
 	need(s, store_open(&s, path, STORE_CREATE), "open");
-	need(s, store_load(s, ignore_counter, &sum, state), "load");
+	need(s, store_load(s, &sink, state), "load");
 	return s;
 }
 

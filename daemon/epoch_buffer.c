@@ -8,7 +8,8 @@
 enum {
 	PART_SLOTS_MIN = 16,
 	KEEP_SLOTS_MAX = 4096,	  /* 64 parts of 64 KiB: what a busy worker keeps */
-	KEEP_BYTES_MAX = 1 << 20, /* of names, deletes */
+	KEEP_BYTES_MAX = 1 << 20, /* of names, deletes, sessions, tokens: each */
+	CURSOR_SPARE_BYTES = 16,
 	KEEP_RETIRED_MAX = 4096,
 };
 
@@ -40,6 +41,8 @@ void epoch_buffer_fini(struct epoch_buffer *b)
 		free(b->parts[i].slots);
 	buf_fini(&b->names);
 	buf_fini(&b->deletes);
+	buf_fini(&b->sessions);
+	buf_fini(&b->tokens);
 	retired_list_fini(&b->retired);
 	epoch_buffer_init(b);
 }
@@ -151,6 +154,116 @@ int epoch_buffer_delete(struct epoch_buffer *b, uint64_t id)
 	return 0;
 }
 
+/* ---- sessions and tokens ---- */
+
+static void put(char **to, const void *data, size_t len)
+{
+	if (len)
+		memcpy(*to, data, len);
+	*to += len;
+}
+
+static bool overwrite_session(struct epoch_buffer *b, size_t at, uint64_t seq, struct slice cursor)
+{
+	char *p = buf_head(&b->sessions) + at;
+	struct epoch_session r;
+
+	memcpy(&r, p, sizeof(r));
+	if (cursor.len > r.cursor_cap)
+		return false;
+	r.seq = seq;
+	r.cursor_len = (uint16_t)cursor.len;
+	put(&p, &r, sizeof(r));
+	p += r.id_len;
+	put(&p, cursor.data, cursor.len);
+	return true;
+}
+
+int epoch_buffer_session(struct epoch_buffer *b, size_t *at, struct slice id, uint64_t seq,
+			 struct slice cursor)
+{
+	/* Some room, so that a position that gets another digit fits the next time. */
+	struct epoch_session r = {
+		.seq = seq,
+		.cursor_len = (uint16_t)cursor.len,
+		.cursor_cap = (uint16_t)(cursor.len + CURSOR_SPARE_BYTES),
+		.id_len = (uint8_t)id.len,
+	};
+	size_t size = sizeof(r) + id.len + r.cursor_cap;
+	char *p;
+
+	if (*at != SIZE_MAX && overwrite_session(b, *at, seq, cursor))
+		return 0;
+	p = reserve(&b->sessions, size);
+	if (!p)
+		return -ENOMEM;
+	*at = buf_len(&b->sessions);
+	put(&p, &r, sizeof(r));
+	put(&p, id.data, id.len);
+	put(&p, cursor.data, cursor.len);
+	memset(p, 0, (size_t)(r.cursor_cap - r.cursor_len));
+	buf_commit(&b->sessions, size);
+	return 0;
+}
+
+bool epoch_buffer_next_session(const struct epoch_buffer *b, size_t *pos, uint64_t *seq, struct slice *id,
+			       struct slice *cursor)
+{
+	const char *p = buf_head(&b->sessions) + *pos;
+	struct epoch_session r;
+
+	if (*pos == buf_len(&b->sessions))
+		return false;
+	memcpy(&r, p, sizeof(r));
+	*seq = r.seq;
+	*id = (struct slice){.data = p + sizeof(r), .len = r.id_len};
+	*cursor = (struct slice){.data = id->data + r.id_len, .len = r.cursor_len};
+	*pos += sizeof(r) + r.id_len + r.cursor_cap;
+	return true;
+}
+
+int epoch_buffer_token(struct epoch_buffer *b, struct slice name, struct slice token, int64_t delta)
+{
+	struct epoch_token r = {
+		.delta = delta,
+		.name_len = (uint8_t)name.len,
+		.token_len = (uint8_t)token.len,
+	};
+	char *p = reserve(&b->tokens, sizeof(r) + name.len + token.len);
+
+	if (!p)
+		return -ENOMEM;
+	put(&p, &r, sizeof(r));
+	put(&p, name.data, name.len);
+	put(&p, token.data, token.len);
+	buf_commit(&b->tokens, sizeof(r) + name.len + token.len);
+	return 0;
+}
+
+bool epoch_buffer_next_token(const struct epoch_buffer *b, size_t *pos, int64_t *delta, struct slice *name,
+			     struct slice *token)
+{
+	const char *p = buf_head(&b->tokens) + *pos;
+	struct epoch_token r;
+
+	if (*pos == buf_len(&b->tokens))
+		return false;
+	memcpy(&r, p, sizeof(r));
+	*delta = r.delta;
+	*name = (struct slice){.data = p + sizeof(r), .len = r.name_len};
+	*token = (struct slice){.data = name->data + r.name_len, .len = r.token_len};
+	*pos += sizeof(r) + r.name_len + r.token_len;
+	return true;
+}
+
+size_t epoch_buffer_bytes(const struct epoch_buffer *b)
+{
+	return b->delta_count * sizeof(struct journal_delta) + buf_len(&b->names) + buf_len(&b->deletes) +
+	       buf_len(&b->sessions) + buf_len(&b->tokens);
+}
+
+/* ---- the rest ---- */
+
 void epoch_buffer_flush(struct epoch_buffer *b, uint64_t floor_id)
 {
 	if (b->floor_id < floor_id)
@@ -196,15 +309,21 @@ static void part_clear(struct delta_part *p)
 	p->count = 0;
 }
 
+static void empty(struct buf *buf)
+{
+	buf_consume(buf, buf_len(buf));
+	buf_shrink(buf, KEEP_BYTES_MAX);
+}
+
 void epoch_buffer_clear(struct epoch_buffer *b)
 {
 	for (size_t i = 0; i < DELTA_PARTS; i++)
 		part_clear(&b->parts[i]);
 	b->delta_count = 0;
-	buf_consume(&b->names, buf_len(&b->names));
-	buf_consume(&b->deletes, buf_len(&b->deletes));
-	buf_shrink(&b->names, KEEP_BYTES_MAX);
-	buf_shrink(&b->deletes, KEEP_BYTES_MAX);
+	empty(&b->names);
+	empty(&b->deletes);
+	empty(&b->sessions);
+	empty(&b->tokens);
 	b->floor_id = 0;
 	b->retired.count = 0;
 	if (b->retired.cap > KEEP_RETIRED_MAX)

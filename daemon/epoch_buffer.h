@@ -38,12 +38,25 @@ struct retired_list {
 	size_t count, cap;
 };
 
+/* Records of sessions and tokens, not aligned: copied out and in. */
+struct epoch_session {
+	uint64_t seq;
+	uint16_t cursor_len, cursor_cap;
+	uint8_t id_len;
+};
+struct epoch_token {
+	int64_t delta;
+	uint8_t name_len, token_len;
+};
+
 struct epoch_buffer {
 	struct delta_part parts[DELTA_PARTS];
 	size_t delta_count;
-	struct buf names;   /* id (8 bytes, host order), length (1), name */
-	struct buf deletes; /* ids, 8 bytes each, host order */
-	uint64_t floor_id;  /* FLUSHALL: ids below are deleted; 0: none */
+	struct buf names;    /* id (8 bytes, host order), length (1), name */
+	struct buf deletes;  /* ids, 8 bytes each, host order */
+	struct buf sessions; /* struct epoch_session, id, cursor */
+	struct buf tokens;   /* struct epoch_token, name, token */
+	uint64_t floor_id;   /* FLUSHALL: ids below are deleted; 0: none */
 	struct retired_list retired;
 };
 
@@ -53,7 +66,8 @@ void epoch_buffer_fini(struct epoch_buffer *b); /* what is retired stays: the ca
 static inline bool epoch_buffer_is_empty(const struct epoch_buffer *b)
 {
 	return b->delta_count == 0 && buf_len(&b->names) == 0 && buf_len(&b->deletes) == 0 &&
-	       b->floor_id == 0 && b->retired.count == 0;
+	       buf_len(&b->sessions) == 0 && buf_len(&b->tokens) == 0 && b->floor_id == 0 &&
+	       b->retired.count == 0;
 }
 
 /* All of these: 0 or -ENOMEM, then nothing has changed. */
@@ -62,6 +76,15 @@ int epoch_buffer_create(struct epoch_buffer *b, uint64_t id, struct slice name);
 int epoch_buffer_delete(struct epoch_buffer *b, uint64_t id);
 int epoch_buffer_retire(struct epoch_buffer *b, void *p, enum retired_kind kind);
 void epoch_buffer_flush(struct epoch_buffer *b, uint64_t floor_id);
+
+/* *at: where the session's record of this epoch stands, or SIZE_MAX when it has none; it is overwritten when
+ * the cursor fits, else a new one is written and *at moves. Of several the largest sequence counts. */
+int epoch_buffer_session(struct epoch_buffer *b, size_t *at, struct slice id, uint64_t seq,
+			 struct slice cursor);
+int epoch_buffer_token(struct epoch_buffer *b, struct slice name, struct slice token, int64_t delta);
+
+/* Bytes that what is recorded takes, about. */
+size_t epoch_buffer_bytes(const struct epoch_buffer *b);
 
 /* Where the delta of `id` would be looked for first: to prefetch. */
 const void *epoch_buffer_place(const struct epoch_buffer *b, uint64_t id);
@@ -78,5 +101,10 @@ void epoch_buffer_each(const struct epoch_buffer *b, epoch_delta_fn *fn, void *a
 
 /* One created name after the other; *pos starts at 0. False at the end. */
 bool epoch_buffer_next_name(const struct epoch_buffer *b, size_t *pos, uint64_t *id, struct slice *name);
+/* The same for sessions and tokens. */
+bool epoch_buffer_next_session(const struct epoch_buffer *b, size_t *pos, uint64_t *seq, struct slice *id,
+			       struct slice *cursor);
+bool epoch_buffer_next_token(const struct epoch_buffer *b, size_t *pos, int64_t *delta, struct slice *name,
+			     struct slice *token);
 
 #endif

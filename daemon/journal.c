@@ -16,7 +16,7 @@
  * A section:
  *
  *	offset	size	content
- *	0	1	type: 1 names, 2 deltas, 3 deletes, 4 floor
+ *	0	1	type: 1 names, 2 deltas, 3 deletes, 4 floor, 5 sessions, 6 tokens
  *	1	4	number of records, at least 1
  *	5	4	bytes of the records
  *	9	...	records
@@ -27,6 +27,8 @@
  *	delta	v id - id before (at least 1 but for the first), z delta
  *	delete	z id - id before
  *	floor	v id
+ *	session	v length (1-255), id, v sequence, v length (at most 4096), cursor
+ *	token	v length (1-255), name, v length (1-255), token, z delta
  *
  * The id before the first of a section is 0. Sections carry their size so that a merge can find them all
  *without decoding, and then run through them side by side.
@@ -45,6 +47,8 @@ enum {
 	SECTION_HEAD_BYTES = 9,
 	RECORD_BYTES_MAX = 2 * VARINT_BYTES_MAX + NAME_LEN_MAX,
 	DELTA_BYTES_MAX = 2 * VARINT_BYTES_MAX,
+	SESSION_BYTES_MAX = 3 * VARINT_BYTES_MAX + NAME_LEN_MAX + JOURNAL_CURSOR_MAX,
+	TOKEN_BYTES_MAX = 3 * VARINT_BYTES_MAX + 2 * NAME_LEN_MAX,
 	BATCH_MAX = 1024, /* deltas for which room is made at once */
 	OFFSET_LENGTH = 8,
 	OFFSET_TIME = 12,
@@ -351,6 +355,41 @@ void journal_put_floor(struct journal_writer *w, uint64_t floor_id)
 		end_records(w, store_varint(at, floor_id), floor_id, 1);
 }
 
+static unsigned char *store_bytes(unsigned char *at, struct slice s)
+{
+	at = store_varint(at, s.len);
+	if (s.len)
+		memcpy(at, s.data, s.len);
+	return at + s.len;
+}
+
+void journal_put_session(struct journal_writer *w, struct slice id, uint64_t seq, struct slice cursor)
+{
+	unsigned char *at = begin_records(w, JOURNAL_SESSION, SESSION_BYTES_MAX);
+
+	assert(seq <= JOURNAL_ID_MAX && id.len >= 1 && id.len <= NAME_LEN_MAX);
+	assert(cursor.len <= JOURNAL_CURSOR_MAX);
+	if (!at)
+		return;
+	at = store_bytes(at, id);
+	at = store_varint(at, seq);
+	at = store_bytes(at, cursor);
+	end_records(w, at, w->last_id, 1);
+}
+
+void journal_put_token(struct journal_writer *w, struct slice name, struct slice token, int64_t delta)
+{
+	unsigned char *at = begin_records(w, JOURNAL_TOKEN, TOKEN_BYTES_MAX);
+
+	assert(name.len >= 1 && name.len <= NAME_LEN_MAX && token.len >= 1 && token.len <= NAME_LEN_MAX);
+	if (!at)
+		return;
+	at = store_bytes(at, name);
+	at = store_bytes(at, token);
+	at = store_varint(at, zigzag((uint64_t)delta));
+	end_records(w, at, w->last_id, 1);
+}
+
 int journal_writer_finish(struct journal_writer *w)
 {
 	if (!w->failed)
@@ -400,7 +439,7 @@ static int enter_section(struct journal_reader *r)
 	r->left = (uint32_t)load_le(r->data + 1, 4);
 	size = load_le(r->data + 5, 4);
 	r->data += SECTION_HEAD_BYTES;
-	if (r->section_type < JOURNAL_NAME || r->section_type > JOURNAL_FLOOR || r->left == 0 ||
+	if (r->section_type < JOURNAL_NAME || r->section_type > JOURNAL_TOKEN || r->left == 0 ||
 	    size > (uint64_t)(r->end - r->data))
 		return damaged(r);
 	r->section_end = r->data + size;
@@ -408,44 +447,66 @@ static int enter_section(struct journal_reader *r)
 	return JOURNAL_OK;
 }
 
-static bool read_name(struct journal_reader *r, struct journal_record *out)
+/* A length from len_min to len_max, and as many bytes. */
+static bool read_bytes(struct journal_reader *r, uint64_t len_min, uint64_t len_max, struct slice *out)
 {
 	uint64_t len;
 
-	if (!load_varint(r, &len) || len < 1 || len > NAME_LEN_MAX ||
+	if (!load_varint(r, &len) || len < len_min || len > len_max ||
 	    len > (uint64_t)(r->section_end - r->data))
 		return false;
-	out->name = (struct slice){.data = (const char *)r->data, .len = (size_t)len};
+	*out = (struct slice){.data = (const char *)r->data, .len = (size_t)len};
 	r->data += len;
 	return true;
 }
 
-static bool read_record(struct journal_reader *r, struct journal_record *out)
+static bool read_delta(struct journal_reader *r, uint64_t *delta)
+{
+	if (!load_varint(r, delta))
+		return false;
+	*delta = unzigzag(*delta);
+	return true;
+}
+
+/* What begins with an id. */
+static bool read_id_record(struct journal_reader *r, struct journal_record *out)
 {
 	uint64_t v;
 
 	if (!load_varint(r, &v))
 		return false;
-	*out = (struct journal_record){.type = r->section_type, .id = v};
 	switch (r->section_type) {
 	case JOURNAL_DELTA:
 		/* No step of 0 and none around 2^64: a merge relies on ids that ascend. */
 		if ((v == 0 && r->last_id != 0) || v > JOURNAL_ID_MAX - r->last_id ||
-		    !load_varint(r, &out->delta))
+		    !read_delta(r, &out->delta))
 			return false;
 		out->id = r->last_id + v;
-		out->delta = unzigzag(out->delta);
 		break;
 	case JOURNAL_NAME:
 		out->id = r->last_id + unzigzag(v);
-		if (!read_name(r, out))
+		if (!read_bytes(r, 1, NAME_LEN_MAX, &out->name))
 			return false;
 		break;
 	case JOURNAL_DELETE: out->id = r->last_id + unzigzag(v); break;
-	case JOURNAL_FLOOR: break;
+	default: out->id = v; break;
 	}
 	r->last_id = out->id;
 	return out->id <= JOURNAL_ID_MAX;
+}
+
+static bool read_record(struct journal_reader *r, struct journal_record *out)
+{
+	*out = (struct journal_record){.type = r->section_type};
+	switch (r->section_type) {
+	case JOURNAL_SESSION:
+		return read_bytes(r, 1, NAME_LEN_MAX, &out->name) && load_varint(r, &out->id) &&
+		       out->id <= JOURNAL_ID_MAX && read_bytes(r, 0, JOURNAL_CURSOR_MAX, &out->detail);
+	case JOURNAL_TOKEN:
+		return read_bytes(r, 1, NAME_LEN_MAX, &out->name) &&
+		       read_bytes(r, 1, NAME_LEN_MAX, &out->detail) && read_delta(r, &out->delta);
+	default: return read_id_record(r, out);
+	}
 }
 
 int journal_next(struct journal_reader *r, struct journal_record *out)

@@ -7,7 +7,8 @@
  * page's content), so a damaged one is found, not applied. The offset table stands in journal.c.
  *
  * Order inside an epoch does not matter: ids are never used again, deltas commute, a deleted id stays
- * deleted.
+ * deleted, and of one session the largest sequence counts. Of several epochs the newest record of a session
+ * or token counts.
  */
 #ifndef SHC_JOURNAL_H
 #define SHC_JOURNAL_H
@@ -26,7 +27,16 @@ enum {
 /* Ids are at most 2^63-1: SQLite's rowids are signed. */
 #define JOURNAL_ID_MAX ((uint64_t)INT64_MAX)
 
-enum journal_type { JOURNAL_NAME = 1, JOURNAL_DELTA, JOURNAL_DELETE, JOURNAL_FLOOR };
+enum { JOURNAL_CURSOR_MAX = 4096 }; /* bytes of a session's cursor */
+
+enum journal_type {
+	JOURNAL_NAME = 1,
+	JOURNAL_DELTA,
+	JOURNAL_DELETE,
+	JOURNAL_FLOOR,
+	JOURNAL_SESSION,
+	JOURNAL_TOKEN,
+};
 
 struct journal_delta {
 	uint64_t id;
@@ -60,15 +70,21 @@ void journal_put_delete(struct journal_writer *w, uint64_t id);
 /* FLUSHALL: every id below is deleted. */
 void journal_put_floor(struct journal_writer *w, uint64_t floor_id);
 
+/* A session has come to `seq` (at most 2^63-1), with its cursor. */
+void journal_put_session(struct journal_writer *w, struct slice id, uint64_t seq, struct slice cursor);
+/* A token was used, for `delta` on the counter `name`. */
+void journal_put_token(struct journal_writer *w, struct slice name, struct slice token, int64_t delta);
+
 /* Closes the last part. Returns 0, or -ENOMEM when any put failed. An epoch of nothing has no parts. */
 int journal_writer_finish(struct journal_writer *w);
 
 /* ---- reading ---- */
 struct journal_record {
 	enum journal_type type;
-	uint64_t id;	   /* or the floor */
-	uint64_t delta;	   /* JOURNAL_DELTA */
-	struct slice name; /* JOURNAL_NAME; points into the body */
+	uint64_t id;	     /* or the floor; a session's sequence; 0 for a token */
+	uint64_t delta;	     /* JOURNAL_DELTA, _TOKEN */
+	struct slice name;   /* JOURNAL_NAME, _TOKEN: the counter's; _SESSION: its id. Points into the body */
+	struct slice detail; /* JOURNAL_SESSION: the cursor; _TOKEN: the token. Points into the body */
 };
 
 struct journal_reader {

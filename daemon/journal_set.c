@@ -31,6 +31,8 @@ void journal_set_fini(struct journal_set *set)
 	free(set->heap);
 	free(set->names);
 	free(set->deletes);
+	free(set->sessions.items);
+	free(set->tokens.items);
 	*set = (struct journal_set){0};
 }
 
@@ -84,12 +86,35 @@ static int keep_cursor(struct journal_set *set, uint64_t epoch, const struct jou
 	return 0;
 }
 
-static int keep_record(struct journal_set *set, const struct journal_record *record, int64_t time_ms)
+static int keep_mark(struct journal_marks *marks, uint64_t epoch, const struct journal_record *record,
+		     int64_t time_ms)
 {
-	if (record->type == JOURNAL_FLOOR) {
+	void *items = grow(marks->items, marks->count, &marks->cap, sizeof(*marks->items));
+
+	if (!items)
+		return -ENOMEM;
+	marks->items = items;
+	marks->items[marks->count++] = (struct journal_set_mark){
+		.name = record->name,
+		.detail = record->detail,
+		.number = record->type == JOURNAL_SESSION ? record->id : record->delta,
+		.epoch = epoch,
+		.time_ms = time_ms,
+	};
+	return 0;
+}
+
+static int keep_record(struct journal_set *set, uint64_t epoch, const struct journal_record *record,
+		       int64_t time_ms)
+{
+	switch (record->type) {
+	case JOURNAL_FLOOR:
 		if (record->id > set->floor_id)
 			set->floor_id = record->id;
 		return 0;
+	case JOURNAL_SESSION: return keep_mark(&set->sessions, epoch, record, time_ms);
+	case JOURNAL_TOKEN: return keep_mark(&set->tokens, epoch, record, time_ms);
+	default: break;
 	}
 	if (record->id > set->id_max)
 		set->id_max = record->id;
@@ -104,7 +129,7 @@ static int add_section(struct journal_set *set, uint64_t epoch, struct journal_r
 	if (journal_section_type(section) == JOURNAL_DELTA)
 		return keep_cursor(set, epoch, section);
 	while ((result = journal_next(section, &record)) == JOURNAL_OK) {
-		r = keep_record(set, &record, section->time_ms);
+		r = keep_record(set, epoch, &record, section->time_ms);
 		if (r < 0)
 			return r;
 	}
@@ -261,6 +286,70 @@ static void sort_deletes(struct journal_set *set)
 	set->delete_count = kept;
 }
 
+/* ---- sessions and tokens ---- */
+
+static int compare_slices(struct slice a, struct slice b)
+{
+	int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
+
+	return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static int compare_sessions(const void *a, const void *b)
+{
+	return compare_slices(((const struct journal_set_mark *)a)->name,
+			      ((const struct journal_set_mark *)b)->name);
+}
+
+static int compare_tokens(const void *a, const void *b)
+{
+	const struct journal_set_mark *x = a, *y = b;
+	int order = compare_slices(x->name, y->name);
+
+	return order ? order : compare_slices(x->detail, y->detail);
+}
+
+typedef int compare_fn(const void *a, const void *b);
+
+/* The newest of each key stays. Of one session one epoch may have several, from several workers: the largest
+ * sequence is the last. */
+static void sort_marks(struct journal_marks *marks, compare_fn *compare)
+{
+	size_t kept = 0;
+
+	if (marks->count == 0)
+		return;
+	qsort(marks->items, marks->count, sizeof(*marks->items), compare);
+	for (size_t i = 0; i < marks->count; i++) {
+		const struct journal_set_mark *mark = &marks->items[i];
+		struct journal_set_mark *last = kept ? &marks->items[kept - 1] : NULL;
+
+		if (!last || compare(last, mark) != 0)
+			marks->items[kept++] = *mark;
+		else if (mark->epoch > last->epoch ||
+			 (mark->epoch == last->epoch && mark->number > last->number))
+			*last = *mark;
+	}
+	marks->count = kept;
+}
+
+static bool has_mark(const struct journal_marks *marks, const struct journal_set_mark *key,
+		     compare_fn *compare)
+{
+	return marks->count > 0 && bsearch(key, marks->items, marks->count, sizeof(*marks->items), compare);
+}
+
+bool journal_set_has_session(const struct journal_set *set, struct slice id)
+{
+	return has_mark(&set->sessions, &(struct journal_set_mark){.name = id}, compare_sessions);
+}
+
+bool journal_set_has_token(const struct journal_set *set, struct slice name, struct slice token)
+{
+	return has_mark(&set->tokens, &(struct journal_set_mark){.name = name, .detail = token},
+			compare_tokens);
+}
+
 int journal_set_sort(struct journal_set *set)
 {
 	int r = sort_names(set);
@@ -268,6 +357,8 @@ int journal_set_sort(struct journal_set *set)
 	if (r < 0)
 		return r;
 	sort_deletes(set);
+	sort_marks(&set->sessions, compare_sessions);
+	sort_marks(&set->tokens, compare_tokens);
 	return build_heap(set);
 }
 

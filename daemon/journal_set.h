@@ -4,7 +4,7 @@
  *
  * Bodies are kept packed. Their delta sections are sorted already, so a heap over them gives all deltas by
  * ascending id, decoded only as they are asked for: memory is the bodies, and the work is spread over the
- * small transactions of a fold. Names and deletes are decoded at once and sorted. Pure; not shared between
+ * small transactions of a fold. All other records are decoded at once and sorted. Pure; not shared between
  * threads.
  */
 #ifndef SHC_JOURNAL_SET_H
@@ -22,11 +22,26 @@ struct journal_set_name {
 	int64_t time_ms;   /* of the body */
 };
 
+/* The newest record of a session, or of a token. Slices point into bodies of the set. */
+struct journal_set_mark {
+	struct slice name;   /* the session's id; the counter's name */
+	struct slice detail; /* the cursor; the token */
+	uint64_t number;     /* the sequence; the delta */
+	uint64_t epoch;
+	int64_t time_ms; /* of the body */
+};
+
+struct journal_marks {
+	struct journal_set_mark *items; /* by key, each once; from journal_set_sort on */
+	size_t count, cap;
+};
+
 struct journal_set {
 	struct journal_set_name *names; /* by id, each once; from journal_set_sort on */
 	size_t name_count;
 	uint64_t *deletes; /* by id, each once */
 	size_t delete_count;
+	struct journal_marks sessions, tokens;
 	uint64_t floor_id;   /* largest floor seen, or 0 */
 	uint64_t id_max;     /* largest id of names and deletes, or 0 */
 	int64_t time_max_ms; /* newest body */
@@ -62,6 +77,10 @@ bool journal_set_peek(const struct journal_set *set, uint64_t *id);
 /* Uses up the deltas of all ids up to `id`, and sums those of `id` itself of epochs above `epoch_above`. Ids
  * of successive calls ascend. 0 or -EUCLEAN. */
 int journal_set_take(struct journal_set *set, uint64_t id, uint64_t epoch_above, struct journal_sum *out);
+
+/* Is the session, or the token of the name, in the set? */
+bool journal_set_has_session(const struct journal_set *set, struct slice id);
+bool journal_set_has_token(const struct journal_set *set, struct slice name, struct slice token);
 
 /* Deleted by the set, alone or by its floor. */
 bool journal_set_is_dead(const struct journal_set *set, uint64_t id);

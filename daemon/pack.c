@@ -129,6 +129,26 @@ static void put_deletes(const struct epoch_buffer *b, struct journal_writer *w)
 	}
 }
 
+static void put_sessions(const struct epoch_buffer *b, struct journal_writer *w)
+{
+	struct slice id, cursor;
+	size_t pos = 0;
+	uint64_t seq;
+
+	while (epoch_buffer_next_session(b, &pos, &seq, &id, &cursor))
+		journal_put_session(w, id, seq, cursor);
+}
+
+static void put_tokens(const struct epoch_buffer *b, struct journal_writer *w)
+{
+	struct slice name, token;
+	size_t pos = 0;
+	int64_t delta;
+
+	while (epoch_buffer_next_token(b, &pos, &delta, &name, &token))
+		journal_put_token(w, name, token, delta);
+}
+
 int pack_epoch(struct pack *p, struct epoch_buffer *const *buffers, size_t count, struct journal_writer *w)
 {
 	struct journal_delta *sorted;
@@ -149,6 +169,8 @@ int pack_epoch(struct pack *p, struct epoch_buffer *const *buffers, size_t count
 		journal_put_deltas(w, sorted, total);
 	for (size_t i = 0; i < count; i++) {
 		put_deletes(buffers[i], w);
+		put_sessions(buffers[i], w);
+		put_tokens(buffers[i], w);
 		if (buffers[i]->floor_id)
 			journal_put_floor(w, buffers[i]->floor_id);
 	}

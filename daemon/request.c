@@ -348,12 +348,10 @@ static enum request_result execute_on_counters(struct request *r, size_t count)
 bool request_refuse_stuck(struct request *r)
 {
 	const struct worker *w = r->worker;
-	const struct epoch_buffer *b = w->slot.open;
 
 	if (!commit_is_stuck(&w->server->commit))
 		return false;
-	if (!w->is_holding &&
-	    b->delta_count * sizeof(struct journal_delta) + buf_len(&b->names) <= STUCK_BYTES_MAX)
+	if (!w->is_holding && epoch_buffer_bytes(w->slot.open) <= STUCK_BYTES_MAX)
 		return false;
 	put_stuck(r->out);
 	return true;

@@ -124,12 +124,13 @@ static int load_counter(void *arg, uint64_t id, struct slice name, int64_t value
 /* 0 or an exit status. */
 static int load_state(struct server *s)
 {
+	const struct store_sink sink = {.counter = load_counter, .arg = s};
 	struct store_state state;
 	int64_t before = now_ms(CLOCK_MONOTONIC);
 	int rc = store_open(&s->store, s->config->db, STORE_CREATE);
 
 	if (!rc)
-		rc = store_load(s->store, load_counter, s, &state);
+		rc = store_load(s->store, &sink, &state);
 	if (rc == -EDQUOT) {
 		log_error("%s holds more counters than max-memory allows: raise it", s->config->db);
 		return STATUS_CONFIG;

@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * store.c - the state on disk: failures in words, transactions, committing epochs, checkpoints. Opening,
- *recovery, snapshot, merging and the check have files of their own (store_private.h lists them).
+ * recovery, snapshot, merging and the check have files of their own (store_private.h lists them).
  *
- * Schema, version 1 (made in store_open.c):
+ * Schema, version 2 (made in store_open.c; version 1 had no sessions and tokens):
  *
- *	meta	key, value	epoch_limit  every epoch ever used is at or below (a reservation, raised in
- *steps) id_next      every id ever used on disk is below floor_id     ids below are deleted fold_epoch   the
- *newest snapshot pass, finished or not, folds up to this epoch created      milliseconds since 1970 name
- *id, name		a counter as of the last fold
+ *	meta	key, value	epoch_limit	every epoch ever used is at or below (raised in steps)
+ *				id_next		every id ever used on disk is below
+ *				floor_id	ids below are deleted
+ *				fold_epoch	the newest pass, finished or not, folds up to here
+ *				created		milliseconds since 1970
+ *	name	id, name	a counter as of the last fold
  *	value	id, value, as_of, updated_at	its value with all epochs up to as_of; milliseconds
- *	journal	epoch, part, body	what came later: journal.c
- *	counter	(view)		for people: names as text, values as of the last fold
+ *	session	id, seq, cursor, used_at	as of the last fold
+ *	token	name, token, delta, used_at	as of the last fold
+ *	journal	epoch, part, body		what came later: journal.c
+ *	counter	(view)	for people: names as text, values as of the last fold
  *
  * The value of a counter is value + the deltas of all journal rows with epoch > as_of. Sums are made in C,
- *modulo 2^64: SQL turns an integer overflow into a floating point number.
+ * modulo 2^64: SQL turns an integer overflow into a floating point number.
  *
  * One connection does all writing and checkpoints: SQLite 3.7.0 to 3.51.2 can corrupt a database when two
- *connections write and checkpoint at once. A reader never blocks us in WAL mode; another writer may, for
- *which STORE_BUSY_TIMEOUT_MS waits.
+ * connections write and checkpoint at once. A reader never blocks us in WAL mode; another writer may, for
+ * which STORE_BUSY_TIMEOUT_MS waits.
  */
 #include "store_private.h"
 
@@ -156,6 +160,23 @@ void store_bind(struct store *s, enum store_sql which, int index, uint64_t v)
 
 	assert(rc == SQLITE_OK);
 	(void)rc;
+}
+
+void store_bind_bytes(struct store *s, enum store_sql which, int index, struct slice v)
+{
+	/* A null pointer would be NULL, not an empty blob. */
+	int rc = sqlite3_bind_blob64(s->sql[which], index, v.len ? v.data : "", v.len, SQLITE_STATIC);
+
+	assert(rc == SQLITE_OK);
+	(void)rc;
+}
+
+struct slice store_column_bytes(struct store *s, enum store_sql which, int column)
+{
+	const char *data = sqlite3_column_blob(s->sql[which], column);
+
+	return (struct slice){.data = data,
+			      .len = data ? (size_t)sqlite3_column_bytes(s->sql[which], column) : 0};
 }
 
 int store_begin(struct store *s, const char *doing)
@@ -389,7 +410,7 @@ int store_reserve(struct store *s, uint64_t epoch)
 	return r;
 }
 
-int store_load(struct store *s, store_counter_fn *fn, void *arg, struct store_state *state)
+int store_load(struct store *s, const struct store_sink *sink, struct store_state *state)
 {
 	struct store_state found = {0};
 	int r = store_load_meta(s);
@@ -401,7 +422,7 @@ int store_load(struct store *s, store_counter_fn *fn, void *arg, struct store_st
 	s->epoch_last = s->epoch_limit;
 	r = store_reserve(s, found.epoch_first);
 	if (r == 0)
-		r = store_load_rows(s, fn, arg, &found);
+		r = store_load_rows(s, sink, &found);
 	if (r == STORE_RETRY)
 		return -s->cause;
 	if (r == 0)
@@ -412,6 +433,35 @@ int store_load(struct store *s, store_counter_fn *fn, void *arg, struct store_st
 uint64_t store_journal_bytes(const struct store *s)
 {
 	return atomic_load_explicit(&s->stats.journal_bytes, memory_order_relaxed);
+}
+
+/* ---- forgetting ---- */
+
+static int forget(struct store *s, enum store_sql which, int64_t before_ms, size_t rows_max,
+		  size_t *forgotten)
+{
+	int r;
+
+	store_bind(s, which, 1, (uint64_t)before_ms);
+	store_bind(s, which, 2, rows_max);
+	r = store_run(s, which, "deleting what has expired");
+	if (r == 0 && (size_t)sqlite3_changes(s->db) > *forgotten)
+		*forgotten = (size_t)sqlite3_changes(s->db);
+	return r;
+}
+
+int store_forget(struct store *s, int64_t sessions_before_ms, int64_t tokens_before_ms, size_t rows_max)
+{
+	size_t forgotten = 0;
+	int r = store_begin(s, "deleting what has expired");
+
+	if (r != 0)
+		return r;
+	r = forget(s, SQL_SESSION_FORGET, sessions_before_ms, rows_max, &forgotten);
+	if (r == 0)
+		r = forget(s, SQL_TOKEN_FORGET, tokens_before_ms, rows_max, &forgotten);
+	r = store_end(s, r, "deleting what has expired");
+	return r == 0 && forgotten == rows_max ? STORE_AGAIN : r;
 }
 
 /* ---- checkpoint ---- */

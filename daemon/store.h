@@ -38,13 +38,24 @@ struct store_state {
 				 restarts */
 	uint64_t id_next;     /* above every id ever used on disk */
 	uint64_t floor_id;    /* ids below are deleted (FLUSHALL) */
-	uint64_t counters;    /* told to the callback */
+	uint64_t counters, sessions, tokens;  /* told to the sink */
 	uint64_t journal_rows, journal_bytes; /* found, for the log */
 };
 
-/* A live counter, journal applied. Called on the calling thread, in no particular order; each id once. A
- * result other than 0 stops the load and is returned. */
+/* What is there, journal applied: live counters, each id once; sessions and tokens, each key once, also
+ * expired ones; used_ms is wall clock. Called on the calling thread, in no particular order, but tokens about
+ * in the order of their use. A result other than 0 stops the load and is returned. */
 typedef int store_counter_fn(void *arg, uint64_t id, struct slice name, int64_t value);
+typedef int store_session_fn(void *arg, struct slice id, uint64_t seq, struct slice cursor, int64_t used_ms);
+typedef int store_token_fn(void *arg, struct slice name, struct slice token, int64_t delta, int64_t used_ms);
+
+/* Who hears of it. `session` and `token` may be null. */
+struct store_sink {
+	store_counter_fn *counter;
+	store_session_fn *session;
+	store_token_fn *token;
+	void *arg;
+};
 
 /* Opens (and, with STORE_CREATE, makes) the file. *out is set even on failure when memory allows, so that
  * store_error can say why; close it then too. 0, or negative: -EBUSY another program holds the file (two
@@ -60,10 +71,10 @@ struct store *store_close(struct store *s);
 /* The last failure, in words, naming the file and what to do. Valid until the next call. Never null. */
 const char *store_error(const struct store *s);
 
-/* Reads rows and journal, tells every live counter, and reserves epochs for this start (one small
+/* Reads rows and journal, tells the sink everything, and reserves epochs for this start (one small
  * transaction, which also proves that the disk can be written). Once, after open. Not with STORE_READONLY:
  * use store_check. 0 or negative (a full or busy file is -ENOSPC or -EBUSY here). */
-int store_load(struct store *s, store_counter_fn *fn, void *arg, struct store_state *state);
+int store_load(struct store *s, const struct store_sink *sink, struct store_state *state);
 
 /* One transaction with the bodies of `epoch` (above all before). On STORE_OK it is on disk. `id_next` is
  * stored with it. STORE_RETRY or -EIO. */
@@ -87,6 +98,11 @@ int store_fold_step(struct store *s, size_t rows_max);
 bool store_is_folding(const struct store *s);
 /* Is everything up to `epoch` in the snapshot, and nothing of it in the journal any more? */
 bool store_is_folded(const struct store *s, uint64_t epoch);
+
+/* One small transaction that deletes at most rows_max rows each of sessions and tokens that were used before
+ * these moments (wall clock, ms). Those that are in the journal come back with the next fold and go then.
+ * STORE_OK, STORE_AGAIN: there may be more, STORE_RETRY, -EIO. */
+int store_forget(struct store *s, int64_t sessions_before_ms, int64_t tokens_before_ms, size_t rows_max);
 
 /* When the journal has outgrown folding: merges the oldest bodies behind the running pass into one set. As
  * the journal stays above `bytes_max` only. STORE_OK, STORE_RETRY, -EIO. */

@@ -32,13 +32,23 @@ struct fold_row {
 };
 
 /* In this order: a deleted name may come back under a new id, and a reader should not see both. */
-enum fold_phase { FOLD_FLOOR_VALUES, FOLD_FLOOR_NAMES, FOLD_DELETES, FOLD_ROWS, FOLD_JOURNAL, FOLD_DONE };
+enum fold_phase {
+	FOLD_FLOOR_VALUES,
+	FOLD_FLOOR_NAMES,
+	FOLD_DELETES,
+	FOLD_ROWS,
+	FOLD_SESSIONS,
+	FOLD_TOKENS,
+	FOLD_JOURNAL,
+	FOLD_DONE,
+};
 
 /* How far the pass is; taken back when a transaction is. */
 struct fold_progress {
 	enum fold_phase phase;
 	size_t delete_next; /* of the set */
 	size_t row_next;    /* of the batch */
+	size_t mark_next;   /* of the sessions, then of the tokens */
 };
 
 struct store_fold {
@@ -271,6 +281,40 @@ static int fold_rows(struct store *s, size_t *budget)
 	return r;
 }
 
+static int write_session(struct store *s, const struct journal_set_mark *mark)
+{
+	store_bind_bytes(s, SQL_SESSION_PUT, 1, mark->name);
+	store_bind(s, SQL_SESSION_PUT, 2, mark->number);
+	store_bind_bytes(s, SQL_SESSION_PUT, 3, mark->detail);
+	store_bind(s, SQL_SESSION_PUT, 4, (uint64_t)mark->time_ms);
+	return store_run(s, SQL_SESSION_PUT, "folding sessions");
+}
+
+static int write_token(struct store *s, const struct journal_set_mark *mark)
+{
+	store_bind_bytes(s, SQL_TOKEN_PUT, 1, mark->name);
+	store_bind_bytes(s, SQL_TOKEN_PUT, 2, mark->detail);
+	store_bind(s, SQL_TOKEN_PUT, 3, mark->number);
+	store_bind(s, SQL_TOKEN_PUT, 4, (uint64_t)mark->time_ms);
+	return store_run(s, SQL_TOKEN_PUT, "folding tokens");
+}
+
+/* The newest of each replaces what is there: a pass that was cut off does the same again. */
+static int fold_marks(struct store *s, const struct journal_marks *marks,
+		      int (*write)(struct store *s, const struct journal_set_mark *mark), size_t *budget)
+{
+	struct fold_progress *progress = &s->fold->progress;
+	int r = 0;
+
+	for (; *budget > 0 && progress->mark_next < marks->count && r == 0; (*budget)--)
+		r = write(s, &marks->items[progress->mark_next++]);
+	if (r == 0 && progress->mark_next == marks->count) {
+		progress->mark_next = 0;
+		progress->phase++;
+	}
+	return r;
+}
+
 static int fold_journal(struct store *s, size_t *budget)
 {
 	store_bind(s, SQL_JOURNAL_DELETE, 1, 0);
@@ -287,6 +331,8 @@ static int fold_phase(struct store *s, size_t *budget)
 	case FOLD_FLOOR_NAMES: return fold_floor(s, SQL_NAME_FLOOR, budget);
 	case FOLD_DELETES: return fold_deletes(s, budget);
 	case FOLD_ROWS: return fold_rows(s, budget);
+	case FOLD_SESSIONS: return fold_marks(s, &s->fold->set.sessions, write_session, budget);
+	case FOLD_TOKENS: return fold_marks(s, &s->fold->set.tokens, write_token, budget);
 	case FOLD_JOURNAL: return fold_journal(s, budget);
 	case FOLD_DONE: break;
 	}

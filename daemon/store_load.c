@@ -3,13 +3,13 @@
  * store_load.c - recovery: what a counter is worth after any crash.
  *
  * Four streams ordered by id run side by side: rows of `name`, names in the journal, rows of `value`, deltas
- *of the journal. So memory is the (packed) journal, however large the tables are, and each table is read
- *once, from beginning to end.
+ * of the journal. So memory is the (packed) journal, however large the tables are, and each table is read
+ * once, from beginning to end.
  *
  *	value = value of the row (0 without one) + deltas of epochs above its as_of
  *
  * without the ids that the journal deletes or that lie below the floor. What has no name is nobody's: a delta
- *that came behind its counter's delete, or half of a delete that was being folded.
+ * that came behind its counter's delete, or half of a delete that was being folded.
  */
 #include "store_private.h"
 
@@ -24,9 +24,8 @@ struct load {
 	uint64_t name_id, value_id; /* of the current rows */
 	uint64_t value, as_of;
 	uint64_t floor_id;
-	store_counter_fn *fn;
-	void *arg;
-	uint64_t counters;
+	const struct store_sink *sink;
+	uint64_t counters, sessions, tokens; /* told */
 };
 
 /* ---- meta ---- */
@@ -184,7 +183,7 @@ static int tell(struct load *load, uint64_t id, struct slice name)
 	if (journal_set_take(&load->set, id, as_of, &sum) < 0)
 		return store_damaged(load->s, "a journal row has records that make no sense");
 	load->counters++;
-	r = load->fn(load->arg, id, name, (int64_t)(value + sum.delta));
+	r = load->sink->counter(load->sink->arg, id, name, (int64_t)(value + sum.delta));
 	if (r == -EEXIST)
 		return store_damaged(load->s, "id %llu has the name of another counter",
 				     (unsigned long long)id);
@@ -231,6 +230,85 @@ static int tell_all(struct load *load)
 	return r;
 }
 
+/* ---- sessions and tokens ---- the journal's record, where there is one, in place of the row */
+
+typedef int mark_fn(struct load *load, const struct journal_set_mark *mark);
+
+static int tell_session(struct load *load, const struct journal_set_mark *mark)
+{
+	if (!slice_is_name(mark->name) || mark->detail.len > JOURNAL_CURSOR_MAX ||
+	    mark->number > JOURNAL_ID_MAX)
+		return store_damaged(load->s, "a session makes no sense");
+	load->sessions++;
+	return load->sink->session(load->sink->arg, mark->name, mark->number, mark->detail, mark->time_ms);
+}
+
+static int tell_token(struct load *load, const struct journal_set_mark *mark)
+{
+	if (!slice_is_name(mark->name) || !slice_is_name(mark->detail))
+		return store_damaged(load->s, "a token makes no sense");
+	load->tokens++;
+	return load->sink->token(load->sink->arg, mark->name, mark->detail, (int64_t)mark->number,
+				 mark->time_ms);
+}
+
+static bool is_in_journal(const struct load *load, enum store_sql which, const struct journal_set_mark *mark)
+{
+	return which == SQL_SESSION_ALL ? journal_set_has_session(&load->set, mark->name)
+					: journal_set_has_token(&load->set, mark->name, mark->detail);
+}
+
+/* Columns: a session is id, seq, cursor; a token name, token, delta; then used_at. */
+static int tell_mark_rows(struct load *load, enum store_sql which, int number_column, int detail_column,
+			  mark_fn *fn)
+{
+	struct store *s = load->s;
+	int rc, r = 0;
+
+	if (!s->sql[which])
+		return 0;
+	while (r == 0 && (rc = sqlite3_step(s->sql[which])) == SQLITE_ROW) {
+		struct journal_set_mark mark = {
+			.name = store_column_bytes(s, which, 0),
+			.number = (uint64_t)sqlite3_column_int64(s->sql[which], number_column),
+			.detail = store_column_bytes(s, which, detail_column),
+			.time_ms = sqlite3_column_int64(s->sql[which], 3),
+		};
+
+		if (!is_in_journal(load, which, &mark))
+			r = fn(load, &mark);
+	}
+	sqlite3_reset(s->sql[which]);
+	if (r != 0)
+		return r;
+	return rc == SQLITE_DONE ? 0 : store_fail(s, rc, "reading sessions and tokens");
+}
+
+static int tell_marks(struct load *load, const struct journal_marks *marks, mark_fn *fn)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < marks->count && r == 0; i++)
+		r = fn(load, &marks->items[i]);
+	if (r < 0 && r != -EUCLEAN)
+		store_say(load->s, -r, "loading was stopped: %s", strerror(-r));
+	return r;
+}
+
+static int tell_sessions(struct load *load)
+{
+	int r = tell_mark_rows(load, SQL_SESSION_ALL, 1, 2, tell_session);
+
+	return r == 0 ? tell_marks(load, &load->set.sessions, tell_session) : r;
+}
+
+static int tell_tokens(struct load *load)
+{
+	int r = tell_mark_rows(load, SQL_TOKEN_ALL, 2, 1, tell_token);
+
+	return r == 0 ? tell_marks(load, &load->set.tokens, tell_token) : r;
+}
+
 /* Names are sorted, so the last row has the largest id; deleted ones count too. */
 static uint64_t id_above(const struct load *load, uint64_t name_id_max)
 {
@@ -243,9 +321,9 @@ static uint64_t id_above(const struct load *load, uint64_t name_id_max)
 	return name_id_max >= id ? name_id_max + 1 : id;
 }
 
-int store_load_rows(struct store *s, store_counter_fn *fn, void *arg, struct store_state *state)
+int store_load_rows(struct store *s, const struct store_sink *sink, struct store_state *state)
 {
-	struct load load = {.s = s, .fn = fn, .arg = arg};
+	struct load load = {.s = s, .sink = sink};
 	int r = store_run(s, SQL_BEGIN_READ, "loading");
 
 	if (r != 0)
@@ -254,6 +332,10 @@ int store_load_rows(struct store *s, store_counter_fn *fn, void *arg, struct sto
 	r = load_journal(&load, state);
 	if (r == 0)
 		r = tell_all(&load);
+	if (r == 0 && sink->session)
+		r = tell_sessions(&load);
+	if (r == 0 && sink->token)
+		r = tell_tokens(&load);
 	sqlite3_reset(s->sql[SQL_NAME_ALL]);
 	sqlite3_reset(s->sql[SQL_VALUE_ALL]);
 	r = store_end(s, r, "loading");
@@ -263,6 +345,8 @@ int store_load_rows(struct store *s, store_counter_fn *fn, void *arg, struct sto
 		state->id_next = s->id_next;
 		state->floor_id = s->floor_id;
 		state->counters = load.counters;
+		state->sessions = load.sessions;
+		state->tokens = load.tokens;
 	}
 	journal_set_fini(&load.set);
 	return r;

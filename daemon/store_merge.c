@@ -5,7 +5,7 @@
  *
  * Only epochs above the running (or cut off) pass: rows below may have some of a run's epochs and not the
  * others. For the same reason a name and a delete of one id in a run cancel out: no row can have that name
- * yet.
+ * yet. A merged body has the time of its newest part, so a session or token in it may live a little longer.
  *
  * Which run: the oldest whose bytes are MERGE_RATIO times those of its largest epoch. So each time a byte is
  * written again it is part of something that much larger (or something was saved), and all merges of n bytes
@@ -116,12 +116,27 @@ static int put_deltas(struct journal_writer *w, struct journal_set *set)
 	return 0;
 }
 
+static void put_marks(struct journal_writer *w, const struct journal_set *set)
+{
+	for (size_t i = 0; i < set->sessions.count; i++) {
+		const struct journal_set_mark *mark = &set->sessions.items[i];
+
+		journal_put_session(w, mark->name, mark->number, mark->detail);
+	}
+	for (size_t i = 0; i < set->tokens.count; i++) {
+		const struct journal_set_mark *mark = &set->tokens.items[i];
+
+		journal_put_token(w, mark->name, mark->detail, (int64_t)mark->number);
+	}
+}
+
 static int merge_set(struct store *s, struct journal_set *set, struct journal_writer *w)
 {
 	if (set->floor_id)
 		journal_put_floor(w, set->floor_id);
 	put_names(w, set);
 	put_deletes(w, set);
+	put_marks(w, set);
 	if (put_deltas(w, set) < 0)
 		return store_damaged(s, "a journal row has records that make no sense");
 	return journal_writer_finish(w) < 0 ? store_fail(s, SQLITE_NOMEM, "merging the journal") : 0;

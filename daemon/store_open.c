@@ -19,7 +19,7 @@
 
 enum {
 	APPLICATION_ID = 0x53484354, /* "SHCT" */
-	SCHEMA_VERSION = 1,
+	SCHEMA_VERSION = 2,
 	PAGE_BYTES_MIN = 512, /* of SQLite */
 	PATH_BYTES_MAX = 500, /* SQLite takes 512, less its endings */
 	JOURNAL_SIZE_LIMIT = 64 << 20,
@@ -46,6 +46,14 @@ static const char schema[] =
 	"INSERT INTO meta VALUES ('epoch_limit', 0), ('id_next', 1), ('floor_id', 0), ('fold_epoch', 0),"
 	" ('created', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER));";
 
+/* What version 2 has more than 1. Tokens are forgotten by their age, hence the index; it grows at its end. */
+static const char schema_marks[] =
+	"CREATE TABLE session(id BLOB PRIMARY KEY, seq INTEGER NOT NULL, cursor BLOB NOT NULL,"
+	" used_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE token(name BLOB NOT NULL, token BLOB NOT NULL, delta INTEGER NOT NULL,"
+	" used_at INTEGER NOT NULL, PRIMARY KEY(name, token)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX token_used_at ON token(used_at);";
+
 static const char *const sql_texts[SQL_COUNT] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
 	[SQL_BEGIN_READ] = "BEGIN",
@@ -68,6 +76,15 @@ static const char *const sql_texts[SQL_COUNT] = {
 			  " WHERE id = ?1 AND as_of < ?3",
 	[SQL_VALUE_DELETE] = "DELETE FROM value WHERE id = ?1",
 	[SQL_VALUE_FLOOR] = "DELETE FROM value WHERE id IN (SELECT id FROM value WHERE id < ?1 LIMIT ?2)",
+	[SQL_SESSION_ALL] = "SELECT id, seq, cursor, used_at FROM session",
+	[SQL_SESSION_PUT] =
+		"INSERT OR REPLACE INTO session(id, seq, cursor, used_at) VALUES (?1, ?2, ?3, ?4)",
+	[SQL_SESSION_FORGET] = "DELETE FROM session WHERE id IN"
+			       " (SELECT id FROM session WHERE used_at < ?1 LIMIT ?2)",
+	[SQL_TOKEN_ALL] = "SELECT name, token, delta, used_at FROM token ORDER BY used_at",
+	[SQL_TOKEN_PUT] = "INSERT OR REPLACE INTO token(name, token, delta, used_at) VALUES (?1, ?2, ?3, ?4)",
+	[SQL_TOKEN_FORGET] = "DELETE FROM token WHERE (name, token) IN"
+			     " (SELECT name, token FROM token WHERE used_at < ?1 ORDER BY used_at LIMIT ?2)",
 };
 
 /* ---- looking before SQLite does: its own words would be "unable to open database file" ---- */
@@ -286,6 +303,8 @@ static int create_schema(struct store *s)
 	if (r == 0)
 		r = execute(s, schema, "making the tables");
 	if (r == 0)
+		r = execute(s, schema_marks, "making the tables");
+	if (r == 0)
 		r = execute(s, sql, "making the database");
 	if (r != 0 && !sqlite3_get_autocommit(s->db))
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
@@ -327,7 +346,29 @@ static int look_at_head(struct store *s)
 				 (long long)version, SCHEMA_VERSION);
 	if (version < 1)
 		return store_damaged(s, "schema version %lld has never existed", (long long)version);
+	s->schema_version = (int)version;
 	return 0;
+}
+
+/* In one transaction, so that a crash leaves the old version or the new one. */
+static int upgrade(struct store *s)
+{
+	char sql[64];
+	int r;
+
+	if (s->schema_version == SCHEMA_VERSION)
+		return 0;
+	snprintf(sql, sizeof(sql), "PRAGMA user_version = %d; COMMIT", SCHEMA_VERSION);
+	r = execute(s, "BEGIN IMMEDIATE", "bringing the tables up to date");
+	if (r == 0)
+		r = execute(s, schema_marks, "bringing the tables up to date");
+	if (r == 0)
+		r = execute(s, sql, "bringing the tables up to date");
+	if (r != 0 && !sqlite3_get_autocommit(s->db))
+		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	if (r == 0)
+		s->schema_version = SCHEMA_VERSION;
+	return r;
 }
 
 /* The hook goes last: `PRAGMA wal_autocheckpoint` is a hook itself, and takes ours away. */
@@ -353,7 +394,10 @@ static int enter_wal(struct store *s)
 
 static int prepare_all(struct store *s)
 {
-	for (int i = 0; i < SQL_COUNT; i++) {
+	/* An old file that is only read has no such tables, and so no such rows. */
+	int count = s->schema_version == 1 ? SQL_SESSION_ALL : SQL_COUNT;
+
+	for (int i = 0; i < count; i++) {
 		int rc = sqlite3_prepare_v3(s->db, sql_texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->sql[i],
 					    NULL);
 
@@ -380,6 +424,8 @@ static int open_all(struct store *s)
 		r = look_at_head(s);
 	if (r == 0 && !(s->flags & STORE_READONLY))
 		r = enter_wal(s);
+	if (r == 0 && !(s->flags & STORE_READONLY))
+		r = upgrade(s);
 	if (r == 0)
 		r = prepare_all(s);
 	return r == STORE_RETRY ? -s->cause : r;

@@ -41,6 +41,12 @@ enum store_sql {
 	SQL_VALUE_ADD,	    /* id, delta, as_of, updated_at; nothing when the row is that new */
 	SQL_VALUE_DELETE,   /* id */
 	SQL_VALUE_FLOOR,    /* floor, rows at most */
+	SQL_SESSION_ALL,    /* -> id, seq, cursor, used_at */
+	SQL_SESSION_PUT,    /* id, seq, cursor, used_at; in place of what is there */
+	SQL_SESSION_FORGET, /* used before, rows at most */
+	SQL_TOKEN_ALL,	    /* -> name, token, delta, used_at, by used_at */
+	SQL_TOKEN_PUT,	    /* name, token, delta, used_at; in place of what is there */
+	SQL_TOKEN_FORGET,   /* used before, rows at most */
 	SQL_COUNT,
 };
 
@@ -58,6 +64,7 @@ struct store {
 	char *path; /* as given, for people */
 	char *file; /* absolute */
 	unsigned flags;
+	int schema_version;
 	bool is_failed; /* the outcome of something is unknown: nothing more is written */
 	int cause;	/* errno of the last failure */
 	char *error;	/* its sentence */
@@ -97,6 +104,10 @@ int store_damaged(struct store *s, const char *fmt, ...) __attribute__((format(p
 /* Runs a statement that returns no row, and resets it. 0, STORE_RETRY, negative. */
 int store_run(struct store *s, enum store_sql which, const char *doing);
 void store_bind(struct store *s, enum store_sql which, int index, uint64_t v);
+/* The bytes must stay until the statement has run. */
+void store_bind_bytes(struct store *s, enum store_sql which, int index, struct slice v);
+/* Column of the current row; lasts until the next step. */
+struct slice store_column_bytes(struct store *s, enum store_sql which, int column);
 /* 0, STORE_RETRY, negative. */
 int store_begin(struct store *s, const char *doing);
 /* Commits when `result` is 0; else rolls back and passes `result` on. 0, STORE_RETRY, negative. */
@@ -121,7 +132,7 @@ void store_epochs_replace(struct store *s, size_t at, size_t count, struct store
 
 /* Recovery's reading part; changes nothing. */
 int store_load_meta(struct store *s);
-int store_load_rows(struct store *s, store_counter_fn *fn, void *arg, struct store_state *state);
+int store_load_rows(struct store *s, const struct store_sink *sink, struct store_state *state);
 struct store_fold *store_fold_free(struct store_fold *fold);
 /* The last epoch of the running pass. */
 uint64_t store_fold_epoch(const struct store *s);

@@ -28,6 +28,8 @@ static void put(struct journal_writer *w, const struct journal_record *record)
 	case JOURNAL_DELTA: journal_put_deltas(w, &delta, 1); break;
 	case JOURNAL_DELETE: journal_put_delete(w, record->id); break;
 	case JOURNAL_FLOOR: journal_put_floor(w, record->id); break;
+	case JOURNAL_SESSION: journal_put_session(w, record->name, record->id, record->detail); break;
+	case JOURNAL_TOKEN: journal_put_token(w, record->name, record->detail, (int64_t)record->delta); break;
 	}
 }
 

@@ -102,9 +102,14 @@ static inline struct recovered *recovery_at(struct recovery *r, uint64_t id)
 
 static inline void recovery_record(struct recovery *r, const struct journal_record *rec)
 {
-	struct recovered *f = rec->type == JOURNAL_FLOOR ? NULL : recovery_at(r, rec->id);
+	struct recovered *f;
 
+	if (rec->type == JOURNAL_SESSION || rec->type == JOURNAL_TOKEN)
+		return;
+	f = rec->type == JOURNAL_FLOOR ? NULL : recovery_at(r, rec->id);
 	switch (rec->type) {
+	case JOURNAL_SESSION:
+	case JOURNAL_TOKEN: break;
 	case JOURNAL_NAME:
 		assert_int_equal(f->name[0], 0); /* an id is given once */
 		assert_in_range(rec->name.len, 1, sizeof(f->name) - 1);

@@ -106,6 +106,8 @@ static void take(struct oracle *o, const struct journal_record *rec)
 		o->deletes[rec->id] = 0;
 		break;
 	case JOURNAL_FLOOR: o->floor_id = rec->id == o->floor_id ? 0 : o->floor_id; break;
+	case JOURNAL_SESSION:
+	case JOURNAL_TOKEN: fail_msg("nobody put a session or token"); break;
 	}
 }
 

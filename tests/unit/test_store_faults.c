@@ -337,7 +337,7 @@ static void test_a_fault_while_making_the_file_leaves_it_new_or_whole(void **sta
 		rounds++;
 		r = store_open(&s, f->path, STORE_CREATE);
 		if (r == 0)
-			r = store_load(s, picture_add, &p, &p.state);
+			r = load_counters(s, picture_add, &p, &p.state);
 		has_struck = fault.has_struck;
 		if (has_struck)
 			assert_true(r == (fault.kind == FAULT_FULL ? -ENOSPC : -EIO));

@@ -110,8 +110,8 @@ static void test_a_foreign_or_newer_file_is_refused_and_left_alone(void **state)
 	unlink(f->path);
 
 	make_database(f->path, 3);
-	run_sql(f->path, "PRAGMA user_version = 2");
-	assert_refused(f->path, STORE_CREATE, -EPROTONOSUPPORT, "schema version 2");
+	run_sql(f->path, "PRAGMA user_version = 3");
+	assert_refused(f->path, STORE_CREATE, -EPROTONOSUPPORT, "schema version 3");
 	run_sql(f->path, "PRAGMA user_version = 0");
 	assert_refused(f->path, STORE_CREATE, -EUCLEAN, "never existed");
 }
@@ -205,7 +205,7 @@ static void test_the_callback_can_stop_the_load(void **state)
 		struct store *s;
 
 		assert_int_equal(store_open(&s, f->path, 0), 0);
-		assert_int_equal(store_load(s, refuse_third, &error, &found), want[i]);
+		assert_int_equal(load_counters(s, refuse_third, &error, &found), want[i]);
 		assert_non_null(strstr(store_error(s), i ? "stopped" : "id 3"));
 		store_close(s);
 	}
@@ -236,7 +236,7 @@ static void test_a_damaged_page_never_gives_other_values(void **state)
 		write_file(f->path, broken, len);
 		r = store_open(&s, f->path, STORE_CREATE);
 		if (r == 0)
-			r = store_load(s, picture_add, &p, &p.state);
+			r = load_counters(s, picture_add, &p, &p.state);
 		assert_true(r == 0 || r == -EUCLEAN);
 		refused += r != 0;
 		if (r == 0) {
