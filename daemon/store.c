@@ -84,9 +84,22 @@ int store_damaged(struct store *s, const char *fmt, ...)
 			 what);
 }
 
+/* What the kernel said when SQLite last failed at a file: the log, or in a checkpoint the database. 0:
+ * nothing. The connection's own note of it is not made where a COMMIT fails. */
+static int system_error(struct store *s)
+{
+	int which = s->is_checkpointing ? SQLITE_FCNTL_FILE_POINTER : SQLITE_FCNTL_JOURNAL_POINTER;
+	sqlite3_file *file = NULL;
+	int error = 0;
+
+	if (s->db && sqlite3_file_control(s->db, "main", which, &file) == SQLITE_OK && file && file->pMethods)
+		(void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error);
+	return error ? error : sqlite3_system_errno(s->db);
+}
+
 static int fail_io(struct store *s, int rc, const char *doing)
 {
-	int system = sqlite3_system_errno(s->db);
+	int system = system_error(s);
 
 	s->is_failed = true;
 	return store_say(s, EIO,
@@ -96,8 +109,22 @@ static int fail_io(struct store *s, int rc, const char *doing)
 			 doing, sqlite3_errstr(rc), system ? strerror(system) : "no system error");
 }
 
+/* What SQLite calls an I/O error, though it is a shortage: the quota of the disk, or room for the index of
+ * the log
+ * (-shm), which it extends behind the commit. Nothing is unknown then but for whether a crash right now would
+ * find the transaction, which nobody was told of; tried again it is written over. */
+static int shortage_of(struct store *s, int rc)
+{
+	if (rc == SQLITE_IOERR_WRITE && system_error(s) == EDQUOT)
+		return SQLITE_FULL;
+	if (rc == SQLITE_IOERR_SHMSIZE)
+		return SQLITE_FULL;
+	return rc == SQLITE_IOERR_SHMMAP ? SQLITE_NOMEM : rc;
+}
+
 int store_fail(struct store *s, int rc, const char *doing)
 {
+	rc = shortage_of(s, rc);
 	switch (rc & 0xff) {
 	case SQLITE_FULL:
 		store_say(s, ENOSPC,
@@ -474,9 +501,13 @@ int store_checkpoint(struct store *s, unsigned frames_min)
 		return -EIO;
 	if (s->wal_frames - s->wal_frames_settled <= frames_min)
 		return STORE_OK;
+	s->is_checkpointing = true;
 	rc = sqlite3_wal_checkpoint_v2(s->db, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &settled);
 	if (rc != SQLITE_OK)
-		return store_fail(s, rc, "moving committed pages into the database");
+		rc = store_fail(s, rc, "moving committed pages into the database");
+	s->is_checkpointing = false;
+	if (rc != SQLITE_OK)
+		return rc;
 	/* All settled: the next commit starts the file again, and its hook says how long it is. */
 	s->wal_frames = frames > settled ? (unsigned)frames : 0;
 	s->wal_frames_settled = frames > settled && settled > 0 ? (unsigned)settled : 0;

@@ -65,9 +65,10 @@ struct store {
 	char *file; /* absolute */
 	unsigned flags;
 	int schema_version;
-	bool is_failed; /* the outcome of something is unknown: nothing more is written */
-	int cause;	/* errno of the last failure */
-	char *error;	/* its sentence */
+	bool is_failed;	       /* the outcome of something is unknown: nothing more is written */
+	bool is_checkpointing; /* what fails now is the database, not the log */
+	int cause;	       /* errno of the last failure */
+	char *error;	       /* its sentence */
 	sqlite3_stmt *sql[SQL_COUNT];
 
 	/* What meta holds. */
