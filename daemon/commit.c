@@ -214,6 +214,22 @@ static void close_epoch(struct commit *c)
 
 /* ---- the snapshot ---- */
 
+/* Sessions and tokens that have expired leave memory and the file. Whether they count is a matter of their
+ * time alone, so when that happens does not matter. */
+static int forget(struct commit *c)
+{
+	int64_t now = now_ms(CLOCK_REALTIME);
+	int64_t sessions_before_ms = now - atomic_load(&c->config->session_ttl_ms);
+	int64_t tokens_before_ms = now - atomic_load(&c->config->token_ttl_ms);
+	uint64_t durable = epoch_durable(c->clock);
+
+	if (c->sessions)
+		session_expire(c->sessions, sessions_before_ms, durable);
+	if (c->tokens)
+		once_expire(c->tokens, tokens_before_ms, durable);
+	return store_forget(c->store, sessions_before_ms, tokens_before_ms, FOLD_ROWS);
+}
+
 /* One step of folding. True: there is more, soon. */
 static bool fold_some(struct commit *c)
 {
@@ -233,7 +249,7 @@ static bool fold_some(struct commit *c)
 	set_stuck(c, false);
 	if (rc == STORE_OK) {
 		c->folded_ms = now_ms(CLOCK_MONOTONIC);
-		if (store_checkpoint(c->store, CHECKPOINT_FRAMES) < 0)
+		if (forget(c) < 0 || store_checkpoint(c->store, CHECKPOINT_FRAMES) < 0)
 			fail(c);
 	}
 	return rc == STORE_AGAIN || store_journal_bytes(c->store) > FOLD_SOON_BYTES;

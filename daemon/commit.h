@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * commit.h - the committer: closes epochs, writes them to the store, folds the journal into the snapshot,
- * reclaims.
+ * reclaims, forgets sessions and tokens that have expired.
  *
  * One thread, the only one with the store. It sleeps until an epoch is due: a commit interval after its first
  * change, or at once when somebody waits for it (epoch_want). With nothing changed and nothing to fold it
@@ -22,8 +22,10 @@
 
 #include "config.h"
 #include "epoch.h"
+#include "once.h"
 #include "pack.h"
 #include "registry.h"
+#include "session.h"
 #include "store.h"
 #include "waker.h"
 
@@ -37,6 +39,8 @@ struct commit {
 	struct epoch_clock *clock;
 	struct store *store;
 	struct registry *registry;
+	struct session_table *sessions; /* null: none, in tests */
+	struct once_table *tokens;	/* null: none, in tests */
 	const struct config *config;
 	struct commit_worker *workers; /* owned */
 	size_t worker_count;

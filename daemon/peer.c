@@ -63,6 +63,7 @@ struct peer *peer_free(struct peer *p)
 		TAILQ_REMOVE(&w->flushing, p, flush);
 	if (p->is_in_held)
 		TAILQ_REMOVE(&w->held, p, held);
+	request_session_end(p);
 	client_remove(&w->server->clients, &p->client);
 	request_multi_reset(p);
 	resp_parser_fini(&p->parser);

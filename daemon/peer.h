@@ -30,6 +30,7 @@
 #include "hold.h"
 #include "io.h"
 #include "request.h"
+#include "session.h"
 
 enum peer_wait_kind {
 	WAIT_NONE,
@@ -84,7 +85,9 @@ struct peer {
 	struct buf sending; /* with io until IO_SENT */
 	struct peer_wait wait;
 	struct peer_multi multi;
-	int proto; /* 2 or 3 */
+	struct session *session; /* a reference; null: none */
+	bool is_session_lost;	 /* bound to somebody else by now, or ended by a refusal */
+	int proto;		 /* 2 or 3 */
 	enum peer_reply_mode reply_mode;
 	/* a long KEYS, in slices */
 	struct buf keys_body;

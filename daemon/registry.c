@@ -114,6 +114,7 @@ int registry_init(struct registry *r, _Atomic int64_t *memory_max)
 	atomic_init(&r->floor_id, 0);
 	atomic_init(&r->floor_stamp, 0);
 	atomic_init(&r->cells_bytes, 0);
+	atomic_init(&r->other_bytes, 0);
 	atomic_init(&r->count_lock, 0);
 	atomic_init(&r->live_count, 0);
 	atomic_init(&r->count_epoch, 0);
@@ -291,7 +292,7 @@ static int segment_split(struct registry *r, struct segment *seg, uint64_t hash,
 	return 0;
 }
 
-static bool is_over_quota(const struct registry *r)
+bool registry_is_full(const struct registry *r)
 {
 	int64_t max = r->memory_max ? atomic_load_explicit(r->memory_max, memory_order_relaxed) : 0;
 
@@ -300,7 +301,7 @@ static bool is_over_quota(const struct registry *r)
 
 struct counter_cells *registry_cells_new(struct registry *r, uint64_t id, uint32_t workers)
 {
-	struct counter_cells *cells = is_over_quota(r) ? NULL : counter_cells_new(id, workers);
+	struct counter_cells *cells = registry_is_full(r) ? NULL : counter_cells_new(id, workers);
 
 	if (cells)
 		atomic_fetch_add_explicit(&r->cells_bytes, counter_cells_size(workers), memory_order_relaxed);
@@ -318,7 +319,7 @@ static int segment_insert(struct registry *r, struct segment *seg, struct slice 
 		*out = c;
 		return 0;
 	}
-	if (is_over_quota(r))
+	if (registry_is_full(r))
 		return -EDQUOT;
 	if (seg->used >= REGISTRY_FILL_MAX) {
 		rc = segment_split(r, seg, hash, retired);

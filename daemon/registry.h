@@ -61,6 +61,7 @@ struct registry {
 	_Atomic int64_t *memory_max;  /* bytes; 0: no limit; borrowed */
 	struct arena arena;
 	_Atomic size_t cells_bytes; /* of all counters, those in retirement included */
+	_Atomic size_t other_bytes; /* sessions and tokens, whose owners write it */
 };
 
 int registry_init(struct registry *r, _Atomic int64_t *memory_max); /* 0 or -ENOMEM */
@@ -104,11 +105,15 @@ uint64_t registry_walk(struct registry *r, uint64_t cursor, size_t count_min, re
  * seen it, or above. Any worker. */
 bool registry_draw(struct registry *r, uint64_t count, uint64_t floor_seen, uint64_t *first);
 
-/* Memory of counters, their cells and the table: what max-memory limits. */
+/* Memory of counters, their cells and the table, sessions and tokens: what max-memory limits. */
 static inline size_t registry_used_bytes(const struct registry *r)
 {
-	return arena_used_bytes(&r->arena) + atomic_load_explicit(&r->cells_bytes, memory_order_relaxed);
+	return arena_used_bytes(&r->arena) + atomic_load_explicit(&r->cells_bytes, memory_order_relaxed) +
+	       atomic_load_explicit(&r->other_bytes, memory_order_relaxed);
 }
+
+/* Beyond max-memory? */
+bool registry_is_full(const struct registry *r);
 
 /* Cells for an object (counter_cells_new) within max-memory; null: there is no room, the counter does
  * without. They are freed by registry_free. */

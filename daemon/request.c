@@ -105,6 +105,15 @@ static const struct command table[] = {
 	{"shc.add", -3, WC | COMMAND_SHARDED | FAST, 1, -2, 2, request_shc_add, "string", "0.1.0",
 	 "Adds to counters without returning values, on the scalable path; all or none.",
 	 "name delta [name delta ...]"},
+	{"shc.apply", -3, WC | COMMAND_SHARDED | NOMULTI | COMMAND_REPEATED, 3, -2, 2, request_shc_apply,
+	 "string", "0.2.0",
+	 "Adds, as the next batch of the connection's session, what was not added before under that number.",
+	 "sequence cursor [name delta ...]"},
+	{"shc.once", 4, WC | COMMAND_SHARDED | FAST | NOMULTI | COMMAND_REPEATED, 2, 2, 1, request_shc_once,
+	 "string", "0.2.0", "Adds unless that was done before with this token; returns the value.",
+	 "token name delta"},
+	{"shc.session", 2, NOMULTI, 0, 0, 0, request_shc_session, "connection", "0.2.0",
+	 "Binds the connection to a session; returns how far it has come.", "id"},
 	{"shc.shards", 2, COMMAND_SHARDED | FAST, 1, 1, 1, request_shc_shards, "string", "0.1.0",
 	 "Returns what base and each cell of a counter hold.", "name"},
 	{"shutdown", -1, ADMIN | NOMULTI, 0, 0, 0, request_shutdown, "server", "1.0.0",
@@ -362,7 +371,7 @@ static enum request_result execute(struct request *r)
 	const struct command *c = r->command;
 	long count = command_key_count(c, r->argc);
 
-	if ((c->flags & COMMAND_WRITE) && request_refuse_stuck(r))
+	if ((c->flags & COMMAND_WRITE) && !(c->flags & COMMAND_REPEATED) && request_refuse_stuck(r))
 		return REQUEST_DONE;
 	if (count == 0 || (c->flags & COMMAND_SHARDED))
 		return request_run(r);

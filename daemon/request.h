@@ -45,6 +45,7 @@ enum command_flags {
 	COMMAND_ADMIN = 1 << 6,
 	COMMAND_FAST = 1 << 7,	   /* for COMMAND's flags only */
 	COMMAND_BLOCKING = 1 << 8, /* for COMMAND's flags only */
+	COMMAND_REPEATED = 1 << 9, /* may have been done before: looks for that first, then for a full disk */
 };
 
 struct command {
@@ -84,7 +85,7 @@ static inline long command_key_count(const struct command *c, size_t argc)
 {
 	long last = c->key_last < 0 ? (long)argc + c->key_last : c->key_last;
 
-	if (!c->key_first)
+	if (!c->key_first || last == c->key_first - c->key_step)
 		return 0;
 	if (last < c->key_first || (c->key_last < 0 && (last - c->key_first) % c->key_step))
 		return c->key_last < 0 ? -1 : 0;
@@ -110,6 +111,10 @@ bool request_refuse_stuck(struct request *r);
 /* Runs one handler on counters that stand open already. For EXEC. */
 enum request_result request_run(struct request *r);
 
+/* Names and deltas in turn, `count` pairs from argv[first] on, into the worker's scratch (names, deltas). 0,
+ * or an error was put. */
+int request_parse_adds(struct request *r, size_t first, size_t count);
+
 /* ---- replies that many handlers give ---- in Redis's words; all return REQUEST_DONE */
 enum request_result reply_ok(struct request *r);
 enum request_result reply_error(struct request *r, const char *text); /* "ERR ..." */
@@ -127,6 +132,9 @@ request_fn request_get, request_set, request_getset, request_getdel, request_set
 	request_type, request_shc_add, request_shc_shards;
 /* request_keys.c: the whole table */
 request_fn request_scan, request_keys, request_dbsize, request_randomkey, request_flush;
+/* request_once.c */
+request_fn request_shc_session, request_shc_apply, request_shc_once;
+void request_session_end(struct peer *peer); /* RESET, and the end of a connection */
 /* request_multi.c */
 request_fn request_multi, request_exec, request_discard, request_watch;
 request_fn request_exec_refused; /* EXEC with arguments ends the transaction, too */

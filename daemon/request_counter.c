@@ -254,22 +254,36 @@ static enum request_result add_sharded(struct request *r, const struct slice *na
 	}
 }
 
+int request_parse_adds(struct request *r, size_t first, size_t count)
+{
+	struct worker *w = r->worker;
+
+	if (txn_grow(&w->names, &w->name_cap, count, sizeof(*w->names)) ||
+	    txn_grow(&w->deltas, &w->delta_cap, count, sizeof(*w->deltas))) {
+		reply_error(r, "OOM out of memory: nothing has changed");
+		return -1;
+	}
+	for (size_t i = 0; i < count; i++) {
+		w->names[i] = r->argv[first + 2 * i];
+		if (!slice_is_name(w->names[i])) {
+			reply_error(r, "ERR invalid counter name: 1 to 255 bytes without control characters");
+			return -1;
+		}
+		if (!num_parse_i64(r->argv[first + 1 + 2 * i], &w->deltas[i])) {
+			reply_not_integer(r);
+			return -1;
+		}
+	}
+	return 0;
+}
+
 enum request_result request_shc_add(struct request *r)
 {
 	struct worker *w = r->worker;
 	size_t count = (r->argc - 1) / 2;
 
-	if (txn_grow(&w->names, &w->name_cap, count, sizeof(*w->names)) ||
-	    txn_grow(&w->deltas, &w->delta_cap, count, sizeof(*w->deltas)))
-		return reply_error(r, "OOM out of memory: nothing has changed");
-	for (size_t i = 0; i < count; i++) {
-		w->names[i] = r->argv[1 + 2 * i];
-		if (!slice_is_name(w->names[i]))
-			return reply_error(
-				r, "ERR invalid counter name: 1 to 255 bytes without control characters");
-		if (!num_parse_i64(r->argv[2 + 2 * i], &w->deltas[i]))
-			return reply_not_integer(r);
-	}
+	if (request_parse_adds(r, 1, count))
+		return REQUEST_DONE;
 	return r->is_in_exec ? add_staged(r, w->deltas, count) : add_sharded(r, w->names, w->deltas, count);
 }
 

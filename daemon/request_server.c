@@ -165,6 +165,7 @@ enum request_result request_reset(struct request *r)
 	struct peer *p = r->peer;
 
 	request_multi_reset(p);
+	request_session_end(p);
 	p->reply_mode = REPLY_ON;
 	set_proto(r, 2);
 	client_set_string(&r->worker->server->clients, p->client.name, (struct slice){0});

@@ -23,6 +23,7 @@
 
 #include "log.h"
 #include "notify.h"
+#include "recover.h"
 
 enum {
 	STATUS_BAD_DATA = 65, /* damaged, or of a newer version */
@@ -105,32 +106,22 @@ static int lock_state(struct server *s)
 
 /* ---- state ---- */
 
-static int load_counter(void *arg, uint64_t id, struct slice name, int64_t value)
-{
-	struct server *s = arg;
-	struct counter *c;
-	int rc = registry_insert(&s->registry, name, registry_hash(&s->registry, name), NULL, &c);
-
-	if (rc)
-		return rc;
-	if (counter_has_object(counter_object(c)))
-		return -EEXIST; /* the store says what that means: a damaged file */
-	counter_set_base(c, value);
-	counter_set_object(c, counter_object_of_id(id));
-	s->loaded_count++;
-	return 0;
-}
-
 /* 0 or an exit status. */
 static int load_state(struct server *s)
 {
-	const struct store_sink sink = {.counter = load_counter, .arg = s};
+	int64_t now = now_ms(CLOCK_REALTIME), before = now_ms(CLOCK_MONOTONIC);
+	const struct recover recover = {
+		.registry = &s->registry,
+		.sessions = &s->sessions,
+		.tokens = &s->tokens,
+		.sessions_before_ms = now - atomic_load(&s->config->session_ttl_ms),
+		.tokens_before_ms = now - atomic_load(&s->config->token_ttl_ms),
+	};
 	struct store_state state;
-	int64_t before = now_ms(CLOCK_MONOTONIC);
 	int rc = store_open(&s->store, s->config->db, STORE_CREATE);
 
 	if (!rc)
-		rc = store_load(s->store, &sink, &state);
+		rc = recover_load(&recover, s->store, &state);
 	if (rc == -EDQUOT) {
 		log_error("%s holds more counters than max-memory allows: raise it", s->config->db);
 		return STATUS_CONFIG;
@@ -139,12 +130,11 @@ static int load_state(struct server *s)
 		log_error("%s", s->store ? store_error(s->store) : "out of memory");
 		return server_status_of(rc > 0 ? -EIO : rc);
 	}
-	atomic_store(&s->registry.id_next, state.id_next);
-	atomic_store(&s->registry.floor_id, state.floor_id);
-	atomic_store(&s->registry.live_count, s->loaded_count);
 	epoch_clock_init(&s->clock, state.epoch_first, &s->commit.waker);
-	log_info("%s: %" PRId64 " counters, %" PRIu64 " bytes of journal, read in %" PRId64 " ms",
-		 s->config->db, s->loaded_count, state.journal_bytes, now_ms(CLOCK_MONOTONIC) - before);
+	log_info("%s: %" PRIu64 " counters, %" PRIu64 " sessions, %" PRIu64 " tokens, %" PRIu64
+		 " bytes of journal, read in %" PRId64 " ms",
+		 s->config->db, state.counters, atomic_load(&s->sessions.count),
+		 atomic_load(&s->tokens.count), state.journal_bytes, now_ms(CLOCK_MONOTONIC) - before);
 	return 0;
 }
 
@@ -367,6 +357,8 @@ static int run_with_state(struct server *s, const sigset_t *signals)
 		log_error("cannot prepare the committer: %s", strerror(-rc));
 		return STATUS_IO;
 	}
+	s->commit.sessions = &s->sessions;
+	s->commit.tokens = &s->tokens;
 	status = load_state(s);
 	s->commit.store = s->store;
 	if (!status)
@@ -408,9 +400,16 @@ int server_run(struct config *config)
 		log_error("out of memory");
 		return STATUS_IO;
 	}
+	once_table_init(&s->tokens, &config->max_tokens, &s->registry.other_bytes);
+	if (session_table_init(&s->sessions, &config->max_sessions, &s->registry.other_bytes)) {
+		log_error("out of memory");
+		return STATUS_IO;
+	}
 	status = lock_state(s);
 	if (!status)
 		status = run_with_state(s, &signals);
+	session_table_fini(&s->sessions);
+	once_table_fini(&s->tokens);
 	registry_fini(&s->registry);
 	client_directory_fini(&s->clients);
 	if (s->lock_fd >= 0)

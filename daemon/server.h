@@ -6,9 +6,9 @@
  * SHUTDOWN): acceptor, workers (answer what was received), committer (commit, fold), store. Main thread:
  * sigwait.
  *
- * Lock order: segment (registry) -> directory (registry); segment -> counter; counters by address; the
- * arena's and the client directory's mutex are leaves. Nobody holds a counter's lock when asking for a
- * segment's.
+ * Lock order: session, or stripe (tokens) -> counters; segment (registry) -> directory (registry); segment
+ * -> counter; counters by address; the arena's, the table of sessions' and the client directory's are leaves.
+ * Nobody holds a counter's lock when asking for a segment's.
  */
 #ifndef SHC_SERVER_H
 #define SHC_SERVER_H
@@ -22,7 +22,9 @@
 #include "commit.h"
 #include "config.h"
 #include "epoch.h"
+#include "once.h"
 #include "registry.h"
+#include "session.h"
 #include "store.h"
 #include "worker.h"
 
@@ -36,13 +38,14 @@ struct server {
 	int lock_fd;
 	struct store *store;
 	struct registry registry;
+	struct session_table sessions;
+	struct once_table tokens;
 	struct epoch_clock clock;
 	struct commit commit;
 	struct client_directory clients;
 	struct worker *workers;
 	uint32_t worker_count;
 	struct acceptor acceptor;
-	int64_t loaded_count;
 
 	_Atomic bool is_stopping;
 	_Atomic bool is_folding_at_stop; /* SHUTDOWN NOSAVE: no */

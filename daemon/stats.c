@@ -151,6 +151,26 @@ static int64_t checkpoints(const struct server *s)
 	return (int64_t)store_now(s).checkpoints;
 }
 
+static int64_t sessions(const struct server *s)
+{
+	return (int64_t)LOAD(s->sessions.count);
+}
+
+static int64_t max_sessions(const struct server *s)
+{
+	return LOAD(s->config->max_sessions);
+}
+
+static int64_t tokens(const struct server *s)
+{
+	return (int64_t)LOAD(s->tokens.count);
+}
+
+static int64_t max_tokens(const struct server *s)
+{
+	return LOAD(s->config->max_tokens);
+}
+
 static int64_t refused(const struct server *s)
 {
 	return (int64_t)LOAD(s->acceptor.refused);
@@ -220,6 +240,12 @@ static const struct stat_row table[] = {
 	 VALUE(journal_merges)},
 	{"checkpoints", STAT_PERSISTENCE, STAT_COUNT, "checkpoints of the write-ahead log",
 	 VALUE(checkpoints)},
+	{"sessions", STAT_PERSISTENCE, STAT_GAUGE, "sessions remembered (SHC.SESSION)", VALUE(sessions)},
+	{"max_sessions", STAT_PERSISTENCE, STAT_GAUGE, "sessions remembered at most (max-sessions)",
+	 VALUE(max_sessions)},
+	{"tokens", STAT_PERSISTENCE, STAT_GAUGE, "tokens remembered (SHC.ONCE)", VALUE(tokens)},
+	{"max_tokens", STAT_PERSISTENCE, STAT_GAUGE, "tokens remembered at most (max-tokens)",
+	 VALUE(max_tokens)},
 	{"last_snapshot_time", STAT_PERSISTENCE, STAT_TIME, "end of the last complete snapshot",
 	 VALUE(snapshot_time)},
 	{"rdb_last_save_time", STAT_PERSISTENCE, STAT_TIME, "the same by Redis's name", VALUE(snapshot_time)},

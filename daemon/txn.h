@@ -65,6 +65,10 @@ struct txn_cell_add {
 	int64_t delta;
 };
 
+/* Records into the open buffer what must be on disk exactly when the effects of the transaction are (a
+ * session's sequence, a token): with them, or not at all. 0, or -ENOMEM and nothing is recorded. */
+typedef int txn_rider_fn(void *arg, struct epoch_slot *epoch);
+
 struct txn {
 	struct registry *registry;
 	struct epoch_slot *epoch;
@@ -90,6 +94,8 @@ struct txn {
 	size_t rest_delta_cap;
 	bool is_flushing; /* txn_flush_staged */
 	uint64_t floor_seen;
+	txn_rider_fn *rider; /* null: none */
+	void *rider_arg;
 	const char *hint_name; /* txn_hint */
 	uint64_t hint_hash;
 };
@@ -117,6 +123,14 @@ static inline void txn_hint(struct txn *t, struct slice name, uint64_t hash)
 static inline void txn_begin(struct txn *t)
 {
 	t->told = 0;
+	t->rider = NULL;
+}
+
+/* Goes with the next txn_commit or txn_add that succeeds in this request. */
+static inline void txn_ride(struct txn *t, txn_rider_fn *rider, void *arg)
+{
+	t->rider = rider;
+	t->rider_arg = arg;
 }
 
 /* The reply tells something of `epoch`. */
@@ -178,7 +192,8 @@ bool txn_incr(struct txn_key *k, int64_t delta);
 int txn_commit(struct txn *t);
 void txn_abort(struct txn *t);
 
-/* The sharded path: names[i] += deltas[i], all or none; to the worker's cells where there are some. */
+/* The sharded path: names[i] += deltas[i], all or none; to the worker's cells where there are some. With a
+ * rider `count` may be 0. */
 int txn_add(struct txn *t, const struct slice *names, const int64_t *deltas, size_t count);
 
 /* For txn_add.c, and from it: arrays larger than this many items are not kept between requests. */

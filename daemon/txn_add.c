@@ -40,6 +40,12 @@ static int record_cell(struct txn *t, const struct txn_cell_add *add)
 	return epoch_buffer_add(t->epoch->open, counter_id(add->object), (uint64_t)add->delta);
 }
 
+static void unrecord_cell(struct txn *t, const struct txn_cell_add *add)
+{
+	/* The entry exists, so this cannot fail. */
+	(void)epoch_buffer_add(t->epoch->open, counter_id(add->object), 0 - (uint64_t)add->delta);
+}
+
 static void publish_cell(struct txn *t, const struct txn_cell_add *add)
 {
 	counter_raise(add->counter, t->epoch->own, &t->epoch->clock->open);
@@ -73,6 +79,8 @@ static int add_one(struct txn *t, const struct slice *name, int64_t delta)
 			add.delta = delta;
 			/* Recorded first: that can fail, adding cannot. */
 			rc = record_cell(t, &add);
+			if (!rc && (rc = txn_record_rider(t)))
+				unrecord_cell(t, &add);
 			if (!rc)
 				publish_cell(t, &add);
 			return rc;
@@ -120,12 +128,8 @@ static struct split split_adds(struct txn *t, const struct slice *names, const i
 
 static void unrecord_cells(struct txn *t, size_t count)
 {
-	/* The entries exist, so this cannot fail. */
-	for (size_t i = 0; i < count; i++) {
-		const struct txn_cell_add *add = &t->cell_adds[i];
-
-		(void)epoch_buffer_add(t->epoch->open, counter_id(add->object), 0 - (uint64_t)add->delta);
-	}
+	for (size_t i = 0; i < count; i++)
+		unrecord_cell(t, &t->cell_adds[i]);
 }
 
 /* With the rest locked and staged: record the cells, commit the rest, then do the cells. */
@@ -143,6 +147,8 @@ static int commit_split(struct txn *t, struct split split)
 			txn_abort(t);
 		else
 			rc = txn_commit(t);
+	} else if (!rc) {
+		rc = txn_record_rider(t);
 	}
 	if (rc) {
 		unrecord_cells(t, recorded);
@@ -191,6 +197,10 @@ int txn_add(struct txn *t, const struct slice *names, const int64_t *deltas, siz
 {
 	int rc;
 
+	if (count == 0) {
+		txn_tell(t, t->epoch->own);
+		return txn_record_rider(t);
+	}
 	if (count == 1)
 		return add_one(t, names, deltas[0]);
 	if (txn_grow(&t->cell_adds, &t->cell_add_cap, count, sizeof(*t->cell_adds)) ||

@@ -97,6 +97,14 @@ static int record_one(struct epoch_buffer *b, const struct txn_key *k)
 	return rc;
 }
 
+int txn_record_rider(struct txn *t)
+{
+	if (!t->rider)
+		return 0;
+	txn_note_dirty(t);
+	return t->rider(t->rider_arg, t->epoch);
+}
+
 /* All effects, or none of them, into the open buffer. */
 static int record_all(struct txn *t)
 {
@@ -108,6 +116,10 @@ static int record_all(struct txn *t)
 	for (i = 0; i < t->key_count && !rc; i++)
 		if (txn_is_distinct(t, (uint32_t)i) && is_changed(&t->keys[i]))
 			rc = record_one(b, &t->keys[i]);
+	if (!rc) {
+		rc = txn_record_rider(t);
+		i++;
+	}
 	if (!rc)
 		return 0;
 	/* The failed one left no delta: its delta comes last. */

@@ -29,6 +29,9 @@ void txn_retire(struct txn *t, void *p, enum retired_kind kind);
  * wait_epoch. */
 int txn_merge_all(struct txn *t);
 
+/* Last of what is recorded: nothing is left to fail behind it. 0 or -ENOMEM. */
+int txn_record_rider(struct txn *t);
+
 /* Unlocks and forgets. */
 void txn_end(struct txn *t);
 

@@ -40,8 +40,10 @@ DAEMON := \
 	daemon/log.c \
 	daemon/main.c \
 	daemon/notify.c \
+	daemon/once.c \
 	daemon/pack.c \
 	daemon/peer.c \
+	daemon/recover.c \
 	daemon/registry.c \
 	daemon/request.c \
 	daemon/request_client.c \
@@ -52,11 +54,13 @@ DAEMON := \
 	daemon/request_info.c \
 	daemon/request_keys.c \
 	daemon/request_multi.c \
+	daemon/request_once.c \
 	daemon/request_reply.c \
 	daemon/request_server.c \
 	daemon/request_sub.c \
 	daemon/ring.c \
 	daemon/server.c \
+	daemon/session.c \
 	daemon/stats.c \
 	daemon/store.c \
 	daemon/store_check.c \

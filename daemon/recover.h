@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * recover.h - at start: what the store tells goes into the registry and into the tables of sessions and
+ * tokens.
+ *
+ * One thread, before there are workers.
+ */
+#ifndef SHC_RECOVER_H
+#define SHC_RECOVER_H
+
+#include "once.h"
+#include "registry.h"
+#include "session.h"
+#include "store.h"
+
+/* All of them initialised and empty; borrowed. */
+struct recover {
+	struct registry *registry;
+	struct session_table *sessions;
+	struct once_table *tokens;
+	/* what has expired by then is left out: used before these moments (wall clock) */
+	int64_t sessions_before_ms, tokens_before_ms;
+};
+
+/* Loads everything and sets the registry's ids, floor and count. 0, or as store_load (-EDQUOT: more counters
+ * than max-memory allows); store_error says why, or that memory is out. */
+int recover_load(const struct recover *r, struct store *store, struct store_state *state);
+
+#endif
