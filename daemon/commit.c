@@ -16,9 +16,11 @@ enum {
 	RETRY_MS_MAX = 2000,
 	STOP_TRIES_MAX = 8, /* some seconds, then a stop ends without the disk */
 	FOLD_ROWS = 2000,   /* rows a transaction: some milliseconds, the longest that a commit waits */
-	FOLD_SOON_BYTES = 32 << 20,    /* journal that is folded before its time */
+	FOLD_SOON_BYTES = 32 << 20,    /* journal that is folded before its time: so large, */
+	FOLD_SOON_EPOCHS = 1 << 16,    /* ... or of so many epochs */
 	JOURNAL_BYTES_MAX = 256 << 20, /* journal that is merged, because folding does not keep up */
-	CHECKPOINT_FRAMES = 2000,      /* of the WAL, while working; all of them when idle */
+	CHECKPOINT_FRAMES = 2000,      /* of the WAL, after a pass; all of them when idle */
+	CHECKPOINT_FRAMES_BUSY = 8192, /* 32 MiB: between commits, when there are more than passes */
 };
 
 static int64_t now_ms(clockid_t clock)
@@ -104,11 +106,10 @@ static void seal_all(struct commit *c, uint64_t e)
 	}
 }
 
-/* After `sealed` or `durable` has moved. */
-static void wake_waiting(struct commit *c)
+static void wake_waiting(struct commit *c, uint32_t for_what)
 {
 	for (size_t i = 0; i < c->worker_count; i++)
-		if (atomic_load(&c->workers[i].slot->is_waiting))
+		if (atomic_load(&c->workers[i].slot->waits) & for_what)
 			waker_wake(c->workers[i].waker);
 }
 
@@ -121,7 +122,7 @@ static void set_stuck(struct commit *c, bool is_stuck)
 		log_warning("%s; counting goes on in memory, and this is tried again", store_error(c->store));
 	else
 		log_info("the state can be written again; nothing was lost");
-	wake_waiting(c);
+	wake_waiting(c, EPOCH_WAITS_SEALED | EPOCH_WAITS_DISK);
 }
 
 /* Until it is on disk. */
@@ -202,10 +203,10 @@ static void close_epoch(struct commit *c)
 	c->dirty_since_ms = 0;
 	seal_all(c, e);
 	atomic_store(&c->clock->sealed, e);
-	wake_waiting(c);
+	wake_waiting(c, EPOCH_WAITS_SEALED);
 	commit_content(c, e);
 	atomic_store(&c->clock->durable, e);
-	wake_waiting(c);
+	wake_waiting(c, EPOCH_WAITS_DISK);
 	reclaim(c);
 	for (size_t i = 0; i < c->buffer_count; i++)
 		epoch_buffer_clear(c->buffers[i]);
@@ -230,6 +231,12 @@ static int forget(struct commit *c)
 	return store_forget(c->store, sessions_before_ms, tokens_before_ms, FOLD_ROWS);
 }
 
+static bool is_fold_soon(const struct commit *c)
+{
+	return store_journal_bytes(c->store) > FOLD_SOON_BYTES ||
+	       store_journal_epochs(c->store) > FOLD_SOON_EPOCHS;
+}
+
 /* One step of folding. True: there is more, soon. */
 static bool fold_some(struct commit *c)
 {
@@ -252,7 +259,7 @@ static bool fold_some(struct commit *c)
 		if (forget(c) < 0 || store_checkpoint(c->store, CHECKPOINT_FRAMES) < 0)
 			fail(c);
 	}
-	return rc == STORE_AGAIN || store_journal_bytes(c->store) > FOLD_SOON_BYTES;
+	return rc == STORE_AGAIN || is_fold_soon(c);
 }
 
 static bool has_journal(const struct commit *c)
@@ -292,7 +299,7 @@ static void end_save(struct commit *c)
 	c->save_epoch = 0;
 	atomic_store(&c->last_save_s, now_ms(CLOCK_REALTIME) / 1000);
 	atomic_store(&c->fold_done, c->save_number);
-	wake_waiting(c);
+	wake_waiting(c, EPOCH_WAITS_DISK);
 }
 
 uint64_t commit_want_fold(struct commit *c)
@@ -326,7 +333,7 @@ static int64_t fold_due_ms(const struct commit *c, int64_t now)
 
 	if (!has_journal(c))
 		return -1;
-	if (c->save_epoch || store_is_folding(c->store) || store_journal_bytes(c->store) > FOLD_SOON_BYTES)
+	if (c->save_epoch || store_is_folding(c->store) || is_fold_soon(c))
 		return commit_is_stuck(c) ? RETRY_MS_MAX : 0;
 	due = c->folded_ms + atomic_load(&c->config->snapshot_interval_ms) - now;
 	return due > 0 ? due : 0;
@@ -385,6 +392,8 @@ static void *run(void *arg)
 		else if (commit_due_ms(c, now_ms(CLOCK_MONOTONIC)) == 0)
 			close_epoch(c);
 		fold_if_due(c);
+		if (store_checkpoint(c->store, CHECKPOINT_FRAMES_BUSY) < 0)
+			fail(c);
 		end_save(c);
 	}
 	return NULL;

@@ -25,7 +25,9 @@ void epoch_slot_init(struct epoch_slot *s, struct epoch_clock *clock)
 	s->open = &s->buffers[0];
 	atomic_init(&s->sealed, s->own - 1);
 	atomic_init(&s->state, EPOCH_RUNNING);
-	atomic_init(&s->is_waiting, 0);
+	atomic_init(&s->waits, 0);
+	s->is_asking = false;
+	s->is_untold = false;
 	s->handed = NULL;
 	s->handed_epoch = 0;
 }
@@ -72,7 +74,17 @@ void epoch_note_dirty(struct epoch_slot *s)
 	if (atomic_load_explicit(&s->clock->is_dirty, memory_order_relaxed))
 		return;
 	atomic_store(&s->clock->is_dirty, 1);
-	waker_wake(s->clock->committer);
+	if (s->is_asking)
+		s->is_untold = true;
+	else
+		waker_wake(s->clock->committer);
+}
+
+void epoch_tell_dirty(struct epoch_slot *s)
+{
+	if (s->is_untold)
+		waker_wake(s->clock->committer);
+	s->is_untold = false;
 }
 
 void epoch_want(struct epoch_clock *c, uint64_t epoch)

@@ -45,6 +45,11 @@ enum epoch_slot_state {
 	EPOCH_ENDED,	    /* its thread has ended: the committer seals for it */
 };
 
+enum epoch_waits {
+	EPOCH_WAITS_SEALED = 1 << 0, /* `sealed` of the clock moves */
+	EPOCH_WAITS_DISK = 1 << 1, /* `durable` moves, a snapshot is complete, the disk is stuck or no more */
+};
+
 struct epoch_slot {
 	/* the owner's alone, but in EPOCH_SEALING and EPOCH_ENDED: then the committer's */
 	struct epoch_clock *clock;
@@ -55,7 +60,11 @@ struct epoch_slot {
 	_Alignas(128) _Atomic uint64_t
 		sealed;		/* written by the owner, release: `handed` belongs to the committer now */
 	_Atomic uint32_t state; /* enum epoch_slot_state; seq_cst (Dekker with open) */
-	_Atomic uint32_t is_waiting; /* wants a wake-up when `sealed` or `durable` of the clock moves */
+	_Atomic uint32_t
+		waits;	/* enum epoch_waits: what the worker wants to be woken for; it writes, seq_cst */
+	bool is_asking; /* the worker's: at the end of a turn it asks for what replies wait for (epoch_want),
+			   so the committer need not hear of the first change at once */
+	bool is_untold; /* the worker's: ... and has not heard of it */
 	struct epoch_buffer
 		*handed; /* of epoch handed_epoch; stable from the seal until the next epoch opens */
 	uint64_t handed_epoch;
@@ -94,8 +103,10 @@ static inline bool epoch_is_behind(const struct epoch_slot *s, uint32_t stamp)
  * request may have been recorded yet. */
 void epoch_catch_up(struct epoch_slot *s);
 
-/* Tells the committer that the open buffer has got its first content. */
+/* The open buffer has got its first content: tells the committer, or (is_asking) leaves that to
+ * epoch_tell_dirty at the end of the turn. */
 void epoch_note_dirty(struct epoch_slot *s);
+void epoch_tell_dirty(struct epoch_slot *s);
 
 /* Asks for everything up to `epoch` to be closed (and committed) now. */
 void epoch_want(struct epoch_clock *c, uint64_t epoch);

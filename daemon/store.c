@@ -307,11 +307,15 @@ int store_read_set(struct store *s, uint64_t first, uint64_t last, struct journa
 	struct read_set read = {.s = s, .set = set};
 	int r = store_read_journal(s, first, last, add_body, &read);
 
-	if (r == 0) {
-		r = journal_set_sort(set);
-		if (r == -EUCLEAN)
-			return store_damaged(s, "the journal creates one id twice");
-	}
+	return r == -ENOMEM ? store_fail(s, SQLITE_NOMEM, "reading the journal") : r;
+}
+
+int store_sort_set(struct store *s, struct journal_set *set)
+{
+	int r = journal_set_sort(set);
+
+	if (r == -EUCLEAN)
+		return store_damaged(s, "the journal creates one id twice");
 	return r == -ENOMEM ? store_fail(s, SQLITE_NOMEM, "reading the journal") : r;
 }
 
@@ -489,6 +493,11 @@ int store_forget(struct store *s, int64_t sessions_before_ms, int64_t tokens_bef
 		r = forget(s, SQL_TOKEN_FORGET, tokens_before_ms, rows_max, &forgotten);
 	r = store_end(s, r, "deleting what has expired");
 	return r == 0 && forgotten == rows_max ? STORE_AGAIN : r;
+}
+
+size_t store_journal_epochs(const struct store *s)
+{
+	return s->epoch_count;
 }
 
 /* ---- checkpoint ---- */

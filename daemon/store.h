@@ -86,14 +86,16 @@ int store_reserve(struct store *s, uint64_t epoch);
 
 /* ---- the snapshot ---- */
 
-/* Bytes of journal not folded yet, for deciding when. Cheap. */
+/* Bytes of journal not folded yet, and in how many epochs, for deciding when. Cheap. */
 uint64_t store_journal_bytes(const struct store *s);
+size_t store_journal_epochs(const struct store *s);
 
 /* Begins a pass (or goes on with one): everything committed so far, or its oldest part when that is much
  * (bounded memory). STORE_OK: nothing to fold. STORE_AGAIN: call store_fold_step. */
 int store_fold_begin(struct store *s);
-/* One small transaction of at most rows_max rows, guarded by as_of. STORE_AGAIN: more in this pass; STORE_OK:
- * the pass is complete and its journal rows are deleted; STORE_RETRY; -EIO. */
+/* Reads the next bodies, or writes one small transaction of at most rows_max rows, guarded by as_of.
+ * STORE_AGAIN: more in this pass; STORE_OK: the pass is complete and its journal rows are deleted;
+ * STORE_RETRY; -EIO. */
 int store_fold_step(struct store *s, size_t rows_max);
 bool store_is_folding(const struct store *s);
 /* Is everything up to `epoch` in the snapshot, and nothing of it in the journal any more? */

@@ -21,7 +21,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { FOLD_BYTES_MAX = 16 << 20 }; /* journal bodies of a pass: they are in memory while it runs */
+enum {
+	FOLD_BYTES_MAX = 16 << 20, /* journal bodies of a pass: they are in memory while it runs */
+	FOLD_EPOCHS_MAX = 1 << 16, /* ... and each costs something, however small */
+	READ_BYTES_MAX = 1 << 20,  /* of a step that reads: a millisecond or two */
+	READ_EPOCHS_MAX = 1 << 10,
+};
 
 /* What a row gets. */
 struct fold_row {
@@ -54,7 +59,9 @@ struct fold_progress {
 struct store_fold {
 	struct journal_set set;
 	uint64_t epoch;
-	bool is_announced; /* fold_epoch is on disk */
+	uint64_t read_epoch; /* epochs up to here are in the set */
+	bool is_read;	     /* all are, and the set is sorted */
+	bool is_announced;   /* fold_epoch is on disk */
 	struct fold_progress progress;
 	size_t name_next;      /* of the set: names before are in the batch or done */
 	struct fold_row *rows; /* the batch: decoded, not known to be on disk */
@@ -98,7 +105,8 @@ static uint64_t choose_epoch(const struct store *s)
 
 	if (s->epochs[0].epoch <= s->fold_epoch)
 		return s->fold_epoch; /* one was cut off */
-	while (i + 1 < s->epoch_count && bytes + s->epochs[i + 1].bytes <= FOLD_BYTES_MAX)
+	while (i + 1 < s->epoch_count && i < FOLD_EPOCHS_MAX &&
+	       bytes + s->epochs[i + 1].bytes <= FOLD_BYTES_MAX)
 		bytes += s->epochs[++i].bytes;
 	return s->epochs[i].epoch;
 }
@@ -106,7 +114,6 @@ static uint64_t choose_epoch(const struct store *s)
 int store_fold_begin(struct store *s)
 {
 	struct store_fold *fold;
-	int r;
 
 	if (s->is_failed)
 		return -EIO;
@@ -119,15 +126,52 @@ int store_fold_begin(struct store *s)
 		return store_fail(s, SQLITE_NOMEM, "beginning to fold");
 	journal_set_init(&fold->set);
 	fold->epoch = choose_epoch(s);
-	r = store_read_set(s, 0, fold->epoch, &fold->set);
-	if (r != 0) {
-		store_fold_free(fold);
-		return r;
-	}
-	if (s->floor_id > fold->set.floor_id)
-		fold->set.floor_id = s->floor_id;
 	s->fold = fold;
 	return STORE_AGAIN;
+}
+
+/* The next epochs of the pass: the number of the last of them. */
+static uint64_t choose_read(const struct store *s)
+{
+	uint64_t last = s->fold->epoch, bytes = 0;
+	size_t count = 0;
+
+	for (size_t i = 0; i < s->epoch_count && s->epochs[i].epoch <= s->fold->epoch; i++) {
+		if (s->epochs[i].epoch <= s->fold->read_epoch)
+			continue;
+		bytes += s->epochs[i].bytes;
+		if (count && (bytes > READ_BYTES_MAX || count == READ_EPOCHS_MAX))
+			break;
+		last = s->epochs[i].epoch;
+		count++;
+	}
+	return count ? last : s->fold->epoch;
+}
+
+static int sort_set(struct store *s)
+{
+	struct store_fold *fold = s->fold;
+	int r = store_sort_set(s, &fold->set);
+
+	if (r == 0 && s->floor_id > fold->set.floor_id)
+		fold->set.floor_id = s->floor_id;
+	fold->is_read = r == 0;
+	return r;
+}
+
+/* One step of reading, outside of any transaction: only we write. A failed one ends the pass; it has changed
+ * nothing. */
+static int read_some(struct store *s)
+{
+	uint64_t last = choose_read(s);
+	int r = store_read_set(s, s->fold->read_epoch + 1, last, &s->fold->set);
+
+	s->fold->read_epoch = last;
+	if (r == 0 && last == s->fold->epoch)
+		r = sort_set(s);
+	if (r != 0)
+		s->fold = store_fold_free(s->fold);
+	return r ? r : STORE_AGAIN;
 }
 
 /* ---- decoding the next rows ---- */
@@ -391,6 +435,8 @@ int store_fold_step(struct store *s, size_t rows_max)
 	int r;
 
 	assert(fold && rows_max > 0);
+	if (!fold->is_read)
+		return read_some(s);
 	before = fold->progress;
 	r = store_begin(s, "folding");
 	if (r != 0)

@@ -104,21 +104,23 @@ static int load_body(void *arg, uint64_t epoch, uint64_t part, const void *body,
 	return note_epoch(s, epoch, len);
 }
 
+static int sort_journal(struct load *load)
+{
+	int r = store_sort_set(load->s, &load->set);
+
+	load->floor_id = load->set.floor_id > load->s->floor_id ? load->set.floor_id : load->s->floor_id;
+	return r;
+}
+
 static int load_journal(struct load *load, struct store_state *state)
 {
 	struct load_journal journal = {.load = load, .state = state};
 	struct store *s = load->s;
 	int r = store_read_journal(s, 0, JOURNAL_ID_MAX, load_body, &journal);
 
-	if (r == 0) {
-		r = journal_set_sort(&load->set);
-		if (r == -EUCLEAN)
-			return store_damaged(s, "the journal creates one id twice");
-	}
-	if (r == -ENOMEM)
-		return store_fail(s, SQLITE_NOMEM, "reading the journal");
-	load->floor_id = load->set.floor_id > s->floor_id ? load->set.floor_id : s->floor_id;
-	return r;
+	if (r == 0)
+		return sort_journal(load);
+	return r == -ENOMEM ? store_fail(s, SQLITE_NOMEM, "reading the journal") : r;
 }
 
 /* ---- tables ---- */

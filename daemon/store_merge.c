@@ -166,6 +166,8 @@ static int merge_run(struct store *s, struct merge_run run)
 
 	journal_set_init(&set);
 	r = store_read_set(s, first, last, &set);
+	if (r == 0)
+		r = store_sort_set(s, &set);
 	journal_writer_init(&w, set.time_max_ms);
 	if (r == 0)
 		r = merge_set(s, &set, &w);

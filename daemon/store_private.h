@@ -120,8 +120,10 @@ int store_meta_set(struct store *s, const char *key, uint64_t v);
 /* Told for every body, in order; a negative result stops and is passed on. */
 typedef int store_body_fn(void *arg, uint64_t epoch, uint64_t part, const void *body, size_t len);
 int store_read_journal(struct store *s, uint64_t first, uint64_t last, store_body_fn *fn, void *arg);
-/* All bodies of the epochs into `set` (initialized), and sorts it. */
+/* All bodies of the epochs into `set` (initialized). */
 int store_read_set(struct store *s, uint64_t first, uint64_t last, struct journal_set *set);
+/* When all are in it. */
+int store_sort_set(struct store *s, struct journal_set *set);
 int store_insert_parts(struct store *s, uint64_t epoch, const struct journal_writer *w);
 uint64_t store_writer_bytes(const struct journal_writer *w);
 /* Makes sure that one more element fits. 0 or STORE_RETRY. */

@@ -43,6 +43,7 @@ int worker_init(struct worker *w, struct server *server, uint32_t index, int cpu
 	TAILQ_INIT(&w->flushing);
 	TAILQ_INIT(&w->held);
 	epoch_slot_init(&w->slot, &server->clock);
+	w->slot.is_asking = w->is_holding;
 	txn_init(&w->txn, &server->registry, &w->slot, index, server->config->workers,
 		 server->config->cells == CELLS_ALWAYS);
 	return waker_init(&w->waker);
@@ -191,9 +192,12 @@ static void resume_waiting(struct worker *w)
 /* Asked once a turn, so that all of it is one group. */
 static void want_held(struct worker *w)
 {
-	if (w->want_epoch)
+	if (w->want_epoch) {
 		epoch_want(&w->server->clock, w->want_epoch);
+		w->slot.is_untold = false;
+	}
 	w->want_epoch = 0;
+	epoch_tell_dirty(&w->slot);
 }
 
 static bool is_release_due(const struct worker *w)
@@ -220,7 +224,7 @@ static void release_held(struct worker *w)
 static int64_t sleep_ms(struct worker *w)
 {
 	int64_t ms = w->stop_deadline_ms ? STOP_TURN_MS : w->sending_count ? SLOW_CHECK_MS : -1;
-	bool is_waiting = !TAILQ_EMPTY(&w->held);
+	uint32_t waits = TAILQ_EMPTY(&w->held) ? 0 : EPOCH_WAITS_DISK;
 	struct peer *p;
 
 	if (w->is_sweeping)
@@ -230,11 +234,12 @@ static int64_t sleep_ms(struct worker *w)
 
 		if (p->wait.kind == WAIT_TURN)
 			return 0;
-		is_waiting = true;
+		waits |= p->wait.kind == WAIT_SEALED ? EPOCH_WAITS_SEALED | EPOCH_WAITS_DISK
+						     : EPOCH_WAITS_DISK;
 		if (p->wait.deadline_ms >= 0 && (ms < 0 || left < ms))
 			ms = left > 0 ? left : 0;
 	}
-	atomic_store(&w->slot.is_waiting, is_waiting);
+	atomic_store(&w->slot.waits, waits);
 	/* After the flag: what came before it is seen here, what comes after it wakes us. */
 	TAILQ_FOREACH (p, &w->waiting, waiting)
 		if (is_over(w, &p->wait))
@@ -317,9 +322,9 @@ static void turn(struct worker *w)
 	}
 	resume_waiting(w);
 	release_held(w);
-	want_held(w);
 	sweep(w);
 	check_slow(w);
+	want_held(w);
 	while ((p = TAILQ_FIRST(&w->flushing)))
 		peer_flush(p);
 }

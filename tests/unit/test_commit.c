@@ -99,14 +99,14 @@ static void wait_until(struct daemon *d, bool (*has_come)(struct daemon *d, uint
 		int is_woken = 1;
 
 		waker_park(&d->waker);
-		atomic_store(&d->slot.is_waiting, 1);
+		atomic_store(&d->slot.waits, EPOCH_WAITS_SEALED | EPOCH_WAITS_DISK);
 		if (!has_come(d, what) && epoch_park(&d->slot))
 			is_woken = waker_sleep(&d->waker, DEADLINE_S / 2 * INT64_C(1000000000));
 		waker_unpark(&d->waker);
 		epoch_unpark(&d->slot);
 		assert_true(is_woken);
 	}
-	atomic_store(&d->slot.is_waiting, 0);
+	atomic_store(&d->slot.waits, 0);
 }
 
 static uint64_t incr(struct daemon *d, const char *name, int64_t delta)

@@ -71,13 +71,13 @@ static void wait_sealed(struct worker *w, uint64_t epoch)
 	epoch_want(&w->rig->clock, epoch);
 	while (epoch_sealed(&w->rig->clock) < epoch) {
 		waker_park(&w->waker);
-		atomic_store(&s->is_waiting, 1);
+		atomic_store(&s->waits, EPOCH_WAITS_SEALED | EPOCH_WAITS_DISK);
 		if (epoch_sealed(&w->rig->clock) < epoch && epoch_park(s))
 			must(w, waker_sleep(&w->waker, SLEEP_MAX_S * INT64_C(1000000000)));
 		waker_unpark(&w->waker);
 		epoch_unpark(s);
 	}
-	atomic_store(&s->is_waiting, 0);
+	atomic_store(&s->waits, 0);
 	epoch_look(s);
 }
 
@@ -393,7 +393,7 @@ static void close_epoch(struct rig *g, struct worker *workers)
 		waker_unpark(&g->waker);
 	}
 	for (uint32_t i = 0; i < g->workers; i++)
-		if (atomic_load(&g->slots[i].is_waiting))
+		if (atomic_load(&g->slots[i].waits))
 			waker_wake(&workers[i].waker);
 	rig_commit(g);
 }
