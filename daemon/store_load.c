@@ -262,11 +262,12 @@ static bool is_in_journal(const struct load *load, enum store_sql which, const s
 
 /* Columns: a session is id, seq, cursor; a token name, token, delta; then used_at. */
 static int tell_mark_rows(struct load *load, enum store_sql which, int number_column, int detail_column,
-			  mark_fn *fn)
+			  mark_fn *fn, int64_t *rows)
 {
 	struct store *s = load->s;
 	int rc, r = 0;
 
+	*rows = 0;
 	if (!s->sql[which])
 		return 0;
 	while (r == 0 && (rc = sqlite3_step(s->sql[which])) == SQLITE_ROW) {
@@ -277,6 +278,7 @@ static int tell_mark_rows(struct load *load, enum store_sql which, int number_co
 			.time_ms = sqlite3_column_int64(s->sql[which], 3),
 		};
 
+		++*rows;
 		if (!is_in_journal(load, which, &mark))
 			r = fn(load, &mark);
 	}
@@ -299,15 +301,36 @@ static int tell_marks(struct load *load, const struct journal_marks *marks, mark
 
 static int tell_sessions(struct load *load)
 {
-	int r = tell_mark_rows(load, SQL_SESSION_ALL, 1, 2, tell_session);
+	int64_t rows;
+	int r = tell_mark_rows(load, SQL_SESSION_ALL, 1, 2, tell_session, &rows);
 
 	return r == 0 ? tell_marks(load, &load->set.sessions, tell_session) : r;
 }
 
+static int check_token_index(struct load *load, int64_t rows)
+{
+	struct store *s = load->s;
+	int64_t count = -1;
+	int rc;
+
+	if (!s->sql[SQL_TOKEN_COUNT])
+		return 0;
+	rc = sqlite3_step(s->sql[SQL_TOKEN_COUNT]);
+	if (rc == SQLITE_ROW)
+		count = sqlite3_column_int64(s->sql[SQL_TOKEN_COUNT], 0);
+	sqlite3_reset(s->sql[SQL_TOKEN_COUNT]);
+	if (rc != SQLITE_ROW)
+		return store_fail(s, rc, "reading the index of tokens");
+	return count == rows ? 0 : store_damaged(s, "the index of tokens does not match the table");
+}
+
 static int tell_tokens(struct load *load)
 {
-	int r = tell_mark_rows(load, SQL_TOKEN_ALL, 2, 1, tell_token);
+	int64_t rows;
+	int r = tell_mark_rows(load, SQL_TOKEN_ALL, 2, 1, tell_token, &rows);
 
+	if (r == 0)
+		r = check_token_index(load, rows);
 	return r == 0 ? tell_marks(load, &load->set.tokens, tell_token) : r;
 }
 

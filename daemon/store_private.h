@@ -45,6 +45,7 @@ enum store_sql {
 	SQL_SESSION_PUT,    /* id, seq, cursor, used_at; in place of what is there */
 	SQL_SESSION_FORGET, /* used before, rows at most */
 	SQL_TOKEN_ALL,	    /* -> name, token, delta, used_at, by used_at */
+	SQL_TOKEN_COUNT,    /* -> how many the index has */
 	SQL_TOKEN_PUT,	    /* name, token, delta, used_at; in place of what is there */
 	SQL_TOKEN_FORGET,   /* used before, rows at most */
 	SQL_COUNT,
