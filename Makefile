@@ -168,12 +168,26 @@ $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(Q)$(test_link) -fsanitize=fuzzer $(DAEMON_LIBS)
 
-.PHONY: unit-programs bench-programs fuzz-programs objects
+# Loaded before libc by the tests of failing calls. Never sanitized: the program they are loaded into is.
+FAULT_CFLAGS = $(filter-out $(SAN_FLAGS),$(ALL_CFLAGS)) -U_FORTIFY_SOURCE -fPIC -fvisibility=hidden
+FAULT_LIBRARIES := $(BUILD)/tests/fault.so $(BUILD)/tests/fault_alloc.so
+
+$(BUILD)/tests/fault/%.o: tests/fault/%.c $(BUILD)/flags
+	$(call say,CC,$< (shared))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(FAULT_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(FAULT_LIBRARIES): $(BUILD)/tests/%.so: $(BUILD)/tests/fault/%.o $(BUILD)/tests/fault/fault_rule.o
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -o $@ $^ $(CFLAGS) $(LDFLAGS)
+
+.PHONY: unit-programs bench-programs fuzz-programs fault-libraries objects
+fault-libraries: $(FAULT_LIBRARIES)
 unit-programs: $(UNIT_PROGRAMS)
 bench-programs: $(BENCH_PROGRAMS)
 fuzz-programs: $(FUZZ_PROGRAMS)
 # Every file compiled once, nothing linked: for the warnings of another compiler.
-objects: $(call object_files,$(LIB) $(DAEMON) $(CMD) $(UNIT) $(BENCH) $(FUZZ))
+objects: $(call object_files,$(LIB) $(DAEMON) $(CMD) $(UNIT) $(BENCH) $(FUZZ) $(FAULT))
 # Kept, although make takes them for steps in between.
 .SECONDARY:
 

@@ -100,3 +100,4 @@ CMD := \
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
 BENCH := $(sort $(wildcard bench/*.c))
 FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FAULT := $(sort $(wildcard tests/fault/*.c))

@@ -108,6 +108,18 @@ def state_of(values, i):
     return own + (bulk.pop(),)
 
 
+def check_survived(values, results, hot, what):
+    """Each client finds the state after one of its commands, not before the last that was promised. `hot`: before the load."""
+    least = most = hot
+    for i, (synced, states, hots) in enumerate(results):
+        found = state_of(values, i)
+        check(found in states[synced:], f"{what}, client {i}: {found} is no state after what was promised "
+              f"({synced} of {len(states) - 1}: {states[synced]}); {'an older one' if found in states else 'none of its history'}")
+        least += hots[synced]
+        most += hots[-1]
+    check(least <= values.get(b"hot", 0) <= most, what, "hot:", least, values.get(b"hot"), most)
+
+
 def survives(promise, clients=3):
     """Goal: whatever moment a crash hits, in commits and in folding, each client finds the state after one of its
     commands, not before the last that WAITAOF promised. Method: clients with a known history on tiny intervals, SIGKILL
@@ -134,14 +146,7 @@ def survives(promise, clients=3):
                 equal(checked.returncode, 0, f"--check after the crash: {checked.stdout}")
             d.start()
             values = d.counters()
-            least = most = hot
-            for i, (synced, states, hots) in enumerate(results):
-                found = state_of(values, i)
-                check(found in states[synced:], f"round {turn}, client {i}: {found} is no state after what was promised "
-                      f"({synced} of {len(states) - 1}: {states[synced]}); {'an older one' if found in states else 'none of its history'}")
-                least += hots[synced]
-                most += hots[-1]
-            check(least <= values.get(b"hot", 0) <= most, "hot:", least, values.get(b"hot"), most)
+            check_survived(values, results, hot, f"round {turn}")
             if rng.randrange(2):
                 d.kill()
             else:
