@@ -9,7 +9,7 @@
  * folded to its end and compared again, or the work goes on with it, as after a crash. Prints its seed when
  * it fails. SHC_TEST_SEED=N runs one seed.
  */
-#include "store_fixture.h"
+#include "store_model.h"
 
 enum {
 	SEEDS = 6,
@@ -18,104 +18,18 @@ enum {
 	ROWS_MAX = 40,
 };
 
-struct model_counter {
-	char name[24];
-	uint64_t value;
-	bool is_live;
-};
-
 struct world {
 	struct fixture *f;
 	struct store *s;
-	struct model_counter counters[IDS_MAX]; /* by id; 0 is none */
-	uint64_t id_next, epoch;
-	uint64_t name_next;
+	struct model model;
 };
-
-/* ---- the model ---- */
-
-static uint64_t draw_delta(void)
-{
-	switch (draw() % 4) {
-	case 0: return draw(); /* wraps often: sums are modulo 2^64 */
-	case 1: return 0 - draw() % 1000;
-	default: return draw() % 1000;
-	}
-}
-
-/* A name may be one that a deleted counter had. */
-static void draw_name(struct world *world, char *name, size_t size)
-{
-	bool is_taken = false;
-	uint64_t number = draw() % 2 ? draw() % (world->name_next + 1) : world->name_next;
-
-	snprintf(name, size, "n%llu", (unsigned long long)number);
-	for (uint64_t id = 1; id < world->id_next && !is_taken; id++)
-		is_taken = world->counters[id].is_live && strcmp(world->counters[id].name, name) == 0;
-	if (is_taken || number == world->name_next)
-		snprintf(name, size, "n%llu", (unsigned long long)world->name_next++);
-}
-
-static void create_some(struct world *world, struct journal_writer *w, uint64_t count)
-{
-	while (count-- > 0 && world->id_next < IDS_MAX) {
-		struct model_counter *counter = &world->counters[world->id_next];
-
-		draw_name(world, counter->name, sizeof(counter->name));
-		counter->is_live = true;
-		counter->value = 0;
-		journal_put_name(w, world->id_next++, slice_str(counter->name));
-	}
-}
-
-/* Deltas of dead counters too: they must be nobody's. */
-static void change_some(struct world *world, struct journal_writer *w, uint64_t step)
-{
-	struct journal_delta deltas[IDS_MAX];
-	size_t count = 0;
-
-	for (uint64_t id = 1 + draw() % step; id < world->id_next; id += 1 + draw() % step) {
-		deltas[count++] = (struct journal_delta){.id = id, .delta = draw_delta()};
-		world->counters[id].value += deltas[count - 1].delta;
-	}
-	journal_put_deltas(w, deltas, count);
-}
-
-static void delete_some(struct world *world, struct journal_writer *w, uint64_t count)
-{
-	while (count-- > 0 && world->id_next > 1) {
-		uint64_t id = 1 + draw() % (world->id_next - 1);
-
-		world->counters[id].is_live = false;
-		journal_put_delete(w, id);
-	}
-}
-
-static void flush(struct world *world, struct journal_writer *w)
-{
-	for (uint64_t id = 1; id < world->id_next; id++)
-		world->counters[id].is_live = false;
-	journal_put_floor(w, world->id_next);
-}
 
 static void assert_picture(const struct world *world, const struct picture *p)
 {
-	size_t at = 0;
+	const char *why = model_mismatch(&world->model, p);
 
-	for (uint64_t id = 1; id < world->id_next; id++) {
-		const struct model_counter *counter = &world->counters[id];
-
-		if (!counter->is_live)
-			continue;
-		assert_true(at < p->count);
-		assert_int_equal(p->counters[at].id, id);
-		assert_string_equal(p->counters[at].name, counter->name);
-		assert_int_equal(p->counters[at].value, (int64_t)counter->value);
-		at++;
-	}
-	assert_int_equal(at, p->count);
-	assert_true(p->state.id_next >= world->id_next);
-	assert_true(p->state.epoch_first > world->epoch);
+	if (why)
+		fail_msg("%s", why);
 }
 
 /* ---- crashes ---- */
@@ -131,7 +45,7 @@ static void crash(struct world *world, struct store *image)
 	copy_database(world->f->image, world->f->path);
 	world->s = open_and_load(world->f->path, &p);
 	assert_picture(world, &p);
-	world->epoch = p.state.epoch_first;
+	world->model.epoch = p.state.epoch_first;
 	picture_free(&p);
 }
 
@@ -168,21 +82,8 @@ static void commit(struct world *world)
 {
 	struct journal_writer w;
 
-	journal_writer_init(&w, (int64_t)world->epoch);
-	if (draw() % 2)
-		create_some(world, &w, draw() % 60);
-	change_some(world, &w, 1 + draw() % 40);
-	if (draw() % 3 == 0)
-		delete_some(world, &w, draw() % 30);
-	if (draw() % 25 == 0)
-		flush(world, &w);
-	if (draw() % 2)
-		create_some(world, &w, draw() % 10);
-	if (draw() % 2)
-		change_some(world, &w, 1 + draw() % 10); /* another worker's run */
-	assert_int_equal(journal_writer_finish(&w), 0);
-	world->epoch += 1 + draw() % 3;
-	assert_int_equal(store_commit(world->s, world->epoch, &w, world->id_next), STORE_OK);
+	model_draw_epoch(&world->model, &w);
+	assert_int_equal(store_commit(world->s, world->model.epoch, &w, world->model.id_next), STORE_OK);
 	journal_writer_fini(&w);
 }
 
@@ -219,15 +120,17 @@ static void run_seed(struct fixture *f, uint64_t number)
 	assert_non_null(world);
 	print_message("seed %llu\n", (unsigned long long)number);
 	seed = number * 0x9e3779b97f4a7c15u;
-	*world = (struct world){.f = f, .id_next = 1};
+	world->f = f;
+	model_init(&world->model, IDS_MAX);
 	world->s = open_and_load(f->path, &p);
-	world->epoch = p.state.epoch_first - 1;
+	world->model.epoch = p.state.epoch_first - 1;
 	picture_free(&p);
 	for (int i = 0; i < STEPS; i++)
 		step(world);
 	store_close(world->s);
 	copy_database("/nonexistent", f->path);
 	unlink(f->path);
+	model_fini(&world->model);
 	free(world);
 }
 
