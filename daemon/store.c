@@ -208,9 +208,12 @@ struct slice store_column_bytes(struct store *s, enum store_sql which, int colum
 
 int store_begin(struct store *s, const char *doing)
 {
+	int r;
+
 	if (s->is_failed)
 		return -EIO; /* the sentence of the first failure stands */
-	return store_run(s, SQL_BEGIN, doing);
+	r = store_look_at_place(s);
+	return r == 0 ? store_run(s, SQL_BEGIN, doing) : r;
 }
 
 /* SQLite may have rolled back by itself. A rollback that fails leaves us with no idea of the state. */
@@ -415,6 +418,11 @@ int store_commit(struct store *s, uint64_t epoch, const struct journal_writer *w
 	r = store_end(s, write_epoch(s, epoch, w, id_next, &limit), "committing");
 	if (r != 0)
 		return r;
+	/* It is in the files that are open; are these still the ones that a next start will find? */
+	if (store_look_at_place(s) != 0) {
+		s->is_failed = true;
+		return -EIO;
+	}
 	s->epoch_limit = limit;
 	s->epoch_last = epoch;
 	if (id_next > s->id_next)

@@ -211,6 +211,38 @@ static int look(struct store *s)
 	return r;
 }
 
+/* SQLite goes on writing into files that were moved or removed, and says nothing. */
+static bool is_in_place(const char *path, uint64_t *dev, uint64_t *ino)
+{
+	struct stat st;
+
+	/* One that was never seen: SQLite has still to make it. */
+	if (stat(path, &st) < 0)
+		return *ino == 0;
+	if (*ino == 0) {
+		*dev = st.st_dev;
+		*ino = st.st_ino;
+	}
+	return st.st_dev == *dev && st.st_ino == *ino;
+}
+
+int store_look_at_place(struct store *s)
+{
+	char wal[PATH_BYTES_MAX + 16];
+
+	snprintf(wal, sizeof(wal), "%s-wal", s->file);
+	if (is_in_place(s->file, &s->place.db.dev, &s->place.db.ino) &&
+	    is_in_place(wal, &s->place.wal.dev, &s->place.wal.ino))
+		return 0;
+	store_say(s, ENOENT,
+		  "the database, its -wal file or their directory was moved or removed while in use: nothing "
+		  "can "
+		  "be written where it would be found again. Move it back; if it is gone, stop the daemon: "
+		  "what "
+		  "was not exported is lost");
+	return STORE_RETRY;
+}
+
 /* ---- the connection ---- */
 
 /* The sum of two integers modulo 2^64. */

@@ -58,6 +58,13 @@ struct store_epoch {
 	uint64_t first; /* a merged one: its first; 0: the same */
 };
 
+/* Which files the paths led to when they were opened; ino 0: not looked yet. */
+struct store_place {
+	struct {
+		uint64_t dev, ino;
+	} db, wal;
+};
+
 struct store_fold; /* a running pass: store_fold.c */
 
 struct store {
@@ -83,6 +90,7 @@ struct store {
 	size_t epoch_count, epoch_cap;
 	struct store_fold *fold; /* owned; null between passes */
 
+	struct store_place place;    /* where the files are */
 	unsigned wal_frames;	     /* in the -wal file */
 	unsigned wal_frames_settled; /* of these, in the database already */
 
@@ -100,6 +108,12 @@ int store_say(struct store *s, int cause, const char *fmt, ...) __attribute__((f
 int store_fail(struct store *s, int rc, const char *doing);
 /* -EUCLEAN, with what to do about a damaged file behind what was found. */
 int store_damaged(struct store *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- the files ---- */
+
+/* Do the paths still lead to the files that are open? What is committed to others nobody will find again. 0,
+ * or STORE_RETRY with a sentence: they may be put back. */
+int store_look_at_place(struct store *s);
 
 /* ---- statements ---- */
 
