@@ -64,6 +64,7 @@ struct peer *peer_free(struct peer *p)
 	if (p->is_in_held)
 		TAILQ_REMOVE(&w->held, p, held);
 	request_session_end(p);
+	backup_drop(&w->server->backup, p->client.id);
 	client_remove(&w->server->clients, &p->client);
 	request_multi_reset(p);
 	resp_parser_fini(&p->parser);

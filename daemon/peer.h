@@ -37,6 +37,7 @@ enum peer_wait_kind {
 	WAIT_SEALED,  /* until every worker has sealed `target` */
 	WAIT_DURABLE, /* until `target` is on disk */
 	WAIT_FOLDED,  /* until snapshot number `target` is complete */
+	WAIT_BACKUP,  /* until its backup has ended, one way or another */
 	WAIT_TIME,    /* until the deadline */
 	WAIT_TURN,    /* until the worker's next turn: a long request in slices */
 };

@@ -109,6 +109,8 @@ static const struct command table[] = {
 	 "string", "0.2.0",
 	 "Adds, as the next batch of the connection's session, what was not added before under that number.",
 	 "sequence cursor [name delta ...]"},
+	{"shc.backup", -2, ADMIN | NOMULTI | BLOCKING, 0, 0, 0, request_shc_backup, "server", "0.2.0",
+	 "Copies the state of the running daemon.", "BEGIN | READ offset count | END | HELP"},
 	{"shc.once", 4, WC | COMMAND_SHARDED | FAST | NOMULTI | COMMAND_REPEATED, 2, 2, 1, request_shc_once,
 	 "string", "0.2.0", "Adds unless that was done before with this token; returns the value.",
 	 "token name delta"},

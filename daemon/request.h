@@ -135,6 +135,8 @@ request_fn request_scan, request_keys, request_dbsize, request_randomkey, reques
 /* request_once.c */
 request_fn request_shc_session, request_shc_apply, request_shc_once;
 void request_session_end(struct peer *peer); /* RESET, and the end of a connection */
+/* request_backup.c */
+request_fn request_shc_backup;
 /* request_multi.c */
 request_fn request_multi, request_exec, request_discard, request_watch;
 request_fn request_exec_refused; /* EXEC with arguments ends the transaction, too */

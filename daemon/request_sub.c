@@ -10,6 +10,8 @@
 
 const struct subcommands *subcommands_of(const struct command *c)
 {
+	if (c->handler == request_shc_backup)
+		return &subcommands_backup;
 	if (c->handler == request_client)
 		return &subcommands_client;
 	if (c->handler == request_command)

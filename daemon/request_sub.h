@@ -27,8 +27,8 @@ struct subcommands {
 };
 
 /* Each stands beside its handlers. */
-extern const struct subcommands subcommands_client, subcommands_command, subcommands_config,
-	subcommands_function;
+extern const struct subcommands subcommands_backup, subcommands_client, subcommands_command,
+	subcommands_config, subcommands_function;
 
 /* The table of a container; null: the command is none. */
 const struct subcommands *subcommands_of(const struct command *c);

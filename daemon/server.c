@@ -337,7 +337,9 @@ static int run_threads(struct server *s, const sigset_t *signals)
 	}
 	if (!rc)
 		status = serve(s, signals);
+	atomic_store(&s->backup.is_cancelled, true);
 	stop_workers(s);
+	backup_fini(&s->backup);
 	if (!rc)
 		commit_stop(&s->commit);
 	/* What had not started has no slot. */
@@ -405,6 +407,7 @@ int server_run(struct config *config)
 		log_error("out of memory");
 		return STATUS_IO;
 	}
+	backup_init(&s->backup, config->db);
 	status = lock_state(s);
 	if (!status)
 		status = run_with_state(s, &signals);

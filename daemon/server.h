@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "acceptor.h"
+#include "backup.h"
 #include "client.h"
 #include "commit.h"
 #include "config.h"
@@ -42,6 +43,7 @@ struct server {
 	struct once_table tokens;
 	struct epoch_clock clock;
 	struct commit commit;
+	struct backup backup;
 	struct client_directory clients;
 	struct worker *workers;
 	uint32_t worker_count;

@@ -12,6 +12,7 @@
 #ifndef SHC_STORE_H
 #define SHC_STORE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -120,6 +121,14 @@ struct store_stats {
 	int64_t last_fold_ms; /* wall clock of the end of the last complete pass; 0: none yet */
 };
 void store_stats(const struct store *s, struct store_stats *out);
+
+/* ---- beside the store ---- */
+
+/* Copies the database at `path`, as last committed, to the new file `target` (one that is there is removed),
+ * over a read-only connection of its own: any thread, beside the owner's work. Blocks for as long as it
+ * takes, or until *is_cancelled. 0, or negative with a sentence in `why`; then nothing is left. */
+int store_backup(const char *path, const char *target, const _Atomic bool *is_cancelled, char *why,
+		 size_t why_size);
 
 /* ---- offline ---- */
 

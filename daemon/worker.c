@@ -145,14 +145,25 @@ static void handle(struct worker *w, const struct io_event *ev)
 
 /* ---- waiting peers ---- */
 
-static bool is_over(const struct worker *w, const struct peer_wait *wait)
+static bool has_backup_ended(struct worker *w, const struct peer *p)
 {
+	int64_t size_bytes;
+	const char *why;
+
+	return backup_look(&w->server->backup, p->client.id, &size_bytes, &why) != BACKUP_RUNNING;
+}
+
+static bool is_over(struct worker *w, const struct peer *p)
+{
+	const struct peer_wait *wait = &p->wait;
+
 	switch (wait->kind) {
 	case WAIT_SEALED:
 		/* Stuck: the request hears that instead. */
 		return epoch_sealed(&w->server->clock) >= wait->target || commit_is_stuck(&w->server->commit);
 	case WAIT_DURABLE: return epoch_durable(&w->server->clock) >= wait->target;
 	case WAIT_FOLDED: return atomic_load(&w->server->commit.fold_done) >= wait->target;
+	case WAIT_BACKUP: return has_backup_ended(w, p);
 	case WAIT_TURN: return true;
 	case WAIT_TIME:
 	case WAIT_NONE: break;
@@ -176,7 +187,7 @@ static void resume_waiting(struct worker *w)
 		next = TAILQ_NEXT(p, waiting);
 		if (p->is_closed) {
 			/* its IO_CLOSED will take it away */
-		} else if (is_over(w, &p->wait)) {
+		} else if (is_over(w, p)) {
 			epoch_look(&w->slot);
 			peer_resume(p, false);
 		} else if (is_late(w, &p->wait)) {
@@ -242,7 +253,7 @@ static int64_t sleep_ms(struct worker *w)
 	atomic_store(&w->slot.waits, waits);
 	/* After the flag: what came before it is seen here, what comes after it wakes us. */
 	TAILQ_FOREACH (p, &w->waiting, waiting)
-		if (is_over(w, &p->wait))
+		if (is_over(w, p))
 			return 0;
 	return is_release_due(w) ? 0 : ms;
 }

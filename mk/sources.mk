@@ -24,6 +24,7 @@ DAEMON := \
 	daemon/acceptor.c \
 	daemon/acceptor_listen.c \
 	daemon/arena.c \
+	daemon/backup.c \
 	daemon/client.c \
 	daemon/commit.c \
 	daemon/config.c \
@@ -46,6 +47,7 @@ DAEMON := \
 	daemon/recover.c \
 	daemon/registry.c \
 	daemon/request.c \
+	daemon/request_backup.c \
 	daemon/request_client.c \
 	daemon/request_command.c \
 	daemon/request_config.c \
@@ -63,6 +65,7 @@ DAEMON := \
 	daemon/session.c \
 	daemon/stats.c \
 	daemon/store.c \
+	daemon/store_backup.c \
 	daemon/store_check.c \
 	daemon/store_fold.c \
 	daemon/store_load.c \
