@@ -13,7 +13,7 @@
  *
  * A reply that is not the one expected ends it with status 1, and so does a sum over all keys that has not
  * grown by exactly what was sent: the prefix must be its own. Prints one line of name=value; latencies are
- * those of single requests, from the send of the pipeline they stood in.
+ * those of single requests, from the send of the pipeline they stood in, or, at a RATE, from when it was due.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -53,9 +54,9 @@ struct options {
 
 struct connection {
 	int fd;
-	unsigned waiting; /* replies of the batch that have not come */
-	uint64_t sent_ns;
-	int64_t last; /* the value of the last reply, where there is one key */
+	unsigned waiting;  /* replies of the batch that have not come */
+	uint64_t begun_ns; /* when the batch was sent, or should have been */
+	int64_t last;	   /* the value of the last reply, where there is one key */
 	char in[IN_BYTES];
 	size_t in_len;
 };
@@ -235,12 +236,13 @@ static void send_all(int fd, const char *data, size_t len)
 	}
 }
 
-static void send_batch(struct load *l, struct connection *c)
+/* `due_ns`: when it should have been sent; 0: now. */
+static void send_batch(struct load *l, struct connection *c, uint64_t due_ns)
 {
 	choose_keys(l);
 	c->waiting = l->opt.pipeline;
 	l->requests_sent += l->opt.pipeline;
-	c->sent_ns = now_ns();
+	c->begun_ns = due_ns ? due_ns : now_ns();
 	send_all(c->fd, l->batch, l->batch_len);
 }
 
@@ -251,16 +253,18 @@ static bool is_over(const struct load *l, uint64_t now)
 	return l->requests_sent >= l->opt.requests;
 }
 
-/* One connection: it may sleep. */
-static void keep_rate(const struct load *l, uint64_t now)
+/* One connection: it may sleep. Returns when the next batch should have been sent, if that is past because
+ * the server was slow: else a server that stops for a while would show as a single slow request. */
+static uint64_t keep_rate(const struct load *l, uint64_t now)
 {
 	double names = (double)l->requests_sent * (l->opt.names ? l->opt.names : 1);
-	double due = (double)l->begin_ns + names / l->opt.rate * 1e9 - (double)now;
+	uint64_t due = l->begin_ns + (uint64_t)(names / l->opt.rate * 1e9);
 
-	if (due > 0)
-		nanosleep(&(struct timespec){(time_t)(due / 1e9),
-					     (long)(due - (double)(time_t)(due / 1e9) * 1e9)},
-			  NULL);
+	if (due < now)
+		return due;
+	due -= now;
+	nanosleep(&(struct timespec){(time_t)(due / 1000000000u), (long)(due % 1000000000u)}, NULL);
+	return 0;
 }
 
 /* ---- what comes back ---- */
@@ -316,15 +320,13 @@ static void receive(struct load *l, struct connection *c)
 	count = take_replies(l, c);
 	if (count > c->waiting)
 		die("more replies than requests");
-	note_latency(l, now - c->sent_ns, count);
+	note_latency(l, now - c->begun_ns, count);
 	l->replies += count;
 	l->end_ns = now;
 	c->waiting -= count;
 	if (c->waiting || is_over(l, now))
 		return;
-	if (l->opt.rate > 0)
-		keep_rate(l, now);
-	send_batch(l, c);
+	send_batch(l, c, l->opt.rate > 0 ? keep_rate(l, now) : 0);
 }
 
 /* ---- the sum over all keys ---- */
@@ -417,7 +419,7 @@ static void run(struct load *l)
 
 	l->begin_ns = now_ns();
 	for (unsigned i = 0; i < l->opt.connections; i++)
-		send_batch(l, &l->connections[i]);
+		send_batch(l, &l->connections[i], 0);
 	while (l->replies < l->requests_sent) {
 		int n = epoll_wait(poll_fd, events, sizeof(events) / sizeof(*events), -1);
 
@@ -481,6 +483,7 @@ int main(int argc, char **argv)
 		take_option(&load.opt, option, optarg);
 	if (!load.opt.socket || optind != argc || (load.opt.rate > 0 && load.opt.connections != 1))
 		die("usage: see the head of bench/load.c");
+	prctl(PR_SET_TIMERSLACK, 1UL); /* for RATE */
 	make_batch(&load);
 	before = sum_keys(&load);
 	run(&load);
