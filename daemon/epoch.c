@@ -146,13 +146,18 @@ uint64_t epoch_advance(struct epoch_clock *c)
 	return e;
 }
 
-/* The worker sleeps, and cannot wake up before the state is given back. */
-static bool seal_parked(struct epoch_slot *s)
+/* The worker sleeps, and cannot wake up before the state is given back. It may have been awake since it was
+ * looked at, and have sealed e itself: then what it has now is of the next epoch. */
+static bool seal_parked(struct epoch_slot *s, uint64_t e)
 {
 	uint32_t seen = EPOCH_PARKED_DIRTY;
 
 	if (!atomic_compare_exchange_strong(&s->state, &seen, EPOCH_SEALING))
 		return false;
+	if (atomic_load(&s->sealed) >= e) {
+		atomic_store(&s->state, EPOCH_PARKED_DIRTY);
+		return true;
+	}
 	hand_over(s, epoch_open(s->clock));
 	/* release: the worker that wakes up finds the buffers swapped. */
 	atomic_store(&s->state, EPOCH_PARKED_CLEAN);
@@ -171,7 +176,7 @@ bool epoch_collect(struct epoch_slot *s, uint64_t e, struct epoch_buffer **buffe
 	if (atomic_load(&s->sealed) < e) {
 		if (state == EPOCH_PARKED_CLEAN)
 			return true;
-		if (!seal_parked(s))
+		if (!seal_parked(s, e))
 			return false;
 	}
 	if (s->handed_epoch == e)
