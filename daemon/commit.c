@@ -150,7 +150,8 @@ static void write_epoch(struct commit *c, uint64_t e, const struct journal_write
 		waker_unpark(&c->waker);
 		pause_ms = pause_ms * 2 < RETRY_MS_MAX ? pause_ms * 2 : RETRY_MS_MAX;
 	}
-	set_stuck(c, false);
+	/* Small as it is, it may find room where folding does not. */
+	set_stuck(c, c->fold_retry_ms != 0);
 }
 
 static void commit_content(struct commit *c, uint64_t e)
@@ -237,6 +238,17 @@ static bool is_fold_soon(const struct commit *c)
 	       store_journal_epochs(c->store) > FOLD_SOON_EPOCHS;
 }
 
+/* The disk does not let us: stuck until it does. With durability = commit nothing else would find out, for no
+ * change is taken meanwhile. */
+static void put_fold_off(struct commit *c)
+{
+	set_stuck(c, true);
+	c->fold_pause_ms = c->fold_pause_ms ? 2 * c->fold_pause_ms : RETRY_MS_MIN;
+	if (c->fold_pause_ms > RETRY_MS_MAX)
+		c->fold_pause_ms = RETRY_MS_MAX;
+	c->fold_retry_ms = now_ms(CLOCK_MONOTONIC) + c->fold_pause_ms;
+}
+
 /* One step of folding. True: there is more, soon. */
 static bool fold_some(struct commit *c)
 {
@@ -250,9 +262,10 @@ static bool fold_some(struct commit *c)
 	if (rc < 0)
 		fail(c);
 	if (rc == STORE_RETRY) {
-		set_stuck(c, true);
+		put_fold_off(c);
 		return false;
 	}
+	c->fold_retry_ms = c->fold_pause_ms = 0;
 	set_stuck(c, false);
 	if (rc == STORE_OK) {
 		c->folded_ms = now_ms(CLOCK_MONOTONIC);
@@ -333,9 +346,11 @@ static int64_t fold_due_ms(const struct commit *c, int64_t now)
 
 	if (!has_journal(c))
 		return -1;
-	if (c->save_epoch || store_is_folding(c->store) || is_fold_soon(c))
-		return commit_is_stuck(c) ? RETRY_MS_MAX : 0;
 	due = c->folded_ms + atomic_load(&c->config->snapshot_interval_ms) - now;
+	if (c->save_epoch || store_is_folding(c->store) || is_fold_soon(c))
+		due = 0;
+	if (c->fold_retry_ms)
+		due = c->fold_retry_ms - now;
 	return due > 0 ? due : 0;
 }
 

@@ -62,6 +62,8 @@ struct commit {
 	uint64_t save_epoch;	   /* ... done when this one is folded; 0: none */
 	int64_t dirty_since_ms;	   /* monotonic; 0: not */
 	int64_t folded_ms;	   /* monotonic, end of the last pass */
+	int64_t fold_retry_ms; /* monotonic; folding found no room, and is tried again then; 0: it did not */
+	int64_t fold_pause_ms; /* before that */
 };
 
 int commit_init(struct commit *c, struct epoch_clock *clock, struct store *store, struct registry *registry,
