@@ -3,6 +3,7 @@
 #include "commit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -113,59 +114,73 @@ static void wake_waiting(struct commit *c, uint32_t for_what)
 			waker_wake(c->workers[i].waker);
 }
 
-static void set_stuck(struct commit *c, bool is_stuck)
+/* `why` it is stuck; null: it is not. */
+static void set_stuck(struct commit *c, const char *why)
 {
-	if (is_stuck == commit_is_stuck(c))
+	if (!why == !commit_is_stuck(c))
 		return;
-	atomic_store(&c->is_stuck, is_stuck);
-	if (is_stuck)
-		log_warning("%s; counting goes on in memory, and this is tried again", store_error(c->store));
+	atomic_store(&c->is_stuck, why != NULL);
+	if (why)
+		log_warning("%s; counting goes on in memory, and this is tried again", why);
 	else
 		log_info("the state can be written again; nothing was lost");
 	wake_waiting(c, EPOCH_WAITS_SEALED | EPOCH_WAITS_DISK);
 }
 
+/* Before an epoch is tried again: a longer pause each time. At a stop there is an end to it. */
+static void wait_to_retry(struct commit *c, const char *why, int64_t *pause_ms, unsigned *tries)
+{
+	set_stuck(c, why);
+	if (atomic_load(&c->is_stopping) && ++*tries > STOP_TRIES_MAX) {
+		log_error("%s: giving up; the changes of the last epochs are lost", why);
+		_exit(EXIT_IO);
+	}
+	*pause_ms = *pause_ms ? 2 * *pause_ms : RETRY_MS_MIN;
+	if (*pause_ms > RETRY_MS_MAX)
+		*pause_ms = RETRY_MS_MAX;
+	waker_park(&c->waker);
+	waker_sleep(&c->waker, *pause_ms * 1000000);
+	waker_unpark(&c->waker);
+}
+
 /* Until it is on disk. */
 static void write_epoch(struct commit *c, uint64_t e, const struct journal_writer *w)
 {
-	int64_t pause_ms = RETRY_MS_MIN;
+	int64_t pause_ms = 0;
 	unsigned tries = 0;
+	int rc;
 
-	for (;;) {
-		int rc = w->count ? store_commit(c->store, e, w, atomic_load(&c->registry->id_next))
-				  : store_reserve(c->store, e);
-
-		if (rc == STORE_OK)
-			break;
+	while ((rc = w->count ? store_commit(c->store, e, w, atomic_load(&c->registry->id_next))
+			      : store_reserve(c->store, e)) != STORE_OK) {
 		if (rc < 0)
 			fail(c);
-		set_stuck(c, true);
-		if (atomic_load(&c->is_stopping) && ++tries > STOP_TRIES_MAX) {
-			log_error("%s: giving up; the changes of the last epochs are lost",
-				  store_error(c->store));
-			_exit(EXIT_IO);
-		}
-		waker_park(&c->waker);
-		waker_sleep(&c->waker, pause_ms * 1000000);
-		waker_unpark(&c->waker);
-		pause_ms = pause_ms * 2 < RETRY_MS_MAX ? pause_ms * 2 : RETRY_MS_MAX;
+		wait_to_retry(c, store_error(c->store), &pause_ms, &tries);
 	}
 	/* Small as it is, it may find room where folding does not. */
-	set_stuck(c, c->fold_retry_ms != 0);
+	set_stuck(c, c->fold_retry_ms ? store_error(c->store) : NULL);
+}
+
+/* Out of memory: the buffers hold everything; when some is freed it goes on. */
+static void pack(struct commit *c, uint64_t e, struct journal_writer *w)
+{
+	int64_t pause_ms = 0;
+	unsigned tries = 0;
+	char why[64];
+
+	(void)snprintf(why, sizeof(why), "out of memory while packing epoch %llu", (unsigned long long)e);
+	journal_writer_init(w, now_ms(CLOCK_REALTIME));
+	while (pack_epoch(&c->pack, c->buffers, c->buffer_count, w) || journal_writer_finish(w)) {
+		journal_writer_fini(w);
+		wait_to_retry(c, why, &pause_ms, &tries);
+		journal_writer_init(w, now_ms(CLOCK_REALTIME));
+	}
 }
 
 static void commit_content(struct commit *c, uint64_t e)
 {
 	struct journal_writer w;
 
-	journal_writer_init(&w, now_ms(CLOCK_REALTIME));
-	while (pack_epoch(&c->pack, c->buffers, c->buffer_count, &w) || journal_writer_finish(&w)) {
-		/* Out of memory: the buffers hold everything; when some is freed it goes on. */
-		journal_writer_fini(&w);
-		log_warning("out of memory while packing epoch %llu; trying again", (unsigned long long)e);
-		nanosleep(&(struct timespec){.tv_nsec = RETRY_MS_MIN * 1000000}, NULL);
-		journal_writer_init(&w, now_ms(CLOCK_REALTIME));
-	}
+	pack(c, e, &w);
 	write_epoch(c, e, &w);
 	if (w.count)
 		atomic_fetch_add_explicit(&c->epochs, 1, memory_order_relaxed);
@@ -242,7 +257,7 @@ static bool is_fold_soon(const struct commit *c)
  * change is taken meanwhile. */
 static void put_fold_off(struct commit *c)
 {
-	set_stuck(c, true);
+	set_stuck(c, store_error(c->store));
 	c->fold_pause_ms = c->fold_pause_ms ? 2 * c->fold_pause_ms : RETRY_MS_MIN;
 	if (c->fold_pause_ms > RETRY_MS_MAX)
 		c->fold_pause_ms = RETRY_MS_MAX;
@@ -266,7 +281,7 @@ static bool fold_some(struct commit *c)
 		return false;
 	}
 	c->fold_retry_ms = c->fold_pause_ms = 0;
-	set_stuck(c, false);
+	set_stuck(c, NULL);
 	if (rc == STORE_OK) {
 		c->folded_ms = now_ms(CLOCK_MONOTONIC);
 		if (forget(c) < 0 || store_checkpoint(c->store, CHECKPOINT_FRAMES) < 0)
