@@ -204,7 +204,7 @@ def _kill_all():
 atexit.register(_kill_all)
 
 
-def _is_sanitized():
+def is_sanitized():
     with open(shutil.which(PROGRAM) or "/dev/null", "rb") as f:
         text = f.read()
     return b"__asan_init" in text or b"__tsan_init" in text
@@ -302,7 +302,7 @@ class Daemon:
 
     def check_rss(self, most, what):
         """A sanitizer's memory is its own affair."""
-        check(_is_sanitized() or self.rss() <= most, f"{what}: {self.rss() >> 20} MiB resident, {most >> 20} are allowed")
+        check(is_sanitized() or self.rss() <= most, f"{what}: {self.rss() >> 20} MiB resident, {most >> 20} are allowed")
 
     def rss(self):
         """Bytes."""

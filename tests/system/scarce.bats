@@ -1,0 +1,34 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Memory that is refused at any place, and a database that somebody else has locked. The cases: py/scarce.py; limits of our own,
+# descriptors and small disks: limits.bats.
+
+load drive
+
+@test "memory that is refused costs a request or a connection, not more" {
+	drive scarce memory_faults interval
+}
+
+@test "memory that is refused costs a request or a connection, not more, with durability commit" {
+	drive scarce memory_faults commit
+}
+
+@test "too little memory to start with is said" {
+	drive scarce memory_at_start
+}
+
+@test "an address space that is used up is said, and it ends well" {
+	drive scarce address_space
+}
+
+@test "another program's lock holds up the disk only, until it goes" {
+	drive scarce busy interval
+}
+
+@test "another program's lock holds up the disk only, until it goes, with durability commit" {
+	drive scarce busy commit
+}
+
+@test "another program's lock at the start is said" {
+	drive scarce busy_at_start
+}
