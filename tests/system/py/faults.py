@@ -155,7 +155,11 @@ def full(where):
                 with d.conn() as c:
                     equal(c.do("WAITAOF", 1, 0, 0), [1, 0], "WAITAOF when there is room again")
             check(d.process.poll() is None, "it ended")
+            # The last time there is no room any more.
+            rule = faults.add(skip=rng.randrange(20), **FULL[where])
+            rule.wait_struck(2)
             d.kill()
+            faults.clear()
             results = load.end()[:clients]
         check_clean(d, where)
         d.start()

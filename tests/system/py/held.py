@@ -179,7 +179,11 @@ def full(where):
 
                 wait_until(has_room, "a change is possible again")
             check(d.process.poll() is None, "it ended")
+            # The last time there is no room any more.
+            rule = faults.add(skip=rng.randrange(50), **FULL[where])
+            rule.wait_struck(2)
             d.kill()
+            faults.clear()
             refused, changes = load.end()
         check(changes > 20, "only", changes, "changes, and", refused, "refusals")
         check_clean(d, where)

@@ -196,7 +196,11 @@ def full(mode):
                 rule.wait_struck()
                 rule.off()
                 wait_until(lambda: not isinstance(c.ask("INCR", "room"), Error), "a change is possible again")
+            # The last time there is no room any more.
+            rule = faults.add(skip=rng.randrange(50), **FULL["wal"])
+            rule.wait_struck(2)
             d.kill()
+            faults.clear()
             results = clients.end()[:-1]
         known = [r[0] for r in results]
         check(sum(k[0] for k in known) > 20, "nothing was done:", known)
