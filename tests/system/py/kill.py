@@ -9,6 +9,7 @@ import random
 import shutil
 import sqlite3
 import subprocess
+import sys
 import time
 
 import kill_clients as clients
@@ -154,6 +155,8 @@ def loop(victim, kinds, rounds):
     by_class = {}
     for kind, result in zip(kinds, results):
         by_class.setdefault(kind.__name__, []).append(result)
+        check(result["done"], "client", kind.__name__, "got nothing done")
+        print(f"{kind.__name__}: {result['done']} answers, {result['lives']} connections lost", file=sys.stderr)
     return by_class
 
 

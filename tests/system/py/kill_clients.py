@@ -25,6 +25,8 @@ class Client:
         self.path = path
         self.is_commit = mode == "commit"
         self.rng = random.Random(f"{SEED} client {i}")
+        self.done = 0  # answers that were as they should be
+        self.lives = 0  # of the daemon that have ended under it
 
     def connect(self):
         """Tries until the daemon is there."""
@@ -41,9 +43,9 @@ class Client:
             try:
                 self.life(is_over)
             except Lost:
-                pass
+                self.lives += 1
         self.finish()
-        return self.result()
+        return {"done": self.done, "lives": self.lives, **self.result()}
 
     def finish(self):
         pass
@@ -107,11 +109,9 @@ class Session(Client):
         self.sent = 0
 
     def begin(self, c):
+        """Returns the last sequence."""
         send(c, [("SHC.SESSION", self.id)])
-        return self.begun(receive(c))
-
-    def begun(self, reply):
-        """Takes the reply of SHC.SESSION: the last sequence."""
+        reply = receive(c)
         check(isinstance(reply, list), "SHC.SESSION:", reply)
         last, cursor, stored = reply
         check(self.promised <= last <= self.sent, self.id, "is at", last, ", promised were", self.promised, ", sent", self.sent)
@@ -129,6 +129,7 @@ class Session(Client):
 
     def acknowledge(self, seq, reply, want=1):
         equal(reply, want, f"APPLY {seq} of {self.id}")
+        self.done += 1
         if self.is_commit:
             self.promised = max(self.promised, seq)
 
@@ -168,18 +169,16 @@ class Session(Client):
     def take_over(self, old, last, count):
         """On the old connection: some are applied, and from one on all are refused; the new one is told how many."""
         with self.connect() as new:
-            send(new, [("SHC.SESSION", self.id)])
-            applied, reply = last, receive(old)
+            # Its reply is read first: a SHC.SESSION that is left behind would take over from a later connection.
+            now, applied = self.begin(new), last
             for seq in range(last + 1, last + count + 1):
+                reply = receive(old)
                 if isinstance(reply, Error):
                     check(str(reply).startswith("SESSIONLOST "), "the old connection of a session:", reply)
                 else:
                     equal((applied, reply), (seq - 1, 1), f"APPLY {seq} on the old connection of {self.id} (last applied, reply)")
                     self.acknowledge(seq, reply)
                     applied = seq
-                if seq < last + count:
-                    reply = receive(old)
-            now = self.begun(receive(new))
             equal(now, applied, f"{self.id} after it was taken over, beside what was acknowledged before")
             self.send_batches(new, now + 1, 1)
             self.acknowledge(now + 1, receive(new))
@@ -219,6 +218,7 @@ class Token(Client):
             check(isinstance(reply, list) and len(reply) == 2 and reply[1] in (0, 1), "SHC.ONCE", token_of(self.pair, n), ":", reply)
             check(not (n in seen and reply[1]), "SHC.ONCE", token_of(self.pair, n), "was applied again")
             seen.add(n)
+            self.done += 1
             if reply[1] and self.is_commit:
                 self.applied.append(n)
 
@@ -248,7 +248,7 @@ class Token(Client):
 
     def finish(self):
         with self.connect() as c:
-            self.step(c, self.sent)
+            self.step(c, self.sent)  # nobody kills any more
 
     def result(self):
         check(len(set(self.applied)) == len(self.applied), "tokens acknowledged as applied twice")
@@ -274,6 +274,7 @@ class Adder(Client):
                 for _ in range(count):
                     equal(receive(c), "OK", "SHC.ADD")
                     acknowledged += 1
+                    self.done += 1
                     self.promised += self.is_commit
                 if not self.is_commit and self.rng.randrange(3) == 0:
                     sync(c)
@@ -305,6 +306,7 @@ class Ticket(Client):
                         reply = receive(c)
                         check(isinstance(reply, int), "INCR:", reply)
                         self.replies.append(reply)
+                        self.done += 1
                         waiting[k] -= 1
         finally:
             self.in_doubt += sum(waiting)
@@ -334,6 +336,7 @@ class Reader(Client):
                     value = int(receive(c) or 0)
                     check(value >= self.seen[name], name, "is", value, "after", self.seen[name], "was read")
                     self.seen[name] = value
+                    self.done += 1
 
     def result(self):
         return self.seen
@@ -353,6 +356,7 @@ class Command(Client):
             process.kill()
         said = process.communicate(timeout=60)[0]
         check(process.returncode in (0, -9, EXIT_UNREACHABLE, EXIT_IO, EXIT_DOUBT), words, "ended with", process.returncode, said)
+        self.done += process.returncode == 0
         return process.returncode == 0
 
     def until_done(self, *words):
