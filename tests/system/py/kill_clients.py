@@ -107,11 +107,14 @@ class Session(Client):
         self.id = session_id(self.i)
         self.promised = 0  # a crash must not take the session below this
         self.sent = 0
+        self.taken = 0
 
     def begin(self, c):
-        """Returns the last sequence."""
         send(c, [("SHC.SESSION", self.id)])
-        reply = receive(c)
+        return self.begun(receive(c))
+
+    def begun(self, reply):
+        """Takes the reply of SHC.SESSION. Returns the last sequence."""
         check(isinstance(reply, list), "SHC.SESSION:", reply)
         last, cursor, stored = reply
         check(self.promised <= last <= self.sent, self.id, "is at", last, ", promised were", self.promised, ", sent", self.sent)
@@ -139,12 +142,12 @@ class Session(Client):
             while not is_over():
                 count = self.rng.randint(1, 60)
                 kind = self.rng.randrange(12)
-                self.send_batches(c, last + 1, count)
-                if kind == 0:
-                    return  # as a client that was killed: nobody reads the replies
                 if kind == 1:
                     self.take_over(c, last, count)
                     return
+                self.send_batches(c, last + 1, count)
+                if kind == 0:
+                    return  # as a client that was killed: nobody reads the replies
                 for seq in range(last + 1, last + count + 1):
                     self.acknowledge(seq, receive(c))
                 last += count
@@ -169,8 +172,14 @@ class Session(Client):
     def take_over(self, old, last, count):
         """On the old connection: some are applied, and from one on all are refused; the new one is told how many."""
         with self.connect() as new:
-            # Its reply is read first: a SHC.SESSION that is left behind would take over from a later connection.
-            now, applied = self.begin(new), last
+            before = self.rng.randint(0, count)
+            self.send_batches(old, last + 1, before)
+            send(new, [("SHC.SESSION", self.id)])
+            try:
+                self.send_batches(old, last + before + 1, count - before)
+            finally:
+                # A SHC.SESSION that is left unread would take over from a later connection.
+                now, applied = self.begun(receive(new)), last
             for seq in range(last + 1, last + count + 1):
                 reply = receive(old)
                 if isinstance(reply, Error):
@@ -182,8 +191,10 @@ class Session(Client):
             equal(now, applied, f"{self.id} after it was taken over, beside what was acknowledged before")
             self.send_batches(new, now + 1, 1)
             self.acknowledge(now + 1, receive(new))
+            self.taken += 1
 
     def result(self):
+        check(self.taken or self.done < 2000, self.id, "was never taken over")
         return {"promised": self.promised}
 
 
