@@ -31,6 +31,7 @@ SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
 # Seconds per fuzzer, and rounds of the crash loops in `make soak`.
 FUZZ_SECONDS ?= 10
 SOAK_ROUNDS ?= 20
+SOAK_SECONDS ?= 0
 
 # ---- flags ------------------------------------------------------------------------------------------------------
 
@@ -192,7 +193,7 @@ objects: $(call object_files,$(LIB) $(DAEMON) $(CMD) $(UNIT) $(BENCH) $(FUZZ) $(
 .SECONDARY:
 
 .PHONY: test unit system lint fuzz soak bench demo
-run_tests = @SAN='$(SAN)' BUILD='$(BUILD)' CC='$(CC)' FUZZ_SECONDS=$(FUZZ_SECONDS) SOAK_ROUNDS=$(SOAK_ROUNDS) tests/run
+run_tests = @SAN='$(SAN)' BUILD='$(BUILD)' CC='$(CC)' FUZZ_SECONDS=$(FUZZ_SECONDS) SOAK_ROUNDS=$(SOAK_ROUNDS) SOAK_SECONDS=$(SOAK_SECONDS) tests/run
 test: test-deps
 	$(run_tests)
 unit system lint fuzz soak:
@@ -292,7 +293,7 @@ help:
 	@echo 'make install     PREFIX=$(PREFIX), below DESTDIR; programs, library, manuals, systemd units'
 	@echo 'make uninstall   the reverse; state and a changed configuration stay'
 	@echo 'make bench       measure it against redis-server'
-	@echo 'make soak        loops of kill and restart; SOAK_ROUNDS=$(SOAK_ROUNDS)'
+	@echo 'make soak        loops of kill and restart: SOAK_ROUNDS=$(SOAK_ROUNDS), or SOAK_SECONDS=7200 for two hours'
 	@echo 'make unit | system | lint | fuzz    one part of the tests; FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make deps | test-deps    install the Debian packages that building or testing needs'
 	@echo 'make clean'

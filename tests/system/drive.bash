@@ -19,7 +19,7 @@ new_place_in_memory() {
 setup() {
 	need_daemon
 	new_place_in_memory
-	export SHCOUNTERD SHC_IO SHC_DIR
+	export SHCOUNT SHCOUNTERD SHC_IO SHC_DIR
 }
 
 teardown() {

@@ -5,6 +5,11 @@
 
 load drive
 
+# On a disk where there is one: in memory a commit takes no time, and a kill would hardly ever come in its middle.
+new_place_in_memory() {
+	new_place
+}
+
 @test "commit mode: sessions, tokens, additions, tickets and reads are exact through crashes" {
 	drive kill mixed commit
 }

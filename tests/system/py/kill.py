@@ -16,7 +16,8 @@ import kill_clients as clients
 from shc import DIR, PROGRAM, SEED, Background, Daemon, Skip, check, equal, main, scaled
 
 SHCOUNT = os.environ.get("SHCOUNT", "shcount")
-ROUND_SECONDS_MAX = 0.7
+ROUND_SECONDS_MAX = 0.5
+ROUNDS = scaled(14)
 
 
 class Victim:
@@ -171,7 +172,7 @@ def mixed(mode):
     victim.sessions = [clients.session_id(i) for i, kind in enumerate(kinds) if kind is clients.Session]
     clients.Token.first = kinds.index(clients.Token)
     with victim.daemon as d:
-        results = loop(victim, kinds, scaled(8))
+        results = loop(victim, kinds, ROUNDS)
         last_of = compare(d, victim.sessions, "at the end")
         for session, result in zip(victim.sessions, results["Session"]):
             check(last_of[session] >= result["promised"], session, "is at", last_of[session], ", promised was", result["promised"])
@@ -195,7 +196,7 @@ def tickets():
     victim = Victim("commit")
     kinds = [clients.Ticket] * 3 + [clients.Reader] * 2
     with victim.daemon as d:
-        results = loop(victim, kinds, scaled(8))
+        results = loop(victim, kinds, ROUNDS)
         with d.conn() as c:
             value = c.value("ticket") or 0
         check_tickets(results["Ticket"], value)
@@ -215,7 +216,7 @@ def streams(mode):
         raise Skip("this shcount has no ingest --stream or no incr --once")
     victim = Victim(mode)
     with victim.daemon as d:
-        results = loop(victim, [clients.Ingest] * 2 + [clients.Once] * 2, scaled(8))
+        results = loop(victim, [clients.Ingest] * 2 + [clients.Once] * 2, ROUNDS)
         values = d.counters()
         wanted = {}
         for result in results["Ingest"] + results["Once"]:
