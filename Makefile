@@ -201,6 +201,8 @@ unit system lint fuzz soak:
 
 bench: all bench-programs
 	@BUILD=$(abspath $(BUILD)) bench/run
+	@BUILD=$(abspath $(BUILD)) bench/durable.sh
+	@BUILD=$(abspath $(BUILD)) bench/stall.sh
 
 demo: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all
@@ -292,7 +294,7 @@ help:
 	@echo 'make test        install what tests need, build, run every test; the last line has the counts'
 	@echo 'make install     PREFIX=$(PREFIX), below DESTDIR; programs, library, manuals, systemd units'
 	@echo 'make uninstall   the reverse; state and a changed configuration stay'
-	@echo 'make bench       measure it against redis-server'
+	@echo 'make bench       measure it against redis-server (bench/run, bench/durable.sh), and what a commit costs (bench/stall.sh)'
 	@echo 'make soak        loops of kill and restart: SOAK_ROUNDS=$(SOAK_ROUNDS), or SOAK_SECONDS=7200 for two hours'
 	@echo 'make unit | system | lint | fuzz    one part of the tests; FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make deps | test-deps    install the Debian packages that building or testing needs'
