@@ -4,7 +4,7 @@
  * loop.
  *
  * Usage: load -s SOCKET [-c CONNECTIONS] [-P PIPELINE] [-n REQUESTS | -t SECONDS] [-r KEYS [-S]] [-k PREFIX]
- *	       [-a NAMES] [-R RATE]
+ *	       [-a NAMES] [-R RATE] [-x]
  *
  * Each connection sends PIPELINE requests at once, and the next ones when all are answered: `INCR
  * PREFIX:%08d`, or `SHC.ADD` of NAMES names (-a). Keys are random below KEYS, or in sequence (-S). RATE: at
@@ -12,8 +12,9 @@
  * "counter".
  *
  * A reply that is not the one expected ends it with status 1, and so does a sum over all keys that has not
- * grown by exactly what was sent: the prefix must be its own. Prints one line of name=value; latencies are
- * those of single requests, from the send of the pipeline they stood in, or, at a RATE, from when it was due.
+ * grown by exactly what was sent: the prefix must be its own (-x: without the sums). Prints one line of
+ * name=value; latencies are those of single requests, from the send of the pipeline they stood in, or, at a
+ * RATE, from when it was due.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -49,7 +50,7 @@ struct options {
 	uint64_t requests;
 	double seconds; /* 0: `requests` decides */
 	double rate;	/* names a second; 0: as fast as it goes */
-	bool is_sequential;
+	bool is_sequential, is_unsummed;
 };
 
 struct connection {
@@ -466,6 +467,7 @@ static void take_option(struct options *o, int option, const char *arg)
 	case 'a': o->names = (unsigned)number(arg, 1, BATCH_BYTES_MAX); break;
 	case 'R': o->rate = number(arg, 1, 1e12); break;
 	case 'S': o->is_sequential = true; break;
+	case 'x': o->is_unsummed = true; break;
 	default: die("usage: see the head of bench/load.c");
 	}
 }
@@ -479,16 +481,16 @@ int main(int argc, char **argv)
 	int64_t before, grown;
 	int option;
 
-	while ((option = getopt(argc, argv, "s:k:c:P:n:t:r:a:R:S")) != -1)
+	while ((option = getopt(argc, argv, "s:k:c:P:n:t:r:a:R:Sx")) != -1)
 		take_option(&load.opt, option, optarg);
 	if (!load.opt.socket || optind != argc || (load.opt.rate > 0 && load.opt.connections != 1))
 		die("usage: see the head of bench/load.c");
 	prctl(PR_SET_TIMERSLACK, 1UL); /* for RATE */
 	make_batch(&load);
-	before = sum_keys(&load);
+	before = load.opt.is_unsummed ? 0 : sum_keys(&load);
 	run(&load);
-	grown = sum_keys(&load) - before;
-	if (grown != (int64_t)(load.replies * (load.opt.names ? load.opt.names : 1)))
+	grown = load.opt.is_unsummed ? 0 : sum_keys(&load) - before;
+	if (!load.opt.is_unsummed && grown != (int64_t)(load.replies * (load.opt.names ? load.opt.names : 1)))
 		die("the counters have grown by %" PRId64 " after %" PRIu64 " acknowledged requests", grown,
 		    load.replies);
 	report(&load);

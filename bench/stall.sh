@@ -26,7 +26,7 @@ fi
 dirty() { # NAME LOAD-OPTIONS...
 	local name=$1
 	shift
-	"${client[@]}" "$load" -s "$dir/$name" -c 1 -k dirty -a 500 -r $COUNTERS -S "$@" >/dev/null
+	"${client[@]}" "$load" -s "$dir/$name" -c 1 -k dirty -a 500 -r $COUNTERS -S -x "$@" >/dev/null
 }
 
 latency() { # NAME
