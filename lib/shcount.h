@@ -7,8 +7,9 @@
  *
  * Results: SHC_OK (0) and the other positive values of enum shc_status; never errno. shc_error() has the
  * sentence. After SHC_IN_DOUBT, SHC_UNREACHABLE or SHC_PROTOCOL the connection is closed, and what was
- * pending or buffered is forgotten; the next call makes a new connection. A kept connection that the server
- * closed meanwhile is replaced unseen, once a call, as long as no byte of the call has left.
+ * pending or buffered is forgotten, a session's batches excepted; the next call makes a new connection. A
+ * kept connection that the server closed meanwhile is replaced unseen, once a call, as long as no byte of the
+ * call has left.
  */
 #ifndef SHCOUNT_H
 #define SHCOUNT_H
@@ -36,6 +37,7 @@ enum shc_status {
 	SHC_PROTOCOL, /* the server's bytes are not RESP, or make no sense; for a change that is SHC_IN_DOUBT
 		       */
 	SHC_MEMORY,   /* out of memory; nothing was sent */
+	SHC_LOST,     /* the session is another connection's now; see shc_session_open */
 };
 
 /* One reply as the server gave it, for shc_command. */
@@ -86,6 +88,20 @@ enum shc_status shc_del(struct shc *shc, const char *name, size_t name_len);
 /* Returns when everything acknowledged so far is on disk. */
 enum shc_status shc_sync(struct shc *shc);
 
+/* Adds once, however often it is asked for: `token` (1 to 255 bytes, no control characters) names this
+ * addition to this counter, and the server remembers it for a time (24 h, unless it was told otherwise). So
+ * this call may be repeated after any failure, and repeats itself: a lost connection is made anew and the
+ * request resent until the handle's time limit ends. With `is_durable` it also waits until the addition is on
+ * disk.
+ *
+ * SHC_OK: it is in, exactly once. *value is the counter's value now, *is_applied (both may be null) whether
+ * it was added by the request that was answered, and not by an earlier one, be it one of this call.
+ * SHC_IN_DOUBT: the time limit ended without an answer (or, with is_durable, without the disk); asking again
+ * with the same token is safe. SHC_REFUSED: not added (overflow, full disk, too many tokens), or the token
+ * was used with another delta. */
+enum shc_status shc_once(struct shc *shc, const char *token, size_t token_len, const char *name,
+			 size_t name_len, int64_t delta, bool is_durable, int64_t *value, bool *is_applied);
+
 /* ---- many additions, no values: the scalable path ---- */
 
 /* Adds to a buffer, and sends a batch when it is full, without waiting for its answer (at most a few batches
@@ -114,6 +130,83 @@ struct shc_add_stats {
 	uint64_t unsent;   /* forgotten with a lost connection before a byte had left */
 };
 void shc_add_stats(const struct shc *shc, struct shc_add_stats *out);
+
+/* ---- a session: many additions, each exactly once ----
+ *
+ * A session is a name at the server with the number of the last batch that was applied and the cursor that
+ * came with it: any bytes of the caller's that say where in its input the batch ended. Number, cursor and
+ * additions are stored together or not at all. So whoever opens the session, after whatever crash, is told
+ * where to go on, and nothing counts twice or is left out.
+ *
+ * Batches are sent without waiting, and kept here until they are known to be on the server's disk. A
+ * connection that is lost, be it because the server was killed and started again, is made anew inside the
+ * calls, with short pauses, until the handle's time limit for the call ends; the server is asked for its last
+ * number, and the batches behind that are sent again.
+ *
+ * A handle has one session at a time, and then serves no other call but shc_close, shc_error, shc_on_refused,
+ * shc_add_stats and the ones below; others answer SHC_USAGE. */
+
+enum {
+	SHC_BATCH_ADDS_MAX = 262144,	/* additions of one batch */
+	SHC_BATCH_BYTES_MAX = 32 << 20, /* the same, as bytes of the request */
+	SHC_CURSOR_MAX = 4096,		/* bytes of a cursor */
+	/* What is kept here until it is on the server's disk: so many batches or bytes, and one batch more.
+	 */
+	SHC_KEPT_BATCHES_MAX = 64,
+	SHC_KEPT_BYTES_MAX = 32 << 20,
+};
+
+/* Where the session stands. */
+struct shc_session {
+	int64_t last_seq;   /* the number of its last batch; 0: new */
+	const char *cursor; /* `cursor_len` bytes, that batch's; the handle's, until the session is closed */
+	size_t cursor_len;
+};
+
+/* Opens the session `id` (1 to 255 bytes, no control characters) and takes it over from any other connection.
+ * Returns when what it tells is on disk. An open session of this handle is closed first. Retries as the calls
+ * below. SHC_OK; SHC_UNREACHABLE: no answer, or not from the disk, within the time limit; SHC_REFUSED,
+ * SHC_DENIED, SHC_PROTOCOL, SHC_USAGE, SHC_MEMORY. In all cases nothing was added. */
+enum shc_status shc_session_open(struct shc *shc, const char *id, size_t id_len, struct shc_session *out);
+
+/* Puts an addition into the open batch; nothing is sent. Names may repeat. SHC_OK; SHC_USAGE: the batch is
+ * full (the limits above) or the name no name; SHC_MEMORY; or what has ended the session, see below. */
+enum shc_status shc_session_add(struct shc *shc, const char *name, size_t name_len, int64_t delta);
+
+/* Closes the open batch, which may be empty (then only the cursor moves), numbers and sends it. Waits only
+ * while too much is kept. `cursor` may be null when cursor_len is 0.
+ * SHC_OK: the batch is on its way.
+ * SHC_IN_DOUBT, SHC_UNREACHABLE: the time limit ended; the batch is kept like those before it, and nothing is
+ * forgotten: call shc_session_flush until that returns SHC_OK, before anything else is added. (IN_DOUBT: some
+ * of what is kept may have been applied. UNREACHABLE: nothing of it has left.) Or give up: whoever opens the
+ * session next finds out what is in.
+ * SHC_USAGE (a cursor of more than SHC_CURSOR_MAX bytes; or a flush is needed first), SHC_MEMORY: the batch
+ * stays open.
+ * These end the session, and every call then answers the same until it is closed or opened again:
+ * SHC_LOST: another connection has taken it over, or has applied batches under our numbers. Nothing is
+ * resent: that would be a fight. SHC_REFUSED: a batch was refused (overflow, full disk, memory): that one and
+ * all behind it are not in, those before it are. shc_on_refused has the additions of that one. Or the server
+ * knows less than was on its disk before: a backup has been restored. shc_error says which. SHC_DENIED,
+ * SHC_PROTOCOL. */
+enum shc_status shc_session_apply(struct shc *shc, const char *cursor, size_t cursor_len);
+
+/* Waits until every batch is applied and on disk. The open batch is not part of it. Statuses as of
+ * shc_session_apply; after SHC_IN_DOUBT or SHC_UNREACHABLE, calling it again goes on. */
+enum shc_status shc_session_flush(struct shc *shc);
+
+/* Ends the session on this side and forgets what is kept. Harmless without one. */
+void shc_session_close(struct shc *shc);
+
+struct shc_session_stats {
+	int64_t given_seq;    /* of the last batch that shc_session_apply took */
+	int64_t applied_seq;  /* up to here the server has said that it applied them */
+	int64_t stored_seq;   /* up to here they are on its disk */
+	size_t kept_batches;  /* given, not stored */
+	size_t kept_bytes;    /* their requests */
+	uint64_t connections; /* times the session was bound anew after a loss */
+	uint64_t resent;      /* batches sent more than once */
+};
+void shc_session_stats(const struct shc *shc, struct shc_session_stats *out);
 
 /* ---- any command ---- */
 
