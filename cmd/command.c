@@ -85,6 +85,7 @@ int command_status(const struct shc *shc, enum shc_status status)
 		[SHC_USAGE] = EX_USAGE,
 		[SHC_PROTOCOL] = EX_UNAVAILABLE,
 		[SHC_MEMORY] = EX_IOERR,
+		[SHC_LOST] = EXIT_NO,
 	};
 	return command_fail(exits[status], "%s", shc_error(shc));
 }

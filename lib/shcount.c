@@ -46,9 +46,10 @@ void shc_close(struct shc *shc)
 {
 	if (!shc)
 		return;
-	wire_fini(&shc->wire);
 	for (size_t i = 0; i < sizeof(shc->batches) / sizeof(shc->batches[0]); i++)
 		buf_fini(&shc->batches[i].body);
+	shc_session_close(shc);
+	wire_fini(&shc->wire);
 	free(shc->nodes);
 	free(shc);
 }
@@ -175,8 +176,11 @@ static enum shc_status next_reply(struct shc *shc, const struct shc_reply **repl
 		return status;
 	}
 	*reply = &shc->reply;
-	if (raw->type != RESP_ERROR)
+	if (raw->type != RESP_ERROR) {
+		if (answered.is_write)
+			shcount_wrote(shc);
 		return SHC_OK;
+	}
 	return wire_say(&shc->wire, shcount_classify(raw->str), "%.*s", (int)raw->str.len, raw->str.data);
 }
 
@@ -185,6 +189,12 @@ static enum shc_status check_args(struct shc *shc, size_t argc)
 	if (argc == 0 || argc > RESP_ARGS_MAX)
 		return wire_say(&shc->wire, SHC_USAGE, "a command has 1 to %d words", RESP_ARGS_MAX);
 	return SHC_OK;
+}
+
+static enum shc_status refuse_beside_session(struct shc *shc)
+{
+	return wire_say(&shc->wire, SHC_USAGE,
+			"a session is open on this handle: close it, or use another handle");
 }
 
 static enum shc_status append_args(struct shc *shc, size_t argc, const char *const *argv,
@@ -208,6 +218,8 @@ enum shc_status shc_append(struct shc *shc, size_t argc, const char *const *argv
 			   bool is_write)
 {
 	wire_begin(&shc->wire);
+	if (shc->session)
+		return refuse_beside_session(shc);
 	return append_args(shc, argc, argv, argv_len, is_write);
 }
 
@@ -221,9 +233,11 @@ enum shc_status shc_next(struct shc *shc, const struct shc_reply **reply)
 
 /* ---- one command ---- */
 
-static enum shc_status begin_single(struct shc *shc)
+enum shc_status shcount_begin(struct shc *shc)
 {
 	wire_begin(&shc->wire);
+	if (shc->session)
+		return refuse_beside_session(shc);
 	if (shc_pending(shc) > 0)
 		return wire_say(&shc->wire, SHC_USAGE, "take the pending replies first (shc_next)");
 	return SHC_OK;
@@ -232,7 +246,7 @@ static enum shc_status begin_single(struct shc *shc)
 enum shc_status shc_command(struct shc *shc, size_t argc, const char *const *argv, const size_t *argv_len,
 			    bool is_write, const struct shc_reply **reply)
 {
-	enum shc_status status = begin_single(shc);
+	enum shc_status status = shcount_begin(shc);
 	if (status == SHC_OK)
 		status = append_args(shc, argc, argv, argv_len, is_write);
 	return status ? status : next_reply(shc, reply);
@@ -242,7 +256,7 @@ enum shc_status shc_command(struct shc *shc, size_t argc, const char *const *arg
 static enum shc_status name_command(struct shc *shc, size_t argc, const struct slice *argv, bool is_write,
 				    const struct shc_reply **reply)
 {
-	enum shc_status status = begin_single(shc);
+	enum shc_status status = shcount_begin(shc);
 	if (status)
 		return status;
 	if (!slice_is_name(argv[1]))
@@ -324,6 +338,42 @@ enum shc_status shc_del(struct shc *shc, const char *name, size_t name_len)
 	return reply->integer > 0 ? SHC_OK : SHC_MISSING;
 }
 
+/* ---- the disk ---- */
+
+void shcount_put_barrier(struct buf *out)
+{
+	const struct slice argv[] = {slice_str("WAITAOF"), slice_str("1"), slice_str("0"), slice_str("0")};
+	resp_put_request(out, 4, argv);
+}
+
+bool shcount_is_on_disk(const struct resp_reply *reply)
+{
+	return reply->type == RESP_ARRAY && reply->count >= 1 && reply->elements[0].type == RESP_INT &&
+	       reply->elements[0].i64 >= 1;
+}
+
+bool shcount_is_passing(const struct resp_reply *reply)
+{
+	static const char *const texts[] = {"LOADING", "ERR max number of clients"};
+	for (size_t i = 0; reply->type == RESP_ERROR && i < sizeof(texts) / sizeof(texts[0]); i++) {
+		size_t len = strlen(texts[i]);
+		if (reply->str.len >= len && memcmp(reply->str.data, texts[i], len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What a server that was killed meanwhile had acknowledged before is not its to speak about any more. */
+static enum shc_status vouch(struct shc *shc, uint64_t written_on)
+{
+	shc->unsynced_on = 0;
+	if (written_on == 0 || written_on == shc->wire.connections)
+		return SHC_OK;
+	return wire_say(&shc->wire, SHC_IN_DOUBT,
+			"the connection was lost since something was written: what was acknowledged before "
+			"that may or may not be on disk");
+}
+
 /* The server's patience ends a little before ours, so that its "not yet" still arrives and the connection
  * lives. */
 enum shc_status shc_sync(struct shc *shc)
@@ -337,7 +387,8 @@ enum shc_status shc_sync(struct shc *shc)
 		slice_str("0"),
 		{digits, num_format_i64(digits, timeout_ms > 0 ? timeout_ms : 1)},
 	};
-	enum shc_status status = begin_single(shc);
+	enum shc_status status = shcount_begin(shc);
+	uint64_t written_on = shc->unsynced_on;
 	if (status == SHC_OK)
 		status = wire_append(&shc->wire, 4, argv, true);
 	const struct shc_reply *reply;
@@ -345,10 +396,11 @@ enum shc_status shc_sync(struct shc *shc)
 		status = next_reply(shc, &reply);
 	if (status)
 		return status;
+	shc->unsynced_on = written_on; /* WAITAOF itself is none */
 	if (reply->type != SHC_T_ARRAY || reply->count < 1 || reply->elements[0].type != SHC_T_INT)
 		return unexpected(shc, true);
 	if (reply->elements[0].integer < 1)
 		return wire_say(&shc->wire, SHC_IN_DOUBT,
 				"not on disk within %lld ms; it may still get there", (long long)timeout_ms);
-	return SHC_OK;
+	return vouch(shc, written_on);
 }

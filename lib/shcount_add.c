@@ -75,6 +75,7 @@ void shcount_batch_answered(struct shc *shc, const struct resp_reply *reply)
 	shc->batches_unanswered--;
 	if (reply->type != RESP_ERROR) {
 		shc->stats.acknowledged += b->count;
+		shcount_wrote(shc);
 		batch_clear(b);
 		return;
 	}
@@ -151,18 +152,10 @@ static enum shc_status send_open(struct shc *shc)
 	return status;
 }
 
-static enum shc_status begin_adds(struct shc *shc)
-{
-	wire_begin(&shc->wire);
-	if (shc_pending(shc) > 0)
-		return wire_say(&shc->wire, SHC_USAGE, "take the pending replies first (shc_next)");
-	return SHC_OK;
-}
-
 enum shc_status shc_add(struct shc *shc, const char *name, size_t name_len, int64_t delta)
 {
 	struct slice s = {name, name_len};
-	enum shc_status status = begin_adds(shc);
+	enum shc_status status = shcount_begin(shc);
 	if (status)
 		return status;
 	if (!slice_is_name(s))
@@ -179,7 +172,7 @@ enum shc_status shc_add(struct shc *shc, const char *name, size_t name_len, int6
 
 enum shc_status shc_flush(struct shc *shc, uint64_t *refused)
 {
-	enum shc_status status = begin_adds(shc);
+	enum shc_status status = shcount_begin(shc);
 	if (status)
 		return status;
 	status = send_open(shc);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shcount_impl.h - what shcount.c (single commands, pipelines) and shcount_add.c (batches of additions)
- * share: the handle behind shcount.h. Internal to libshcount.
+ * shcount_impl.h - what shcount.c (single commands, pipelines), shcount_add.c (batches of additions),
+ * shcount_once.c and shcount_session.c share: the handle behind shcount.h. Internal to libshcount.
  */
 #ifndef SHC_SHCOUNT_IMPL_H
 #define SHC_SHCOUNT_IMPL_H
@@ -41,6 +41,9 @@ struct shc {
 	struct shc_add_stats stats;
 	shc_refused_fn *refused_fn;
 	void *refused_arg;
+	struct session *session; /* owned; null when none is open */
+	uint64_t unsynced_on;	 /* the connection that the oldest write was acknowledged on that no sync has
+				    covered; 0: none */
 };
 
 /* SHC_DENIED for the codes that say so, else SHC_REFUSED; for an error reply. */
@@ -48,6 +51,25 @@ enum shc_status shcount_classify(struct slice error);
 
 /* Takes one answer of a batch off the wire's reply. */
 void shcount_batch_answered(struct shc *shc, const struct resp_reply *reply);
+
+/* A write was acknowledged. */
+static inline void shcount_wrote(struct shc *shc)
+{
+	if (!shc->unsynced_on)
+		shc->unsynced_on = shc->wire.connections;
+}
+
+/* Begins a call that needs the handle for itself: SHC_OK or SHC_USAGE. */
+enum shc_status shcount_begin(struct shc *shc);
+
+/* An error reply that will be another one soon: the server is loading, or has no room for one more. */
+bool shcount_is_passing(const struct resp_reply *reply);
+
+/* Puts WAITAOF for ever into `out`; what came before it on the connection is on disk when it is answered. */
+void shcount_put_barrier(struct buf *out);
+
+/* Whether the reply to it says so. */
+bool shcount_is_on_disk(const struct resp_reply *reply);
 
 /* The connection failed: no batch is on its way any more. */
 void shcount_batches_lost(struct shc *shc);

@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "wire.h"
 
-enum { RECV_BYTES_MIN = 16 << 10, NS_PER_MS = 1000000 };
+enum { RECV_BYTES_MIN = 16 << 10, NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+enum { PAUSE_MIN_MS = 2, PAUSE_MAX_MS = 200 }; /* a server that is being started again needs some ms */
 
 void wire_init(struct wire *w, const struct url *url, int timeout_ms)
 {
@@ -33,6 +35,7 @@ void wire_fini(struct wire *w)
 void wire_begin(struct wire *w)
 {
 	w->deadline_ns = conn_now_ns() + w->timeout_ns;
+	w->pause_ns = 0;
 	w->error[0] = '\0';
 }
 
@@ -132,17 +135,23 @@ enum shc_status wire_give_up(struct wire *w, enum shc_status status, bool is_wri
 	return lost_verdict(w, status, is_write, why);
 }
 
+enum { WHY_SIZE = 96 };
+
+static void explain(const struct wire *w, int rc, char why[WHY_SIZE])
+{
+	if (rc == -ETIMEDOUT)
+		snprintf(why, WHY_SIZE, "no answer within %lld ms", (long long)(w->timeout_ns / NS_PER_MS));
+	else if (rc == -ECONNRESET || rc == -EPIPE)
+		snprintf(why, WHY_SIZE, "the server closed the connection without an answer");
+	else
+		snprintf(why, WHY_SIZE, "the connection failed: %s", strerror(-rc));
+}
+
 /* The connection is gone: rc is -errno. */
 static enum shc_status fail_lost(struct wire *w, int rc)
 {
-	char why[96];
-	if (rc == -ETIMEDOUT)
-		snprintf(why, sizeof(why), "no answer within %lld ms",
-			 (long long)(w->timeout_ns / NS_PER_MS));
-	else if (rc == -ECONNRESET || rc == -EPIPE)
-		snprintf(why, sizeof(why), "the server closed the connection without an answer");
-	else
-		snprintf(why, sizeof(why), "the connection failed: %s", strerror(-rc));
+	char why[WHY_SIZE];
+	explain(w, rc, why);
 	return lost_verdict(w, SHC_UNREACHABLE, false, why);
 }
 
@@ -164,8 +173,9 @@ static int receive_some(struct wire *w)
 	return 1;
 }
 
-/* Waits for one whole reply at the head of `in`: RESP_DONE with reply_bytes set, RESP_BAD, or -errno. */
-static int read_reply(struct wire *w)
+/* One whole reply at the head of `in`: RESP_DONE with reply_bytes set, RESP_BAD, or -errno; -EAGAIN only
+ * without `is_waiting`. */
+static int read_reply(struct wire *w, bool is_waiting)
 {
 	buf_consume(&w->in, w->reply_bytes);
 	w->reply_bytes = 0;
@@ -179,7 +189,7 @@ static int read_reply(struct wire *w)
 		if (rc != RESP_MORE)
 			return rc;
 		rc = receive_some(w);
-		if (rc == -EAGAIN)
+		if (rc == -EAGAIN && is_waiting)
 			rc = conn_wait(&w->conn, POLLIN, w->deadline_ns);
 		if (rc == 0)
 			return -ECONNRESET;
@@ -190,7 +200,7 @@ static int read_reply(struct wire *w)
 
 enum shc_status wire_next(struct wire *w, const struct resp_reply **reply, struct wire_pending *answered)
 {
-	int rc = read_reply(w);
+	int rc = read_reply(w, true);
 	if (rc == RESP_BAD)
 		return lost_verdict(w, SHC_PROTOCOL, false,
 				    "the answer is not RESP: is that a shcounterd or Redis?");
@@ -247,7 +257,7 @@ static enum shc_status authenticate(struct wire *w)
 		explicit_bzero(request.data, request.cap);
 	buf_fini(&request);
 	if (rc == 0)
-		rc = read_reply(w);
+		rc = read_reply(w, true);
 	if (rc < 0)
 		return connect_failed(w, rc, NULL);
 	if (rc == RESP_BAD)
@@ -270,6 +280,7 @@ enum shc_status wire_connect(struct wire *w)
 			 : conn_open_tcp(&w->conn, w->url.host, w->url.port, w->deadline_ns, &why);
 	if (rc)
 		return connect_failed(w, rc, why);
+	w->connections++;
 	if (w->url.user || w->url.password)
 		return authenticate(w);
 	return SHC_OK;
@@ -348,4 +359,65 @@ enum shc_status wire_send(struct wire *w)
 			return status;
 	}
 	return SHC_OK;
+}
+
+/* ---- for callers that send again ---- */
+
+bool wire_pause(struct wire *w)
+{
+	const int64_t longest_ns = (int64_t)PAUSE_MAX_MS * NS_PER_MS;
+	w->pause_ns = w->pause_ns ? w->pause_ns * 2 : (int64_t)PAUSE_MIN_MS * NS_PER_MS;
+	if (w->pause_ns > longest_ns)
+		w->pause_ns = longest_ns;
+	int64_t left_ns = w->deadline_ns - conn_now_ns();
+	int64_t pause_ns = left_ns < w->pause_ns ? left_ns : w->pause_ns;
+	if (pause_ns <= 0)
+		return false;
+	struct timespec ts = {.tv_sec = pause_ns / NS_PER_S, .tv_nsec = pause_ns % NS_PER_S};
+	nanosleep(&ts, NULL);
+	return conn_now_ns() < w->deadline_ns;
+}
+
+enum shc_status wire_connect_patiently(struct wire *w)
+{
+	enum shc_status status;
+	do {
+		status = wire_connect(w);
+	} while (status == SHC_UNREACHABLE && wire_pause(w));
+	return status;
+}
+
+int wire_try_send(struct wire *w)
+{
+	while (buf_len(&w->out) > 0) {
+		ssize_t n = conn_send_some(&w->conn, buf_head(&w->out), buf_len(&w->out));
+		int rc = 0;
+		if (n >= 0)
+			buf_consume(&w->out, (size_t)n);
+		else
+			rc = n == -EAGAIN ? wait_for_room(w) : (int)n;
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+int wire_try_next(struct wire *w, bool is_waiting, const struct resp_reply **reply)
+{
+	int rc = read_reply(w, is_waiting);
+	if (rc == RESP_DONE)
+		*reply = &w->reader.reply;
+	return rc;
+}
+
+void wire_drop(struct wire *w)
+{
+	(void)drop_all(w);
+}
+
+void wire_say_lost(struct wire *w, int rc)
+{
+	char peer[160], why[WHY_SIZE];
+	explain(w, rc, why);
+	wire_say(w, SHC_OK, "%s: %s", peer_name(w, peer, sizeof(peer)), why);
 }

@@ -40,6 +40,8 @@ struct wire {
 	struct wire_pending *pending; /* ring */
 	size_t pending_head, pending_count, pending_cap;
 	uint64_t adds_in_doubt, adds_unsent; /* lost with connections, all told */
+	uint64_t connections;		     /* made so far */
+	int64_t pause_ns;		     /* the next one before trying again; grows */
 	char error[320];
 };
 
@@ -73,6 +75,30 @@ enum shc_status wire_next(struct wire *w, const struct resp_reply **reply, struc
 /* Closes the connection because the reply to a command made no sense, or could not be kept: SHC_IN_DOUBT if
  * that command or another sent one is a write, else `status`. */
 enum shc_status wire_give_up(struct wire *w, enum shc_status status, bool is_write, const char *why);
+
+/* ---- for callers that keep what they send and may send it again: sessions, tokens ----
+ *
+ * They put bytes into `out` themselves, and nothing is pending here. A deadline leaves everything as it was.
+ */
+
+/* As wire_connect, trying again while there is no server, with pauses, until the deadline. */
+enum shc_status wire_connect_patiently(struct wire *w);
+
+/* Sleeps a little, longer each time in a call; false when the deadline has come. */
+bool wire_pause(struct wire *w);
+
+/* Sends all of `out`: 0, -ETIMEDOUT, or -errno when the connection is gone. */
+int wire_try_send(struct wire *w);
+
+/* The next reply: RESP_DONE, RESP_BAD, -ETIMEDOUT (-EAGAIN without `is_waiting`), or -errno when the
+ * connection is gone. */
+int wire_try_next(struct wire *w, bool is_waiting, const struct resp_reply **reply);
+
+/* Closes the connection, forgets what is in `out`, and leaves the sentence as it is. */
+void wire_drop(struct wire *w);
+
+/* Sets the sentence for a -errno of the above. */
+void wire_say_lost(struct wire *w, int rc);
 
 /* The oldest unanswered command; some must be pending. */
 static inline const struct wire_pending *wire_oldest(const struct wire *w)

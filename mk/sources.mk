@@ -17,6 +17,8 @@ LIB_CLIENT := \
 	lib/conn.c \
 	lib/shcount.c \
 	lib/shcount_add.c \
+	lib/shcount_once.c \
+	lib/shcount_session.c \
 	lib/url.c \
 	lib/wire.c
 
