@@ -10,14 +10,16 @@
 #include "output.h"
 #include "target.h"
 
-enum { OPTION_DURABLE };
+enum { OPTION_DURABLE, OPTION_ONCE };
 
 static const struct option_spec options[] = {
 	[OPTION_DURABLE] = {0, "durable", OPTION_MAYBE, "disk", "return when it is on disk"},
+	[OPTION_ONCE] = {0, "once", OPTION_VALUE, "TOKEN", "at most once for this token, however often run"},
 	{0},
 };
 
-static int show(const struct invocation *inv, struct slice name, int64_t value)
+/* `is_applied` is null where it makes no sense. */
+static int show(const struct invocation *inv, struct slice name, int64_t value, const bool *is_applied)
 {
 	struct output out;
 	output_init(&out, STDOUT_FILENO, false);
@@ -25,6 +27,8 @@ static int show(const struct invocation *inv, struct slice name, int64_t value)
 		json_open(&out);
 		json_name(&out, name);
 		json_i64(&out, "value", value);
+		if (is_applied)
+			json_bool(&out, "applied", *is_applied);
 		json_close(&out);
 	} else {
 		output_i64(&out, value);
@@ -46,7 +50,21 @@ static int add_and_show(const struct invocation *inv, struct shc *shc, struct sl
 {
 	int64_t value;
 	enum shc_status status = shc_incr(shc, name.data, name.len, delta, &value);
-	return status ? command_status(shc, status) : show(inv, name, value);
+	return status ? command_status(shc, status) : show(inv, name, value, NULL);
+}
+
+/* Sent again by itself until the time is over; so the disk is waited for in the same call. */
+static int add_once(const struct invocation *inv, struct shc *shc, struct slice name, int64_t delta)
+{
+	struct slice token = slice_str(inv->values[OPTION_ONCE]);
+	bool is_durable = inv->values[OPTION_DURABLE] != NULL;
+	int64_t value;
+	bool is_applied;
+	enum shc_status status = shc_once(shc, token.data, token.len, name.data, name.len, delta, is_durable,
+					  &value, &is_applied);
+	if (status)
+		return command_status(shc, status);
+	return inv->is_quiet ? EX_OK : show(inv, name, value, &is_applied);
 }
 
 /* The value has been printed by now: it is counted, whatever becomes of the disk. */
@@ -66,13 +84,20 @@ static int add(const struct invocation *inv, int64_t delta)
 	if (durable && durable[0] && strcmp(durable, "disk") != 0)
 		return command_usage(inv, "--durable=\"%.32s\": only \"disk\" is supported by this version",
 				     durable);
+	const char *token = inv->values[OPTION_ONCE];
+	if (token && !slice_is_name(slice_str(token)))
+		return command_usage(inv, "--once: a token has 1 to %d bytes without control characters",
+				     NAME_LEN_MAX);
 	struct slice name = slice_str(inv->operands[0]);
 	struct shc *shc;
 	int rc = target_connect(inv, &shc);
 	if (rc)
 		return rc;
-	rc = inv->is_quiet ? add_unseen(shc, name, delta) : add_and_show(inv, shc, name, delta);
-	if (rc == EX_OK && durable)
+	if (token)
+		rc = add_once(inv, shc, name, delta);
+	else
+		rc = inv->is_quiet ? add_unseen(shc, name, delta) : add_and_show(inv, shc, name, delta);
+	if (rc == EX_OK && durable && !token)
 		rc = make_durable(shc);
 	shc_close(shc);
 	return rc;
@@ -111,12 +136,24 @@ const struct command cmd_incr = {
 		"  shcount incr visits -10          a word of '-' and digits is a number, not an option\n"
 		"  shcount incr -q visits           do not ask for the new value: scales over all cores\n"
 		"  shcount incr --durable visits    return when it is on disk\n"
+		"  shcount incr --once order-17 sold 3    safe to repeat: counted once for this token\n"
 		"\n"
 		"DELTA is 1 when not given. The printed value is exact, and nobody else gets the same one as "
 		"long as\n"
 		"the counter is only changed this way (a ticket dispenser). Past 64 bits the addition is "
 		"refused.\n"
-		"Exit status 75 says: sent, but no answer; it may or may not have been counted.\n",
+		"Exit status 75 says: sent, but no answer; it may or may not have been counted. Without "
+		"--once "
+		"nobody\n"
+		"can tell, and running it again may count twice. With --once it is sent again by itself "
+		"until "
+		"--timeout\n"
+		"ends, and running it again with the same token is safe for as long as the server keeps "
+		"tokens "
+		"(24 h\n"
+		"unless configured otherwise). A token belongs to one counter and one DELTA; with --json, "
+		"\"applied\"\n"
+		"is false when an earlier run had been counted already.\n",
 	.options = options,
 	.operands_min = 1,
 	.operands_max = 2,

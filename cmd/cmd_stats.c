@@ -27,6 +27,8 @@ static const struct {
 	{"commits", "commits"},
 	{"last_commit_error", "last commit error"},
 	{"journal_bytes", "journal, bytes"},
+	{"sessions", "sessions"},
+	{"tokens", "tokens"},
 	{"db_path", "state"},
 };
 

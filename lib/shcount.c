@@ -54,6 +54,11 @@ void shc_close(struct shc *shc)
 	free(shc);
 }
 
+void shc_set_timeout(struct shc *shc, int timeout_ms)
+{
+	shc->wire.timeout_ns = (int64_t)(timeout_ms > 0 ? timeout_ms : 1) * 1000000;
+}
+
 const char *shc_error(const struct shc *shc)
 {
 	return shc->wire.error;

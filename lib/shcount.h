@@ -61,6 +61,9 @@ struct shc_reply {
  * nothing but that and shc_close; with SHC_MEMORY it is null. */
 enum shc_status shc_open(struct shc **out, const char *url, int timeout_ms);
 
+/* Another limit from the next call on, at least 1. */
+void shc_set_timeout(struct shc *shc, int timeout_ms);
+
 /* Connects (and authenticates) now, to find out early. */
 enum shc_status shc_connect(struct shc *shc);
 

@@ -80,6 +80,7 @@ DAEMON := \
 	daemon/worker.c
 
 CMD := \
+	cmd/cmd_backup.c \
 	cmd/cmd_del.c \
 	cmd/cmd_get.c \
 	cmd/cmd_incr.c \

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_backup.c - a consistent copy of the server's state, read through the connection. What stands under the
+ * name given is whole and on disk, or as it was before.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../lib/num.h"
+#include "command.h"
+#include "output.h"
+#include "target.h"
+
+enum {
+	CHUNK_BYTES = 1 << 20,	  /* the most that one READ gives */
+	COPYING_MS_MAX = 3600000, /* the server's patience with its own disk; ours without --timeout */
+};
+
+enum { OPTION_FORCE };
+
+static const struct option_spec options[] = {
+	[OPTION_FORCE] = {0, "force", OPTION_FLAG, NULL, "replace FILE if it is there"},
+	{0},
+};
+
+struct backup {
+	const struct invocation *inv;
+	const char *file; /* as given */
+	char *part;	  /* where it is written; null: standard output */
+	int fd;
+	struct shc *shc;
+	int64_t size;
+};
+
+/* ---- the server's side ---- */
+
+static int protocol_trouble(void)
+{
+	return command_fail(EX_UNAVAILABLE, "the answer to SHC.BACKUP makes no sense");
+}
+
+static int begin(struct backup *b)
+{
+	const char *argv[] = {"SHC.BACKUP", "BEGIN"};
+	const struct shc_reply *reply;
+	if (b->inv->timeout_ms == TIMEOUT_DEFAULT_MS)
+		shc_set_timeout(b->shc, COPYING_MS_MAX);
+	enum shc_status status = shc_command(b->shc, 2, argv, NULL, false, &reply);
+	shc_set_timeout(b->shc, b->inv->timeout_ms);
+	if (status)
+		return command_status(b->shc, status);
+	if (reply->type != SHC_T_INT || reply->integer < 1)
+		return protocol_trouble();
+	b->size = reply->integer;
+	return EX_OK;
+}
+
+static int write_all(const struct backup *b, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(b->fd, data, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return command_fail(EX_IOERR, "%s: %s", b->part ? b->part : "standard output",
+					    strerror(errno));
+		data += n;
+		len -= (size_t)n;
+	}
+	return EX_OK;
+}
+
+static int copy_chunk(const struct backup *b, int64_t offset, int64_t count)
+{
+	char offset_text[NUM_I64_CHARS_MAX], count_text[NUM_I64_CHARS_MAX];
+	const char *argv[] = {"SHC.BACKUP", "READ", offset_text, count_text};
+	size_t argv_len[] = {10, 4, num_format_i64(offset_text, offset), num_format_i64(count_text, count)};
+	const struct shc_reply *reply;
+	enum shc_status status = shc_command(b->shc, 4, argv, argv_len, false, &reply);
+	if (status)
+		return command_status(b->shc, status);
+	if (reply->type != SHC_T_STRING)
+		return protocol_trouble();
+	if (reply->len != (size_t)count)
+		return command_fail(
+			EX_UNAVAILABLE,
+			"the copy is shorter than announced: %lld bytes were expected at %lld, %zu came",
+			(long long)count, (long long)offset, reply->len);
+	return write_all(b, reply->data, reply->len);
+}
+
+static int copy(const struct backup *b)
+{
+	int rc = EX_OK;
+	for (int64_t done = 0; rc == EX_OK && done < b->size; done += CHUNK_BYTES)
+		rc = copy_chunk(b, done, b->size - done < CHUNK_BYTES ? b->size - done : CHUNK_BYTES);
+	const char *argv[] = {"SHC.BACKUP", "END"};
+	const struct shc_reply *reply;
+	if (rc == EX_OK)
+		(void)shc_command(b->shc, 2, argv, NULL, false,
+				  &reply); /* the end of the connection does it, too */
+	return rc;
+}
+
+/* ---- the file's side ---- */
+
+static int file_trouble(const char *file)
+{
+	return command_fail(EX_IOERR, "%s: %s", file, strerror(errno));
+}
+
+static int open_part(struct backup *b)
+{
+	struct stat st;
+	if (!b->inv->values[OPTION_FORCE] && lstat(b->file, &st) == 0)
+		return command_fail(EX_IOERR, "%s: is there already; --force replaces it", b->file);
+	if (asprintf(&b->part, "%s.part", b->file) < 0) {
+		b->part = NULL;
+		return command_fail(EX_IOERR, "out of memory");
+	}
+	(void)unlink(b->part); /* of a run that was killed */
+	b->fd = open(b->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return b->fd < 0 ? file_trouble(b->part) : EX_OK;
+}
+
+/* The new name is only sure when the directory is on disk. */
+static int sync_directory(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	char directory[PATH_MAX] = ".";
+	if (slash)
+		snprintf(directory, sizeof(directory), "%.*s", slash == file ? 1 : (int)(slash - file), file);
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return file_trouble(directory);
+	int rc = fsync(fd) ? file_trouble(directory) : EX_OK;
+	close(fd);
+	return rc;
+}
+
+/* Without --force what has come to stand there meanwhile stays. */
+static int rename_part(const struct backup *b)
+{
+	unsigned flags = b->inv->values[OPTION_FORCE] ? 0 : RENAME_NOREPLACE;
+	int rc = renameat2(AT_FDCWD, b->part, AT_FDCWD, b->file, flags);
+	if (rc && errno == EINVAL) /* this file system cannot promise it */
+		rc = rename(b->part, b->file);
+	return rc ? file_trouble(b->file) : sync_directory(b->file);
+}
+
+static int finish_file(struct backup *b)
+{
+	int rc = fsync(b->fd) ? file_trouble(b->part) : EX_OK;
+	if (close(b->fd) && rc == EX_OK)
+		rc = file_trouble(b->part);
+	b->fd = -1;
+	return rc ? rc : rename_part(b);
+}
+
+static int show(const struct backup *b)
+{
+	struct output out;
+	output_init(&out, STDOUT_FILENO, false);
+	json_open(&out);
+	json_string(&out, slice_str("file"), slice_str(b->file));
+	json_i64(&out, "bytes", b->size);
+	json_close(&out);
+	return output_finish(&out);
+}
+
+static int to_file(struct backup *b)
+{
+	int rc = open_part(b);
+	if (rc == EX_OK)
+		rc = begin(b);
+	if (rc == EX_OK)
+		rc = copy(b);
+	if (rc == EX_OK)
+		rc = finish_file(b);
+	if (b->fd >= 0) { /* open_part made it, and it did not get its name */
+		close(b->fd);
+		(void)unlink(b->part);
+	}
+	free(b->part);
+	return rc == EX_OK && b->inv->is_json && !b->inv->is_quiet ? show(b) : rc;
+}
+
+static int to_stdout(struct backup *b)
+{
+	if (isatty(STDOUT_FILENO))
+		return command_usage(b->inv, "a backup is not for a terminal: redirect it, or name a file");
+	b->fd = STDOUT_FILENO;
+	int rc = begin(b);
+	return rc ? rc : copy(b);
+}
+
+static int run(struct invocation *inv)
+{
+	struct backup b = {.inv = inv, .file = inv->operands[0], .fd = -1};
+	int rc = target_connect(inv, &b.shc);
+	if (rc)
+		return rc;
+	rc = strcmp(b.file, "-") == 0 ? to_stdout(&b) : to_file(&b);
+	shc_close(b.shc);
+	return rc;
+}
+
+const struct command cmd_backup = {
+	.name = "backup",
+	.operands = "FILE",
+	.summary = "copy the server's state to a file",
+	.help = "  shcount backup counters-$(date +%F).db\n"
+		"  shcount backup - | gzip >counters.db.gz\n"
+		"\n"
+		"A consistent copy of everything that is on the server's disk when it begins, made while the "
+		"server\n"
+		"goes on. FILE appears when the copy is whole and on disk (until then it is FILE.part), "
+		"readable by its\n"
+		"owner only, and is what shcounterd --db takes. What is there already stays without --force. "
+		"--timeout\n"
+		"is for each step; without it, the server may take an hour to make its copy.\n",
+	.options = options,
+	.operands_min = 1,
+	.operands_max = 1,
+	.run = run,
+};
