@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,19 @@
 #include "command.h"
 #include "ingest.h"
 #include "output.h"
+#include "stream.h"
 #include "target.h"
 
-enum { OPTION_FORMAT, OPTION_SEPARATOR, OPTION_FIELD, OPTION_DELTA, OPTION_PREFIX, OPTION_ON_ERROR };
+enum {
+	OPTION_FORMAT,
+	OPTION_SEPARATOR,
+	OPTION_FIELD,
+	OPTION_DELTA,
+	OPTION_PREFIX,
+	OPTION_ON_ERROR,
+	OPTION_STREAM,
+	OPTION_EOF,
+};
 
 static const struct option_spec options[] = {
 	[OPTION_FORMAT] = {'f', "format", OPTION_VALUE, "lines|tsv",
@@ -28,6 +39,8 @@ static const struct option_spec options[] = {
 	[OPTION_PREFIX] = {0, "prefix", OPTION_VALUE, "P", "put P in front of every name"},
 	[OPTION_ON_ERROR] = {0, "on-error", OPTION_VALUE, "stop|skip",
 			     "at a bad line: stop there (default), or leave it out"},
+	[OPTION_STREAM] = {0, "stream", OPTION_VALUE, "ID", "exactly once: a rerun goes on where ID stands"},
+	[OPTION_EOF] = {0, "eof", OPTION_FLAG, NULL, "with --stream: count a last line without its end"},
 	{0},
 };
 
@@ -126,6 +139,29 @@ static bool read_on_error(const struct invocation *inv, bool *is_skip)
 	return false;
 }
 
+/* *stream is null without --stream. */
+static bool read_stream(const struct invocation *inv, int files_count, struct stream **stream)
+{
+	const char *id = inv->values[OPTION_STREAM];
+	*stream = NULL;
+	if (!id && inv->values[OPTION_EOF])
+		return command_usage(inv, "--eof belongs to --stream: without it, such a line counts") == 0;
+	if (!id)
+		return true;
+	if (!slice_is_name(slice_str(id)))
+		return command_usage(inv, "--stream: an ID has 1 to %d bytes without control characters",
+				     NAME_LEN_MAX) == 0;
+	if (files_count > CURSOR_FILES_MAX)
+		return command_usage(inv, "--stream takes at most %d files", CURSOR_FILES_MAX) == 0;
+	*stream = calloc(1, sizeof(**stream));
+	if (!*stream)
+		return command_fail(EX_IOERR, "out of memory") == 0;
+	(*stream)->id = id;
+	(*stream)->is_eof = inv->values[OPTION_EOF] != NULL;
+	(*stream)->is_quiet = inv->is_quiet;
+	return true;
+}
+
 /* ---- files ---- */
 
 /* Before anything is counted: can all be read? Their size, or 0 when it cannot be known, for the bar. */
@@ -194,6 +230,14 @@ static int show_json(const struct ingest *in, double seconds)
 	snprintf(number, sizeof(number), "%.6f", seconds);
 	json_raw(&out, slice_str("seconds"), slice_str(number));
 	json_i64(&out, "lines_per_second", (int64_t)((double)in->seen.lines / seconds));
+	if (in->stream) {
+		const struct cursor *c = &in->stream->cursor;
+		json_string(&out, slice_str("stream"), slice_str(in->stream->id));
+		json_bool(&out, "finished", c->is_finished);
+		json_i64(&out, "stream_lines", (int64_t)c->lines);
+		json_i64(&out, "stream_bad_lines", (int64_t)c->lines_bad);
+		json_i64(&out, "stream_skipped", (int64_t)c->lines_skipped);
+	}
 	json_close(&out);
 	return output_finish(&out);
 }
@@ -203,14 +247,16 @@ static int finish(const struct invocation *inv, const struct ingest *in, int rc)
 {
 	double seconds = progress_seconds(&in->progress);
 	unsigned long long line = in->file_lines;
-	if (rc == EX_DATAERR)
+	if (rc == EX_DATAERR && !in->stream)
 		command_fail(0, "stopped: what comes before %s:%llu is in; resume from line %llu of it",
 			     in->file, line, line);
-	else if (rc == EX_IOERR)
+	else if (rc == EX_IOERR && !in->stream)
 		command_fail(0, "stopped: what comes before is in; resume from line %llu of %s", line + 1,
 			     in->file);
 	if (in->sums_refused > 0)
 		command_fail(0, "%llu sums were refused by the server", (unsigned long long)in->sums_refused);
+	if (in->stream && !inv->is_quiet)
+		stream_tell(in);
 	if (!inv->is_quiet)
 		tell_summary(in, seconds);
 	if (inv->is_json && !inv->is_quiet && show_json(in, seconds))
@@ -234,10 +280,18 @@ static int ingest_all(const struct invocation *inv, struct ingest *in)
 	if (rc)
 		return rc;
 	progress_begin(&in->progress, bytes_total, inv->is_quiet);
-	for (int i = 0; rc == EX_OK && i < count; i++)
+	rc = in->stream ? stream_begin(in, files, count) : EX_OK;
+	if (rc) {
+		shc_close(in->shc);
+		return rc;
+	}
+	for (int i = 0; rc == EX_OK && i < count; i++) {
+		if (in->stream)
+			stream_next_file(in->stream, (size_t)i);
 		rc = ingest_one(in, files[i]);
+	}
 	if (!in->lost) {
-		int sent = ingest_send(in);
+		int sent = in->stream ? stream_finish(in, rc == EX_OK) : ingest_send(in);
 		progress_wipe(&in->progress);
 		rc = sent ? sent : finish(inv, in, rc);
 	}
@@ -251,13 +305,20 @@ static int run(struct invocation *inv)
 	if (!in || ingest_init(in))
 		return command_fail(EX_IOERR, "out of memory");
 	int rc = EX_USAGE;
-	if (read_rule(inv, &in->rule) && read_prefix(inv, &in->prefix) && read_on_error(inv, &in->is_skip)) {
+	if (read_rule(inv, &in->rule) && read_prefix(inv, &in->prefix) && read_on_error(inv, &in->is_skip) &&
+	    read_stream(inv, inv->operands_count, &in->stream)) {
 		in->rule.name_max = NAME_LEN_MAX - in->prefix.len;
 		rc = ingest_all(inv, in);
 	}
+	int stopped_by = in->stream ? in->stream->stopped_by : 0;
+	if (in->stream)
+		buf_fini(&in->stream->applied);
+	free(in->stream);
 	ingest_fini(in);
 	free(in);
-	return rc;
+	if (stopped_by)
+		raise(stopped_by); /* so that a shell sees what ended us */
+	return rc == INGEST_STOPPED ? EX_TEMPFAIL : rc;
 }
 
 const struct command cmd_ingest = {
@@ -277,7 +338,18 @@ const struct command cmd_ingest = {
 		"before it\n"
 		"counted and nothing after, and says where to resume; --on-error skip leaves bad lines out. "
 		"Both exit 65.\n"
-		"SIGUSR1 prints how far it is.\n",
+		"SIGUSR1 prints how far it is.\n"
+		"\n"
+		"  shcount ingest --stream access access.log    exactly once: safe to run again, after any "
+		"crash\n"
+		"\n"
+		"With --stream the server stores, with the sums, up to where the input is in them. A run "
+		"with "
+		"the same\n"
+		"ID, options and files goes on there, also when the files have grown; when nothing is left, "
+		"it "
+		"adds\n"
+		"nothing. A last line without its end is left for the next run, but for --eof.\n",
 	.options = options,
 	.operands_max = -1,
 	.run = run,

@@ -10,6 +10,7 @@
 #include "command.h"
 #include "ingest.h"
 #include "scan.h"
+#include "stream.h"
 
 /* A block: part of a line kept from the last one, then what was read. */
 struct block {
@@ -53,13 +54,14 @@ static int apply_ops(struct ingest *in)
 			rc = ingest_send_entry(in, e);
 			e->sum = op->delta;
 		} else if (applied == -ENOMEM) {
-			rc = in->table.count > 0 ? ingest_send(in) : no_memory(in);
+			/* A stream's batch cannot end in the middle of a block. */
+			rc = in->table.count > 0 && !in->stream ? ingest_send(in) : no_memory(in);
 		}
 	}
 	in->ops_count = 0;
 	bool is_full =
 		in->table.count >= INGEST_NAMES_MAX || table_bytes(&in->table) >= INGEST_TABLE_BYTES_MAX;
-	if (rc || in->lost || !is_full)
+	if (rc || in->lost || in->stream || !is_full)
 		return rc ? rc : in->lost;
 	rc = ingest_send(in);
 	if (rc == EX_OK) {
@@ -134,7 +136,7 @@ static int take_whole_lines(struct ingest *in, const char *data, size_t len, siz
 				rc = put_op(in, line, 1);
 			else
 				rc = take_line(in, line);
-			start = at + 1;
+			start = rc == EX_DATAERR ? start : at + 1; /* a line it stops at is not taken */
 			is_spoiled = false;
 		}
 	}
@@ -153,7 +155,7 @@ static int take_fields_lines(struct ingest *in, const char *data, size_t len, si
 		size_t at = (size_t)(end - data);
 		count_line(in);
 		rc = take_line(in, (struct slice){data + start, at - start});
-		start = at + 1;
+		start = rc == EX_DATAERR ? start : at + 1;
 	}
 	*begin = start;
 	return rc;
@@ -162,51 +164,91 @@ static int take_fields_lines(struct ingest *in, const char *data, size_t len, si
 /* ---- blocks ---- */
 
 /* The rest of a line that is too long goes, up to its end. */
-static void drop_long_line(struct block *b)
+static void drop_long_line(struct ingest *in, struct block *b)
 {
 	const char *end = memchr(b->data, '\n', b->len);
 	size_t drop = end ? (size_t)(end - b->data) + 1 : b->len;
 	b->is_in_long_line = !end;
+	if (in->stream)
+		stream_took_long(in->stream, b->data, drop, end != NULL);
 	b->len -= drop;
 	memmove(b->data, b->data + drop, b->len);
+}
+
+/* Tells the stream, if there is one, that `taken` bytes at the head of the block are dealt with. */
+static int tell_stream(struct ingest *in, const struct block *b, size_t taken, int rc)
+{
+	if (!in->stream || in->lost)
+		return rc;
+	stream_took(in->stream, b->data, taken);
+	if (rc == EX_DATAERR)
+		stream_stop_at_line(in);
+	return rc ? rc : stream_clean(in);
+}
+
+static int begin_long_line(struct ingest *in, struct block *b)
+{
+	b->is_in_long_line = true;
+	count_line(in);
+	int rc = bad_line(in, "the line is longer than 1 MiB");
+	if (in->stream && rc)
+		stream_stop_at_line(in);
+	else if (in->stream)
+		stream_took_long(in->stream, b->data, b->len, false);
+	b->len = 0;
+	return rc;
 }
 
 static int take_block(struct ingest *in, struct block *b)
 {
 	if (b->is_in_long_line)
-		drop_long_line(b);
+		drop_long_line(in, b);
 	size_t begin = 0;
 	int rc = in->rule.name_field == 0 && in->rule.delta_field == 0
 			 ? take_whole_lines(in, b->data, b->len, &begin)
 			 : take_fields_lines(in, b->data, b->len, &begin);
 	int applied =
 		apply_ops(in); /* before the bytes move; on a bad line too: what came before it counts */
-	rc = applied ? applied : rc;
+	rc = tell_stream(in, b, begin, applied ? applied : rc);
 	b->len -= begin;
 	memmove(b->data, b->data + begin, b->len);
-	if (rc || b->len < INGEST_LINE_MAX)
-		return rc;
-	b->len = 0;
-	b->is_in_long_line = true;
-	count_line(in);
-	return bad_line(in, "the line is longer than 1 MiB");
+	return rc || b->len < INGEST_LINE_MAX ? rc : begin_long_line(in, b);
+}
+
+/* A line without its end may be one that is being written. */
+static int leave_rest(const struct ingest *in)
+{
+	if (!in->stream->is_quiet)
+		command_fail(0, "%s: the last line has no end; it is left for the next run (--eof counts it)",
+			     in->file);
+	return EX_OK;
 }
 
 /* The last line may lack its end. */
 static int take_rest(struct ingest *in, struct block *b)
 {
-	if (b->len == 0)
+	if (b->len == 0 && !b->is_in_long_line)
 		return EX_OK;
-	count_line(in);
-	int rc = take_line(in, (struct slice){b->data, b->len});
+	if (in->stream && !in->stream->is_eof)
+		return leave_rest(in);
+	if (in->stream && b->is_in_long_line)
+		stream_took_long(in->stream, NULL, 0, true);
+	int rc = EX_OK;
+	if (b->len > 0) {
+		count_line(in);
+		rc = take_line(in, (struct slice){b->data, b->len});
+	}
 	int applied = apply_ops(in);
-	return applied ? applied : rc;
+	return tell_stream(in, b, rc == EX_DATAERR ? 0 : b->len, applied ? applied : rc);
 }
 
-/* Bytes, 0 at the end, or -errno. */
+/* Bytes, 0 at the end, or -errno; -ECANCELED: what stream_wait says. */
 static ssize_t read_some(struct ingest *in, struct block *b, int fd)
 {
 	for (;;) {
+		int rc = in->stream ? stream_wait(in, fd) : 0;
+		if (rc)
+			return rc;
 		ssize_t n = read(fd, b->data + b->len, INGEST_READ_BYTES);
 		if (n >= 0) {
 			b->len += (size_t)n;
@@ -226,11 +268,13 @@ int ingest_file(struct ingest *in, const char *file, int fd)
 	b.data = calloc(1, b.size + SCAN_BYTES);
 	if (!b.data)
 		return command_fail(EX_IOERR, "out of memory");
-	int rc = EX_OK;
+	int rc = in->stream ? stream_open_file(in, file, fd) : EX_OK;
 	ssize_t n = 1;
 	while (rc == EX_OK && (n = read_some(in, &b, fd)) > 0)
 		rc = take_block(in, &b);
-	if (n < 0) {
+	if (n == -ECANCELED) {
+		rc = in->lost ? in->lost : INGEST_STOPPED;
+	} else if (n < 0) {
 		progress_wipe(&in->progress);
 		rc = command_fail(EX_IOERR, "%s: %s, after line %llu", file, strerror((int)-n),
 				  (unsigned long long)in->file_lines);

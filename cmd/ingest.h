@@ -25,7 +25,10 @@ enum {
 	INGEST_NAMES_MAX = 1 << 20,	    /* in the table; then its sums are sent and it starts afresh */
 	INGEST_TABLE_BYTES_MAX = 256 << 20, /* the same for long names */
 	SKETCH_BITS = 14,
+	INGEST_STOPPED = -1, /* beside the exit statuses: by a signal */
 };
+
+struct stream;
 
 struct ingest {
 	/* what is wanted; set by the caller */
@@ -33,6 +36,7 @@ struct ingest {
 	struct slice prefix;
 	bool is_skip; /* --on-error skip */
 	struct shc *shc;
+	struct stream *stream; /* --stream; else null */
 
 	/* where it is */
 	const char *file;    /* as the user wrote it */
@@ -64,7 +68,7 @@ void ingest_fini(struct ingest *in);
 /* All return EX_OK to go on, or the exit status after a complaint. */
 
 /* Reads to the end. EX_DATAERR: stopped at a bad line; what came before it is counted, nothing after.
- * EX_IOERR. */
+ * EX_IOERR. With a stream also INGEST_STOPPED. */
 int ingest_file(struct ingest *in, const char *file, int fd);
 
 /* Adds one entry's worth on the way, because the table cannot hold it. */
@@ -73,6 +77,19 @@ int ingest_send_entry(struct ingest *in, const struct table_entry *entry);
 /* Sends the sums of the table, waits until they are in, and clears it. Names that the server refuses are told
  * and counted in sums_refused; EX_OK all the same. */
 int ingest_send(struct ingest *in);
+
+/* ---- for stream.c ---- */
+
+/* Puts the sums of the table into the open batch. */
+int ingest_add_table(struct ingest *in);
+
+/* The table's sums are on their way: counts its names and clears it. */
+void ingest_table_sent(struct ingest *in);
+
+/* A shc_refused_fn that collects in `refused`; and the addition at *pos there, which it moves on, false at
+ * the end. */
+void ingest_on_refused(void *arg, const char *name, size_t name_len, int64_t delta);
+bool ingest_next_refused(const struct ingest *in, size_t *pos, struct slice *name, int64_t *delta);
 
 /* How many different names there were; *is_estimate when only about. */
 uint64_t ingest_names(const struct ingest *in, bool *is_estimate);

@@ -8,6 +8,7 @@
 #include "../lib/num.h"
 #include "command.h"
 #include "ingest.h"
+#include "stream.h"
 
 enum { SKETCH_SIZE = 1 << SKETCH_BITS, REFUSALS_TOLD_MAX = 10, SINGLES_UNANSWERED = 64 };
 
@@ -38,6 +39,8 @@ static void tell_position(const struct ingest *in, const struct shc_add_stats *n
 /* Once anything has been sent, no line number tells any more how much of the rest is in: in doubt. */
 static int lost(struct ingest *in, enum shc_status status)
 {
+	if (in->stream)
+		return stream_lost(in, status);
 	progress_wipe(&in->progress);
 	in->lost = command_status(in->shc, status);
 	struct shc_add_stats now;
@@ -53,7 +56,7 @@ static int lost(struct ingest *in, enum shc_status status)
 /* ---- additions the server refused ---- */
 
 /* Not added up: two sums of a name may fit one after the other though not together. */
-static void on_refused(void *arg, const char *name, size_t name_len, int64_t delta)
+void ingest_on_refused(void *arg, const char *name, size_t name_len, int64_t delta)
 {
 	struct ingest *in = arg;
 	size_t size = sizeof(delta) + 1 + name_len;
@@ -69,8 +72,7 @@ static void on_refused(void *arg, const char *name, size_t name_len, int64_t del
 	buf_commit(&in->refused, size);
 }
 
-/* The addition at *pos, which it moves on; false at the end. */
-static bool next_refused(const struct ingest *in, size_t *pos, struct slice *name, int64_t *delta)
+bool ingest_next_refused(const struct ingest *in, size_t *pos, struct slice *name, int64_t *delta)
 {
 	if (*pos >= buf_len(&in->refused))
 		return false;
@@ -106,7 +108,7 @@ static enum shc_status take_singles(struct ingest *in, size_t *pos)
 {
 	struct slice name;
 	int64_t delta;
-	while (shc_pending(in->shc) > 0 && next_refused(in, pos, &name, &delta)) {
+	while (shc_pending(in->shc) > 0 && ingest_next_refused(in, pos, &name, &delta)) {
 		const struct shc_reply *reply;
 		enum shc_status status = shc_next(in->shc, &reply);
 		if (status == SHC_REFUSED || status == SHC_DENIED)
@@ -124,7 +126,7 @@ static enum shc_status send_refused(struct ingest *in)
 	enum shc_status status = SHC_OK;
 	struct slice name;
 	int64_t delta;
-	while (status == SHC_OK && next_refused(in, &sent_pos, &name, &delta)) {
+	while (status == SHC_OK && ingest_next_refused(in, &sent_pos, &name, &delta)) {
 		status = append_single(in->shc, name, delta);
 		if (status == SHC_OK && shc_pending(in->shc) >= SINGLES_UNANSWERED)
 			status = take_singles(in, &taken_pos);
@@ -169,33 +171,53 @@ static enum shc_status add_entry(const struct ingest *in, const struct table_ent
 {
 	char room[NAME_LEN_MAX];
 	struct slice name = with_prefix(in, table_entry_name(e), room);
-	return shc_add(in->shc, name.data, name.len, e->sum);
+	return in->stream ? shc_session_add(in->shc, name.data, name.len, e->sum)
+			  : shc_add(in->shc, name.data, name.len, e->sum);
 }
 
-int ingest_send_entry(struct ingest *in, const struct table_entry *entry)
+static enum shc_status add_entries(const struct ingest *in)
 {
-	shc_on_refused(in->shc, on_refused, in);
-	enum shc_status status = add_entry(in, entry);
-	return status ? lost(in, status) : EX_OK;
-}
-
-int ingest_send(struct ingest *in)
-{
-	shc_on_refused(in->shc, on_refused, in);
 	enum shc_status status = SHC_OK;
 	const struct table_entry *e;
 	for (size_t pos = 0; status == SHC_OK && (e = table_next(&in->table, &pos));)
 		status = add_entry(in, e);
+	return status;
+}
+
+int ingest_send_entry(struct ingest *in, const struct table_entry *entry)
+{
+	shc_on_refused(in->shc, ingest_on_refused, in);
+	enum shc_status status = add_entry(in, entry);
+	if (status == SHC_OK && in->stream)
+		in->stream->adds_open++;
+	return status ? lost(in, status) : EX_OK;
+}
+
+int ingest_add_table(struct ingest *in)
+{
+	enum shc_status status = add_entries(in);
+	return status ? lost(in, status) : EX_OK;
+}
+
+void ingest_table_sent(struct ingest *in)
+{
+	sketch_names(in);
+	in->names_sent += in->table.count;
+	in->tables_sent += in->table.count > 0;
+	table_clear(&in->table);
+}
+
+int ingest_send(struct ingest *in)
+{
+	shc_on_refused(in->shc, ingest_on_refused, in);
+	enum shc_status status = add_entries(in);
 	if (status == SHC_OK)
 		status = shc_flush(in->shc, NULL);
 	if (status == SHC_REFUSED || status == SHC_DENIED)
 		status = send_refused(in);
 	if (status)
 		return lost(in, status);
-	sketch_names(in);
-	in->names_sent += in->table.count;
-	in->tables_sent++;
-	table_clear(&in->table);
+	ingest_table_sent(in);
 	shc_add_stats(in->shc, &in->stats_begin);
 	return EX_OK;
 }

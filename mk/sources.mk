@@ -92,6 +92,7 @@ CMD := \
 	cmd/cmd_stats.c \
 	cmd/cmd_sync.c \
 	cmd/command.c \
+	cmd/cursor.c \
 	cmd/fields.c \
 	cmd/help.c \
 	cmd/ingest.c \
@@ -99,6 +100,8 @@ CMD := \
 	cmd/main.c \
 	cmd/output.c \
 	cmd/progress.c \
+	cmd/stream.c \
+	cmd/stream_resume.c \
 	cmd/table.c \
 	cmd/target.c
 

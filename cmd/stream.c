@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream.c - batches, clean points and waiting; stream_resume.c has how a run finds its place again.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../lib/conn.h"
+#include "../lib/num.h"
+#include "command.h"
+#include "stream.h"
+
+enum { NS_PER_S = 1000000000, GETS_UNANSWERED = 64 };
+
+/* ---- signals ---- held back but while waiting for input, so that a batch is never cut short */
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_stop(int sig)
+{
+	stop_signal = sig;
+}
+
+void stream_hold_signals(struct stream *s)
+{
+	sigset_t held;
+	sigemptyset(&held);
+	sigaddset(&held, SIGINT);
+	sigaddset(&held, SIGTERM);
+	sigprocmask(SIG_BLOCK, &held, &s->mask);
+	struct sigaction old, action = {.sa_handler = on_stop};
+	static const int signals[] = {SIGINT, SIGTERM};
+	for (size_t i = 0; i < 2; i++) {
+		/* Who starts us with one ignored (nohup, a background job) means it. */
+		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
+	}
+}
+
+/* The next one ends it as if we were not here. */
+static void let_signals_go(struct stream *s)
+{
+	s->stopped_by = stop_signal;
+	signal(s->stopped_by, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &s->mask, NULL);
+}
+
+/* ---- failures ---- */
+
+static enum shc_status take_gets(struct ingest *in, size_t *pos)
+{
+	struct slice name;
+	int64_t delta, value, sum;
+	const struct shc_reply *reply;
+	while (shc_pending(in->shc) > 0 && ingest_next_refused(in, pos, &name, &delta)) {
+		enum shc_status status = shc_next(in->shc, &reply);
+		if (status)
+			return status;
+		if (reply->type != SHC_T_STRING ||
+		    !num_parse_i64((struct slice){reply->data, reply->len}, &value) ||
+		    num_add_i64(value, delta, &sum))
+			continue;
+		in->sums_refused++;
+		if (in->sums_refused <= 10)
+			command_fail(0, "%.*s: %lld and %lld more would leave 64 bits", (int)name.len,
+				     name.data, (long long)value, (long long)delta);
+	}
+	return SHC_OK;
+}
+
+/* The server refuses a batch whole; it is for us to find out which names are to blame. */
+static void tell_overflows(struct ingest *in)
+{
+	struct slice name;
+	int64_t delta;
+	size_t sent = 0, taken = 0;
+	enum shc_status status = SHC_OK;
+	shc_session_close(in->shc);
+	while (status == SHC_OK && ingest_next_refused(in, &sent, &name, &delta)) {
+		const char *argv[] = {"GET", name.data};
+		const size_t argv_len[] = {3, name.len};
+		status = shc_append(in->shc, 2, argv, argv_len, false);
+		if (status == SHC_OK && shc_pending(in->shc) >= GETS_UNANSWERED)
+			status = take_gets(in, &taken);
+	}
+	if (status == SHC_OK)
+		(void)take_gets(in, &taken);
+}
+
+int stream_lost(struct ingest *in, enum shc_status status)
+{
+	const struct stream *s = in->stream;
+	progress_wipe(&in->progress);
+	in->lost = command_status(in->shc, status);
+	if (in->lost == EX_UNAVAILABLE && s->batches > 0)
+		in->lost = EX_TEMPFAIL;
+	if (status == SHC_LOST)
+		return command_fail(in->lost,
+				    "stream %s: another run has taken it over; this one ends, that one "
+				    "goes on",
+				    s->id);
+	if (status == SHC_REFUSED && buf_len(&in->refused) > 0)
+		tell_overflows(in);
+	return command_fail(
+		in->lost,
+		"stream %s: nothing counts twice: run it again with the same input and it goes on "
+		"behind what is in",
+		s->id);
+}
+
+/* ---- batches ---- */
+
+static bool is_table_empty(const struct ingest *in)
+{
+	return in->table.count == 0 && in->stream->adds_open == 0;
+}
+
+static int put_cursor(struct ingest *in, struct buf *text)
+{
+	struct stream *s = in->stream;
+	if (s->has_mark)
+		s->cursor.files[s->file_index].mark = mark_hash(&s->mark);
+	cursor_put(text, &s->cursor);
+	if (!text->failed)
+		return EX_OK;
+	in->lost = command_fail(EX_IOERR, "out of memory");
+	return in->lost;
+}
+
+static int send_batch(struct ingest *in, struct buf *text)
+{
+	struct stream *s = in->stream;
+	int rc = ingest_add_table(in);
+	if (rc)
+		return rc;
+	enum shc_status status = shc_session_apply(in->shc, buf_head(text), buf_len(text));
+	if (status)
+		return stream_lost(in, status);
+	ingest_table_sent(in);
+	s->adds_open = 0;
+	s->batch_begin_ns = 0;
+	s->is_fresh = true;
+	s->batches++;
+	buf_fini(&s->applied);
+	s->applied = *text;
+	*text = (struct buf)BUF_INIT;
+	return EX_OK;
+}
+
+/* Also without additions, where the cursor has moved. */
+static int apply(struct ingest *in)
+{
+	const struct stream *s = in->stream;
+	struct buf text = BUF_INIT;
+	int rc = put_cursor(in, &text);
+	bool is_moved = !slice_equal((struct slice){buf_head(&text), buf_len(&text)},
+				     (struct slice){buf_head(&s->applied), buf_len(&s->applied)});
+	if (rc == EX_OK && (is_moved || !is_table_empty(in)))
+		rc = send_batch(in, &text);
+	buf_fini(&text);
+	return rc;
+}
+
+static int flush(struct ingest *in)
+{
+	enum shc_status status = in->stream->is_fresh ? shc_session_flush(in->shc) : SHC_OK;
+	in->stream->is_fresh = false;
+	return status ? stream_lost(in, status) : EX_OK;
+}
+
+static bool is_due(const struct ingest *in)
+{
+	const struct stream *s = in->stream;
+	size_t names = in->table.count + s->adds_open;
+	size_t bytes = in->table.arena_len + names * (in->prefix.len + 32);
+	return names >= STREAM_NAMES_MAX || bytes >= STREAM_BYTES_MAX ||
+	       conn_now_ns() - s->batch_begin_ns >= STREAM_BATCH_NS_MAX;
+}
+
+/* ---- clean points ---- */
+
+void stream_took(struct stream *s, const char *data, size_t len)
+{
+	if (len == 0)
+		return;
+	mark_feed(&s->mark, data, len);
+	s->cursor.files[s->file_index].offset += len;
+}
+
+void stream_took_long(struct stream *s, const char *data, size_t len, bool is_end)
+{
+	if (!s->is_in_long_line) {
+		s->long_mark = s->mark;
+		s->long_bytes = 0;
+	}
+	if (len > 0)
+		mark_feed(&s->long_mark, data, len);
+	s->long_bytes += len;
+	s->is_in_long_line = !is_end;
+	if (!is_end)
+		return;
+	s->mark = s->long_mark;
+	s->cursor.files[s->file_index].offset += s->long_bytes;
+}
+
+static void count_here(struct ingest *in, uint64_t less)
+{
+	struct stream *s = in->stream;
+	s->cursor.files[s->file_index].lines = in->file_lines - less;
+	s->cursor.lines = s->begun_lines + in->seen.lines - less;
+	s->cursor.lines_bad = s->begun_bad + in->seen.lines_bad - less;
+	s->cursor.lines_skipped = s->begun_skipped + in->lines_skipped;
+}
+
+int stream_clean(struct ingest *in)
+{
+	struct stream *s = in->stream;
+	if (s->is_in_long_line)
+		return EX_OK;
+	count_here(in, 0);
+	if (is_table_empty(in))
+		return EX_OK;
+	if (s->batch_begin_ns == 0)
+		s->batch_begin_ns = conn_now_ns();
+	return is_due(in) ? apply(in) : EX_OK;
+}
+
+void stream_stop_at_line(struct ingest *in)
+{
+	count_here(in, 1);
+}
+
+/* ---- waiting for input ---- */
+
+/* Until something is to be sent; -1: nothing is. */
+static int64_t patience_ns(const struct ingest *in)
+{
+	const struct stream *s = in->stream;
+	if (s->is_in_long_line)
+		return -1;
+	if (is_table_empty(in))
+		return s->is_fresh ? STREAM_BATCH_NS_MAX : -1;
+	int64_t left_ns = s->batch_begin_ns + STREAM_BATCH_NS_MAX - conn_now_ns();
+	return left_ns > 0 ? left_ns : 0;
+}
+
+/* Slow input: what has come is sent; and what has been sent does not stay here, where only the next input
+ * would notice that the server was killed. */
+static int send_meanwhile(struct ingest *in)
+{
+	return is_table_empty(in) ? flush(in) : apply(in);
+}
+
+/* A file is always ready; only signals are looked for. */
+int stream_wait(struct ingest *in, int fd)
+{
+	struct stream *s = in->stream;
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+	for (;;) {
+		int64_t ns = s->is_regular ? 0 : patience_ns(in);
+		struct timespec ts = {.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
+		int n = ppoll(&pfd, s->is_regular ? 0 : 1, ns < 0 ? NULL : &ts, &s->mask);
+		if (stop_signal) {
+			let_signals_go(s);
+			return -ECANCELED;
+		}
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n < 0)
+			progress_update(&in->progress, &in->seen);
+		else if (n > 0 || s->is_regular)
+			return 0;
+		else if (send_meanwhile(in))
+			return -ECANCELED;
+	}
+}
+
+/* ---- the end ---- */
+
+int stream_finish(struct ingest *in, bool is_finished)
+{
+	in->stream->cursor.is_finished = is_finished;
+	int rc = apply(in);
+	return rc ? rc : flush(in);
+}
+
+void stream_tell(const struct ingest *in)
+{
+	const struct stream *s = in->stream;
+	unsigned long long lines = s->cursor.lines, here = s->cursor.files[s->file_index].lines;
+	if (s->stopped_by)
+		command_fail(
+			0, "stream %s: stopped by a signal behind %s:%llu; run it again and it goes on there",
+			s->id, in->file, here);
+	else if (!s->cursor.is_finished)
+		command_fail(0, "stream %s: run it again and it goes on behind %s:%llu", s->id, in->file,
+			     here);
+	else if (s->batches == 0)
+		command_fail(0, "stream %s: was finished before, nothing was added; %llu lines in all", s->id,
+			     lines);
+	else
+		command_fail(0, "stream %s: finished; %llu lines in all", s->id, lines);
+}

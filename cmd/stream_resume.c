@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream_resume.c - how a run of a stream finds its place: options and input must be those of the runs
+ * before.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "stream.h"
+
+/* ---- the session's cursor ---- */
+
+static void options_of(const struct ingest *in, struct cursor *c)
+{
+	c->separator = in->rule.separator;
+	c->name_field = in->rule.name_field;
+	c->delta_field = in->rule.delta_field;
+	c->is_skip = in->is_skip;
+	c->prefix = in->prefix;
+}
+
+static int refuse(const struct stream *s, int status, const char *why)
+{
+	return command_fail(status, "stream %s: %s; nothing was added", s->id, why);
+}
+
+static int adopt(struct ingest *in, struct slice text, size_t files_count)
+{
+	struct stream *s = in->stream;
+	struct cursor wanted = {0}, found;
+	options_of(in, &wanted);
+	if (!cursor_parse(text, &found))
+		return refuse(s, EX_DATAERR, "this session is not one of shcount ingest");
+	const char *option = cursor_difference(&found, &wanted);
+	if (option)
+		return command_fail(
+			EX_USAGE,
+			"stream %s: %s is not as in the runs before, and belongs to the stream; nothing "
+			"was added",
+			s->id, option);
+	if (found.files_count > files_count)
+		return command_fail(
+			EX_USAGE,
+			"stream %s: had %zu files, now there are %zu: name all of them, in the same "
+			"order, new ones last; nothing was added",
+			s->id, found.files_count, files_count);
+	s->cursor = found;
+	s->begun_lines = found.lines;
+	s->begun_bad = found.lines_bad;
+	s->begun_skipped = found.lines_skipped;
+	buf_append(&s->applied, text.data, text.len);
+	return EX_OK;
+}
+
+static int open_session(struct ingest *in, size_t files_count)
+{
+	struct stream *s = in->stream;
+	struct shc_session at;
+	enum shc_status status = shc_session_open(in->shc, s->id, strlen(s->id), &at);
+	if (status)
+		return command_status(in->shc, status);
+	int rc = at.last_seq > 0 ? adopt(in, (struct slice){at.cursor, at.cursor_len}, files_count) : EX_OK;
+	if (rc)
+		return rc;
+	options_of(in, &s->cursor); /* ours, not what the handle lends */
+	s->cursor.files_count = files_count;
+	if (at.last_seq > 0 && !s->cursor.is_finished && !s->is_quiet)
+		command_fail(0, "stream %s: going on behind %llu lines", s->id,
+			     (unsigned long long)s->begun_lines);
+	return EX_OK;
+}
+
+/* ---- the input ---- */
+
+static int shorter(const char *file, uint64_t offset)
+{
+	return command_fail(
+		EX_DATAERR,
+		"%s: is shorter than what the runs before have counted of it (%llu bytes): it was cut "
+		"off, or is another file; nothing of it was added",
+		file, (unsigned long long)offset);
+}
+
+static int another(const char *file)
+{
+	return command_fail(
+		EX_DATAERR,
+		"%s: does not begin with what the runs before have counted: another file, or changed; "
+		"nothing of it was added",
+		file);
+}
+
+static int check_mark(const char *file, const struct mark *m, uint64_t wanted)
+{
+	return mark_hash(m) == wanted ? EX_OK : another(file);
+}
+
+/* `len` bytes at `offset`, which are there. */
+static int feed_from(struct mark *m, const char *file, int fd, off_t offset, size_t len)
+{
+	char bytes[MARK_BYTES];
+	for (size_t got = 0; got < len;) {
+		ssize_t n = pread(fd, bytes, len - got, offset + (off_t)got);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return command_fail(EX_IOERR, "%s: %s", file, strerror(errno));
+		if (n == 0)
+			return shorter(file, (uint64_t)offset + len);
+		mark_feed(m, bytes, (size_t)n);
+		got += (size_t)n;
+	}
+	return EX_OK;
+}
+
+/* What mark_feed would have made of the first `at->offset` bytes behind `base`. */
+static int mark_file(struct mark *m, const char *file, int fd, off_t base, const struct cursor_file *at)
+{
+	struct stat st;
+	uint64_t offset = at->offset;
+	if (fstat(fd, &st) == 0 && (uint64_t)(st.st_size - base) < offset)
+		return shorter(file, offset);
+	size_t len = offset < MARK_BYTES ? (size_t)offset : MARK_BYTES;
+	*m = (struct mark){0};
+	int rc = feed_from(m, file, fd, base, len);
+	if (rc == EX_OK && offset > MARK_BYTES)
+		rc = feed_from(m, file, fd, base + (off_t)(offset - MARK_BYTES), MARK_BYTES);
+	return rc ? rc : check_mark(file, m, at->mark);
+}
+
+/* Reads over what has been counted. */
+static int skip(struct ingest *in, const char *file, int fd, const struct cursor_file *at)
+{
+	char bytes[64 << 10];
+	for (uint64_t left = at->offset; left > 0;) {
+		int rc = stream_wait(in, fd);
+		size_t most = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
+		ssize_t n = rc ? rc : read(fd, bytes, most);
+		if (n < 0 && rc == 0 && errno == EINTR)
+			continue;
+		if (n == -ECANCELED)
+			return in->lost ? in->lost : INGEST_STOPPED;
+		if (n < 0)
+			return command_fail(EX_IOERR, "%s: %s", file, strerror(rc ? -rc : errno));
+		if (n == 0)
+			return shorter(file, at->offset);
+		mark_feed(&in->stream->mark, bytes, (size_t)n);
+		left -= (uint64_t)n;
+	}
+	return check_mark(file, &in->stream->mark, at->mark);
+}
+
+/* The files that can be looked at beforehand, so that nothing is added when one is another. */
+static int check_files(const struct stream *s, char **files)
+{
+	int rc = EX_OK;
+	for (size_t i = 0; rc == EX_OK && i < s->cursor.files_count; i++) {
+		struct stat st;
+		struct mark m;
+		if (s->cursor.files[i].offset == 0 || strcmp(files[i], "-") == 0 || stat(files[i], &st) ||
+		    !S_ISREG(st.st_mode))
+			continue;
+		int fd = open(files[i], O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return command_fail(EX_IOERR, "%s: %s", files[i], strerror(errno));
+		rc = mark_file(&m, files[i], fd, 0, &s->cursor.files[i]);
+		close(fd);
+	}
+	return rc;
+}
+
+void stream_next_file(struct stream *s, size_t index)
+{
+	s->file_index = index;
+	s->has_mark = false;
+	s->is_in_long_line = false;
+	s->mark = (struct mark){0};
+}
+
+static int find_place(struct ingest *in, const char *file, int fd, off_t base)
+{
+	struct stream *s = in->stream;
+	const struct cursor_file *at = &s->cursor.files[s->file_index];
+	if (at->offset == 0)
+		return EX_OK;
+	if (!s->is_regular)
+		return skip(in, file, fd, at);
+	int rc = mark_file(&s->mark, file, fd, base, at);
+	if (rc == EX_OK && lseek(fd, base + (off_t)at->offset, SEEK_SET) < 0)
+		rc = command_fail(EX_IOERR, "%s: %s", file, strerror(errno));
+	return rc;
+}
+
+int stream_open_file(struct ingest *in, const char *file, int fd)
+{
+	struct stream *s = in->stream;
+	struct stat st;
+	off_t base = lseek(fd, 0, SEEK_CUR);
+	s->is_regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && base >= 0;
+	in->file_lines = s->cursor.files[s->file_index].lines;
+	in->seen.bytes += s->cursor.files[s->file_index].offset;
+	int rc = find_place(in, file, fd, base);
+	s->has_mark = rc == EX_OK;
+	return rc;
+}
+
+int stream_begin(struct ingest *in, char **files, int count)
+{
+	stream_hold_signals(in->stream);
+	shc_on_refused(in->shc, ingest_on_refused, in);
+	int rc = open_session(in, (size_t)count);
+	return rc ? rc : check_files(in->stream, files);
+}
