@@ -282,7 +282,11 @@ int stream_wait(struct ingest *in, int fd)
 
 int stream_finish(struct ingest *in, bool is_finished)
 {
-	in->stream->cursor.is_finished = is_finished;
+	struct stream *s = in->stream;
+	bool is_untouched = s->cursor.lines == s->begun_lines && is_table_empty(in);
+	if (!is_finished && is_untouched)
+		return flush(in); /* as the runs before have left it */
+	s->cursor.is_finished = is_finished;
 	int rc = apply(in);
 	return rc ? rc : flush(in);
 }
