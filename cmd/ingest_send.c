@@ -153,16 +153,29 @@ static void sketch_names(struct ingest *in)
 	}
 }
 
+/* The paper's linear counting, size * ln(size / empty), with the logarithm as a sum of 1/k: no libm. */
+static double few_names(size_t empty)
+{
+	double sum = 0;
+	for (size_t k = SKETCH_SIZE; k > empty; k--)
+		sum += 1.0 / (double)k;
+	return SKETCH_SIZE * sum + 0.5;
+}
+
 uint64_t ingest_names(const struct ingest *in, bool *is_estimate)
 {
 	*is_estimate = in->tables_sent > 1;
 	if (!*is_estimate)
 		return in->names_sent;
 	double sum = 0;
-	for (size_t i = 0; i < SKETCH_SIZE; i++)
+	size_t empty = 0;
+	for (size_t i = 0; i < SKETCH_SIZE; i++) {
 		sum += 1.0 / (double)(UINT64_C(1) << in->sketch[i]);
+		empty += in->sketch[i] == 0;
+	}
 	const double alpha = 0.7213 / (1 + 1.079 / SKETCH_SIZE);
-	return (uint64_t)(alpha * SKETCH_SIZE * SKETCH_SIZE / sum);
+	double estimate = alpha * SKETCH_SIZE * SKETCH_SIZE / sum;
+	return (uint64_t)(estimate <= 2.5 * SKETCH_SIZE && empty > 0 ? few_names(empty) : estimate);
 }
 
 /* ---- sending ---- */

@@ -254,28 +254,36 @@ static int send_meanwhile(struct ingest *in)
 	return is_table_empty(in) ? flush(in) : apply(in);
 }
 
+/* Also when input is always there, which ppoll would return for first. */
+static bool is_stopped(struct stream *s)
+{
+	static const struct timespec none;
+	(void)ppoll(NULL, 0, &none, &s->mask);
+	if (stop_signal)
+		let_signals_go(s);
+	return stop_signal != 0;
+}
+
 /* A file is always ready; only signals are looked for. */
 int stream_wait(struct ingest *in, int fd)
 {
 	struct stream *s = in->stream;
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
-	for (;;) {
-		int64_t ns = s->is_regular ? 0 : patience_ns(in);
+	while (!is_stopped(s)) {
+		if (s->is_regular)
+			return 0;
+		int64_t ns = patience_ns(in);
 		struct timespec ts = {.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
-		int n = ppoll(&pfd, s->is_regular ? 0 : 1, ns < 0 ? NULL : &ts, &s->mask);
-		if (stop_signal) {
-			let_signals_go(s);
-			return -ECANCELED;
-		}
+		int n = ppoll(&pfd, 1, ns < 0 ? NULL : &ts, &s->mask);
+		if (n > 0)
+			return 0;
 		if (n < 0 && errno != EINTR)
 			return -errno;
-		if (n < 0)
-			progress_update(&in->progress, &in->seen);
-		else if (n > 0 || s->is_regular)
-			return 0;
-		else if (send_meanwhile(in))
+		progress_update(&in->progress, &in->seen);
+		if (n == 0 && send_meanwhile(in))
 			return -ECANCELED;
 	}
+	return -ECANCELED;
 }
 
 /* ---- the end ---- */

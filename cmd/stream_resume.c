@@ -175,6 +175,8 @@ static int check_files(const struct stream *s, char **files)
 
 void stream_next_file(struct stream *s, size_t index)
 {
+	if (s->has_mark) /* the next batch is written down when this one is gone */
+		s->cursor.files[s->file_index].mark = mark_hash(&s->mark);
 	s->file_index = index;
 	s->has_mark = false;
 	s->is_in_long_line = false;

@@ -8,7 +8,7 @@ _shcount_command() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		-s | -u | --socket | --url | --timeout | --sort | --limit) ((i++)) ;;
-		-f | -F | -k | -d | --format | --separator | --field | --delta | --prefix | --on-error) ((i++)) ;;
+		-f | -F | -k | -d | --format | --separator | --field | --delta | --prefix | --on-error | --stream | --once) ((i++)) ;;
 		-*) ;;
 		*)
 			echo "${COMP_WORDS[i]}"
@@ -21,16 +21,17 @@ _shcount_command() {
 _shcount_options() {
 	echo "-s --socket -u --url --json -q --quiet --timeout -h --help -V --version"
 	case $1 in
-	incr | decr) echo "--durable --durable=disk" ;;
+	incr | decr) echo "--durable --durable=disk --once" ;;
 	get) echo "--strict" ;;
 	list) echo "--sort --limit" ;;
-	ingest) echo "-f --format -F --separator -k --field -d --delta --prefix --on-error" ;;
+	ingest) echo "-f --format -F --separator -k --field -d --delta --prefix --on-error --stream --eof" ;;
+	backup) echo "--force" ;;
 	esac
 }
 
 _shcount() {
 	local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command names
-	local commands="incr decr get set del list ingest shards stats ping sync help"
+	local commands="incr decr get set del list ingest shards stats ping sync backup help"
 	local IFS=$' \t\n'
 	COMPREPLY=()
 	case $before in
@@ -50,7 +51,7 @@ _shcount() {
 		mapfile -t COMPREPLY < <(compgen -W "lines tsv" -- "$current")
 		return
 		;;
-	-u | --url | --timeout | --limit | -F | --separator | -k | --field | -d | --delta | --prefix) return ;;
+	-u | --url | --timeout | --limit | -F | --separator | -k | --field | -d | --delta | --prefix | --stream | --once) return ;;
 	esac
 	command=$(_shcount_command)
 	if [[ $current == -* ]]; then
@@ -61,7 +62,7 @@ _shcount() {
 	"" | help)
 		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")
 		;;
-	ingest)
+	ingest | backup)
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		;;
 	incr | decr | get | set | del | shards)

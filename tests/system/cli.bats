@@ -232,7 +232,8 @@ teardown_file() {
 		incr --no-such a
 		incr -x a
 		-c h:1 ping
-		incr --once t a
+		incr --once
+		backup
 		incr --ttl 5s a
 		list --limit
 		--timeout 5 ping
@@ -252,7 +253,7 @@ teardown_file() {
 	local command
 	run shcount help
 	expect_status 0
-	for command in incr decr get set del list ingest shards stats ping sync; do
+	for command in incr decr get set del list ingest shards stats ping sync backup; do
 		expect_contains "$(shcount help)" "  $command "
 		expect_contains "$(shcount help "$command")" "Usage: shcount [OPTION...] $command"
 		expect "$(shcount "$command" --help)" "$(shcount help "$command")"
@@ -269,7 +270,7 @@ teardown_file() {
 	local command word
 	# shellcheck source=/dev/null
 	source "$shc_top/completions/shcount.bash"
-	for command in incr decr get set del list ingest shards stats ping sync help; do
+	for command in incr decr get set del list ingest shards stats ping sync backup help; do
 		grep -q "^\.It Ic $command\b" "$shc_top/man/shcount.1"
 		COMP_WORDS=(shcount "$command") COMP_CWORD=1 COMPREPLY=()
 		_shcount

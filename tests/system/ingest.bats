@@ -175,7 +175,7 @@ uniq_counts() {
 		-f nonsense
 		--on-error ignore
 		-k 2 -d 2
-		--stream x
+		--eof
 	END
 	run shcount ingest --prefix $'a\tb' /dev/null
 	expect_status 64
