@@ -182,8 +182,47 @@ $(FAULT_LIBRARIES): $(BUILD)/tests/%.so: $(BUILD)/tests/fault/%.o $(BUILD)/tests
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared -o $@ $^ $(CFLAGS) $(LDFLAGS)
 
-.PHONY: unit-programs bench-programs fuzz-programs fault-libraries objects
 fault-libraries: $(FAULT_LIBRARIES)
+
+# The simulation: the daemon compiled once more for tests/sim/hooks.c, and what it wants of the outside world renamed to
+# what the simulation has for it. arena.c is without hooks: see tests/sim/heap.c.
+sim_objects = $(patsubst %.c,$(BUILD)/sim/%.o,$(1))
+SIM_HOOKS := -fsanitize=thread -Wno-tsan
+SIM_CFLAGS = $(filter-out -D_FORTIFY_SOURCE=%,$(ALL_CFLAGS)) -U_FORTIFY_SOURCE
+SIM_SHIPPED := $(LIB_BASE) $(filter-out $(SIM_REPLACED) $(SIM_STORE) %/main.c,$(DAEMON))
+
+$(BUILD)/sim/daemon/arena.o: daemon/arena.c tests/sim/arena.syms $(BUILD)/flags
+	$(call say,CC,$< (simulation))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SIM_CFLAGS) $(PIE_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(OBJCOPY) --redefine-syms=tests/sim/arena.syms $@
+
+$(BUILD)/sim/tests/%.o: tests/%.c $(BUILD)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(PIE_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/sim/%.o: %.c $(BUILD)/flags
+	$(call say,CC,$< (simulation))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SIM_CFLAGS) $(SIM_HOOKS) $(PIE_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Its variables lie in sections of their own, so that a crash can take them.
+sim_merge = $(LD) -r -o $@ $(filter %.o,$^) && $(OBJCOPY) --redefine-syms=tests/sim/replaced.syms \
+	--set-section-flags .bss=alloc,load,contents,data --rename-section .bss=sim_bss --rename-section .data=sim_data $@
+
+$(BUILD)/sim/shipped.o: $(call sim_objects,$(SIM_SHIPPED)) tests/sim/replaced.syms mk/sources.mk
+	$(call say,LD,$@)
+	$(Q)$(sim_merge)
+
+SIM_LIBS := -lbsd
+
+$(BUILD)/sim/test_sim: $(call sim_objects,$(SIM)) $(BUILD)/sim/shipped.o
+	$(call say,LD,$@)
+	$(Q)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(SIM_LIBS)
+
+.PHONY: unit-programs bench-programs fuzz-programs fault-libraries sim-programs objects
+sim-programs: $(BUILD)/sim/test_sim
 unit-programs: $(UNIT_PROGRAMS)
 bench-programs: $(BENCH_PROGRAMS)
 fuzz-programs: $(FUZZ_PROGRAMS)
@@ -302,4 +341,4 @@ help:
 	@echo
 	@echo 'Variables: CC CFLAGS LDFLAGS  BUILD=dir  V=1 (show commands)  WERROR=1  SAN=address|undefined|thread'
 
--include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
+-include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(BUILD)/*/*/*/*.d)

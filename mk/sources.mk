@@ -110,3 +110,13 @@ UNIT := $(sort $(wildcard tests/unit/test_*.c))
 BENCH := $(sort $(wildcard bench/*.c))
 FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FAULT := $(sort $(wildcard tests/fault/*.c))
+
+# The simulation (tests/sim), and what it has something else for.
+SIM := $(sort $(wildcard tests/sim/*.c))
+SIM_REPLACED := \
+	daemon/acceptor.c \
+	daemon/acceptor_listen.c \
+	daemon/io_epoll.c \
+	daemon/io_uring.c \
+	daemon/ring.c
+SIM_STORE := $(filter daemon/store%.c,$(DAEMON))

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* actors.h - the scripts that clients follow; oracle.h says what each is good for. */
+#ifndef SHC_SIM_ACTORS_H
+#define SHC_SIM_ACTORS_H
+
+#include "clients.h"
+
+/* Additions and reads of the sums, barriers, the whole table. */
+extern const struct script script_counter;
+/* The pair, in transactions. */
+extern const struct script script_pair;
+/* src is looked at, dst is set. */
+extern const struct script script_chain;
+/* Everything else on names that nobody judges by value. */
+extern const struct script script_bag;
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * disk.h - what fake_store.c has kept: it outlives the daemon. And what the clients' oracle asks it: is the
+ * effect that a reply tells of on disk?
+ *
+ * The journal is kept as the bytes that came with store_commit. Beside it stands a fold of its records, made
+ * here record by record and not by the shipped journal_set, so that the two are held against each other at
+ * every recovery.
+ */
+#ifndef SHC_SIM_DISK_H
+#define SHC_SIM_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How the disk behaves in this incarnation; one in so many, 0: never. */
+struct disk_faults {
+	uint32_t full_one_in, slow_one_in, error_one_in;
+};
+
+/* Calls landed() after each commit: what is on disk then is what a crash at this point would leave. */
+void disk_init(void (*landed)(void));
+void disk_fini(void);
+void disk_set_faults(struct disk_faults faults);
+/* The daemon is gone in the middle of whatever it did: a commit under way is on disk, or is not. */
+void disk_crash(void);
+
+uint64_t disk_epoch(void);   /* the last with content */
+uint64_t disk_commits(void); /* so far, of all incarnations */
+bool disk_is_full(void);     /* now */
+
+/* The live counter of a name: false when there is none. */
+bool disk_counter(const char *name, int64_t *value);
+uint64_t disk_counter_id(const char *name); /* 0: none */
+size_t disk_counter_count(void);
+
+enum { DISK_SESSIONS_MAX = 32, DISK_NAME_MAX = 32 };
+
+struct disk_session {
+	char id[DISK_NAME_MAX], cursor[DISK_NAME_MAX];
+	uint64_t seq; /* 0: not there */
+};
+
+struct disk_token {
+	char name[DISK_NAME_MAX], token[DISK_NAME_MAX];
+	int64_t delta;
+};
+
+const struct disk_session *disk_session(const char *id);
+/* Null: not there. */
+const struct disk_token *disk_token(const char *token);
+/* The deltas of all tokens of a counter. */
+int64_t disk_token_sum(const char *name);
+
+#endif

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/* oracle.c - see oracle.h. On the test's own stack, or stepped out. */
+#include "oracle.h"
+
+#include <string.h>
+
+#include "../../daemon/server.h"
+#include "clients.h"
+#include "disk.h"
+#include "net.h"
+#include "sim.h"
+
+enum { TICKETS_MAX = 1 << 16 };
+
+struct sum {
+	int64_t acked, pending, lost;
+	int64_t durable; /* surely */
+	int64_t left;	 /* acknowledged, as far as the daemon has let go of it */
+	uint8_t seen[TICKETS_MAX / 8];
+};
+
+static struct sum sums[SUM_COUNT];
+static const char *const names[SUM_COUNT] = {"src", "ticket", "add", "add2"};
+static bool is_flushing, may_refuse;
+static int64_t told;
+static uint64_t open_seen, durable_seen;
+
+void oracle_init(bool flushing)
+{
+	memset(sums, 0, sizeof(sums));
+	is_flushing = flushing;
+	told = 0;
+	open_seen = durable_seen = 0;
+}
+
+bool oracle_is_flushing(void)
+{
+	return is_flushing;
+}
+
+const char *oracle_sum_name(uint32_t sum)
+{
+	return names[sum];
+}
+
+/* ---- additions ---- */
+
+void oracle_note_low(int64_t *low)
+{
+	for (size_t i = 0; i < SUM_COUNT; i++)
+		low[i] = sums[i].acked;
+}
+
+void oracle_sum_sent(uint32_t sum, int64_t delta)
+{
+	sums[sum].pending += delta;
+}
+
+void oracle_sum_acked(uint32_t sum, int64_t delta)
+{
+	struct sum *s = &sums[sum];
+
+	s->pending -= delta;
+	s->acked += delta;
+	if (clients_is_commit_mode())
+		s->durable = s->acked;
+}
+
+void oracle_sum_refused(uint32_t sum, int64_t delta)
+{
+	sums[sum].pending -= delta;
+}
+
+void oracle_sum_lost(uint32_t sum, int64_t delta)
+{
+	sums[sum].pending -= delta;
+	sums[sum].lost += delta;
+}
+
+static int64_t most(const struct sum *s)
+{
+	return s->acked + s->pending + s->lost;
+}
+
+/* ---- replies ---- */
+
+const char *oracle_sum_read(uint32_t sum, int64_t value, int64_t low)
+{
+	struct sum *s = &sums[sum];
+
+	if (is_flushing)
+		return NULL;
+	if (value < low)
+		return "it misses what was acknowledged before";
+	if (value > most(s))
+		return "it is more than was ever sent";
+	if (clients_is_commit_mode() && value > s->durable)
+		s->durable = value;
+	if (sum == SUM_TICKET && value > told)
+		told = value;
+	return NULL;
+}
+
+const char *oracle_ticket(uint32_t sum, int64_t value, int64_t low)
+{
+	uint8_t *byte = &sums[sum].seen[value / 8 % (TICKETS_MAX / 8)], bit = (uint8_t)(1U << value % 8);
+
+	if (is_flushing)
+		return NULL;
+	if (value <= low)
+		return "a ticket that is not above those drawn before";
+	if (*byte & bit)
+		return "a ticket that was drawn before";
+	*byte |= bit;
+	return oracle_sum_read(sum, value, low);
+}
+
+const char *oracle_sum_leaves(uint32_t sum, int64_t value)
+{
+	int64_t kept;
+
+	(void)disk_counter(names[sum], &kept);
+	return is_flushing || kept >= value ? NULL : "it leaves before it is on disk";
+}
+
+const char *oracle_sum_ack_leaves(uint32_t sum, int64_t delta)
+{
+	sums[sum].left += delta;
+	return oracle_sum_leaves(sum, sums[sum].left);
+}
+
+void oracle_barrier(const int64_t *low)
+{
+	for (size_t i = 0; i < SUM_COUNT; i++)
+		if (low[i] > sums[i].durable)
+			sums[i].durable = low[i];
+}
+
+int64_t oracle_told(void)
+{
+	return told;
+}
+
+bool oracle_may_refuse(void)
+{
+	return may_refuse;
+}
+
+void oracle_set_may_refuse(bool may)
+{
+	may_refuse = may;
+}
+
+/* ---- the disk ---- */
+
+static void check_sum(const struct sum *s, const char *name)
+{
+	int64_t value;
+
+	(void)disk_counter(name, &value);
+	sim_check(value >= s->durable, "%s is %lld on disk, was durable as %lld", name, (long long)value,
+		  (long long)s->durable);
+	sim_check(value <= most(s), "%s is %lld on disk, at most %lld was sent", name, (long long)value,
+		  (long long)most(s));
+}
+
+static void check_alike(const char *one, const char *other)
+{
+	int64_t a, b;
+	bool has_a = disk_counter(one, &a), has_b = disk_counter(other, &b);
+
+	sim_check(has_a == has_b && a == b, "epoch %llu has half of something: %s is %s %lld, %s %s %lld",
+		  (unsigned long long)disk_epoch(), one, has_a ? "there," : "not there,", (long long)a, other,
+		  has_b ? "there," : "not there,", (long long)b);
+}
+
+void oracle_landed(void)
+{
+	int64_t a, b;
+
+	check_alike("pair1", "pair2");
+	check_alike("twin1", "twin2");
+	if (is_flushing)
+		return;
+	(void)disk_counter("src", &a);
+	(void)disk_counter("dst", &b);
+	sim_check(b <= a, "epoch %llu has dst = %lld, which came from src, but src = %lld",
+		  (unsigned long long)disk_epoch(), (long long)b, (long long)a);
+	for (size_t i = 0; i < SUM_COUNT; i++)
+		check_sum(&sums[i], names[i]);
+}
+
+/* ---- recovery ---- */
+
+/* What was lost may be drawn again. */
+static void forget_above(struct sum *s, int64_t value)
+{
+	for (int64_t v = value + 1; v <= value + TICKETS_MAX / 2; v++)
+		s->seen[v / 8 % (TICKETS_MAX / 8)] &= (uint8_t) ~(1U << v % 8);
+}
+
+void oracle_recovered(void)
+{
+	oracle_landed();
+	for (size_t i = 0; i < SUM_COUNT; i++) {
+		struct sum *s = &sums[i];
+		int64_t value;
+
+		(void)disk_counter(names[i], &value);
+		if (!clients_is_commit_mode())
+			forget_above(s, value);
+		s->acked = s->durable = s->left = value;
+		s->pending = s->lost = 0;
+	}
+	(void)disk_counter("src", &told);
+	open_seen = durable_seen = 0;
+}
+
+/* ---- memory ---- */
+
+struct rest {
+	size_t live;
+	struct server *server;
+};
+
+static void check_counter(void *arg, struct counter *c)
+{
+	struct rest *rest = arg;
+	struct counter_view view = counter_read(c);
+	char name[256] = "";
+	int64_t kept;
+
+	if (!counter_has_object(view.object) ||
+	    counter_id(view.object) < registry_floor(&rest->server->registry))
+		return;
+	memcpy(name, c->name, c->name_len);
+	rest->live++;
+	sim_check(disk_counter(name, &kept), "%s is in memory and not on disk", name);
+	sim_check(kept == view.value, "%s is %lld in memory and %lld on disk", name, (long long)view.value,
+		  (long long)kept);
+	sim_check(counter_id(view.object) == disk_counter_id(name), "%s has another id on disk", name);
+}
+
+void oracle_at_rest(void)
+{
+	struct rest rest = {.server = net_server()};
+
+	(void)registry_walk(&rest.server->registry, 0, SIZE_MAX, check_counter, &rest);
+	sim_check(rest.live == disk_counter_count(), "%zu counters in memory, %zu on disk", rest.live,
+		  disk_counter_count());
+	sim_check((int64_t)rest.live == atomic_load(&rest.server->registry.live_count),
+		  "%zu counters, DBSIZE says %lld", rest.live,
+		  (long long)atomic_load(&rest.server->registry.live_count));
+	for (size_t i = 0; i < SUM_COUNT && !is_flushing; i++) {
+		int64_t value;
+
+		(void)disk_counter(names[i], &value);
+		sim_check(value >= sums[i].acked && sums[i].pending == 0,
+			  "%s is %lld, acknowledged were %lld", names[i], (long long)value,
+			  (long long)sums[i].acked);
+	}
+}
+
+void oracle_step(void)
+{
+	const struct server *s = net_server();
+	uint64_t open, sealed, durable;
+
+	if (!s)
+		return;
+	open = atomic_load_explicit(&s->clock.open, memory_order_relaxed);
+	sealed = atomic_load_explicit(&s->clock.sealed, memory_order_relaxed);
+	durable = atomic_load_explicit(&s->clock.durable, memory_order_relaxed);
+	sim_check(open >= open_seen && durable >= durable_seen, "an epoch goes back");
+	sim_check(durable <= sealed && sealed < open && open - durable <= 2,
+		  "epochs: %llu open, %llu sealed, %llu durable", (unsigned long long)open,
+		  (unsigned long long)sealed, (unsigned long long)durable);
+	open_seen = open;
+	durable_seen = durable;
+}
