@@ -92,7 +92,7 @@ static void barrier_arrives(struct op *op, const struct resp_reply *reply)
 {
 	op_check(op, reply, reply->count == 2 && reply->elements[0].i64 <= 1, "not two numbers");
 	if (reply->elements[0].i64 == 1)
-		oracle_barrier(op->low);
+		oracle_barrier(op);
 }
 
 static bool has_name(const struct resp_reply *reply, const char *name)

@@ -13,5 +13,9 @@ extern const struct script script_pair;
 extern const struct script script_chain;
 /* Everything else on names that nobody judges by value. */
 extern const struct script script_bag;
+/* Batches of a session, with take-overs and repetitions. */
+extern const struct script script_session;
+/* Additions that carry a token, retried. */
+extern const struct script script_token;
 
 #endif

@@ -50,6 +50,14 @@ void op_fail(const struct op *op, const struct resp_reply *reply, const char *wh
 
 /* ---- links ---- */
 
+/* SHC_SIM_LOG: what clients send and hear. */
+static void show(const struct link *l, const char *what, const char *text, size_t len)
+{
+	if (getenv("SHC_SIM_LOG"))
+		(void)fprintf(stderr, "%llu %p %s %.*s\n", (unsigned long long)sim_totals.points,
+			      (const void *)l, what, (int)len, text);
+}
+
 static struct op *op_at(struct link *l, uint64_t n)
 {
 	return &l->ops[n % OPS_MAX];
@@ -76,6 +84,7 @@ static void on_left(void *arg, const char *data, size_t len)
 			  buf_head(&l->left_bytes));
 		if (is_commit_mode && op->kind->leaves && l->left_reader.reply.type != RESP_ERROR)
 			op->kind->leaves(op, &l->left_reader.reply);
+		show(l, "left", buf_head(&l->left_bytes), size);
 		l->left++;
 		buf_consume(&l->left_bytes, size);
 	}
@@ -143,7 +152,9 @@ struct op *link_send(struct link *l, const struct op_kind *kind, uint32_t what, 
 	va_end(args);
 	*op = (struct op){.kind = kind, .link = l, .what = what, .number = number};
 	oracle_note_low(op->low);
+	oracle_once_note(op->low_once);
 	l->sent++;
+	show(l, ">", text, strlen(text));
 	put_request(&l->out, text);
 	return op;
 }
@@ -171,6 +182,7 @@ static bool take_replies(struct link *l)
 
 	while ((len = net_received(l->net, &data)) > 0 &&
 	       resp_read(&l->reader, data, len, &size) == RESP_DONE) {
+		show(l, op_at(l, l->arrived)->kind->name, data, size);
 		reply_arrives(l, &l->reader.reply);
 		net_take(l->net, size);
 		has_some = true;

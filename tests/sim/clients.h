@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "../../lib/resp.h"
+#include "oracle_once.h"
 
 enum { OPS_MAX = 64, SUMS_MAX = 8, ACTORS_MAX = 16 };
 
@@ -39,7 +40,8 @@ struct op {
 	uint32_t what;	       /* which counter, token, ... */
 	int64_t number;	       /* delta, value, sequence */
 	int64_t low[SUMS_MAX]; /* what had been acknowledged when it was sent */
-	bool is_batch_end;
+	int64_t low_once[LOWS];
+	bool was_acked; /* a token */
 };
 
 struct link {
@@ -49,9 +51,12 @@ struct link {
 	uint64_t sent, left, arrived;
 	struct buf out, left_bytes;
 	struct resp_reader left_reader, reader;
-	uint64_t memo; /* the script's own */
-	bool is_mute;  /* nothing more is sent on it */
-	bool is_shut;  /* the daemon has been told so */
+	uint64_t memo;	  /* the script's own */
+	bool is_mute;	  /* nothing more is sent on it */
+	uint64_t binding; /* of a session */
+	uint64_t asked;	  /* requests up to the last SHC.SESSION */
+	bool is_unbound;  /* ... has ended by a refusal */
+	bool is_shut;	  /* the daemon has been told so */
 };
 
 struct script {

@@ -39,7 +39,8 @@ enum { DISK_SESSIONS_MAX = 32, DISK_NAME_MAX = 32 };
 
 struct disk_session {
 	char id[DISK_NAME_MAX], cursor[DISK_NAME_MAX];
-	uint64_t seq; /* 0: not there */
+	uint64_t seq;	/* 0: not there */
+	uint64_t epoch; /* of the record */
 };
 
 struct disk_token {

@@ -202,12 +202,16 @@ int64_t disk_token_sum(const char *name)
 	return sum;
 }
 
-static void fold_session(const struct journal_record *rec)
+/* Of an epoch in which two workers had it, the larger counts. */
+static void fold_session(const struct journal_record *rec, uint64_t epoch)
 {
 	struct disk_session *s = session_at(rec->name);
 
+	if (rec->id < s->seq && s->epoch == epoch)
+		return;
 	sim_check(rec->id >= s->seq, "session %s goes back to %llu", s->id, (unsigned long long)rec->id);
 	s->seq = rec->id;
+	s->epoch = epoch;
 	copy_text(s->cursor, sizeof(s->cursor), rec->detail);
 }
 
@@ -227,7 +231,7 @@ static void fold_token(const struct journal_record *rec)
 	sim_check(disk_token(t->token) == t, "token %s is used twice", t->token);
 }
 
-static void fold_record(const struct journal_record *rec)
+static void fold_record(const struct journal_record *rec, uint64_t epoch)
 {
 	struct entry *e =
 		rec->type == JOURNAL_NAME || rec->type == JOURNAL_DELTA || rec->type == JOURNAL_DELETE
@@ -235,7 +239,7 @@ static void fold_record(const struct journal_record *rec)
 			: NULL;
 
 	switch (rec->type) {
-	case JOURNAL_SESSION: fold_session(rec); break;
+	case JOURNAL_SESSION: fold_session(rec, epoch); break;
 	case JOURNAL_TOKEN: fold_token(rec); break;
 	case JOURNAL_NAME:
 		sim_check(!e->name[0], "id %llu is given twice", (unsigned long long)rec->id);
@@ -258,7 +262,7 @@ static void fold_part(const struct part *part)
 	int rc = journal_reader_init(&reader, part->data, part->len);
 
 	while (rc == JOURNAL_OK && (rc = journal_next(&reader, &rec)) == JOURNAL_OK)
-		fold_record(&rec);
+		fold_record(&rec, part->epoch);
 	sim_check(rc == JOURNAL_END, "a body of epoch %llu cannot be read", (unsigned long long)part->epoch);
 }
 

@@ -28,6 +28,7 @@ static uint64_t open_seen, durable_seen;
 void oracle_init(bool flushing)
 {
 	memset(sums, 0, sizeof(sums));
+	oracle_once_init();
 	is_flushing = flushing;
 	told = 0;
 	open_seen = durable_seen = 0;
@@ -129,11 +130,12 @@ const char *oracle_sum_ack_leaves(uint32_t sum, int64_t delta)
 	return oracle_sum_leaves(sum, sums[sum].left);
 }
 
-void oracle_barrier(const int64_t *low)
+void oracle_barrier(const struct op *op)
 {
 	for (size_t i = 0; i < SUM_COUNT; i++)
-		if (low[i] > sums[i].durable)
-			sums[i].durable = low[i];
+		if (op->low[i] > sums[i].durable)
+			sums[i].durable = op->low[i];
+	oracle_once_barrier(op->low_once);
 }
 
 int64_t oracle_told(void)
@@ -180,6 +182,7 @@ void oracle_landed(void)
 
 	check_alike("pair1", "pair2");
 	check_alike("twin1", "twin2");
+	oracle_once_landed();
 	if (is_flushing)
 		return;
 	(void)disk_counter("src", &a);
@@ -202,6 +205,7 @@ static void forget_above(struct sum *s, int64_t value)
 void oracle_recovered(void)
 {
 	oracle_landed();
+	oracle_once_recovered();
 	for (size_t i = 0; i < SUM_COUNT; i++) {
 		struct sum *s = &sums[i];
 		int64_t value;

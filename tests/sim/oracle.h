@@ -46,7 +46,8 @@ const char *oracle_ticket(uint32_t sum, int64_t value, int64_t low);
 const char *oracle_sum_leaves(uint32_t sum, int64_t value);
 const char *oracle_sum_ack_leaves(uint32_t sum, int64_t delta);
 /* A barrier has come: what was acknowledged when it was sent is durable. */
-void oracle_barrier(const int64_t *low);
+struct op;
+void oracle_barrier(const struct op *op);
 /* The newest value of src that anybody was told. */
 int64_t oracle_told(void);
 

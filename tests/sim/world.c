@@ -186,17 +186,23 @@ static void live(bool is_last)
 		end_by_crash();
 }
 
+static void add_some(const struct script *script, uint32_t count_max)
+{
+	uint32_t count = sim_below(count_max + 1);
+
+	for (uint32_t i = 0; i < count; i++)
+		(void)clients_add(script, i);
+}
+
 static void add_actors(void)
 {
-	static const struct script *const scripts[] = {&script_counter, &script_counter, &script_counter,
-						       &script_pair,	&script_pair,	 &script_chain,
-						       &script_chain,	&script_bag,	 &script_bag};
-	uint32_t i = 0;
-
-	for (const struct script *const *s = scripts; s < scripts + sizeof(scripts) / sizeof(scripts[0]); s++)
-		if (!sim_one_in(3))
-			(void)clients_add(*s, i++);
-	(void)clients_add(&script_counter, i);
+	add_some(&script_pair, 2);
+	add_some(&script_chain, 2);
+	add_some(&script_bag, 2);
+	add_some(&script_session, SESSIONS);
+	add_some(&script_token, 2);
+	(void)clients_add(&script_counter, 0);
+	add_some(&script_counter, 2);
 }
 
 void world_run(uint64_t seed, struct world_plan p)
