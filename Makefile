@@ -187,7 +187,7 @@ fault-libraries: $(FAULT_LIBRARIES)
 # The simulation: the daemon compiled once more for tests/sim/hooks.c, and what it wants of the outside world renamed to
 # what the simulation has for it. arena.c is without hooks: see tests/sim/heap.c.
 sim_objects = $(patsubst %.c,$(BUILD)/sim/%.o,$(1))
-SIM_HOOKS := -fsanitize=thread -Wno-tsan
+SIM_HOOKS := -fsanitize=thread -Wno-tsan -Wno-unknown-warning-option
 SIM_CFLAGS = $(filter-out -D_FORTIFY_SOURCE=%,$(ALL_CFLAGS)) -U_FORTIFY_SOURCE
 SIM_SHIPPED := $(LIB_BASE) $(filter-out $(SIM_REPLACED) $(SIM_STORE) %/main.c,$(DAEMON))
 
@@ -231,11 +231,11 @@ objects: $(call object_files,$(LIB) $(DAEMON) $(CMD) $(UNIT) $(BENCH) $(FUZZ) $(
 # Kept, although make takes them for steps in between.
 .SECONDARY:
 
-.PHONY: test unit system lint fuzz soak bench demo
+.PHONY: test unit sim system lint fuzz soak bench demo
 run_tests = @SAN='$(SAN)' BUILD='$(BUILD)' CC='$(CC)' FUZZ_SECONDS=$(FUZZ_SECONDS) SOAK_ROUNDS=$(SOAK_ROUNDS) SOAK_SECONDS=$(SOAK_SECONDS) tests/run
 test: test-deps
 	$(run_tests)
-unit system lint fuzz soak:
+unit sim system lint fuzz soak:
 	$(run_tests) $@
 
 bench: all bench-programs
@@ -335,7 +335,7 @@ help:
 	@echo 'make uninstall   the reverse; state and a changed configuration stay'
 	@echo 'make bench       measure it against redis-server (bench/run, bench/durable.sh), and what a commit costs (bench/stall.sh)'
 	@echo 'make soak        loops of kill and restart: SOAK_ROUNDS=$(SOAK_ROUNDS), or SOAK_SECONDS=7200 for two hours'
-	@echo 'make unit | system | lint | fuzz    one part of the tests; FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo 'make unit | sim | system | lint | fuzz    one part of the tests; FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make deps | test-deps    install the Debian packages that building or testing needs'
 	@echo 'make clean'
 	@echo

@@ -155,12 +155,13 @@ static void send_counter(struct actor *a, struct link *l)
 {
 	uint32_t sum = sim_below(SUM_COUNT);
 
-	(void)a;
-	switch (sim_below(40)) {
-	case 0:
+	/* Some want barriers all the time. */
+	if (!a->memo)
+		a->memo = 4U << sim_below(6);
+	if (sim_one_in((uint32_t)a->memo))
 		(void)link_send(l, &op_barrier, 0, 0, "WAITAOF 1 0 %u",
 				sim_one_in(4) ? 1 + sim_below(50) : 0);
-		break;
+	switch (sim_below(40)) {
 	case 1: (void)link_send(l, &op_keys, 0, 0, "KEYS *"); break;
 	case 2: (void)link_send(l, &op_dbsize, 0, 0, "DBSIZE"); break;
 	case 3:

@@ -72,7 +72,7 @@ struct actor {
 	const struct script *script;
 	struct link *link;
 	uint32_t index; /* among those of its script */
-	uint64_t memo[4];
+	uint64_t memo;	/* the script's own */
 };
 
 void clients_init(bool is_commit_mode);

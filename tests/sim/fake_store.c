@@ -14,7 +14,7 @@
 #include "replaced.h"
 #include "sim.h"
 
-enum { EPOCHS_RESERVED = 50, NAME_BYTES_MAX = 32, SLOW_NS_MAX = 50 * 1000 * 1000, FULL_NS_MAX = 2000000000 };
+enum { EPOCHS_RESERVED = 50, NAME_BYTES_MAX = 32, SLOW_NS_LOG_MAX = 26, FULL_NS_MAX = 2000000000 };
 
 struct part {
 	uint64_t epoch;
@@ -312,7 +312,7 @@ static void take_time(void)
 {
 	sim_yield();
 	if (faults.slow_one_in && sim_one_in(faults.slow_one_in))
-		(void)sim_sleep(NULL, NULL, sim_now_ns() + sim_below(SLOW_NS_MAX));
+		(void)sim_sleep(NULL, NULL, sim_now_ns() + (INT64_C(1) << sim_below(SLOW_NS_LOG_MAX + 1)));
 }
 
 static bool is_refused(void)

@@ -12,7 +12,8 @@
 
 enum {
 	STACK_BYTES = 512 << 10,
-	SLICE_NS = 200,
+	SLICE_NS_MIN = 100,
+	SLICE_LOG_MAX = 10, /* up to 2^10 times that: commits are rare, or come all the time */
 	STALL_LOG_MAX = 13, /* a preempted fiber may miss up to 2^13 slices of others */
 };
 
@@ -37,7 +38,7 @@ static struct fiber fibers[SIM_FIBERS_MAX];
 static int fiber_count, current = -1, status = SIM_RUNS;
 static uint32_t budget, budget_log, stall_one_in;
 static void *scheduler_sp;
-static int64_t now_ns, wall_offset_ns;
+static int64_t now_ns, wall_offset_ns, slice_ns;
 static uint64_t seed_given, rng_state;
 static char failure[1024];
 
@@ -152,6 +153,7 @@ void sim_fibers_reset(void)
 	status = SIM_RUNS;
 	/* From a switch at every other point to rare ones. */
 	budget_log = 1 + sim_below(8);
+	slice_ns = (int64_t)SLICE_NS_MIN << sim_below(SLICE_LOG_MAX + 1);
 	stall_one_in = 1U << (2 + sim_below(6));
 }
 
@@ -305,7 +307,7 @@ bool sim_run_slice(int64_t *deadline_ns)
 	sim_totals.slices++;
 	budget = draw_budget();
 	sim_totals.trace = (sim_totals.trace ^ (uint64_t)(i + 1)) * UINT64_C(0x100000001b3) + budget;
-	now_ns += SLICE_NS;
+	now_ns += slice_ns;
 	current = i;
 	sim_switch(&scheduler_sp, fibers[i].sp);
 	current = -1;

@@ -2,8 +2,8 @@
 /*
  * The daemon under a seeded scheduler: see sim.h for how, oracle.h for what is checked.
  *
- * SHC_TEST_SEED=N runs that seed only, in every mode; SHC_TEST_SCALE=F does F times the work; SHC_SIM_LOG=1
- * shows what the daemon logs.
+ * SHC_TEST_SEED=N runs that seed only, in every mode; SHC_TEST_SCALE=F does F times the work, from seed
+ * SHC_TEST_FIRST on; SHC_SIM_LOG=1 shows what clients send and hear, and what the daemon logs.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include "sim.h"
 #include "world.h"
 
-enum { SEEDS = 150 };
+enum { SEEDS = 300 };
 
 static const struct {
 	const char *claim;
@@ -30,10 +30,11 @@ enum { TESTS = sizeof(tests) / sizeof(tests[0]) };
 
 static uint64_t seeds_of(uint64_t *first)
 {
-	const char *seed = getenv("SHC_TEST_SEED"), *scale = getenv("SHC_TEST_SCALE");
+	const char *seed = getenv("SHC_TEST_SEED"), *scale = getenv("SHC_TEST_SCALE"),
+		   *at = getenv("SHC_TEST_FIRST");
 	double count = SEEDS * (scale ? strtod(scale, NULL) : 1.0);
 
-	*first = seed ? strtoull(seed, NULL, 0) : 1;
+	*first = seed ? strtoull(seed, NULL, 0) : at ? strtoull(at, NULL, 0) : 1;
 	return seed || count < 1 ? 1 : (uint64_t)count;
 }
 
