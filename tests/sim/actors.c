@@ -140,6 +140,16 @@ static void send_get(struct link *l, uint32_t sum)
 	(void)link_send(l, &op_get, sum, 0, "GET %s", oracle_sum_name(sum));
 }
 
+static void send_mget(struct link *l)
+{
+	char text[256] = "MGET";
+	size_t len = strlen(text);
+
+	for (uint32_t i = 0; i < SUM_COUNT; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, " %s", oracle_sum_name(i));
+	(void)link_send(l, &op_mget, 0, 0, "%s", text);
+}
+
 static void send_addition(struct link *l, uint32_t sum)
 {
 	int64_t delta = sum <= SUM_TICKET_2 ? 1 : 1 + sim_below(5);
@@ -165,10 +175,7 @@ static void send_counter(struct actor *a, struct link *l)
 	case 1: (void)link_send(l, &op_keys, 0, 0, "KEYS *"); break;
 	case 2: (void)link_send(l, &op_dbsize, 0, 0, "DBSIZE"); break;
 	case 3:
-	case 4:
-		(void)link_send(l, &op_mget, 0, 0, "MGET %s %s %s %s", oracle_sum_name(0), oracle_sum_name(1),
-				oracle_sum_name(2), oracle_sum_name(3));
-		break;
+	case 4: send_mget(l); break;
 	case 5:
 	case 6:
 	case 7:

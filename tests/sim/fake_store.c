@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fake_store.c - in the place of store*.c: store.h in memory, see disk.h. By chance it is slow (others run
+ * fake_store.c - in the place of store*.c: store.h in memory, see kept.h. By chance it is slow (others run
  * meanwhile), full for a while, or fails with an unknown outcome. Folding is only counted: the real one has
  * tests of its own (test_store_crash.c).
  */
@@ -10,7 +10,7 @@
 
 #include "../../daemon/journal_set.h"
 #include "../../daemon/store.h"
-#include "disk.h"
+#include "kept.h"
 #include "replaced.h"
 #include "sim.h"
 
@@ -38,13 +38,13 @@ static struct {
 	struct entry *entries;
 	size_t entry_cap;
 	uint64_t floor_id;
-	struct disk_session sessions[DISK_SESSIONS_MAX];
+	struct kept_session sessions[KEPT_SESSIONS_MAX];
 	size_t session_count;
-	struct disk_token *tokens;
+	struct kept_token *tokens;
 	size_t token_count, token_cap;
 } disk;
 
-static struct disk_faults faults;
+static struct kept_faults faults;
 static int64_t full_until_ns;
 static void (*on_landed)(void);
 
@@ -57,14 +57,14 @@ struct store {
 
 /* ---- the disk ---- */
 
-void disk_init(void (*landed)(void))
+void kept_init(void (*landed)(void))
 {
 	on_landed = landed;
 	disk.epoch_limit = 1;
 	disk.id_next = 1;
 }
 
-void disk_fini(void)
+void kept_fini(void)
 {
 	for (size_t i = 0; i < disk.part_count; i++)
 		free(disk.parts[i].data);
@@ -75,23 +75,23 @@ void disk_fini(void)
 	full_until_ns = 0;
 }
 
-void disk_set_faults(struct disk_faults f)
+void kept_set_faults(struct kept_faults f)
 {
 	faults = f;
 	full_until_ns = 0;
 }
 
-uint64_t disk_epoch(void)
+uint64_t kept_epoch(void)
 {
 	return disk.epoch;
 }
 
-uint64_t disk_commits(void)
+uint64_t kept_commits(void)
 {
 	return disk.commits;
 }
 
-bool disk_is_full(void)
+bool kept_is_full(void)
 {
 	return full_until_ns > sim_now_ns();
 }
@@ -116,7 +116,7 @@ static bool is_live(uint64_t id)
 	return e->name[0] && !e->is_deleted && id >= disk.floor_id;
 }
 
-uint64_t disk_counter_id(const char *name)
+uint64_t kept_counter_id(const char *name)
 {
 	uint64_t found = 0;
 
@@ -130,15 +130,15 @@ uint64_t disk_counter_id(const char *name)
 	return found;
 }
 
-bool disk_counter(const char *name, int64_t *value)
+bool kept_counter(const char *name, int64_t *value)
 {
-	uint64_t id = disk_counter_id(name);
+	uint64_t id = kept_counter_id(name);
 
 	*value = id ? (int64_t)entry_at(id)->value : 0;
 	return id != 0;
 }
 
-size_t disk_counter_count(void)
+size_t kept_counter_count(void)
 {
 	size_t count = 0;
 
@@ -156,7 +156,7 @@ static void copy_text(char *to, size_t size, struct slice from)
 	to[from.len] = '\0';
 }
 
-static struct disk_session *session_find(struct slice id)
+static struct kept_session *session_find(struct slice id)
 {
 	for (size_t i = 0; i < disk.session_count; i++)
 		if (slice_equal(id, slice_str(disk.sessions[i].id)))
@@ -165,26 +165,26 @@ static struct disk_session *session_find(struct slice id)
 }
 
 /* Made when it is missing. */
-static struct disk_session *session_at(struct slice id)
+static struct kept_session *session_at(struct slice id)
 {
-	struct disk_session *s = session_find(id);
+	struct kept_session *s = session_find(id);
 
 	if (s)
 		return s;
-	sim_check(disk.session_count < DISK_SESSIONS_MAX, "too many sessions");
+	sim_check(disk.session_count < KEPT_SESSIONS_MAX, "too many sessions");
 	copy_text(disk.sessions[disk.session_count].id, sizeof(disk.sessions[0].id), id);
 	return &disk.sessions[disk.session_count++];
 }
 
-const struct disk_session *disk_session(const char *id)
+const struct kept_session *kept_session(const char *id)
 {
-	static const struct disk_session none;
-	const struct disk_session *s = session_find(slice_str(id));
+	static const struct kept_session none;
+	const struct kept_session *s = session_find(slice_str(id));
 
 	return s ? s : &none;
 }
 
-const struct disk_token *disk_token(const char *token)
+const struct kept_token *kept_token(const char *token)
 {
 	for (size_t i = 0; i < disk.token_count; i++)
 		if (strcmp(disk.tokens[i].token, token) == 0)
@@ -192,7 +192,7 @@ const struct disk_token *disk_token(const char *token)
 	return NULL;
 }
 
-int64_t disk_token_sum(const char *name)
+int64_t kept_token_sum(const char *name)
 {
 	int64_t sum = 0;
 
@@ -205,7 +205,7 @@ int64_t disk_token_sum(const char *name)
 /* Of an epoch in which two workers had it, the larger counts. */
 static void fold_session(const struct journal_record *rec, uint64_t epoch)
 {
-	struct disk_session *s = session_at(rec->name);
+	struct kept_session *s = session_at(rec->name);
 
 	if (rec->id < s->seq && s->epoch == epoch)
 		return;
@@ -217,7 +217,7 @@ static void fold_session(const struct journal_record *rec, uint64_t epoch)
 
 static void fold_token(const struct journal_record *rec)
 {
-	struct disk_token *t;
+	struct kept_token *t;
 
 	if (disk.token_count == disk.token_cap) {
 		disk.token_cap = disk.token_cap * 2 + 64;
@@ -228,7 +228,7 @@ static void fold_token(const struct journal_record *rec)
 	copy_text(t->name, sizeof(t->name), rec->name);
 	copy_text(t->token, sizeof(t->token), rec->detail);
 	t->delta = (int64_t)rec->delta;
-	sim_check(disk_token(t->token) == t, "token %s is used twice", t->token);
+	sim_check(kept_token(t->token) == t, "token %s is used twice", t->token);
 }
 
 static void fold_record(const struct journal_record *rec, uint64_t epoch)
@@ -283,7 +283,7 @@ static void land(void)
 	sim_step_in(fiber);
 }
 
-void disk_crash(void)
+void kept_crash(void)
 {
 	if (sim_one_in(2))
 		land();
@@ -317,9 +317,9 @@ static void take_time(void)
 
 static bool is_refused(void)
 {
-	if (!disk_is_full() && faults.full_one_in && sim_one_in(faults.full_one_in))
+	if (!kept_is_full() && faults.full_one_in && sim_one_in(faults.full_one_in))
 		full_until_ns = sim_now_ns() + sim_below(FULL_NS_MAX);
-	return disk_is_full();
+	return kept_is_full();
 }
 
 int store_open(struct store **out, const char *path, unsigned flags)
@@ -378,8 +378,8 @@ static int tell_counters(struct journal_set *set, const struct store_sink *sink,
 		rc = tell(n, (int64_t)sum.delta, sink);
 		state->counters++;
 	}
-	sim_check(rc || state->counters == disk_counter_count(), "recovery tells %llu counters of %zu",
-		  (unsigned long long)state->counters, disk_counter_count());
+	sim_check(rc || state->counters == kept_counter_count(), "recovery tells %llu counters of %zu",
+		  (unsigned long long)state->counters, kept_counter_count());
 	return rc;
 }
 
@@ -391,7 +391,7 @@ static int tell_sessions(const struct journal_marks *marks, const struct store_s
 		  disk.session_count);
 	for (size_t i = 0; i < marks->count && !rc; i++) {
 		const struct journal_set_mark *m = &marks->items[i];
-		const struct disk_session *s = session_at(m->name);
+		const struct kept_session *s = session_at(m->name);
 
 		sim_check(s->seq == m->number && slice_equal(m->detail, slice_str(s->cursor)),
 			  "recovery tells %s at %llu, the records say %llu", s->id,
@@ -463,7 +463,7 @@ int store_commit(struct store *s, uint64_t epoch, const struct journal_writer *w
 	}
 	take_time();
 	if (faults.error_one_in && sim_one_in(faults.error_one_in))
-		return -EIO; /* disk_crash decides what it was */
+		return -EIO; /* kept_crash decides what it was */
 	land();
 	disk.id_next = id_next;
 	take_time();

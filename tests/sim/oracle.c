@@ -6,7 +6,7 @@
 
 #include "../../daemon/server.h"
 #include "clients.h"
-#include "disk.h"
+#include "kept.h"
 #include "net.h"
 #include "sim.h"
 
@@ -20,7 +20,7 @@ struct sum {
 };
 
 static struct sum sums[SUM_COUNT];
-static const char *const names[SUM_COUNT] = {"src", "ticket", "add", "add2"};
+static const char *const names[SUM_COUNT] = {"src", "ticket", "add1", "add2", "add3", "add4", "add5", "add6"};
 static bool is_flushing, may_refuse;
 static int64_t told;
 static uint64_t open_seen, durable_seen;
@@ -120,7 +120,7 @@ const char *oracle_sum_leaves(uint32_t sum, int64_t value)
 {
 	int64_t kept;
 
-	(void)disk_counter(names[sum], &kept);
+	(void)kept_counter(names[sum], &kept);
 	return is_flushing || kept >= value ? NULL : "it leaves before it is on disk";
 }
 
@@ -159,7 +159,7 @@ static void check_sum(const struct sum *s, const char *name)
 {
 	int64_t value;
 
-	(void)disk_counter(name, &value);
+	(void)kept_counter(name, &value);
 	sim_check(value >= s->durable, "%s is %lld on disk, was durable as %lld", name, (long long)value,
 		  (long long)s->durable);
 	sim_check(value <= most(s), "%s is %lld on disk, at most %lld was sent", name, (long long)value,
@@ -169,10 +169,10 @@ static void check_sum(const struct sum *s, const char *name)
 static void check_alike(const char *one, const char *other)
 {
 	int64_t a, b;
-	bool has_a = disk_counter(one, &a), has_b = disk_counter(other, &b);
+	bool has_a = kept_counter(one, &a), has_b = kept_counter(other, &b);
 
 	sim_check(has_a == has_b && a == b, "epoch %llu has half of something: %s is %s %lld, %s %s %lld",
-		  (unsigned long long)disk_epoch(), one, has_a ? "there," : "not there,", (long long)a, other,
+		  (unsigned long long)kept_epoch(), one, has_a ? "there," : "not there,", (long long)a, other,
 		  has_b ? "there," : "not there,", (long long)b);
 }
 
@@ -185,10 +185,10 @@ void oracle_landed(void)
 	oracle_once_landed();
 	if (is_flushing)
 		return;
-	(void)disk_counter("src", &a);
-	(void)disk_counter("dst", &b);
+	(void)kept_counter("src", &a);
+	(void)kept_counter("dst", &b);
 	sim_check(b <= a, "epoch %llu has dst = %lld, which came from src, but src = %lld",
-		  (unsigned long long)disk_epoch(), (long long)b, (long long)a);
+		  (unsigned long long)kept_epoch(), (long long)b, (long long)a);
 	for (size_t i = 0; i < SUM_COUNT; i++)
 		check_sum(&sums[i], names[i]);
 }
@@ -210,13 +210,13 @@ void oracle_recovered(void)
 		struct sum *s = &sums[i];
 		int64_t value;
 
-		(void)disk_counter(names[i], &value);
+		(void)kept_counter(names[i], &value);
 		if (!clients_is_commit_mode())
 			forget_above(s, value);
 		s->acked = s->durable = s->left = value;
 		s->pending = s->lost = 0;
 	}
-	(void)disk_counter("src", &told);
+	(void)kept_counter("src", &told);
 	open_seen = durable_seen = 0;
 }
 
@@ -239,10 +239,10 @@ static void check_counter(void *arg, struct counter *c)
 		return;
 	memcpy(name, c->name, c->name_len);
 	rest->live++;
-	sim_check(disk_counter(name, &kept), "%s is in memory and not on disk", name);
+	sim_check(kept_counter(name, &kept), "%s is in memory and not on disk", name);
 	sim_check(kept == view.value, "%s is %lld in memory and %lld on disk", name, (long long)view.value,
 		  (long long)kept);
-	sim_check(counter_id(view.object) == disk_counter_id(name), "%s has another id on disk", name);
+	sim_check(counter_id(view.object) == kept_counter_id(name), "%s has another id on disk", name);
 }
 
 void oracle_at_rest(void)
@@ -250,15 +250,15 @@ void oracle_at_rest(void)
 	struct rest rest = {.server = net_server()};
 
 	(void)registry_walk(&rest.server->registry, 0, SIZE_MAX, check_counter, &rest);
-	sim_check(rest.live == disk_counter_count(), "%zu counters in memory, %zu on disk", rest.live,
-		  disk_counter_count());
+	sim_check(rest.live == kept_counter_count(), "%zu counters in memory, %zu on disk", rest.live,
+		  kept_counter_count());
 	sim_check((int64_t)rest.live == atomic_load(&rest.server->registry.live_count),
 		  "%zu counters, DBSIZE says %lld", rest.live,
 		  (long long)atomic_load(&rest.server->registry.live_count));
 	for (size_t i = 0; i < SUM_COUNT && !is_flushing; i++) {
 		int64_t value;
 
-		(void)disk_counter(names[i], &value);
+		(void)kept_counter(names[i], &value);
 		sim_check(value >= sums[i].acked && sums[i].pending == 0,
 			  "%s is %lld, acknowledged were %lld", names[i], (long long)value,
 			  (long long)sums[i].acked);

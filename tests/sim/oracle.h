@@ -24,9 +24,8 @@
 enum {
 	SUM_TICKET, /* INCR; also `src` of the chain */
 	SUM_TICKET_2,
-	SUM_ADD, /* SHC.ADD */
-	SUM_ADD_2,
-	SUM_COUNT,
+	SUM_ADD, /* SHC.ADD; several, so that many additions are a counter's first of an epoch */
+	SUM_COUNT = SUM_ADD + 6,
 };
 
 void oracle_init(bool is_flushing);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "clients.h"
-#include "disk.h"
+#include "kept.h"
 #include "oracle.h"
 #include "sim.h"
 
@@ -96,17 +96,17 @@ const char *oracle_applied(uint32_t session, uint64_t seq, uint64_t binding)
 	return NULL;
 }
 
-static uint64_t kept_seq(uint32_t session)
+static uint64_t seq_on_disk(uint32_t session)
 {
-	char id[DISK_NAME_MAX];
+	char id[KEPT_NAME_MAX];
 
 	(void)snprintf(id, sizeof(id), "session%u", session);
-	return disk_session(id)->seq;
+	return kept_session(id)->seq;
 }
 
 const char *oracle_apply_leaves(uint32_t session, uint64_t seq)
 {
-	return kept_seq(session) >= seq ? NULL : "it leaves before the batch is on disk";
+	return seq_on_disk(session) >= seq ? NULL : "it leaves before the batch is on disk";
 }
 
 const char *oracle_bound(uint32_t session, uint64_t last, uint64_t stored, int64_t low, uint64_t *binding)
@@ -117,7 +117,7 @@ const char *oracle_bound(uint32_t session, uint64_t last, uint64_t stored, int64
 		return "it forgets a batch that was acknowledged";
 	if (last > s->sent)
 		return "it knows a batch that was never sent";
-	if (stored > last || stored > kept_seq(session))
+	if (stored > last || stored > seq_on_disk(session))
 		return "it says stored of what is not";
 	if (last > s->acked)
 		s->acked = last;
@@ -134,9 +134,9 @@ const char *oracle_bound(uint32_t session, uint64_t last, uint64_t stored, int64
 static void check_session(uint32_t session, int64_t *shared)
 {
 	const struct session_truth *s = &sessions[session];
-	uint64_t seq = kept_seq(session);
+	uint64_t seq = seq_on_disk(session);
 	int64_t own = 0, kept;
-	char name[DISK_NAME_MAX];
+	char name[KEPT_NAME_MAX];
 
 	sim_check(seq >= s->durable, "session %u is at %llu on disk, %llu was durable", session,
 		  (unsigned long long)seq, (unsigned long long)s->durable);
@@ -147,7 +147,7 @@ static void check_session(uint32_t session, int64_t *shared)
 		*shared += oracle_batch_shared(n);
 	}
 	(void)snprintf(name, sizeof(name), "own%u", session);
-	(void)disk_counter(name, &kept);
+	(void)kept_counter(name, &kept);
 	sim_check(oracle_is_flushing() || own == kept,
 		  "session %u is at %llu on disk, its counter at %lld and not %lld", session,
 		  (unsigned long long)seq, (long long)kept, (long long)own);
@@ -157,15 +157,15 @@ static void check_session(uint32_t session, int64_t *shared)
 
 static void token_counter(uint32_t token, char *name)
 {
-	(void)snprintf(name, DISK_NAME_MAX, "once%u", token % TOKEN_COUNTERS);
+	(void)snprintf(name, KEPT_NAME_MAX, "once%u", token % TOKEN_COUNTERS);
 }
 
-static const struct disk_token *kept_token(uint32_t token)
+static const struct kept_token *token_on_disk(uint32_t token)
 {
-	char text[DISK_NAME_MAX];
+	char text[KEPT_NAME_MAX];
 
 	(void)snprintf(text, sizeof(text), "token%u", token);
-	return disk_token(text);
+	return kept_token(text);
 }
 
 uint32_t oracle_token_choose(void)
@@ -222,12 +222,12 @@ const char *oracle_token_answered(uint32_t token, int64_t value, bool is_applied
 
 const char *oracle_token_leaves(uint32_t token, int64_t value)
 {
-	char name[DISK_NAME_MAX];
+	char name[KEPT_NAME_MAX];
 	int64_t kept;
 
 	token_counter(token, name);
-	(void)disk_counter(name, &kept);
-	if (!kept_token(token))
+	(void)kept_counter(name, &kept);
+	if (!token_on_disk(token))
 		return "it leaves before the token is on disk";
 	return oracle_is_flushing() || kept >= value ? NULL : "it leaves before the value is on disk";
 }
@@ -237,20 +237,20 @@ const char *oracle_token_leaves(uint32_t token, int64_t value)
 void oracle_once_landed(void)
 {
 	int64_t shared = 0, kept;
-	char name[DISK_NAME_MAX];
+	char name[KEPT_NAME_MAX];
 
 	for (uint32_t i = 0; i < SESSIONS; i++)
 		check_session(i, &shared);
 	if (oracle_is_flushing())
 		return;
-	(void)disk_counter("shared", &kept);
+	(void)kept_counter("shared", &kept);
 	sim_check(shared == kept, "the counter of all sessions is %lld on disk and not %lld", (long long)kept,
 		  (long long)shared);
 	for (uint32_t i = 0; i < TOKEN_COUNTERS; i++) {
 		token_counter(i, name);
-		(void)disk_counter(name, &kept);
-		sim_check(kept == disk_token_sum(name), "%s is %lld on disk, its tokens make %lld", name,
-			  (long long)kept, (long long)disk_token_sum(name));
+		(void)kept_counter(name, &kept);
+		sim_check(kept == kept_token_sum(name), "%s is %lld on disk, its tokens make %lld", name,
+			  (long long)kept, (long long)kept_token_sum(name));
 	}
 }
 
@@ -260,13 +260,13 @@ void oracle_once_recovered(void)
 	for (uint32_t i = 0; i < SESSIONS; i++) {
 		struct session_truth *s = &sessions[i];
 
-		s->acked = s->durable = s->sent = s->bound_last = kept_seq(i);
+		s->acked = s->durable = s->sent = s->bound_last = seq_on_disk(i);
 		s->binding = 0;
 		for (uint64_t n = 0; n < SEQS_MAX; n++)
 			s->is_applied[n] = n <= s->acked;
 	}
 	for (uint32_t i = 0; i < token_count; i++) {
-		bool is_kept = kept_token(i) != NULL;
+		bool is_kept = token_on_disk(i) != NULL;
 
 		sim_check(is_kept || !tokens[i].is_durable, "token%u was durable and is not on disk", i);
 		if (is_kept && !tokens[i].is_acked)

@@ -6,7 +6,7 @@
 #include "../../daemon/server.h"
 #include "actors.h"
 #include "clients.h"
-#include "disk.h"
+#include "kept.h"
 #include "net.h"
 #include "oracle.h"
 #include "replaced.h"
@@ -78,7 +78,7 @@ static void come_to_rest(void)
 	uint64_t idle = 0, arrived = clients_arrived();
 
 	clients_set_quiet(true);
-	disk_set_faults((struct disk_faults){0});
+	kept_set_faults((struct kept_faults){0});
 	for (uint64_t n = 0; idle < 200; n++) {
 		int64_t deadline_ns = 0;
 
@@ -113,7 +113,7 @@ static void end_by_crash(void)
 {
 	net_crash();
 	clients_crash();
-	disk_crash();
+	kept_crash();
 	world_totals.crashes++;
 }
 
@@ -129,7 +129,7 @@ static void end_by_stop(bool may_fail)
 		  sim_status());
 	net_crash();
 	clients_crash();
-	disk_crash();
+	kept_crash();
 	world_totals.stops++;
 }
 
@@ -147,9 +147,9 @@ static void recover(void)
 	sim_check(net_is_accepting(), "the daemon does not start: %d", sim_status());
 }
 
-static struct disk_faults draw_faults(void)
+static struct kept_faults draw_faults(void)
 {
-	struct disk_faults f = {.slow_one_in = 1 + sim_below(6)};
+	struct kept_faults f = {.slow_one_in = 1 + sim_below(6)};
 
 	if (plan.has_faults && sim_one_in(2))
 		f.full_one_in = 5 + sim_below(30);
@@ -161,12 +161,12 @@ static struct disk_faults draw_faults(void)
 /* An incarnation. */
 static void live(bool is_last)
 {
-	struct disk_faults faults = draw_faults();
+	struct kept_faults faults = draw_faults();
 	uint32_t steps = 1 + sim_below(STEPS_MAX);
 
 	recover();
 	oracle_set_may_refuse(faults.full_one_in);
-	disk_set_faults(faults);
+	kept_set_faults(faults);
 	for (uint32_t n = 0; n < steps && sim_status() == SIM_RUNS; n++)
 		step();
 	if (sim_status() != SIM_RUNS) {
@@ -178,7 +178,7 @@ static void live(bool is_last)
 	}
 	if (is_last || sim_one_in(3)) {
 		come_to_rest();
-		faults = (struct disk_faults){0};
+		faults = (struct kept_faults){0};
 	}
 	if (is_last || sim_one_in(3))
 		end_by_stop(faults.full_one_in || faults.error_one_in);
@@ -210,14 +210,14 @@ void world_run(uint64_t seed, struct world_plan p)
 	plan = p;
 	sim_seed(seed);
 	oracle_init(p.is_flushing);
-	disk_init(oracle_landed);
+	kept_init(oracle_landed);
 	clients_init(p.is_commit_mode);
 	add_actors();
 	for (uint32_t i = 1; i <= DAEMONS; i++)
 		live(i == DAEMONS);
 	world_totals.seeds++;
-	world_totals.commits += disk_commits();
+	world_totals.commits += kept_commits();
 	world_totals.replies = clients_arrived();
 	clients_fini();
-	disk_fini();
+	kept_fini();
 }
