@@ -84,6 +84,7 @@ object_files = $(patsubst %.c,$(BUILD)/%.o,$(1))
 without_main = $(filter-out %/main.c,$(1))
 
 UNIT_PROGRAMS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT))
+CRASH_PROGRAMS := $(patsubst tests/crash/%.c,$(BUILD)/crash/%,$(CRASH))
 BENCH_PROGRAMS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH))
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ))
 
@@ -154,10 +155,15 @@ $(BUILD)/libshcount.so.0: $(patsubst %.c,$(BUILD)/%.pic.o,$(LIB)) lib/libshcount
 # ---- tests, benchmarks, fuzzers ---------------------------------------------------------------------------------
 
 # In whichever order the archives need each other.
-test_link = $(CC) -pie -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group -Wl,--as-needed $(ALL_LDFLAGS)
+test_link = $(CC) -pie -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group -Wl,--as-needed $(ALL_LDFLAGS)
 
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(ARCHIVES)
 	$(call say,LD,$@)
+	$(Q)$(test_link) -lcmocka $(DAEMON_LIBS) -lm
+
+$(BUILD)/crash/%: $(BUILD)/tests/crash/%.o $(call object_files,$(CRASH_MODEL)) $(ARCHIVES)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
 	$(Q)$(test_link) -lcmocka $(DAEMON_LIBS) -lm
 
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(ARCHIVES)
@@ -221,21 +227,22 @@ $(BUILD)/sim/test_sim: $(call sim_objects,$(SIM)) $(BUILD)/sim/shipped.o
 	$(call say,LD,$@)
 	$(Q)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(SIM_LIBS)
 
-.PHONY: unit-programs bench-programs fuzz-programs fault-libraries sim-programs objects
+.PHONY: unit-programs bench-programs fuzz-programs fault-libraries sim-programs crash-programs objects
 sim-programs: $(BUILD)/sim/test_sim
 unit-programs: $(UNIT_PROGRAMS)
+crash-programs: $(CRASH_PROGRAMS)
 bench-programs: $(BENCH_PROGRAMS)
 fuzz-programs: $(FUZZ_PROGRAMS)
 # Every file compiled once, nothing linked: for the warnings of another compiler.
-objects: $(call object_files,$(LIB) $(DAEMON) $(CMD) $(UNIT) $(BENCH) $(FUZZ) $(FAULT))
+objects: $(call object_files,$(LIB) $(DAEMON) $(CMD) $(UNIT) $(CRASH) $(CRASH_MODEL) $(BENCH) $(FUZZ) $(FAULT))
 # Kept, although make takes them for steps in between.
 .SECONDARY:
 
-.PHONY: test unit sim system lint fuzz soak bench demo
+.PHONY: test unit sim crash system lint fuzz soak bench demo
 run_tests = @SAN='$(SAN)' BUILD='$(BUILD)' CC='$(CC)' FUZZ_SECONDS=$(FUZZ_SECONDS) SOAK_ROUNDS=$(SOAK_ROUNDS) SOAK_SECONDS=$(SOAK_SECONDS) tests/run
 test: test-deps
 	$(run_tests)
-unit sim system lint fuzz soak:
+unit sim crash system lint fuzz soak:
 	$(run_tests) $@
 
 bench: all bench-programs
@@ -334,8 +341,8 @@ help:
 	@echo 'make install     PREFIX=$(PREFIX), below DESTDIR; programs, library, manuals, systemd units'
 	@echo 'make uninstall   the reverse; state and a changed configuration stay'
 	@echo 'make bench       measure it against redis-server (bench/run, bench/durable.sh), and what a commit costs (bench/stall.sh)'
-	@echo 'make soak        loops of kill and restart: SOAK_ROUNDS=$(SOAK_ROUNDS), or SOAK_SECONDS=7200 for two hours'
-	@echo 'make unit | sim | system | lint | fuzz    one part of the tests; FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo 'make soak        loops of kill, power loss and restart: SOAK_ROUNDS=$(SOAK_ROUNDS), or SOAK_SECONDS=7200 for two hours'
+	@echo 'make unit | sim | crash | system | lint | fuzz    one part of the tests; FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make deps | test-deps    install the Debian packages that building or testing needs'
 	@echo 'make clean'
 	@echo

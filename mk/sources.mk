@@ -107,6 +107,7 @@ CMD := \
 
 # One program a file.
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
+CRASH := $(sort $(wildcard tests/crash/test_*.c))
 BENCH := $(sort $(wildcard bench/*.c))
 FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FAULT := $(sort $(wildcard tests/fault/*.c))
@@ -120,3 +121,10 @@ SIM_REPLACED := \
 	daemon/io_uring.c \
 	daemon/ring.c
 SIM_STORE := $(filter daemon/store%.c,$(DAEMON))
+
+# What the programs of tests/crash share: the disk that loses power.
+CRASH_MODEL := \
+	tests/crash/disk.c \
+	tests/crash/disk_crash.c \
+	tests/crash/power.c \
+	tests/crash/vfs.c

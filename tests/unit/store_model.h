@@ -14,17 +14,36 @@ struct model_counter {
 	bool is_live;
 };
 
+enum { MODEL_SESSIONS = 6, MODEL_TOKENS = 48, MODEL_TOKENS_PER_NAME = 8 };
+
+struct model_session {
+	uint64_t seq;
+	size_t cursor_len; /* all of one byte */
+	char cursor_byte;
+	int64_t used_ms;
+};
+
+struct model_token {
+	int64_t delta, used_ms;
+};
+
 struct model {
 	struct model_counter *counters; /* by id; 0 is none */
 	uint64_t id_cap;
 	uint64_t id_next;
 	uint64_t epoch; /* the newest that may have been used */
 	uint64_t name_next;
+	/* Sessions and tokens, by number; used_ms 0: never used. Those used before may have been forgotten.
+	 */
+	bool has_marks;
+	struct model_session sessions[MODEL_SESSIONS];
+	struct model_token tokens[MODEL_TOKENS];
+	int64_t forgotten_before_ms;
 };
 
 static inline void model_init(struct model *m, uint64_t id_cap)
 {
-	*m = (struct model){.id_cap = id_cap, .id_next = 1};
+	*m = (struct model){.id_cap = id_cap, .id_next = 1, .has_marks = true};
 	m->counters = calloc(id_cap, sizeof(*m->counters));
 	assert_non_null(m->counters);
 }
@@ -113,30 +132,207 @@ static inline void model_flush(struct model *m, struct journal_writer *w)
 	journal_put_floor(w, m->id_next);
 }
 
+/* A client comes further; now and then one that had expired begins again. */
+static inline void model_apply(struct model *m, struct journal_writer *w)
+{
+	unsigned number = (unsigned)(draw() % MODEL_SESSIONS);
+	struct model_session *session = &m->sessions[number];
+	char id[8], cursor[JOURNAL_CURSOR_MAX];
+
+	session->seq = draw() % 20 == 0 && session->used_ms < (int64_t)m->epoch ? 1 : session->seq + 1;
+	session->cursor_len = draw() % 12 == 0 ? draw() % (JOURNAL_CURSOR_MAX + 1) : draw() % 20;
+	session->cursor_byte = (char)draw();
+	session->used_ms = (int64_t)m->epoch;
+	memset(cursor, session->cursor_byte, session->cursor_len);
+	snprintf(id, sizeof(id), "s%u", number);
+	journal_put_session(w, slice_str(id), session->seq,
+			    (struct slice){.data = cursor, .len = session->cursor_len});
+}
+
+/* A token, once an epoch at most; again only when it had expired. */
+static inline void model_use_token(struct model *m, struct journal_writer *w)
+{
+	unsigned number = (unsigned)(draw() % MODEL_TOKENS);
+	struct model_token *token = &m->tokens[number];
+	char name[8], text[8];
+
+	if (token->used_ms == (int64_t)m->epoch)
+		return;
+	*token = (struct model_token){.delta = (int64_t)model_draw_delta(), .used_ms = (int64_t)m->epoch};
+	snprintf(name, sizeof(name), "n%u", number / MODEL_TOKENS_PER_NAME);
+	snprintf(text, sizeof(text), "t%u", number % MODEL_TOKENS_PER_NAME);
+	journal_put_token(w, slice_str(name), slice_str(text), token->delta);
+}
+
+static inline void model_mark(struct model *m, struct journal_writer *w)
+{
+	if (!m->has_marks)
+		return;
+	for (uint64_t n = draw() % 4; n > 0; n--)
+		model_apply(m, w);
+	for (uint64_t n = draw() % 2 ? draw() % 8 : 0; n > 0; n--)
+		model_use_token(m, w);
+}
+
+/* Sometimes what follows goes to another part. */
+static inline void model_draw_part(struct journal_writer *w)
+{
+	if (draw() % 4 == 0)
+		assert_int_equal(journal_writer_finish(w), 0);
+}
+
 /* Finishes the writer, and moves the model's epoch. */
 static inline void model_draw_epoch(struct model *m, struct journal_writer *w)
 {
+	m->epoch += 1 + draw() % 3;
 	journal_writer_init(w, (int64_t)m->epoch);
 	if (draw() % 2)
 		model_create(m, w, draw() % 60);
+	model_draw_part(w);
 	model_change(m, w, 1 + draw() % 40);
 	if (draw() % 3 == 0)
 		model_delete(m, w, draw() % 30);
+	model_mark(m, w);
+	model_draw_part(w);
 	if (draw() % 25 == 0)
 		model_flush(m, w);
 	if (draw() % 2)
 		model_create(m, w, draw() % 10);
 	if (draw() % 2)
 		model_change(m, w, 1 + draw() % 10); /* another worker's run */
+	model_mark(m, w);
 	assert_int_equal(journal_writer_finish(w), 0);
-	m->epoch += 1 + draw() % 3;
+}
+
+/* ---- what a load tells ---- */
+
+struct observed {
+	struct picture counters;
+	struct model_session sessions[MODEL_SESSIONS];
+	struct model_token tokens[MODEL_TOKENS];
+	uint64_t odd; /* what is none of the model's, or came twice */
+};
+
+static inline int observe_counter(void *arg, uint64_t id, struct slice name, int64_t value)
+{
+	struct observed *o = arg;
+
+	return picture_add(&o->counters, id, name, value);
+}
+
+static inline int observe_session(void *arg, struct slice id, uint64_t seq, struct slice cursor,
+				  int64_t used_ms)
+{
+	struct observed *o = arg;
+	unsigned number = id.len == 2 ? (unsigned char)id.data[1] - '0' : MODEL_SESSIONS;
+	bool is_odd = number >= MODEL_SESSIONS || o->sessions[number].used_ms;
+
+	for (size_t i = 1; i < cursor.len; i++)
+		is_odd |= cursor.data[i] != cursor.data[0];
+	o->odd += is_odd;
+	if (number < MODEL_SESSIONS)
+		o->sessions[number] = (struct model_session){.seq = seq,
+							     .cursor_len = cursor.len,
+							     .cursor_byte = cursor.len ? *cursor.data : 0,
+							     .used_ms = used_ms};
+	return 0;
+}
+
+static inline int observe_token(void *arg, struct slice name, struct slice token, int64_t delta,
+				int64_t used_ms)
+{
+	struct observed *o = arg;
+	unsigned number = MODEL_TOKENS;
+
+	if (name.len == 2 && token.len == 2)
+		number = (unsigned)(name.data[1] - '0') * MODEL_TOKENS_PER_NAME +
+			 (unsigned)(token.data[1] - '0');
+	if (number >= MODEL_TOKENS || o->tokens[number].used_ms) {
+		o->odd++;
+		return 0;
+	}
+	o->tokens[number] = (struct model_token){.delta = delta, .used_ms = used_ms};
+	return 0;
+}
+
+static inline int observe_load(struct store *s, struct observed *o)
+{
+	const struct store_sink sink = {observe_counter, observe_session, observe_token, o};
+
+	return store_load(s, &sink, &o->counters.state);
+}
+
+/* Opens and loads; both must succeed. */
+static inline struct store *observe(const char *path, struct observed *o)
+{
+	struct store *s;
+	int r = store_open(&s, path, STORE_CREATE);
+
+	*o = (struct observed){0};
+	if (r == 0)
+		r = observe_load(s, o);
+	if (r != 0)
+		fail_msg("%d: %s", r, store_error(s));
+	return s;
+}
+
+static inline void observed_free(struct observed *o)
+{
+	picture_free(&o->counters);
 }
 
 /* ---- comparing ---- */
 
-/* Null: the picture is the model's. Else what is wrong, until the next call. */
-static inline const char *model_mismatch(const struct model *m, const struct picture *p)
+/* A merged body has the time of its newest one. */
+static inline bool model_is_time(const struct model *m, int64_t used_ms, int64_t found_ms)
 {
+	return found_ms >= used_ms && found_ms <= (int64_t)m->epoch && used_ms;
+}
+
+/* What was told is what was committed, or nothing when it may have been forgotten. */
+static inline bool model_is_session(const struct model *m, const struct model_session *s,
+				    const struct model_session *found)
+{
+	if (!found->used_ms)
+		return s->used_ms < m->forgotten_before_ms || !s->used_ms;
+	return found->seq == s->seq && model_is_time(m, s->used_ms, found->used_ms) &&
+	       found->cursor_len == s->cursor_len && (!s->cursor_len || found->cursor_byte == s->cursor_byte);
+}
+
+static inline bool model_is_token(const struct model *m, const struct model_token *t,
+				  const struct model_token *found)
+{
+	if (!found->used_ms)
+		return t->used_ms < m->forgotten_before_ms || !t->used_ms;
+	return found->delta == t->delta && model_is_time(m, t->used_ms, found->used_ms);
+}
+
+static inline const char *model_marks_mismatch(const struct model *m, const struct observed *o)
+{
+	static char why[160];
+
+	for (unsigned i = 0; i < MODEL_SESSIONS; i++) {
+		if (model_is_session(m, &m->sessions[i], &o->sessions[i]))
+			continue;
+		snprintf(why, sizeof(why), "session s%u is at %llu of %lld, should be at %llu of %lld", i,
+			 (unsigned long long)o->sessions[i].seq, (long long)o->sessions[i].used_ms,
+			 (unsigned long long)m->sessions[i].seq, (long long)m->sessions[i].used_ms);
+		return why;
+	}
+	for (unsigned i = 0; i < MODEL_TOKENS; i++) {
+		if (model_is_token(m, &m->tokens[i], &o->tokens[i]))
+			continue;
+		snprintf(why, sizeof(why), "token %u is of %lld, should be of %lld", i,
+			 (long long)o->tokens[i].used_ms, (long long)m->tokens[i].used_ms);
+		return why;
+	}
+	return o->odd ? "sessions or tokens that were never committed, or stand there twice" : NULL;
+}
+
+/* Null: what was loaded is the model's. Else what is wrong, until the next call. */
+static inline const char *model_mismatch(const struct model *m, const struct observed *o)
+{
+	const struct picture *p = &o->counters;
 	static char why[160];
 	size_t at = 0;
 
@@ -158,8 +354,9 @@ static inline const char *model_mismatch(const struct model *m, const struct pic
 		 "%zu counters too many, epoch_first %llu behind epoch %llu, id_next %llu for %llu",
 		 p->count - at, (unsigned long long)p->state.epoch_first, (unsigned long long)m->epoch,
 		 (unsigned long long)p->state.id_next, (unsigned long long)m->id_next);
-	return at < p->count || p->state.id_next < m->id_next || p->state.epoch_first <= m->epoch ? why
-												  : NULL;
+	if (at < p->count || p->state.id_next < m->id_next || p->state.epoch_first <= m->epoch)
+		return why;
+	return model_marks_mismatch(m, o);
 }
 
 #endif

@@ -24,7 +24,7 @@ struct world {
 	struct model model;
 };
 
-static void assert_picture(const struct world *world, const struct picture *p)
+static void assert_picture(const struct world *world, const struct observed *p)
 {
 	const char *why = model_mismatch(&world->model, p);
 
@@ -37,37 +37,37 @@ static void assert_picture(const struct world *world, const struct picture *p)
 /* The work goes on with the image, as a new start would. */
 static void crash(struct world *world, struct store *image)
 {
-	struct picture p;
+	struct observed p;
 
 	store_close(image);
 	copy_database(world->f->path, world->f->image);
 	store_close(world->s);
 	copy_database(world->f->image, world->f->path);
-	world->s = open_and_load(world->f->path, &p);
+	world->s = observe(world->f->path, &p);
 	assert_picture(world, &p);
-	world->model.epoch = p.state.epoch_first;
-	picture_free(&p);
+	world->model.epoch = p.counters.state.epoch_first;
+	observed_free(&p);
 }
 
 /* After every transaction. */
 static void assert_survives(struct world *world)
 {
-	struct picture p;
+	struct observed p;
 	struct store *image;
 
 	copy_database(world->f->path, world->f->image);
-	image = open_and_load(world->f->image, &p);
+	image = observe(world->f->image, &p);
 	assert_picture(world, &p);
-	picture_free(&p);
+	observed_free(&p);
 	switch (draw() % 12) {
 	case 0:
 		assert_int_equal(fold_everything(image, 1 + draw() % ROWS_MAX), STORE_OK);
 		store_close(image);
 		assert_clean(world->f->image);
-		image = open_and_load(world->f->image, &p);
+		image = observe(world->f->image, &p);
 		assert_picture(world, &p);
-		assert_int_equal(p.state.journal_rows, 0);
-		picture_free(&p);
+		assert_int_equal(p.counters.state.journal_rows, 0);
+		observed_free(&p);
 		break;
 	case 1: crash(world, image); return;
 	case 2: assert_clean(world->f->image); break;
@@ -115,16 +115,16 @@ static void step(struct world *world)
 static void run_seed(struct fixture *f, uint64_t number)
 {
 	struct world *world = calloc(1, sizeof(*world));
-	struct picture p;
+	struct observed p;
 
 	assert_non_null(world);
 	print_message("seed %llu\n", (unsigned long long)number);
 	seed = number * 0x9e3779b97f4a7c15u;
 	world->f = f;
 	model_init(&world->model, IDS_MAX);
-	world->s = open_and_load(f->path, &p);
-	world->model.epoch = p.state.epoch_first - 1;
-	picture_free(&p);
+	world->s = observe(f->path, &p);
+	world->model.epoch = p.counters.state.epoch_first - 1;
+	observed_free(&p);
 	for (int i = 0; i < STEPS; i++)
 		step(world);
 	store_close(world->s);
