@@ -80,8 +80,10 @@ run_recorded() {
 		"$@" >>"$SHC_LOG" 2>&1 &
 		echo $! >"$SHC_DIR/pid.new"
 		mv "$SHC_DIR/pid.new" "$SHC_DIR/pid"
-		wait $!
-		echo $? >"$SHC_DIR/exit.new"
+		# With errexit on, a status that is not 0 would end this before it is noted.
+		local status=0
+		wait $! || status=$?
+		echo "$status" >"$SHC_DIR/exit.new"
 		mv "$SHC_DIR/exit.new" "$SHC_DIR/exit"
 	} 3>&- 2>/dev/null &
 }

@@ -183,7 +183,10 @@ def address_space():
             check(other.ask("INCR", "first") == 2, "INCR of what there is")
         check(d.process.poll() is None, "it ended")
         status = d.stop(60)
-        check(status == 0, "exit status", status, d.log()[-2000:])
+        # Whether the last commit still finds the memory it needs is not for us to choose. If not, that is said.
+        gave_up = status == 74 and "out of memory" in d.log() and "giving up" in d.log()
+        check(status == 0 or gave_up, "exit status", status, d.log()[-2000:])
+        check_clean(d, "afterwards")
 
 
 # ---- busy ----
