@@ -201,7 +201,11 @@ def full_small_disk():
 
                 def is_full(at=[0]):
                     at[0] += 1
-                    return is_refusal(c.ask("SHC.ADD", *(w for i in range(200) for w in (f"{at[0]}.{i}.{'x' * 100}", 1))))
+                    with d.conn() as filler:
+                        filler.send("SHC.ADD", *(w for i in range(200) for w in (f"{at[0]}.{i}.{'x' * 100}", 1)))
+                        # The one that was under way when the disk became full gets no answer until there is room.
+                        wait_until(lambda: has_data(filler) or d.info()["store_status"] != "ok", "an answer, or a full disk")
+                        return not has_data(filler) or is_refusal(filler.recv())
 
                 wait_until(is_full, "the disk is full", 60)
                 refusals += 1
