@@ -81,9 +81,7 @@ run_recorded() {
 		echo $! >"$SHC_DIR/pid.new"
 		mv "$SHC_DIR/pid.new" "$SHC_DIR/pid"
 		# With errexit on, a status that is not 0 would end this before it is noted.
-		local status=0
-		wait $! || status=$?
-		echo "$status" >"$SHC_DIR/exit.new"
+		wait $! && echo 0 >"$SHC_DIR/exit.new" || echo $? >"$SHC_DIR/exit.new"
 		mv "$SHC_DIR/exit.new" "$SHC_DIR/exit"
 	} 3>&- 2>/dev/null &
 }

@@ -103,7 +103,7 @@ stream_says() { # STATUS TEXT ARGUMENT...
 	printf 'a\n' >g
 	shcount ingest --stream s g f
 	printf 'b\n' >>g
-	head -c 10000 f >cut
+	head -c 10000 f >'cut'
 	seq 1 4999 >other
 	printf 'xxxx\n' >>other
 	seq 2 6000 >another

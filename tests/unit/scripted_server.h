@@ -173,7 +173,8 @@ static void server_start(struct server *s, const struct step *steps)
 }
 
 /* `user` is "" or "NAME:PASSWORD@". */
-__attribute__((unused)) static void server_start_tcp(struct server *s, const struct step *steps, const char *user)
+__attribute__((unused)) static void server_start_tcp(struct server *s, const struct step *steps,
+						     const char *user)
 {
 	server_init(s, steps);
 	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};

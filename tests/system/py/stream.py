@@ -97,6 +97,8 @@ def stopped():
                 wait_until(lambda: c.value("b") == 1, "the first lines arrive")
             feed(client, "ed\n")
             client.send_signal(sig)
+            # Before its input ends: with the end it would be done, and right to say so.
+            wait_until(lambda: client.poll() is not None, "it stops")
             status, said = finish(client)
             equal(status, -sig, said)
             check("stopped by a signal behind (standard input):" in said, said)
