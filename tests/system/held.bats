@@ -44,6 +44,10 @@ load drive
 	drive held full quota
 }
 
+@test "a token that is used but not on disk is answered to nobody" {
+	drive held token_is_held
+}
+
 @test "a small disk that is filled and freed" {
 	drive held full_small_disk
 }

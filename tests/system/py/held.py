@@ -230,6 +230,25 @@ def stuck(d, faults, c):
     return rule, first
 
 
+def token_is_held():
+    """A token that is used but not on disk is not answered, on another connection either, before it is."""
+    faults = Faults()
+    with faults.daemon("--workers", 2, *COMMIT) as d, d.conn() as first, d.conn() as other, d.conn() as third:
+        equal(first.do("SHC.ONCE", "old", "x", 1), [1, 1], "SHC.ONCE")
+        rule = faults.add(WRITE, WAL, errno.ENOSPC)
+        first.send("SHC.ONCE", "new", "y", 5)
+        rule.wait_struck(2)
+        wait_until(lambda: d.info()["store_status"] != "ok", "it knows that the disk is full")
+        other.send("SHC.ONCE", "new", "y", 5)
+        # Later requests on a third connection are answered; so the other one has been looked at.
+        equal(third.do("SHC.ONCE", "old", "x", 1), [1, 0], "a token that is on disk")
+        check(str(third.ask("SHC.ONCE", "fresh", "x", 1)).startswith("MISCONF "), "a new token is refused")
+        wait_until(lambda: int(third.do("INFO", "stats").split(b"total_commands_processed:")[1].split()[0]) > 5, "all are executed")
+        check(not has_data(first) and not has_data(other), "a token that is not on disk is answered")
+        rule.off()
+        equal([first.recv(), other.recv()], [[5, 1], [5, 0]], "when there is room again")
+
+
 def full_is_said():
     """What each request hears while the disk is full, and in which order when there is room again."""
     faults = Faults()
@@ -412,4 +431,4 @@ def backend():
 
 
 if __name__ == "__main__":
-    main([backend, io_error, full, full_small_disk, full_is_said, full_stop, bad_clients, greedy_clients, slow_disk])
+    main([backend, io_error, full, full_small_disk, token_is_held, full_is_said, full_stop, bad_clients, greedy_clients, slow_disk])
