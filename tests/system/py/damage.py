@@ -14,7 +14,7 @@ from faults import IO_ERROR, check_clean
 from held import COMMIT, has_data, is_refusal
 from refuse import BAD_DATA, NO_PERMISSION, check_status, put, read, write
 from restart import run_client, state_of
-from shc import IO, PROGRAM, SEED, Background, Daemon, Skip, check, equal, main, scaled, wait_until
+from shc import IO, PROGRAM, SEED, Background, Daemon, Skip, check, equal, main, program_for_anybody, scaled, wait_until
 
 PAGE = 4096
 TABLE_LEAF, INDEX_LEAF = 0x0d, 0x0a
@@ -265,9 +265,7 @@ def mode_bits():
         raise Skip("needs root, to become somebody else")
     top = tempfile.mkdtemp(prefix="shc-nobody-", dir="/tmp")
     try:
-        os.chmod(top, 0o755)
-        program = os.path.join(top, "shcounterd")
-        shutil.copy(PROGRAM if os.sep in PROGRAM else shutil.which(PROGRAM), program)
+        program = program_for_anybody(top)
 
         def run(*options):
             done = subprocess.run([program, "--io", IO, *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import tempfile
 
-from shc import IO, PROGRAM, SEED, Daemon, Skip, check, equal, main, scaled
+from shc import IO, PROGRAM, SEED, Daemon, Skip, check, equal, main, program_for_anybody, scaled
 
 USAGE, BAD_DATA, UNAVAILABLE, IO_ERROR, NO_PERMISSION, BAD_CONFIG = 64, 65, 69, 74, 77, 78
 
@@ -92,10 +92,7 @@ def no_permission():
         raise Skip("needs root, to become somebody else")
     top = tempfile.mkdtemp(prefix="shc-nobody-", dir="/tmp")
     try:
-        os.chmod(top, 0o755)
-        program = os.path.join(top, "shcounterd")
-        shutil.copy(PROGRAM if os.sep in PROGRAM else shutil.which(PROGRAM), program)
-        os.chmod(program, 0o755)
+        program = program_for_anybody(top)
         own, other = os.path.join(top, "own"), os.path.join(top, "other")
         os.mkdir(own)
         os.chown(own, 65534, 65534)
