@@ -250,7 +250,9 @@ def read_only_while_running():
             faults.add(WRITE, "counters.db*", errno.EROFS)
             c.send("INCR", "x")
             c.send("WAITAOF", 1, 0, 0)
-            equal(c.read_all(), b"" if mode else b":6\r\n", "what is told after the remount")
+            # Folding may have met the remount before the request came; the barrier is answered in no case.
+            told = c.read_all()
+            check(told in ((b"",) if mode else (b"", b":6\r\n")), "what is told after the remount:", told)
             equal(d.process.wait(30), IO_ERROR, "exit status")
             check("Read-only file system" in d.log(), "says", d.log()[-1000:])
             faults.clear()
