@@ -118,7 +118,13 @@ static int file_trouble(const char *file)
 static int open_part(struct backup *b)
 {
 	struct stat st;
-	if (!b->inv->values[OPTION_FORCE] && lstat(b->file, &st) == 0)
+	bool is_there = lstat(b->file, &st) == 0;
+	/* A device or a link would be replaced, not written to. */
+	if (is_there && !S_ISREG(st.st_mode))
+		return command_fail(EX_IOERR,
+				    "%s: is not a regular file: name another, or write to - and redirect",
+				    b->file);
+	if (is_there && !b->inv->values[OPTION_FORCE])
 		return command_fail(EX_IOERR, "%s: is there already; --force replaces it", b->file);
 	if (asprintf(&b->part, "%s.part", b->file) < 0) {
 		b->part = NULL;
