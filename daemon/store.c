@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * store.c - the state on disk: failures in words, transactions, committing epochs, checkpoints. Opening,
- * recovery, snapshot, merging and the check have files of their own (store_private.h lists them).
+ * store.c - the state on disk: failures in words, transactions, committing epochs. Opening, the write-ahead
+ *log, recovery, snapshot, merging and the check have files of their own (store_private.h lists them).
  *
  * Schema, version 2 (made in store_open.c; version 1 had no sessions and tokens):
  *
@@ -423,6 +423,9 @@ int store_commit(struct store *s, uint64_t epoch, const struct journal_writer *w
 		s->is_failed = true;
 		return -EIO;
 	}
+	r = store_make_room(s);
+	if (r != 0)
+		return r;
 	s->epoch_limit = limit;
 	s->epoch_last = epoch;
 	if (id_next > s->id_next)
@@ -506,30 +509,6 @@ int store_forget(struct store *s, int64_t sessions_before_ms, int64_t tokens_bef
 size_t store_journal_epochs(const struct store *s)
 {
 	return s->epoch_count;
-}
-
-/* ---- checkpoint ---- */
-
-int store_checkpoint(struct store *s, unsigned frames_min)
-{
-	int rc, frames = 0, settled = 0;
-
-	if (s->is_failed)
-		return -EIO;
-	if (s->wal_frames - s->wal_frames_settled <= frames_min)
-		return STORE_OK;
-	s->is_checkpointing = true;
-	rc = sqlite3_wal_checkpoint_v2(s->db, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &settled);
-	if (rc != SQLITE_OK)
-		rc = store_fail(s, rc, "moving committed pages into the database");
-	s->is_checkpointing = false;
-	if (rc != SQLITE_OK)
-		return rc;
-	/* All settled: the next commit starts the file again, and its hook says how long it is. */
-	s->wal_frames = frames > settled ? (unsigned)frames : 0;
-	s->wal_frames_settled = frames > settled && settled > 0 ? (unsigned)settled : 0;
-	store_count(&s->stats.checkpoints, 1);
-	return STORE_OK;
 }
 
 void store_stats(const struct store *s, struct store_stats *out)

@@ -73,6 +73,7 @@ DAEMON := \
 	daemon/store_load.c \
 	daemon/store_merge.c \
 	daemon/store_open.c \
+	daemon/store_wal.c \
 	daemon/txn.c \
 	daemon/txn_add.c \
 	daemon/txn_commit.c \
