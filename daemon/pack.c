@@ -4,10 +4,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "sort.h"
 
 enum {
-	DIGIT_BITS = 11,
-	DIGITS = 1 << DIGIT_BITS,
 	KEEP_MAX = 1 << 16, /* deltas: 1 MiB twice */
 };
 
@@ -43,54 +44,6 @@ static void collect(void *arg, struct journal_delta d)
 	struct pack *p = arg;
 
 	p->deltas[p->count++] = d;
-}
-
-static void sort_digit(const struct journal_delta *from, struct journal_delta *to, size_t count,
-		       unsigned shift)
-{
-	size_t places[DIGITS] = {0}, sum = 0;
-
-	for (size_t i = 0; i < count; i++)
-		places[from[i].id >> shift & (DIGITS - 1)]++;
-	for (size_t d = 0; d < DIGITS; d++) {
-		size_t n = places[d];
-
-		places[d] = sum;
-		sum += n;
-	}
-	for (size_t i = 0; i < count; i++)
-		to[places[from[i].id >> shift & (DIGITS - 1)]++] = from[i];
-}
-
-static int by_id(const void *a, const void *b)
-{
-	uint64_t x = ((const struct journal_delta *)a)->id, y = ((const struct journal_delta *)b)->id;
-
-	return (x > y) - (x < y);
-}
-
-/* Radix sort, as many digits as the largest id has: ids are dense, so two or three passes. */
-struct journal_delta *pack_sort(struct journal_delta *deltas, struct journal_delta *spare, size_t count)
-{
-	uint64_t id_max = 0;
-
-	if (count < 2)
-		return deltas;
-	if (count < DIGITS / 4) {
-		qsort(deltas, count, sizeof(*deltas), by_id);
-		return deltas;
-	}
-	for (size_t i = 0; i < count; i++)
-		if (deltas[i].id > id_max)
-			id_max = deltas[i].id;
-	for (unsigned shift = 0; shift < 64 && id_max >> shift; shift += DIGIT_BITS) {
-		struct journal_delta *swap = deltas;
-
-		sort_digit(deltas, spare, count, shift);
-		deltas = spare;
-		spare = swap;
-	}
-	return deltas;
 }
 
 /* Sums the deltas of one id; nothing is kept of those that cancel out. */
@@ -163,7 +116,7 @@ int pack_epoch(struct pack *p, struct epoch_buffer *const *buffers, size_t count
 		put_names(buffers[i], w);
 		epoch_buffer_each(buffers[i], collect, p);
 	}
-	sorted = pack_sort(p->deltas, p->spare, p->count);
+	sorted = sort_by_key(p->deltas, p->spare, p->count);
 	total = combine(sorted, p->count);
 	if (total)
 		journal_put_deltas(w, sorted, total);

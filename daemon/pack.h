@@ -23,7 +23,4 @@ void pack_fini(struct pack *p);
 /* Puts the content of `buffers` into w (initialised by the caller, not finished). 0 or -ENOMEM. */
 int pack_epoch(struct pack *p, struct epoch_buffer *const *buffers, size_t count, struct journal_writer *w);
 
-/* Sorts by id. For tests too. `spare` has room for `count`. Returns the half that holds the result. */
-struct journal_delta *pack_sort(struct journal_delta *deltas, struct journal_delta *spare, size_t count);
-
 #endif

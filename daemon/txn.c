@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "../lib/num.h"
+#include "sort.h"
 
 void txn_init(struct txn *t, struct registry *registry, struct epoch_slot *epoch, uint32_t worker,
 	      uint32_t workers, bool is_always_cells)
@@ -24,9 +25,13 @@ static void free_keys(struct txn *t)
 	free(t->keys);
 	free(t->index);
 	free(t->order);
+	free(t->order_spare);
+	free(t->hashes);
 	t->keys = NULL;
-	t->index = t->order = NULL;
-	t->key_cap = t->index_cap = t->order_cap = 0;
+	t->index = NULL;
+	t->order = t->order_spare = NULL;
+	t->hashes = NULL;
+	t->key_cap = t->index_cap = t->order_cap = t->order_spare_cap = t->hash_cap = 0;
 }
 
 void txn_fini(struct txn *t)
@@ -57,7 +62,9 @@ static int make_room(struct txn *t, size_t count)
 {
 	if (txn_grow(&t->keys, &t->key_cap, count, sizeof(*t->keys)) ||
 	    txn_grow(&t->index, &t->index_cap, count, sizeof(*t->index)) ||
-	    txn_grow(&t->order, &t->order_cap, count, sizeof(*t->order)))
+	    txn_grow(&t->order, &t->order_cap, count, sizeof(*t->order)) ||
+	    txn_grow(&t->order_spare, &t->order_spare_cap, count, sizeof(*t->order)) ||
+	    txn_grow(&t->hashes, &t->hash_cap, count, sizeof(*t->hashes)))
 		return -ENOMEM;
 	return 0;
 }
@@ -101,6 +108,15 @@ void txn_prefetch_entry(struct txn *t, const struct counter *guess)
 
 	if (object & 1)
 		__builtin_prefetch(epoch_buffer_place(t->epoch->open, counter_id(object)));
+}
+
+void txn_hash_all(struct txn *t, const struct slice *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		t->hashes[i] = registry_hash(t->registry, names[i]);
+		if (i < 2 * TXN_AHEAD)
+			txn_prefetch_place(t, t->hashes[i]);
+	}
 }
 
 /* ---- looking ---- */
@@ -173,10 +189,9 @@ static bool key_show_locked(struct txn *t, struct txn_key *k)
 
 /* ---- opening ---- */
 
-static void key_init(struct txn *t, struct txn_key *k, struct slice name)
+static uint64_t hash_of_one(const struct txn *t, struct slice name)
 {
-	*k = (struct txn_key){.name = name};
-	k->hash = name.data == t->hint_name ? t->hint_hash : registry_hash(t->registry, name);
+	return name.data == t->hint_name ? t->hint_hash : registry_hash(t->registry, name);
 }
 
 static int key_find(struct txn *t, struct txn_key *k)
@@ -188,15 +203,17 @@ static int key_find(struct txn *t, struct txn_key *k)
 	return registry_insert(t->registry, k->name, k->hash, t->epoch->open, &k->counter);
 }
 
-static int by_address(const void *a, const void *b, void *arg)
+/* Missing names have no address; equal ones are found equal, in the order of arrival. */
+static void sort_by_address(struct txn *t)
 {
-	const struct txn_key *keys = arg;
-	uintptr_t x = (uintptr_t)keys[*(const uint32_t *)a].counter;
-	uintptr_t y = (uintptr_t)keys[*(const uint32_t *)b].counter;
-	/* Missing names have no address; equal ones must still be found equal: order of arrival. */
-	if (x == y)
-		return *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
-	return x < y ? -1 : 1;
+	struct txn_place *sorted;
+
+	_Static_assert(sizeof(*sorted) == 16 && offsetof(struct txn_place, counter) == 0, "for sort.h");
+	sorted = sort_by_key(t->order, t->order_spare, t->key_count);
+	if (sorted == t->order_spare) {
+		t->order_spare = t->order;
+		t->order = sorted;
+	}
 }
 
 /* Fills keys, index and order from the names; the same counter is one key. Nothing is locked yet. On failure
@@ -207,11 +224,17 @@ static int keys_fill(struct txn *t, const struct slice *names, size_t count)
 	size_t made = 0;
 
 	t->key_count = t->index_count = 0;
+	if (!rc && count == 1)
+		t->hashes[0] = hash_of_one(t, names[0]);
+	else if (!rc)
+		txn_hash_all(t, names, count);
 	for (size_t i = 0; i < count && !rc; i++) {
-		key_init(t, &t->keys[i], names[i]);
+		txn_look_ahead(t, i, count);
+		t->keys[i] = (struct txn_key){.name = names[i], .hash = t->hashes[i]};
 		rc = key_find(t, &t->keys[i]);
 		made += !rc;
-		t->index[i] = t->order[i] = (uint32_t)i;
+		t->index[i] = (uint32_t)i;
+		t->order[i] = (struct txn_place){.counter = t->keys[i].counter, .key = i};
 	}
 	if (rc) {
 		t->key_count = made;
@@ -220,13 +243,10 @@ static int keys_fill(struct txn *t, const struct slice *names, size_t count)
 	t->key_count = t->index_count = count;
 	if (count == 1)
 		return 0;
-	qsort_r(t->order, count, sizeof(*t->order), by_address, t->keys);
-	for (size_t i = 1; i < count; i++) {
-		uint32_t prev = t->order[i - 1], here = t->order[i];
-
-		if (t->keys[here].counter && t->keys[here].counter == t->keys[prev].counter)
-			t->index[here] = t->index[prev];
-	}
+	sort_by_address(t);
+	for (size_t i = 1; i < count; i++)
+		if (t->order[i].counter && t->order[i].counter == t->order[i - 1].counter)
+			t->index[t->order[i].key] = t->index[t->order[i - 1].key];
 	return 0;
 }
 
@@ -269,9 +289,13 @@ static enum lock_result lock_all(struct txn *t)
 	enum lock_result result = LOCK_OK;
 
 	for (size_t i = 0; i < t->key_count && result == LOCK_OK; i++) {
-		struct txn_key *k = &t->keys[t->order[i]];
+		struct txn_key *k = &t->keys[t->order[i].key];
 
-		if (k->counter && txn_is_distinct(t, t->order[i]))
+		if (i + TXN_AHEAD < t->key_count) {
+			__builtin_prefetch(t->order[i + TXN_AHEAD].counter, 1);
+			__builtin_prefetch(&t->keys[t->order[i + TXN_AHEAD].key], 1);
+		}
+		if (k->counter && txn_is_distinct(t, (uint32_t)t->order[i].key))
 			result = lock_one(t, k, how);
 	}
 	for (size_t i = 0; i < t->key_count && result == LOCK_OK; i++)
@@ -337,7 +361,7 @@ int txn_open(struct txn *t, const struct slice *names, size_t count, unsigned mo
 			rc = make_room(t, 1);
 			if (rc)
 				return rc;
-			key_init(t, &t->keys[0], names[0]);
+			t->keys[0] = (struct txn_key){.name = names[0], .hash = hash_of_one(t, names[0])};
 			t->index[0] = 0;
 			t->key_count = t->index_count = 1;
 			if (key_read(t, &t->keys[0]))
@@ -375,11 +399,11 @@ static const struct txn_key *key_of(const struct txn *t, const struct counter *c
 		return t->keys[0].counter == c ? &t->keys[0] : NULL;
 	while (low < high) {
 		size_t middle = (low + high) / 2;
-		uint32_t i = t->order[middle];
+		const struct txn_place *here = &t->order[middle];
 
-		if (t->keys[i].counter == c)
-			return &t->keys[t->index[i]];
-		if ((uintptr_t)t->keys[i].counter < (uintptr_t)c)
+		if (here->counter == c)
+			return &t->keys[t->index[here->key]];
+		if ((uintptr_t)here->counter < (uintptr_t)c)
 			low = middle + 1;
 		else
 			high = middle;
@@ -433,23 +457,23 @@ void txn_flush_staged(struct txn *t)
 
 /* ---- letting go ---- */
 
-/* Records that were made, or are left, without an object. Whether they still are is looked at again, under
- * their lock, when they are reclaimed. */
-static void retire_absent(struct txn *t)
+/* Records that were made, or are left, without an object are to go. Whether they still are is looked at
+ * again, under their lock, when they are reclaimed. */
+static void let_go(struct txn *t, struct txn_key *k)
 {
-	for (size_t i = 0; i < t->key_count; i++) {
-		struct txn_key *k = &t->keys[i];
-
-		if (k->counter && counter_object(k->counter) == COUNTER_ABSENT)
-			txn_retire(t, k->counter, RETIRED_COUNTER);
-	}
+	if (k->counter && (t->mode & TXN_WRITE) && counter_object(k->counter) == COUNTER_ABSENT)
+		txn_retire(t, k->counter, RETIRED_COUNTER);
+	if (k->is_locked)
+		counter_unlock(k->counter);
+	k->is_locked = false;
 }
 
 void txn_end(struct txn *t)
 {
-	if (t->mode & TXN_WRITE)
-		retire_absent(t);
-	unlock_all(t);
+	for (size_t i = 0; i < t->key_count; i++) {
+		txn_prefetch_key(t, i + TXN_AHEAD);
+		let_go(t, &t->keys[i]);
+	}
 	t->key_count = t->index_count = 0;
 	t->hint_name = NULL;
 	t->is_flushing = false;

@@ -58,10 +58,17 @@ enum {
 	TXN_OVERFLOW = 2, /* txn_add: a sum would leave 64 bits; nothing has changed */
 };
 
+/* 16 bytes that begin with the address, for sort.h. */
+struct txn_place {
+	const struct counter *counter; /* null: the name is missing */
+	uint64_t key;		       /* index */
+};
+
 /* An addition to a cell: recorded, then done. */
 struct txn_cell_add {
 	struct counter *counter;
 	uint64_t object;
+	uint64_t id; /* of the object */
 	int64_t delta;
 };
 
@@ -84,8 +91,11 @@ struct txn {
 	size_t key_count, key_cap;
 	uint32_t *index; /* name i of txn_open -> keys */
 	size_t index_count, index_cap;
-	uint32_t *order; /* keys, by address of their counter */
-	size_t order_cap;
+	struct txn_place *order;       /* keys, by address of their counter */
+	struct txn_place *order_spare; /* the other half of the sort */
+	size_t order_cap, order_spare_cap;
+	uint64_t *hashes; /* of several names */
+	size_t hash_cap;
 	struct txn_cell_add *cell_adds; /* txn_add: what goes to cells */
 	size_t cell_add_cap;
 	struct slice *rest_names; /* txn_add: what does not */

@@ -30,20 +30,20 @@ static enum cell_result find_cell(struct txn *t, struct slice name, uint64_t has
 		return CELL_NONE;
 	if (txn_is_behind(t, counter_stamp(c)))
 		return CELL_BEHIND;
-	*out = (struct txn_cell_add){.counter = c, .object = object};
+	*out = (struct txn_cell_add){.counter = c, .object = object, .id = counter_id(object)};
 	return CELL_FOUND;
 }
 
 static int record_cell(struct txn *t, const struct txn_cell_add *add)
 {
 	txn_note_dirty(t);
-	return epoch_buffer_add(t->epoch->open, counter_id(add->object), (uint64_t)add->delta);
+	return epoch_buffer_add(t->epoch->open, add->id, (uint64_t)add->delta);
 }
 
 static void unrecord_cell(struct txn *t, const struct txn_cell_add *add)
 {
 	/* The entry exists, so this cannot fail. */
-	(void)epoch_buffer_add(t->epoch->open, counter_id(add->object), 0 - (uint64_t)add->delta);
+	(void)epoch_buffer_add(t->epoch->open, add->id, 0 - (uint64_t)add->delta);
 }
 
 static void publish_cell(struct txn *t, const struct txn_cell_add *add)
@@ -92,6 +92,22 @@ static int add_one(struct txn *t, const struct slice *name, int64_t delta)
 
 /* ---- several, all or none ---- */
 
+/* The third step behind txn_look_ahead. `guess` may be null. */
+static void prefetch_cell(const struct txn *t, const struct counter *guess)
+{
+	uint64_t object = guess ? counter_object(guess) : COUNTER_ABSENT;
+
+	if (counter_has_cells(object)) {
+		__builtin_prefetch(counter_cells_of(object));
+		__builtin_prefetch(&counter_cells_of(object)->cell[t->worker]);
+	}
+}
+
+static void prefetch_entry(const struct txn *t, uint64_t id)
+{
+	__builtin_prefetch(epoch_buffer_place(t->epoch->open, id));
+}
+
 struct split {
 	size_t cells, rest; /* counts of t->cell_adds and t->rest_* */
 	uint64_t floor;	    /* that the cells were found above */
@@ -107,11 +123,14 @@ static struct split split_adds(struct txn *t, const struct slice *names, const i
 	for (size_t i = 0; i < count; i++)
 		if (!num_add_i64(room, magnitude(deltas[i]), &room))
 			room = INT64_MAX;
+	txn_hash_all(t, names, count);
 	for (size_t i = 0; i < count; i++) {
 		struct txn_cell_add *add = &t->cell_adds[split.cells];
 
-		switch (find_cell(t, names[i], registry_hash(t->registry, names[i]), room, split.floor,
-				  add)) {
+		txn_look_ahead(t, i, count);
+		if (i + TXN_AHEAD / 2 < count)
+			prefetch_cell(t, registry_guess(t->registry, t->hashes[i + TXN_AHEAD / 2]));
+		switch (find_cell(t, names[i], t->hashes[i], room, split.floor, add)) {
 		case CELL_FOUND:
 			add->delta = deltas[i];
 			split.cells++;
@@ -139,6 +158,8 @@ static int commit_split(struct txn *t, struct split split)
 	int rc = 0;
 
 	while (recorded < split.cells && !rc) {
+		if (recorded + TXN_AHEAD < split.cells)
+			prefetch_entry(t, t->cell_adds[recorded + TXN_AHEAD].id);
 		rc = record_cell(t, &t->cell_adds[recorded]);
 		recorded += !rc;
 	}
@@ -154,8 +175,11 @@ static int commit_split(struct txn *t, struct split split)
 		unrecord_cells(t, recorded);
 		return rc;
 	}
-	for (size_t i = 0; i < split.cells; i++)
+	for (size_t i = 0; i < split.cells; i++) {
+		if (i + TXN_AHEAD < split.cells)
+			prefetch_cell(t, t->cell_adds[i + TXN_AHEAD].counter);
 		publish_cell(t, &t->cell_adds[i]);
+	}
 	return 0;
 }
 
@@ -203,7 +227,8 @@ int txn_add(struct txn *t, const struct slice *names, const int64_t *deltas, siz
 	}
 	if (count == 1)
 		return add_one(t, names, deltas[0]);
-	if (txn_grow(&t->cell_adds, &t->cell_add_cap, count, sizeof(*t->cell_adds)) ||
+	if (txn_grow(&t->hashes, &t->hash_cap, count, sizeof(*t->hashes)) ||
+	    txn_grow(&t->cell_adds, &t->cell_add_cap, count, sizeof(*t->cell_adds)) ||
 	    txn_grow(&t->rest_names, &t->rest_name_cap, count, sizeof(*t->rest_names)) ||
 	    txn_grow(&t->rest_deltas, &t->rest_delta_cap, count, sizeof(*t->rest_deltas)))
 		return -ENOMEM;

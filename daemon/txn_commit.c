@@ -83,9 +83,14 @@ static int draw_ids(struct txn *t)
 	return 0;
 }
 
+static uint64_t record_id(const struct txn_key *k)
+{
+	return is_new_object(k) ? k->id_new : counter_id(k->object);
+}
+
 static int record_one(struct epoch_buffer *b, const struct txn_key *k)
 {
-	uint64_t id = is_new_object(k) ? k->id_new : counter_id(k->object);
+	uint64_t id = record_id(k);
 	int rc = 0;
 
 	if (is_end_of_object(k))
@@ -113,9 +118,12 @@ static int record_all(struct txn *t)
 	int rc = 0;
 	size_t i;
 
-	for (i = 0; i < t->key_count && !rc; i++)
+	for (i = 0; i < t->key_count && !rc; i++) {
+		if (i + TXN_AHEAD < t->key_count)
+			__builtin_prefetch(epoch_buffer_place(b, record_id(&t->keys[i + TXN_AHEAD])));
 		if (txn_is_distinct(t, (uint32_t)i) && is_changed(&t->keys[i]))
 			rc = record_one(b, &t->keys[i]);
+	}
 	if (!rc) {
 		rc = txn_record_rider(t);
 		i++;
@@ -125,9 +133,7 @@ static int record_all(struct txn *t)
 	/* The failed one left no delta: its delta comes last. */
 	for (i--; i-- > 0;)
 		if (txn_is_distinct(t, (uint32_t)i) && is_changed(&t->keys[i]) && delta_of(&t->keys[i]))
-			(void)epoch_buffer_add(
-				b, t->keys[i].id_new ? t->keys[i].id_new : counter_id(t->keys[i].object),
-				0 - delta_of(&t->keys[i]));
+			(void)epoch_buffer_add(b, record_id(&t->keys[i]), 0 - delta_of(&t->keys[i]));
 	b->names.tail = names;
 	b->deletes.tail = deletes;
 	return rc;
@@ -157,7 +163,7 @@ static bool wants_cells(struct txn *t, struct txn_key *k)
 /* The object word after this change. Without memory for cells a counter does without them. */
 static uint64_t object_after(struct txn *t, struct txn_key *k)
 {
-	uint64_t id = is_new_object(k) ? k->id_new : counter_id(k->object);
+	uint64_t id = record_id(k);
 	struct counter_cells *cells;
 
 	if (!k->is_live)
@@ -208,9 +214,11 @@ int txn_commit(struct txn *t)
 			txn_note_dirty(t);
 			rc = record_all(t);
 		}
-		for (size_t i = 0; i < t->key_count && !rc; i++)
+		for (size_t i = 0; i < t->key_count && !rc; i++) {
+			txn_prefetch_key(t, i + TXN_AHEAD);
 			if (txn_is_distinct(t, (uint32_t)i) && is_changed(&t->keys[i]))
 				publish(t, &t->keys[i]);
+		}
 		if (!rc && t->is_flushing)
 			txn_tell(t, t->epoch->own);
 	}

@@ -65,6 +65,7 @@ DAEMON := \
 	daemon/ring.c \
 	daemon/server.c \
 	daemon/session.c \
+	daemon/sort.c \
 	daemon/stats.c \
 	daemon/store.c \
 	daemon/store_backup.c \

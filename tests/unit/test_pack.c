@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Sealed buffers made into journal bodies: what is read back is what all workers did together. */
 #include "core_rig.h"
+#include "../../daemon/sort.h"
 
 enum { BUFFERS = 4, IDS = 4000 };
 
@@ -35,7 +36,7 @@ static void test_deltas_are_sorted_by_id(void **state)
 				a[n].delta = rng_u64(&r);
 				sum += a[n].delta * (a[n].id | 1);
 			}
-			check_sorted(pack_sort(a, b, COUNTS[i]), COUNTS[i], sum);
+			check_sorted(sort_by_key(a, b, COUNTS[i]), COUNTS[i], sum);
 			free(a);
 			free(b);
 		}
