@@ -264,6 +264,7 @@ static int try_apply(struct request *r, struct apply *a, enum request_result *re
 	if (s->owner != r->peer->client.id) {
 		*result = reply_lost(r);
 	} else if (a->record.seq <= s->last.seq) {
+		/* Nothing need stand before this reply that is held for it: see CLIENT REPLY. */
 		txn_tell(r->txn, session_epoch_of(s, a->record.seq));
 		*result = reply_int(r, 0);
 	} else if (a->record.seq != s->last.seq + 1) {
@@ -342,6 +343,7 @@ static int answer_again(struct request *r, const struct once *o, const struct on
 {
 	int rc;
 
+	/* An addition of 0 has left the counter's stamp as it was. */
 	txn_tell(r->txn, token->epoch);
 	if (token->delta != o->delta) {
 		reply_error(r, "ERR this token was used with another delta for this counter");

@@ -186,6 +186,34 @@ static void send_counter(struct actor *a, struct link *l)
 
 const struct script script_counter = {.name = "counter", .send = send_counter};
 
+/* Left and right only grow, and together: whichever is read next is not less. */
+static void step_arrives(struct op *op, const struct resp_reply *reply)
+{
+	int64_t value = number_of(op, reply);
+
+	op_check(op, reply, oracle_is_flushing() || value >= (int64_t)op->link->memo,
+		 "half a transaction is seen");
+	op->link->memo = (uint64_t)value;
+}
+
+static const struct op_kind op_step = {.name = "GET step", .arrives = step_arrives};
+
+/* Changes nothing: none of its replies waits behind one that is held for a change. */
+static void send_reader(struct actor *a, struct link *l)
+{
+	(void)a;
+	switch (sim_below(8)) {
+	case 0: send_mget(l); break;
+	case 1:
+	case 2: (void)link_send(l, &op_step, 0, 0, "GET left"); break;
+	case 3:
+	case 4: (void)link_send(l, &op_step, 0, 0, "GET right"); break;
+	default: send_get(l, sim_below(SUM_COUNT)); break;
+	}
+}
+
+const struct script script_reader = {.name = "reader", .send = send_reader};
+
 /* ---- the pair ---- */
 
 static void ok_arrives(struct op *op, const struct resp_reply *reply)
@@ -231,24 +259,29 @@ static void send_twins(struct link *l, int delta)
 	}
 }
 
+static void send_exec(struct link *l, const char *one, const char *other, int delta)
+{
+	(void)link_send(l, &op_multi, 0, 0, "MULTI");
+	(void)link_send(l, &op_multi, 0, 0, "INCRBY %s %d", one, delta);
+	(void)link_send(l, &op_multi, 0, 0, "INCRBY %s %d", other, delta);
+	(void)link_send(l, &op_exec, 0, 0, "EXEC");
+}
+
 static void send_pair(struct actor *a, struct link *l)
 {
 	int delta = (int)sim_below(9) - 3;
 
 	(void)a;
-	switch (sim_below(12)) {
+	switch (sim_below(14)) {
 	case 0: (void)link_send(l, &op_any, 0, 0, "DEL pair1 pair2"); break;
 	case 1: (void)link_send(l, &op_any, 0, 0, "MSET pair1 %d pair2 %d", delta, delta); break;
 	case 2:
 	case 3: send_twins(l, delta); break;
 	case 4:
 	case 5: (void)link_send(l, &op_pair, 0, 0, "MGET pair2 pair1"); break;
-	default:
-		(void)link_send(l, &op_multi, 0, 0, "MULTI");
-		(void)link_send(l, &op_multi, 0, 0, "INCRBY pair1 %d", delta);
-		(void)link_send(l, &op_multi, 0, 0, "INCRBY pair2 %d", delta);
-		(void)link_send(l, &op_exec, 0, 0, "EXEC");
-		break;
+	case 6:
+	case 7: send_exec(l, "left", "right", 1); break;
+	default: send_exec(l, "pair1", "pair2", delta); break;
 	}
 }
 

@@ -7,7 +7,9 @@
 
 /* Additions and reads of the sums, barriers, the whole table. */
 extern const struct script script_counter;
-/* The pair, in transactions. */
+/* Only looks at what others add to. */
+extern const struct script script_reader;
+/* Pairs, in transactions. */
 extern const struct script script_pair;
 /* src is looked at, dst is set. */
 extern const struct script script_chain;

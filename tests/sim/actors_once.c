@@ -78,9 +78,11 @@ static void apply_arrives(struct op *op, const struct resp_reply *reply)
 
 static void again_arrives(struct op *op, const struct resp_reply *reply)
 {
-	if (!is_refusal(op, reply))
-		op_check(op, reply, is_number(reply, 0) && !op->link->is_unbound,
-			 "a batch that was applied is not known");
+	if (is_refusal(op, reply))
+		return;
+	op_check(op, reply, is_number(reply, 0) && !op->link->is_unbound,
+		 "a batch that was applied is not known");
+	oracle_known(op->what, (uint64_t)op->number);
 }
 
 static void gap_arrives(struct op *op, const struct resp_reply *reply)
@@ -101,19 +103,40 @@ static const struct op_kind op_session = {.name = "SHC.SESSION",
 					.arrives = again_arrives},
 			    op_gap = {.name = "SHC.APPLY gap", .arrives = gap_arrives};
 
-static void send_batch(struct link *l, const struct op_kind *kind, uint32_t session, uint64_t seq)
+enum { BATCH_MAX = 96 };
+
+static const char *batch_text(char *text, uint32_t session, uint64_t seq)
 {
 	int own = (int)oracle_batch_own(seq), shared = (int)oracle_batch_shared(seq);
 	long long n = (long long)seq;
 
+	if (sim_one_in(2))
+		(void)snprintf(text, BATCH_MAX, "SHC.APPLY %lld c%lld own%u %d shared %d", n, n, session, own,
+			       shared);
+	else
+		(void)snprintf(text, BATCH_MAX, "SHC.APPLY %lld c%lld shared %d own%u 1 own%u %d", n, n,
+			       shared, session, session, own - 1);
+	return text;
+}
+
+static void send_batch(struct link *l, const struct op_kind *kind, uint32_t session, uint64_t seq)
+{
+	char text[BATCH_MAX];
+
 	if (kind == &op_apply)
 		oracle_apply_sent(session, seq);
-	if (sim_one_in(2))
-		(void)link_send(l, kind, session, n, "SHC.APPLY %lld c%lld own%u %d shared %d", n, n, session,
-				own, shared);
-	else
-		(void)link_send(l, kind, session, n, "SHC.APPLY %lld c%lld shared %d own%u 1 own%u %d", n, n,
-				shared, session, session, own - 1);
+	(void)link_send(l, kind, session, (int64_t)seq, "%s", batch_text(text, session, seq));
+}
+
+/* Its own reply is not wanted: then what a repetition is told is not held behind it. */
+static void send_unheard(struct link *l, uint32_t session, uint64_t seq)
+{
+	char text[BATCH_MAX];
+
+	oracle_apply_sent(session, seq);
+	link_send_silent(l, "CLIENT REPLY SKIP");
+	link_send_silent(l, "%s", batch_text(text, session, seq));
+	send_batch(l, &op_again, session, seq);
 }
 
 static void send_session(struct actor *a, struct link *l)
@@ -130,6 +153,9 @@ static void send_session(struct actor *a, struct link *l)
 		send_batch(l, &op_again, a->index, 1 + sim_below((uint32_t)last));
 	} else if (sim_one_in(60)) {
 		send_batch(l, &op_gap, a->index, last + 2);
+	} else if (sim_one_in(12)) {
+		send_unheard(l, a->index, last + 1);
+		l->memo++;
 	} else {
 		send_batch(l, &op_apply, a->index, last + 1);
 		l->memo++;
@@ -188,4 +214,4 @@ static void send_token(struct actor *a, struct link *l)
 	op->was_acked = was_acked;
 }
 
-const struct script script_token = {.name = "token", .send = send_token};
+const struct script script_token = {.name = "token", .send = send_token, .may_take_over = true};

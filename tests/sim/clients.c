@@ -139,24 +139,39 @@ static void put_request(struct buf *out, char *text)
 	resp_put_request(out, count, words);
 }
 
+static void put_text(struct link *l, const char *fmt, va_list args)
+{
+	char text[REQUEST_MAX];
+
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	show(l, ">", text, strlen(text));
+	put_request(&l->out, text);
+}
+
 struct op *link_send(struct link *l, const struct op_kind *kind, uint32_t what, int64_t number,
 		     const char *fmt, ...)
 {
 	struct op *op = op_at(l, l->sent);
-	char text[REQUEST_MAX];
 	va_list args;
 
 	sim_check(link_has_room(l, 1), "a script sends too much");
-	va_start(args, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
 	*op = (struct op){.kind = kind, .link = l, .what = what, .number = number};
 	oracle_note_low(op->low);
 	oracle_once_note(op->low_once);
 	l->sent++;
-	show(l, ">", text, strlen(text));
-	put_request(&l->out, text);
+	va_start(args, fmt);
+	put_text(l, fmt, args);
+	va_end(args);
 	return op;
+}
+
+void link_send_silent(struct link *l, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	put_text(l, fmt, args);
+	va_end(args);
 }
 
 static void reply_arrives(struct link *l, const struct resp_reply *reply)
@@ -210,7 +225,7 @@ static void maybe_part(struct actor *a)
 {
 	struct link *l = a->link;
 
-	if (a->script->may_take_over && sim_one_in(60)) {
+	if (a->script->may_take_over && sim_one_in(24)) {
 		leave_alone(l);
 	} else if (sim_one_in(400)) {
 		net_shutdown(l->net); /* the replies that are owed still come */

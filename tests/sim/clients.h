@@ -17,7 +17,7 @@
 #include "../../lib/resp.h"
 #include "oracle_once.h"
 
-enum { OPS_MAX = 64, SUMS_MAX = 8, ACTORS_MAX = 16 };
+enum { OPS_MAX = 64, SUMS_MAX = 8, ACTORS_MAX = 20 };
 
 struct actor;
 struct link;
@@ -91,6 +91,8 @@ uint64_t clients_arrived(void); /* replies, ever */
 /* For scripts. printf-like for a request of words parted by blanks. */
 struct op *link_send(struct link *l, const struct op_kind *kind, uint32_t what, int64_t number,
 		     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* A request that is not answered. */
+void link_send_silent(struct link *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool link_has_room(const struct link *l, size_t count);
 
 bool reply_is(const struct resp_reply *reply, const char *text); /* +text or $text */

@@ -182,6 +182,7 @@ void oracle_landed(void)
 
 	check_alike("pair1", "pair2");
 	check_alike("twin1", "twin2");
+	check_alike("left", "right");
 	oracle_once_landed();
 	if (is_flushing)
 		return;

@@ -28,6 +28,8 @@ int64_t oracle_batch_own(uint64_t seq), oracle_batch_shared(uint64_t seq);
 void oracle_apply_sent(uint32_t session, uint64_t seq);
 /* 1 was the reply; `binding` is that of the connection. */
 const char *oracle_applied(uint32_t session, uint64_t seq, uint64_t binding);
+/* 0 was the reply: it is applied, maybe by a connection that has not heard so yet. */
+void oracle_known(uint32_t session, uint64_t seq);
 const char *oracle_apply_leaves(uint32_t session, uint64_t seq);
 /* SHC.SESSION has answered; *binding is the new one. Null for a connection that was left alone before:
  * whether it asked before or after the next one is not known, and it sends no batch. */

@@ -17,6 +17,8 @@ enum {
 	STALL_LOG_MAX = 13, /* a preempted fiber may miss up to 2^13 slices of others */
 };
 
+#define WALL_NS_FIRST (1800000000 * INT64_C(1000000000))
+
 enum state { FREE, RUNS, SLEEPS, OVER };
 
 struct fiber {
@@ -38,7 +40,7 @@ static struct fiber fibers[SIM_FIBERS_MAX];
 static int fiber_count, current = -1, status = SIM_RUNS;
 static uint32_t budget, budget_log, stall_one_in;
 static void *scheduler_sp;
-static int64_t now_ns, wall_offset_ns, slice_ns;
+static int64_t now_ns, wall_ahead_ns, slice_ns;
 static uint64_t seed_given, rng_state;
 static char failure[1024];
 
@@ -48,7 +50,7 @@ void sim_seed(uint64_t seed)
 {
 	seed_given = rng_state = seed;
 	now_ns = 1000 * INT64_C(1000000000);
-	wall_offset_ns = 1800000000 * INT64_C(1000000000);
+	wall_ahead_ns = 0;
 	sim_totals.trace = seed;
 }
 
@@ -75,7 +77,7 @@ int64_t sim_now_ns(void)
 
 int64_t sim_wall_ns(void)
 {
-	return now_ns + wall_offset_ns;
+	return WALL_NS_FIRST + now_ns + wall_ahead_ns;
 }
 
 void sim_advance(int64_t ns)
@@ -83,9 +85,9 @@ void sim_advance(int64_t ns)
 	now_ns += ns;
 }
 
-void sim_step_wall(int64_t ns)
+void sim_set_wall(int64_t ahead_ns)
 {
-	wall_offset_ns += ns;
+	wall_ahead_ns = ahead_ns;
 }
 
 /* ---- switching ---- what a function must preserve is pushed, the stack is changed, and it is popped */

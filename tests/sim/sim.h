@@ -71,7 +71,7 @@ int sim_status(void); /* SIM_RUNS, or what sim_end was called with */
 int64_t sim_now_ns(void); /* monotonic */
 int64_t sim_wall_ns(void);
 void sim_advance(int64_t ns);
-void sim_step_wall(int64_t ns); /* the wall clock is set */
+void sim_set_wall(int64_t ahead_ns); /* of what it would be by the monotonic one */
 
 /* ---- memory of the daemon ---- */
 void sim_heap_reset(void);    /* all of it is gone */

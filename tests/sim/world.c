@@ -18,6 +18,7 @@ enum {
 	STEPS_STUCK = 3000000, /* so many in which nothing is answered are too many */
 	WORKERS_MAX = 4,
 	EXIT_IO = 74,
+	SESSION_TTL_S = 3600,
 };
 
 struct world_totals world_totals;
@@ -39,6 +40,7 @@ static void *daemon_main(void *arg)
 	config.io = sim_one_in(2) ? IO_URING : IO_EPOLL;
 	atomic_store(&config.commit_interval_ms, 10 + sim_below(100));
 	atomic_store(&config.snapshot_interval_ms, 10 + sim_below(3000));
+	atomic_store(&config.session_ttl_ms, SESSION_TTL_S * INT64_C(1000));
 	sim_end(server_run(&config));
 }
 
@@ -51,6 +53,13 @@ static void daemon_start(void)
 	(void)sim_spawn(daemon_main, NULL);
 }
 
+/* The wall clock is set forth and back: not so far that a session expires, but so that the record of one
+ * looks old that was made just now, and it is recorded again when somebody asks for it. */
+static void set_wall(void)
+{
+	sim_set_wall(sim_below(SESSION_TTL_S / 2) * INT64_C(1000000000));
+}
+
 /* One thing happens: a client acts, bytes move, or a thread of the daemon runs for a slice. */
 static void step(void)
 {
@@ -60,6 +69,8 @@ static void step(void)
 		clients_step();
 	if (sim_one_in(16))
 		net_step();
+	if (sim_one_in(4))
+		set_wall();
 	if (!sim_run_slice(&deadline_ns)) {
 		clients_step();
 		net_step();
@@ -203,6 +214,7 @@ static void add_actors(void)
 	add_some(&script_token, 2);
 	(void)clients_add(&script_counter, 0);
 	add_some(&script_counter, 2);
+	add_some(&script_reader, 2);
 }
 
 void world_run(uint64_t seed, struct world_plan p)
