@@ -457,8 +457,10 @@ int store_load(struct store *s, const struct store_sink *sink, struct store_stat
 	struct store_state found = {0};
 	int r = store_load_meta(s);
 
-	if (r < 0)
-		return r;
+	if (r == 0)
+		r = store_look_at_pages(s); /* before anything is written */
+	if (r != 0)
+		return r == STORE_RETRY ? -s->cause : r;
 	/* First of all, so that a disk that cannot be written is found before a long load. */
 	found.epoch_first = s->epoch_limit + 1;
 	s->epoch_last = s->epoch_limit;

@@ -62,6 +62,33 @@ int store_load_meta(struct store *s)
 	return r;
 }
 
+/* ---- pages ---- */
+
+/* A table that SQLite reads to what it takes for the end may have lost some of its rows to a damaged page: it
+ * finds that only when asked to. 1.2 s for 10 million counters. */
+int store_look_at_pages(struct store *s)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(s->db, "PRAGMA integrity_check(1)", -1, &stmt, NULL), r = 0;
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW) {
+		const char *text = (const char *)sqlite3_column_text(stmt, 0);
+		const char *last_line = text ? strrchr(text, '\n') : NULL;
+
+		if (!text || strcmp(text, "ok") != 0)
+			r = store_damaged(s, "a page is not what was written: %s",
+					  last_line ? last_line + 1
+					  : text    ? text
+						    : "out of memory");
+	} else {
+		r = store_fail(s, rc, "looking at all pages");
+	}
+	sqlite3_finalize(stmt);
+	return r;
+}
+
 /* ---- journal ---- */
 
 /* Notes the epoch in the list of what the journal table holds. */
@@ -164,22 +191,35 @@ static int step_value(struct load *load)
 
 /* ---- joining ---- */
 
+static int orphaned(struct load *load)
+{
+	return store_damaged(load->s, "the value of id %llu has no name", (unsigned long long)load->value_id);
+}
+
+/* What the row of id says, where there is one. Rows leave together with their name or before it. */
+static int take_value(struct load *load, uint64_t id, uint64_t *value, uint64_t *as_of)
+{
+	*value = *as_of = 0;
+	if (load->has_value && load->value_id < id)
+		return orphaned(load);
+	if (!load->has_value || load->value_id > id)
+		return 0;
+	*value = load->value;
+	*as_of = load->as_of;
+	return step_value(load);
+}
+
 static int tell(struct load *load, uint64_t id, struct slice name)
 {
 	struct journal_sum sum;
-	uint64_t value = 0, as_of = 0;
-	int r = 0;
+	uint64_t value, as_of;
+	int r;
 
 	if (!slice_is_name(name))
 		return store_damaged(load->s, "id %llu has a name that is none", (unsigned long long)id);
-	while (load->has_value && load->value_id < id && r == 0)
-		r = step_value(load);
+	r = take_value(load, id, &value, &as_of);
 	if (r != 0)
 		return r;
-	if (load->has_value && load->value_id == id) {
-		value = load->value;
-		as_of = load->as_of;
-	}
 	if (id < load->floor_id || journal_set_is_dead(&load->set, id))
 		return 0;
 	if (journal_set_take(&load->set, id, as_of, &sum) < 0)
@@ -229,7 +269,7 @@ static int tell_all(struct load *load)
 		else
 			r = tell(load, fresh->id, fresh->name);
 	}
-	return r;
+	return r == 0 && load->has_value ? orphaned(load) : r;
 }
 
 /* ---- sessions and tokens ---- the journal's record, where there is one, in place of the row */

@@ -159,6 +159,8 @@ void store_epochs_replace(struct store *s, size_t at, size_t count, struct store
 
 /* Recovery's reading part; changes nothing. */
 int store_load_meta(struct store *s);
+/* 0, STORE_RETRY, -EUCLEAN with what SQLite has found. */
+int store_look_at_pages(struct store *s);
 int store_load_rows(struct store *s, const struct store_sink *sink, struct store_state *state);
 struct store_fold *store_fold_free(struct store_fold *fold);
 /* The last epoch of the running pass. */

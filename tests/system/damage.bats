@@ -41,6 +41,10 @@ load drive
 	drive damage damaged_log
 }
 
+@test "what --check finds keeps the daemon from starting, and nothing is changed" {
+	drive damage damaged_at_random
+}
+
 # ---- rights ----
 
 @test "files that may not be opened for writing are named, and left as they are" {

@@ -188,6 +188,47 @@ def damaged_journal(*options):
         ends_on_damage(d, c, "SAVE")
 
 
+def marked(d):
+    """Counters, a session and tokens, in the tables and behind them in the journal."""
+    with d.conn() as c:
+        c.do("SHC.SESSION", "s")
+        for seq in range(1, 31):
+            c.do("SHC.APPLY", seq, f"cursor {seq}", *(w for i in range(20) for w in (f"name{seq * 20 + i}", i)))
+            c.do("SHC.ONCE", f"token{seq}", f"name{seq}", seq)
+            if seq == 20:
+                equal(c.do("SAVE"), "OK", "SAVE")
+
+
+def damaged_at_random():
+    """What --check finds keeps the daemon from starting, and neither of them changes a bit."""
+    rng = random.Random(SEED)
+    with Daemon("--workers", 1, "--durability", "commit", "--snapshot-interval", "1h") as d:
+        marked(d)
+        d.kill()
+        db = sqlite3.connect(d.db)
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.close()
+        image, found = read(d.db), 0
+        for turn in range(scaled(150)):
+            bad = bytearray(image)
+            at = rng.randrange(PAGE, len(bad))
+            if turn % 3 == 0:
+                bad[at] ^= 1 << rng.randrange(8)
+            elif turn % 3 == 1:
+                bad[at // 512 * 512:at // 512 * 512 + 512] = rng.randbytes(512)
+            else:
+                bad[at:at + 16] = rng.randbytes(16)
+            write(d.db, bytes(bad[:len(image)]))
+            status, said = check_status(d.db)
+            check(status in (0, BAD_DATA), f"turn {turn}: --check: {status}", said)
+            if status == 0:
+                continue
+            found += 1
+            equal(d.fails()[0], BAD_DATA, f"turn {turn}, {at}: starting on: {said}")
+            equal(read(d.db), bytes(bad[:len(image)]), f"turn {turn}, {at}: the file was changed")
+        check(found > scaled(20), "hardly any damage is found:", found)
+
+
 def damaged_log():
     """Goal: a wrong bit in the log (-wal) is never taken for a change. SQLite reads the log up to the first frame whose checksum is wrong, so what
     comes back is the state after one of each client's commands, an older one perhaps, never a mixture. Method: clients with a
@@ -297,5 +338,5 @@ def mode_bits():
 
 
 if __name__ == "__main__":
-    main([moved_and_back, moved_and_back_interval, removed, damaged_table, damaged_journal, damaged_log, read_only_at_start, read_only_while_running,
+    main([moved_and_back, moved_and_back_interval, removed, damaged_table, damaged_journal, damaged_log, damaged_at_random, read_only_at_start, read_only_while_running,
           mode_bits])
