@@ -208,7 +208,7 @@ static int look(struct store *s)
 	if (r == 0 && size <= 0 && wal_size > 0)
 		return store_damaged(s, "the database is %s but its -wal file has content",
 				     size < 0 ? "missing" : "empty");
-	return r;
+	return r == 0 && wal_size > 0 ? store_look_at_log(s) : r;
 }
 
 /* SQLite goes on writing into files that were moved or removed, and says nothing. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * store_private.h - what the store's files share: store.c (commit), store_open.c, store_wal.c (the log,
- * checkpoints), store_load.c (recovery), store_fold.c (snapshot), store_merge.c (journal), store_check.c. The
- * only header that includes sqlite3.h.
+ * store_private.h - what the store's files share: store.c (commit), store_open.c, store_wal.c and
+ * store_log_check.c (the log, checkpoints), store_load.c (recovery), store_fold.c (snapshot), store_merge.c
+ * (journal), store_check.c. The only header that includes sqlite3.h.
  *
  * Everything here runs on the thread that owns the store, but for the counters of `stats`.
  */
@@ -118,6 +118,9 @@ int store_damaged(struct store *s, const char *fmt, ...) __attribute__((format(p
 /* Do the paths still lead to the files that are open? What is committed to others nobody will find again. 0,
  * or STORE_RETRY with a sentence: they may be put back. */
 int store_look_at_place(struct store *s);
+
+/* Has the log lost what was committed? 0, -EUCLEAN with what, -errno. Before it is opened. */
+int store_look_at_log(struct store *s);
 
 /* SQLite's hook, after each commit: how many frames the log has. */
 int store_on_wal(void *arg, sqlite3 *db, const char *name, int frames);

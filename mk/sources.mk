@@ -72,6 +72,7 @@ DAEMON := \
 	daemon/store_check.c \
 	daemon/store_fold.c \
 	daemon/store_load.c \
+	daemon/store_log_check.c \
 	daemon/store_merge.c \
 	daemon/store_open.c \
 	daemon/store_wal.c \
