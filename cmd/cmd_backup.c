@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,6 +35,7 @@ struct backup {
 	const char *file; /* as given */
 	char *part;	  /* where it is written; null: standard output */
 	int fd;
+	bool is_named; /* it has become `file` */
 	struct shc *shc;
 	int64_t size;
 };
@@ -115,10 +117,41 @@ static int file_trouble(const char *file)
 	return command_fail(EX_IOERR, "%s: %s", file, strerror(errno));
 }
 
-static int open_part(struct backup *b)
+/* What the server says about where it keeps its state; empty when it does not. */
+static void ask_database(const struct backup *b, char *path, size_t size)
+{
+	const char *argv[] = {"CONFIG", "GET", "db"};
+	const struct shc_reply *reply;
+	path[0] = 0;
+	if (shc_command(b->shc, 3, argv, NULL, false, &reply) == SHC_OK && reply->count == 2 &&
+	    reply->elements[1].type == SHC_T_STRING)
+		snprintf(path, size, "%.*s", (int)reply->elements[1].len, reply->elements[1].data);
+}
+
+/* A copy that takes the place of the state itself would end it: what is committed later would go into a file
+ * without a name. */
+static bool is_of_server(const char *file, const char *database)
+{
+	static const char *const endings[] = {"", "-wal", "-shm", ".lock"};
+	struct stat ours, theirs;
+	bool is_there = stat(file, &ours) == 0;
+	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+		char path[PATH_MAX + 8];
+		snprintf(path, sizeof(path), "%s%s", database, endings[i]);
+		if (strcmp(file, path) == 0)
+			return true;
+		if (is_there && stat(path, &theirs) == 0 && ours.st_dev == theirs.st_dev &&
+		    ours.st_ino == theirs.st_ino)
+			return true;
+	}
+	return false;
+}
+
+static int look_at_name(const struct backup *b)
 {
 	struct stat st;
 	bool is_there = lstat(b->file, &st) == 0;
+	char database[PATH_MAX];
 	/* A device or a link would be replaced, not written to. */
 	if (is_there && !S_ISREG(st.st_mode))
 		return command_fail(EX_IOERR,
@@ -126,13 +159,50 @@ static int open_part(struct backup *b)
 				    b->file);
 	if (is_there && !b->inv->values[OPTION_FORCE])
 		return command_fail(EX_IOERR, "%s: is there already; --force replaces it", b->file);
+	ask_database(b, database, sizeof(database));
+	if (database[0] && (is_of_server(b->file, database) || is_of_server(b->part, database)))
+		return command_fail(EX_IOERR, "%s: the server keeps its state in there: name another",
+				    b->file);
+	return EX_OK;
+}
+
+/* The lock is on the file, the name may lead to another one by now. */
+static bool is_still(const char *name, int fd)
+{
+	struct stat by_name, open;
+	return stat(name, &by_name) == 0 && fstat(fd, &open) == 0 && by_name.st_dev == open.st_dev &&
+	       by_name.st_ino == open.st_ino;
+}
+
+/* That of a run which was killed is taken over, that of one under way is not. */
+static int lock_part(struct backup *b)
+{
+	do {
+		if (b->fd >= 0)
+			close(b->fd);
+		b->fd = open(b->part, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+		if (b->fd < 0)
+			return file_trouble(b->part);
+		if (flock(b->fd, LOCK_EX | LOCK_NB)) {
+			int rc = errno == EWOULDBLOCK
+					 ? command_fail(EX_IOERR, "%s: another backup is writing it", b->part)
+					 : file_trouble(b->part);
+			close(b->fd);
+			b->fd = -1;
+			return rc;
+		}
+	} while (!is_still(b->part, b->fd));
+	return fchmod(b->fd, 0600) || ftruncate(b->fd, 0) ? file_trouble(b->part) : EX_OK;
+}
+
+static int open_part(struct backup *b)
+{
 	if (asprintf(&b->part, "%s.part", b->file) < 0) {
 		b->part = NULL;
 		return command_fail(EX_IOERR, "out of memory");
 	}
-	(void)unlink(b->part); /* of a run that was killed */
-	b->fd = open(b->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	return b->fd < 0 ? file_trouble(b->part) : EX_OK;
+	int rc = look_at_name(b);
+	return rc ? rc : lock_part(b);
 }
 
 /* The new name is only sure when the directory is on disk. */
@@ -162,11 +232,9 @@ static int rename_part(const struct backup *b)
 
 static int finish_file(struct backup *b)
 {
-	int rc = fsync(b->fd) ? file_trouble(b->part) : EX_OK;
-	if (close(b->fd) && rc == EX_OK)
-		rc = file_trouble(b->part);
-	b->fd = -1;
-	return rc ? rc : rename_part(b);
+	int rc = fsync(b->fd) ? file_trouble(b->part) : rename_part(b);
+	b->is_named = rc == EX_OK;
+	return rc;
 }
 
 static int show(const struct backup *b)
@@ -189,9 +257,10 @@ static int to_file(struct backup *b)
 		rc = copy(b);
 	if (rc == EX_OK)
 		rc = finish_file(b);
-	if (b->fd >= 0) { /* open_part made it, and it did not get its name */
-		close(b->fd);
-		(void)unlink(b->part);
+	if (b->fd >= 0) {
+		if (!b->is_named)
+			(void)unlink(b->part);
+		close(b->fd); /* and the lock */
 	}
 	free(b->part);
 	return rc == EX_OK && b->inv->is_json && !b->inv->is_quiet ? show(b) : rc;

@@ -20,6 +20,14 @@ load drive
 	drive backup not_files
 }
 
+@test "the server's own files are refused" {
+	drive backup own_files
+}
+
+@test "two copies to one name: one is whole, the other refused" {
+	drive backup same_name
+}
+
 @test "a copy that finds no room leaves nothing behind and says so" {
 	drive backup no_room
 }

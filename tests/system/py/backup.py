@@ -132,6 +132,44 @@ def not_files():
         equal(sorted(n for n in os.listdir(DIR) if n.endswith(".part")), [], "left behind")
 
 
+def own_files():
+    """A copy onto the server's own files would end them."""
+    with Daemon() as d:
+        with d.conn() as c:
+            c.do("SET", "x", 5)
+        linked = os.path.join(DIR, "linked.db")
+        equal(d.counters(), {b"x": 5}, "before")
+        with d.conn() as c:
+            equal(c.do("SAVE"), "OK", "SAVE")
+            c.do("SET", "y", 6)
+            c.do("WAITAOF", 1, 0, 0)
+        os.link(d.db, linked)
+        for path in (d.db, d.db + "-wal", d.db + "-shm", d.db + ".lock", linked):
+            before = os.stat(path).st_ino
+            status, _, why = shcount(d, "backup", "--force", path)
+            equal(status, IO_ERROR, f"{path}: {why}")
+            check("keeps its state" in why, why)
+            equal(os.stat(path).st_ino, before, path)
+        os.unlink(linked)
+        d.kill()
+        d.start()
+        equal(d.counters(), {b"x": 5, b"y": 6}, "after it was killed")
+
+
+def same_name():
+    """Two at once to one name: one is refused, and the other's copy is whole."""
+    path = os.path.join(DIR, "copy.db")
+    with Daemon() as d:
+        fill(d, scaled(30000))
+        for _ in range(scaled(6)):
+            runs = [subprocess.Popen([SHCOUNT, "-s", d.sock, "backup", path], stderr=subprocess.PIPE) for _ in range(2)]
+            said = [(p.communicate(timeout=60)[1], p.returncode) for p in runs]
+            equal(sorted(status == OK for _, status in said), [False, True], said)
+            check_copy(path)
+            check(not os.path.exists(path + ".part"), "left behind")
+            os.unlink(path)
+
+
 def no_room():
     """On a full disk, the client's or the daemon's."""
     small = os.path.join(DIR, "small")
@@ -228,4 +266,4 @@ def standard_output():
 
 
 if __name__ == "__main__":
-    main([under_load, names, not_files, no_room, killed, one_at_a_time, standard_output])
+    main([under_load, names, not_files, own_files, same_name, no_room, killed, one_at_a_time, standard_output])
