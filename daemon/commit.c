@@ -441,13 +441,17 @@ void commit_stop(struct commit *c)
 	pthread_join(c->thread, NULL);
 }
 
-void commit_finish(struct commit *c, bool is_folding)
+int commit_finish(struct commit *c, bool is_folding)
 {
 	atomic_store(&c->is_stopping, true);
 	/* The workers have ended (epoch_end): their open buffers are ours. */
 	close_epoch(c);
 	close_epoch(c); /* frees what the first one retired */
-	if (is_folding && !fold_all(c))
+	if (is_folding && !fold_all(c) && store_look_at_place(c->store) == STORE_OK)
 		log_warning("%s; the changes are in the journal and are folded at the next start",
 			    store_error(c->store));
+	if (store_look_at_place(c->store) == STORE_OK)
+		return 0;
+	log_error("%s", store_error(c->store));
+	return EXIT_IO;
 }

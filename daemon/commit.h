@@ -77,7 +77,7 @@ void commit_stop(struct commit *c);
 
 /* Main, when no other thread is left: commits what the workers left and, with is_folding, folds everything.
  */
-void commit_finish(struct commit *c, bool is_folding);
+int commit_finish(struct commit *c, bool is_folding);
 
 /* Any thread: asks for a whole snapshot of what is acknowledged now; the number to compare fold_done with. */
 uint64_t commit_want_fold(struct commit *c);

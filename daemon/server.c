@@ -344,9 +344,9 @@ static int run_threads(struct server *s, const sigset_t *signals)
 		commit_stop(&s->commit);
 	/* What had not started has no slot. */
 	s->commit.worker_count = s->worker_count;
-	commit_finish(&s->commit, atomic_load(&s->is_folding_at_stop));
+	rc = commit_finish(&s->commit, atomic_load(&s->is_folding_at_stop));
 	free_workers(s);
-	return status;
+	return status ? status : rc;
 }
 
 static int run_with_state(struct server *s, const sigset_t *signals)

@@ -111,6 +111,10 @@ int store_forget(struct store *s, int64_t sessions_before_ms, int64_t tokens_bef
  * the journal stays above `bytes_max` only. STORE_OK, STORE_RETRY, -EIO. */
 int store_journal_merge(struct store *s, uint64_t bytes_max);
 
+/* Do the paths still lead to the files that are open? What is committed to others nobody will find again.
+ * STORE_OK, or STORE_RETRY: they may be put back. */
+int store_look_at_place(struct store *s);
+
 /* PASSIVE checkpoint when the WAL is longer than frames_min pages. */
 int store_checkpoint(struct store *s, unsigned frames_min);
 

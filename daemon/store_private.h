@@ -115,10 +115,6 @@ int store_damaged(struct store *s, const char *fmt, ...) __attribute__((format(p
 
 /* ---- the files ---- */
 
-/* Do the paths still lead to the files that are open? What is committed to others nobody will find again. 0,
- * or STORE_RETRY with a sentence: they may be put back. */
-int store_look_at_place(struct store *s);
-
 /* Has the log lost what was committed? 0, -EUCLEAN with what, -errno. Before it is opened. */
 int store_look_at_log(struct store *s);
 

@@ -19,6 +19,10 @@ load drive
 	drive damage removed
 }
 
+@test "a stop without its files ends with 74, also when all was on disk" {
+	drive damage removed_before_a_stop
+}
+
 # ---- damaged ----
 
 @test "a damaged page that folding reads ends it, without an answer" {

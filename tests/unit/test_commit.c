@@ -70,7 +70,7 @@ static void stop(struct daemon *d, bool is_folding)
 {
 	epoch_end(&d->slot);
 	commit_stop(&d->commit);
-	commit_finish(&d->commit, is_folding);
+	assert_int_equal(commit_finish(&d->commit, is_folding), 0);
 	commit_fini(&d->commit);
 	txn_fini(&d->txn);
 	epoch_slot_fini(&d->slot);

@@ -112,6 +112,23 @@ def removed():
             check(gone != "the database" or not os.path.exists(d.db), "a database was made anew")
 
 
+def removed_before_a_stop():
+    """All was on disk, and the disk's file is gone: a stop says so, and says 74. Moved back in time: nothing has happened."""
+    for is_back in (False, True):
+        for mode in ((), COMMIT):
+            with Placed(*mode) as d:
+                d.start()
+                with d.conn() as c:
+                    equal(c.do("SET", "x", 1), "OK", "SET")
+                    equal(c.do("WAITAOF", 1, 0, 0), [1, 0], "WAITAOF")
+                os.rename(d.state, d.away)
+                if is_back:
+                    os.rename(d.away, d.state)
+                equal(d.stop(), 0 if is_back else IO_ERROR, "exit status")
+                equal("moved or removed" in d.log(), not is_back, d.log())
+                check("folded at the next start" not in d.log(), d.log())
+
+
 # ---- damaged ----
 
 def filled(d):
@@ -358,5 +375,5 @@ def mode_bits():
 
 
 if __name__ == "__main__":
-    main([moved_and_back, moved_and_back_interval, removed, damaged_table, damaged_journal, damaged_log, damaged_at_random, read_only_at_start, read_only_while_running,
+    main([moved_and_back, moved_and_back_interval, removed, removed_before_a_stop, damaged_table, damaged_journal, damaged_log, damaged_at_random, read_only_at_start, read_only_while_running,
           mode_bits])
