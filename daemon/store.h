@@ -2,7 +2,7 @@
 /*
  * store.h - the state on disk: only the files behind it (store_private.h) know SQLite.
  *
- * WAL, synchronous=FULL, one read-write connection on one thread (the committer; before it starts: main) for
+ * WAL, synchronous=EXTRA, one read-write connection on one thread (the committer; before it starts: main) for
  * commits, folding and checkpoints. See docs/design.md "Store" and the schema on top of store.c.
  *
  * Errors: STORE_RETRY = surely not committed, try again later (disk full, busy); negative = the outcome is

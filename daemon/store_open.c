@@ -301,12 +301,14 @@ static int connect_db(struct store *s)
 	return rc == SQLITE_OK ? 0 : store_fail(s, rc, "opening");
 }
 
-/* secure_delete is on in some builds and would write zeros over every folded journal row. No mmap: an I/O
+/* EXTRA: what a log in WAL mode does with FULL and, when the database is made, the directory is synced behind
+ * the deleted rollback journal. One that came back after a loss of power would undo what was committed since.
+ * secure_delete is on in some builds and would write zeros over every folded journal row. No mmap: an I/O
  * error would be a SIGBUS. */
 static int configure(struct store *s)
 {
 	return execute(s,
-		       "PRAGMA synchronous = FULL; PRAGMA secure_delete = OFF; PRAGMA mmap_size = 0;"
+		       "PRAGMA synchronous = EXTRA; PRAGMA secure_delete = OFF; PRAGMA mmap_size = 0;"
 		       "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = FILE;"
 		       "PRAGMA cache_size = " CACHE_PAGES,
 		       "setting up the connection");
@@ -412,7 +414,7 @@ static int enter_wal(struct store *s)
 	r = execute(s, sql, "setting up the write-ahead log");
 	if (r == 0)
 		sqlite3_wal_hook(s->db, store_on_wal, s);
-	return r;
+	return r == 0 ? store_sync_log(s) : r;
 }
 
 static int prepare_all(struct store *s)

@@ -118,6 +118,10 @@ int store_damaged(struct store *s, const char *fmt, ...) __attribute__((format(p
 /* Has the log lost what was committed? 0, -EUCLEAN with what, -errno. Before it is opened. */
 int store_look_at_log(struct store *s);
 
+/* Before the first change: what a killed process has left in the kernel's hands goes to disk, so that never
+ * more than one transaction can be torn (store_log_check.c). STORE_OK, or negative. */
+int store_sync_log(struct store *s);
+
 /* SQLite's hook, after each commit: how many frames the log has. */
 int store_on_wal(void *arg, sqlite3 *db, const char *name, int frames);
 /* After a commit: lets the log grow ahead of the next ones. STORE_OK, also when there is no room; -EIO. */

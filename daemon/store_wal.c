@@ -34,6 +34,24 @@ int store_on_wal(void *arg, sqlite3 *db, const char *name, int frames)
 	return SQLITE_OK;
 }
 
+static int log_file(struct store *s, sqlite3_file **f)
+{
+	int rc = sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, f);
+
+	return rc == SQLITE_OK && !(*f)->pMethods ? SQLITE_NOTFOUND : rc;
+}
+
+int store_sync_log(struct store *s)
+{
+	sqlite3_file *f = NULL;
+	int rc = log_file(s, &f);
+
+	if (rc == SQLITE_OK)
+		rc = f->pMethods->xSync(f, SQLITE_SYNC_NORMAL);
+	return rc == SQLITE_OK || rc == SQLITE_NOTFOUND ? STORE_OK
+							: store_fail(s, rc, "syncing the write-ahead log");
+}
+
 static int write_zeros(sqlite3_file *f, int64_t at, int64_t end)
 {
 	static char zeros[GROW_BYTES_MIN];
@@ -51,8 +69,8 @@ int store_make_room(struct store *s)
 	int64_t step, need = WAL_HEADER_BYTES + (int64_t)FRAME_BYTES * (s->wal_frames + AHEAD_FRAMES);
 	int rc;
 
-	rc = sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &f);
-	if (rc == SQLITE_OK && f->pMethods)
+	rc = log_file(s, &f);
+	if (rc == SQLITE_OK)
 		rc = f->pMethods->xFileSize(f, &size);
 	if (rc == SQLITE_OK && size > 0 && size < need) {
 		/* As much again as there is: a small state keeps a small log. */

@@ -94,6 +94,9 @@ static void resolve(struct run *run, const struct observed *o)
 	run->is_in_doubt = false;
 	run->is_young = false;
 	run->sure.epoch = o->counters.state.epoch_first;
+	/* An epoch in doubt that left nothing to be seen may be on disk all the same: its ids are used. */
+	while (run->sure.id_next < o->counters.state.id_next && run->sure.id_next < run->sure.id_cap)
+		run->sure.counters[run->sure.id_next++] = (struct model_counter){0};
 }
 
 static void on_point(void *arg, enum vfs_event event, const char *name);
