@@ -12,12 +12,25 @@
 #include "log.h"
 #include "store.h"
 
+/* Nobody's file has such a name: what is there is of a daemon that was killed. */
+static bool set_target(struct backup *b)
+{
+	return (size_t)snprintf(b->target, sizeof(b->target), "%s.copying", b->db) < sizeof(b->target);
+}
+
 void backup_init(struct backup *b, const char *db)
 {
+	char journal[sizeof(b->target) + 8];
+
 	memset(b, 0, sizeof(*b));
 	b->db = db;
 	b->fd = -1;
 	pthread_mutex_init(&b->mutex, NULL);
+	if (!set_target(b))
+		return; /* backup_start says so */
+	(void)snprintf(journal, sizeof(journal), "%s-journal", b->target);
+	(void)unlink(b->target);
+	(void)unlink(journal);
 }
 
 /* Under the mutex, when no thread runs. */
@@ -125,7 +138,7 @@ int backup_start(struct backup *b, uint64_t owner)
 	pthread_mutex_lock(&b->mutex);
 	if (b->owner != owner || b->state != BACKUP_ASKED)
 		rc = -EINVAL;
-	else if ((size_t)snprintf(b->target, sizeof(b->target), "%s.backup", b->db) >= sizeof(b->target))
+	else if (!set_target(b))
 		rc = -ENAMETOOLONG;
 	if (!rc) {
 		join(b); /* the last one's has ended: its state was NONE again */

@@ -37,6 +37,7 @@ struct backup {
 	_Atomic bool is_cancelled;
 };
 
+/* When the state is locked: removes what a killed daemon may have left of a copy. */
 void backup_init(struct backup *b, const char *db);
 /* Stops what runs. */
 void backup_fini(struct backup *b);

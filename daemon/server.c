@@ -407,10 +407,11 @@ int server_run(struct config *config)
 		log_error("out of memory");
 		return STATUS_IO;
 	}
-	backup_init(&s->backup, config->db);
 	status = lock_state(s);
-	if (!status)
+	if (!status) {
+		backup_init(&s->backup, config->db);
 		status = run_with_state(s, &signals);
+	}
 	session_table_fini(&s->sessions);
 	once_table_fini(&s->tokens);
 	registry_fini(&s->registry);

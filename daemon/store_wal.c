@@ -77,10 +77,9 @@ int store_make_room(struct store *s)
 		step = size < GROW_BYTES_MIN ? GROW_BYTES_MIN : size > GROW_BYTES_MAX ? GROW_BYTES_MAX : size;
 		rc = write_zeros(f, size, size + step);
 	}
-	/* No room: what is to be written may find some, and says so if not. */
-	if (rc == SQLITE_OK || rc == SQLITE_FULL)
-		return STORE_OK;
-	return store_fail(s, rc, "making room in the write-ahead log");
+	if (rc == SQLITE_OK || store_fail(s, rc, "making room in the write-ahead log") == STORE_RETRY)
+		return STORE_OK; /* no room: what is to be written may find some, and says so if not */
+	return -EIO;
 }
 
 int store_checkpoint(struct store *s, unsigned frames_min)

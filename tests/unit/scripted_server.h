@@ -92,7 +92,10 @@ static bool server_read(struct server *s, char *words, size_t size)
 static void server_send(struct server *s, const struct step *step)
 {
 	size_t len = strlen(step->text);
-	if (send(s->fd, step->text, len, MSG_NOSIGNAL) != (ssize_t)len)
+	ssize_t n = send(s->fd, step->text, len, MSG_NOSIGNAL);
+	/* A client that has what it wants need not wait for the last replies. Who must be there still is who
+	 * asked last, and a step that reads finds out about the others. */
+	if (n != (ssize_t)len && step->op == ANSWER)
 		server_fail(s, step, "the client is gone");
 }
 

@@ -263,8 +263,6 @@ static void test_what_is_kept_is_bounded_by_a_barrier(void **state)
 		{TAKE, "", MOST - HALF},
 		DO(PAUSE),
 		ON_DISK,
-		{REPLY, ":1\r\n", MOST - HALF},
-		DO(PAUSE),
 		DO(END),
 	};
 	start(steps, PATIENCE_MS);
@@ -278,7 +276,6 @@ static void test_what_is_kept_is_bounded_by_a_barrier(void **state)
 	assert_int_equal(apply("c"), SHC_OK); /* waits for the barrier */
 	shc_session_stats(shc, &stats);
 	assert_int_equal(stats.kept_batches, MOST - HALF);
-	server_go(&server);
 	finish();
 }
 
