@@ -16,7 +16,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/un.h>
 
 #include "client.h"
 #include "waker.h"
@@ -35,7 +37,8 @@ struct acceptor {
 	bool is_inherited; /* from LISTEN_FDS: the path is not ours to remove */
 	bool is_open;	   /* acceptor_open has succeeded */
 	bool is_running;   /* the thread */
-	char *socket_path; /* bound by us; removed at the end; owned */
+	/* Bound by us, and removed at the end; empty: none. Workers read it until they end, after us. */
+	char socket_path[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
 	dev_t socket_dev;
 	ino_t socket_ino;
 	_Atomic bool is_stopping;

@@ -277,10 +277,9 @@ static bool remember_socket(struct acceptor *a, const char *path)
 
 	if (lstat(path, &st) || !S_ISSOCK(st.st_mode))
 		return false;
-	a->socket_path = strdup(path);
 	a->socket_dev = st.st_dev;
 	a->socket_ino = st.st_ino;
-	return a->socket_path != NULL;
+	return strlcpy(a->socket_path, path, sizeof(a->socket_path)) < sizeof(a->socket_path);
 }
 
 /* Binds so that the file is at no moment more open than asked for: on Linux its mode is that of the
@@ -456,14 +455,12 @@ void acceptor_unlisten(struct acceptor *a)
 	struct stat st;
 
 	/* The file first: who comes now finds no server instead of a dead one. */
-	if (a->socket_path && !lstat(a->socket_path, &st) && st.st_dev == a->socket_dev &&
+	if (a->socket_path[0] && !lstat(a->socket_path, &st) && st.st_dev == a->socket_dev &&
 	    st.st_ino == a->socket_ino && unlink(a->socket_path))
 		log_warning("%s: cannot be removed: %s", a->socket_path, strerror(errno));
 	for (size_t i = 0; i < a->listener_count; i++)
 		close(a->listeners[i]);
 	a->listener_count = 0;
-	free(a->socket_path);
-	a->socket_path = NULL;
 }
 
 /* ---- who is at the other end ---- */

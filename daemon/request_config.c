@@ -65,7 +65,7 @@ static void value_bind(const struct server *s, char *out, size_t out_size)
 
 static void value_unixsocket(const struct server *s, char *out, size_t out_size)
 {
-	strlcpy(out, s->acceptor.socket_path ? s->acceptor.socket_path : "", out_size);
+	strlcpy(out, s->acceptor.socket_path, out_size);
 }
 
 static void value_unixsocketperm(const struct server *s, char *out, size_t out_size)

@@ -606,7 +606,7 @@ static int child_inherits_unix(void)
 	config.socket = NULL; /* not looked at */
 	if (open_acceptor())
 		return 1;
-	if (!server.acceptor.is_inherited || server.acceptor.socket_path ||
+	if (!server.acceptor.is_inherited || server.acceptor.socket_path[0] ||
 	    server.acceptor.listener_count != 1)
 		return 2;
 	if (acceptor_start(&server.acceptor))
