@@ -292,9 +292,9 @@ int stream_finish(struct ingest *in, bool is_finished)
 {
 	struct stream *s = in->stream;
 	bool is_untouched = s->cursor.lines == s->begun_lines && is_table_empty(in);
-	if (!is_finished && is_untouched)
-		return flush(in); /* as the runs before have left it */
 	s->cursor.is_finished = is_finished;
+	if (!is_finished && is_untouched)
+		return flush(in); /* the server's stays as the runs before have left it */
 	int rc = apply(in);
 	return rc ? rc : flush(in);
 }
@@ -307,6 +307,8 @@ void stream_tell(const struct ingest *in)
 		command_fail(
 			0, "stream %s: stopped by a signal behind %s:%llu; run it again and it goes on there",
 			s->id, in->file, here);
+	else if (s->is_refused)
+		return; /* which was said; running it again would not go on */
 	else if (!s->cursor.is_finished)
 		command_fail(0, "stream %s: run it again and it goes on behind %s:%llu", s->id, in->file,
 			     here);

@@ -42,6 +42,7 @@ struct stream {
 	uint64_t batches;	/* given by this run */
 	bool has_mark;		/* `mark` is that of the file at file_index */
 	bool is_regular;	/* the file being read */
+	bool is_refused;	/* the same: it is not what the runs before have counted */
 	int stopped_by;		/* the signal; 0: none */
 	sigset_t mask;		/* of before they were held back */
 };

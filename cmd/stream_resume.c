@@ -207,6 +207,7 @@ int stream_open_file(struct ingest *in, const char *file, int fd)
 	in->seen.bytes += s->cursor.files[s->file_index].offset;
 	int rc = find_place(in, file, fd, base);
 	s->has_mark = rc == EX_OK;
+	s->is_refused = rc == EX_DATAERR;
 	return rc;
 }
 

@@ -125,9 +125,11 @@ stream_says() { # STATUS TEXT ARGUMENT...
 	run bash -c "seq 2 40000 | '$SHCOUNT' ingest --stream s"
 	expect_status 65
 	expect_contains "$output" "(standard input): does not begin with"
+	[[ "$output" != *"stream s:"* ]] # the line above has said it
 	run bash -c "seq 1 29999 | '$SHCOUNT' ingest --stream s"
 	expect_status 65
 	expect_contains "$output" "(standard input): is shorter"
+	[[ "$output" != *"stream s:"* ]]
 	expect "$(shcount list | cut -f2 | sort | uniq -c | tr -s ' ')" " 30010 1"
 }
 
@@ -140,6 +142,15 @@ stream_says() { # STATUS TEXT ARGUMENT...
 	printf 'a\nbad\nc\n' >f
 	stream_says 0 "finished; 3 lines in all" s f
 	expect "$(shcount list)" $'a\t1\nbad\t1\nc\t1'
+}
+
+@test "a finished stream that has grown by a bad line is not finished" {
+	start_daemon
+	printf 'a\n' >f
+	stream_says 0 "finished; 1 lines in all" s f
+	printf 'b\tad\n' >>f
+	stream_says 65 "stream s: run it again and it goes on behind f:1" s --json f
+	expect_contains "$output" '"finished":false'
 }
 
 @test "bad lines that are left out are left out once" {
