@@ -384,13 +384,13 @@ static enum shc_status vouch(struct shc *shc, uint64_t written_on)
 enum shc_status shc_sync(struct shc *shc)
 {
 	int64_t timeout_ms = shc->wire.timeout_ns / 1000000;
-	timeout_ms -= timeout_ms / 10;
+	int64_t waiting_ms = timeout_ms - timeout_ms / 10; /* the rest is for the answer's way */
 	char digits[NUM_I64_CHARS_MAX];
 	struct slice argv[] = {
 		slice_str("WAITAOF"),
 		slice_str("1"),
 		slice_str("0"),
-		{digits, num_format_i64(digits, timeout_ms > 0 ? timeout_ms : 1)},
+		{digits, num_format_i64(digits, waiting_ms > 0 ? waiting_ms : 1)},
 	};
 	enum shc_status status = shcount_begin(shc);
 	uint64_t written_on = shc->unsynced_on;

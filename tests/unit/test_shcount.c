@@ -136,7 +136,7 @@ static void test_sync_asks_for_the_disk(void **state)
 	start(steps, PATIENCE_MS);
 	assert_int_equal(shc_sync(shc), SHC_OK);
 	assert_int_equal(shc_sync(shc), SHC_IN_DOUBT);
-	assert_says("not on disk within 4500 ms");
+	assert_says("not on disk within 5000 ms");
 	assert_int_equal(shc_sync(shc), SHC_REFUSED);
 	finish();
 }
