@@ -109,13 +109,15 @@ static int fail_io(struct store *s, int rc, const char *doing)
 			 doing, sqlite3_errstr(rc), system ? strerror(system) : "no system error");
 }
 
-/* What SQLite calls an I/O error, though it is a shortage: the quota of the disk, or room for the index of
- * the log
+/* What SQLite calls an I/O error, though it is a shortage: the quota of the disk, the limit on the size of a
+ * file, or room for the index of the log
  * (-shm), which it extends behind the commit. Nothing is unknown then but for whether a crash right now would
  * find the transaction, which nobody was told of; tried again it is written over. */
 static int shortage_of(struct store *s, int rc)
 {
-	if (rc == SQLITE_IOERR_WRITE && system_error(s) == EDQUOT)
+	int system = rc == SQLITE_IOERR_WRITE ? system_error(s) : 0;
+
+	if (system == EDQUOT || system == EFBIG)
 		return SQLITE_FULL;
 	if (rc == SQLITE_IOERR_SHMSIZE)
 		return SQLITE_FULL;
@@ -124,12 +126,14 @@ static int shortage_of(struct store *s, int rc)
 
 int store_fail(struct store *s, int rc, const char *doing)
 {
+	bool is_too_big = rc == SQLITE_IOERR_WRITE && system_error(s) == EFBIG;
+
 	rc = shortage_of(s, rc);
 	switch (rc & 0xff) {
 	case SQLITE_FULL:
-		store_say(s, ENOSPC,
-			  "the disk is full (while %s). Nothing is lost or half done; free some space",
-			  doing);
+		store_say(s, ENOSPC, "%s (while %s). Nothing is lost or half done; %s",
+			  is_too_big ? "the limit on the size of files is reached" : "the disk is full",
+			  doing, is_too_big ? "raise it (ulimit -f, LimitFSIZE)" : "free some space");
 		return STORE_RETRY;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:

@@ -60,6 +60,14 @@ load drive
 	drive faults full quota_db
 }
 
+@test "the log may not grow further for a while" {
+	drive faults full too_big
+}
+
+@test "the database may not grow further for a while, at a checkpoint" {
+	drive faults full too_big_db
+}
+
 @test "no room for the index of a log that grows" {
 	drive faults full_and_a_longer_log
 }

@@ -66,6 +66,18 @@ load drive
 	drive limits disk_full_bound
 }
 
+@test "at the limit on the size of files counting goes on, and all is exact when it is raised" {
+	drive limits file_size
+}
+
+@test "at the limit on the size of files commit mode answers MISCONF" {
+	drive limits file_size_commit
+}
+
+@test "at the limit on the size of files a stop ends with 74 and keeps what was durable" {
+	drive limits file_size_stop
+}
+
 # ---- io ----
 
 @test "where io_uring is refused, auto falls back with one warning and io_uring says why" {

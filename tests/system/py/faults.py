@@ -132,6 +132,8 @@ FULL = {
     "db": dict(calls=WRITE, name=DB, error=errno.ENOSPC),
     "quota": dict(calls=WRITE, name=WAL, error=errno.EDQUOT),
     "quota_db": dict(calls=WRITE, name=DB, error=errno.EDQUOT),
+    "too_big": dict(calls=WRITE, name=WAL, error=errno.EFBIG),
+    "too_big_db": dict(calls=WRITE, name=DB, error=errno.EFBIG),
 }
 
 

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import random
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -140,7 +141,6 @@ def max_clients():
 
 def few_descriptors():
     """Out of descriptors: says so, and accepts again when there are some."""
-    import resource
     limit = 100
 
     def lower():
@@ -340,6 +340,81 @@ def disk_full_bound():
         wait_until(goes_on, "writing is possible again")
 
 
+# ---- the size of files ----
+
+FILE_SIZE = 256 << 10
+
+
+def limit_file_size(pid, size):
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+
+def limited_daemon(*options):
+    return Daemon("--workers", 2, *options, preexec_fn=lambda: limit_file_size(0, FILE_SIZE))
+
+
+def reach_file_size(d, c, want):
+    """Counts until no file may grow further; what was answered OK is in `want`."""
+    def is_stuck():
+        check(d.process.poll() is None, "it ended with", d.process.returncode, d.log())
+        names = [b"name %d %d" % (len(want), i) for i in range(200)]
+        reply = c.ask("SHC.ADD", *(w for name in names for w in (name, 1)))
+        if reply == "OK":
+            want.update((name, 1) for name in names)
+        return d.info()["store_status"] != "ok"
+
+    wait_until(is_stuck, "the limit is reached")
+    check("the limit on the size of files" in d.log(), d.log())
+    equal(d.log().count("this is tried again"), 1, "lines about it")
+
+
+def file_size():
+    with limited_daemon("--commit-interval", "20ms", "--snapshot-interval", "50ms") as d, d.conn(60) as c:
+        want = {}
+        reach_file_size(d, c, want)
+        equal(c.do("WAITAOF", 1, 0, 300), [0, 0], "WAITAOF at the limit")
+        check(d.counters() == want, "reading at the limit")
+        limit_file_size(d.process.pid, 64 * MIB)
+        equal(c.do("WAITAOF", 1, 0, 0), [1, 0], "WAITAOF when it is raised")
+        d.kill()
+        d.popen = {}
+        d.start()
+        check(d.counters() == want, "after kill -9: counters differ")
+
+
+def file_size_commit():
+    with limited_daemon("--durability", "commit") as d, d.conn(60) as c:
+        c.do("SET", "x", 5)
+        with d.conn(60) as waiting:
+            # A commit that is larger than the limit stays unanswered.
+            waiting.send("SHC.ADD", *(w for i in range(20000) for w in (f"name {i}", 1)))
+            wait_until(lambda: d.log().count("this is tried again") == 1 or d.process.poll() is not None, "the limit is reached")
+            check(d.process.poll() is None, "it ended with", d.process.returncode, d.log())
+            check(str(c.ask("INCR", "x")).startswith("MISCONF"), "INCR at the limit")
+            equal(c.value("x"), 5, "GET at the limit")
+            limit_file_size(d.process.pid, 64 * MIB)
+            equal(waiting.recv(), "OK", "what waited")
+        equal(c.do("INCR", "x"), 6, "INCR when it is raised")
+        d.kill()
+        d.popen = {}
+        d.start()
+        counters = d.counters()
+        equal((len(counters), counters[b"x"]), (20001, 6), "after kill -9")
+
+
+def file_size_stop():
+    with limited_daemon("--commit-interval", "20ms") as d, d.conn(60) as c:
+        c.do("SET", "x", 5)
+        equal(c.do("WAITAOF", 1, 0, 0), [1, 0], "WAITAOF")
+        reach_file_size(d, c, {})
+        equal(d.stop(40), 74, "exit status")
+        check("are lost" in d.log(), "does not say that something is lost:", d.log())
+        d.popen = {}
+        d.start()
+        with d.conn() as c2:
+            equal(c2.value("x"), 5, "what was durable")
+
+
 # ---- io ----
 
 SECCOMP = """
@@ -402,4 +477,4 @@ def io_is_honoured():
 
 if __name__ == "__main__":
     main([backend, max_memory, churn, lasting_load, max_clients, few_descriptors, large_transaction, disk_full, disk_full_whole_counters, disk_full_stop,
-          disk_full_bound, without_io_uring, io_is_honoured])
+          disk_full_bound, file_size, file_size_commit, file_size_stop, without_io_uring, io_is_honoured])
