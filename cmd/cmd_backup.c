@@ -174,7 +174,22 @@ static bool is_still(const char *name, int fd)
 	       by_name.st_ino == open.st_ino;
 }
 
-/* That of a run which was killed is taken over, that of one under way is not. */
+static int lock_regular(const struct backup *b, int fd)
+{
+	struct stat st;
+	if (fstat(fd, &st))
+		return file_trouble(b->part);
+	if (!S_ISREG(st.st_mode))
+		return command_fail(EX_IOERR, "%s: is not a regular file: name another", b->part);
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return EX_OK;
+	if (errno == EWOULDBLOCK)
+		return command_fail(EX_IOERR, "%s: another backup is writing it", b->part);
+	return file_trouble(b->part);
+}
+
+/* That of a run which was killed is taken over, that of one under way is not. What is open behind this is
+ * ours. */
 static int lock_part(struct backup *b)
 {
 	do {
@@ -183,10 +198,8 @@ static int lock_part(struct backup *b)
 		b->fd = open(b->part, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 		if (b->fd < 0)
 			return file_trouble(b->part);
-		if (flock(b->fd, LOCK_EX | LOCK_NB)) {
-			int rc = errno == EWOULDBLOCK
-					 ? command_fail(EX_IOERR, "%s: another backup is writing it", b->part)
-					 : file_trouble(b->part);
+		int rc = lock_regular(b, b->fd);
+		if (rc) {
 			close(b->fd);
 			b->fd = -1;
 			return rc;
@@ -258,7 +271,7 @@ static int to_file(struct backup *b)
 	if (rc == EX_OK)
 		rc = finish_file(b);
 	if (b->fd >= 0) {
-		if (!b->is_named)
+		if (!b->is_named && is_still(b->part, b->fd))
 			(void)unlink(b->part);
 		close(b->fd); /* and the lock */
 	}

@@ -28,6 +28,10 @@ load drive
 	drive backup same_name
 }
 
+@test "of what stands under the name of the unfinished copy, only that of a killed run is taken" {
+	drive backup parts
+}
+
 @test "a copy that finds no room leaves nothing behind and says so" {
 	drive backup no_room
 }

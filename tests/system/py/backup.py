@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Drivers of backup.bats: `shcount backup` and SHC.BACKUP."""
+import fcntl
 import os
 import random
 import shutil
@@ -170,6 +171,51 @@ def same_name():
             os.unlink(path)
 
 
+def parts():
+    """What stands under the name of the unfinished copy: that of a killed run is taken over, anything else is left alone."""
+    path = os.path.join(DIR, "copy.db")
+    part = path + ".part"
+    with Daemon() as d:
+        with d.conn() as c:
+            c.do("SET", "x", 5)
+
+        def refused(what):
+            before = os.lstat(part)
+            status, _, why = shcount(d, "backup", path)
+            equal(status, IO_ERROR, f"{what}: {why}")
+            after = os.lstat(part)
+            equal((after.st_mode, after.st_ino, after.st_size), (before.st_mode, before.st_ino, before.st_size), what)
+            check(not os.path.exists(path), what, "a copy is there")
+            os.unlink(part)
+            return why
+
+        with open(part, "wb") as f:
+            f.write(b"x" * 10000000)
+        os.chmod(part, 0o644)
+        equal(shcount(d, "backup", path)[0], OK, "behind a killed run")
+        equal(check_copy(path), {b"x": 5}, "the copy")
+        check(not os.path.exists(part), "left behind")
+        os.unlink(path)
+        with open(part, "wb") as f:
+            f.write(b"half of it")
+            f.flush()
+            fcntl.flock(f, fcntl.LOCK_EX)
+            check("another backup" in refused("of a running one"), "does not say why")
+        os.link(d.db, part)
+        check("keeps its state" in refused("the database"), "does not say why")
+        os.symlink(os.path.join(DIR, "target"), part)
+        refused("a link")
+        os.mkfifo(part, 0o644)
+        refused("a pipe that nobody reads")
+        os.mkfifo(part, 0o644)
+        fd = os.open(part, os.O_RDONLY | os.O_NONBLOCK)
+        check("not a regular file" in refused("a pipe"), "does not say why")
+        os.close(fd)
+        d.kill()
+        d.start()
+        equal(d.counters(), {b"x": 5}, "after it was killed")
+
+
 def no_room():
     """On a full disk, the client's or the daemon's."""
     small = os.path.join(DIR, "small")
@@ -265,4 +311,4 @@ def standard_output():
 
 
 if __name__ == "__main__":
-    main([under_load, names, not_files, own_files, same_name, no_room, killed, one_at_a_time, standard_output])
+    main([under_load, names, not_files, own_files, same_name, parts, no_room, killed, one_at_a_time, standard_output])
