@@ -32,6 +32,10 @@ load drive
 	drive backup parts
 }
 
+@test "a copy that may not grow further leaves nothing behind and says so" {
+	drive backup file_size
+}
+
 @test "a copy that finds no room leaves nothing behind and says so" {
 	drive backup no_room
 }

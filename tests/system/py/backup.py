@@ -3,6 +3,7 @@
 import fcntl
 import os
 import random
+import resource
 import shutil
 import signal
 import stat
@@ -216,6 +217,18 @@ def parts():
         equal(d.counters(), {b"x": 5}, "after it was killed")
 
 
+def file_size():
+    """At the client's limit on the size of files."""
+    path = os.path.join(DIR, "copy.db")
+    limit = (64 << 10, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    with Daemon() as d:
+        fill(d, 50000)
+        status, _, why = shcount(d, "backup", path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+        equal(status, IO_ERROR, why)
+        check("File too large" in why and path in why, why)
+        check(not os.path.exists(path) and not os.path.exists(path + ".part"), "left behind")
+
+
 def no_room():
     """On a full disk, the client's or the daemon's."""
     small = os.path.join(DIR, "small")
@@ -311,4 +324,4 @@ def standard_output():
 
 
 if __name__ == "__main__":
-    main([under_load, names, not_files, own_files, same_name, parts, no_room, killed, one_at_a_time, standard_output])
+    main([under_load, names, not_files, own_files, same_name, parts, file_size, no_room, killed, one_at_a_time, standard_output])
