@@ -44,6 +44,10 @@ load drive
 	drive held full quota
 }
 
+@test "the log may not grow further for a while" {
+	drive held full too_big
+}
+
 @test "a token that is used but not on disk is answered to nobody" {
 	drive held token_is_held
 }
