@@ -223,7 +223,6 @@ int acceptor_open(struct acceptor *a, struct server *server, char *why, size_t w
 
 	memset(a, 0, sizeof(*a));
 	a->server = server;
-	a->socket_path[0] = 0;
 	if (waker_init(&a->waker)) {
 		snprintf(why, why_size, "cannot make an eventfd: %s", strerror(errno));
 		return STATUS_IO;

@@ -12,12 +12,6 @@
 #include "log.h"
 #include "store.h"
 
-/* Nobody's file has such a name: what is there is of a daemon that was killed. */
-static bool set_target(struct backup *b)
-{
-	return (size_t)snprintf(b->target, sizeof(b->target), "%s.copying", b->db) < sizeof(b->target);
-}
-
 void backup_init(struct backup *b, const char *db)
 {
 	char journal[sizeof(b->target) + 8];
@@ -26,8 +20,11 @@ void backup_init(struct backup *b, const char *db)
 	b->db = db;
 	b->fd = -1;
 	pthread_mutex_init(&b->mutex, NULL);
-	if (!set_target(b))
-		return; /* backup_start says so */
+	/* Nobody's file has such a name: what is there is of a daemon that was killed. */
+	if ((size_t)snprintf(b->target, sizeof(b->target), "%s.copying", db) >= sizeof(b->target)) {
+		b->target[0] = 0; /* backup_start says so */
+		return;
+	}
 	(void)snprintf(journal, sizeof(journal), "%s-journal", b->target);
 	(void)unlink(b->target);
 	(void)unlink(journal);
@@ -138,7 +135,7 @@ int backup_start(struct backup *b, uint64_t owner)
 	pthread_mutex_lock(&b->mutex);
 	if (b->owner != owner || b->state != BACKUP_ASKED)
 		rc = -EINVAL;
-	else if (!set_target(b))
+	else if (!b->target[0])
 		rc = -ENAMETOOLONG;
 	if (!rc) {
 		join(b); /* the last one's has ended: its state was NONE again */

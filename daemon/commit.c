@@ -443,15 +443,19 @@ void commit_stop(struct commit *c)
 
 int commit_finish(struct commit *c, bool is_folding)
 {
+	bool is_whole;
+
 	atomic_store(&c->is_stopping, true);
 	/* The workers have ended (epoch_end): their open buffers are ours. */
 	close_epoch(c);
 	close_epoch(c); /* frees what the first one retired */
-	if (is_folding && !fold_all(c) && store_look_at_place(c->store) == STORE_OK)
+	is_whole = !is_folding || fold_all(c);
+	if (store_look_at_place(c->store) != STORE_OK) {
+		log_error("%s", store_error(c->store));
+		return EXIT_IO;
+	}
+	if (!is_whole)
 		log_warning("%s; the changes are in the journal and are folded at the next start",
 			    store_error(c->store));
-	if (store_look_at_place(c->store) == STORE_OK)
-		return 0;
-	log_error("%s", store_error(c->store));
-	return EXIT_IO;
+	return 0;
 }

@@ -76,7 +76,7 @@ int commit_start(struct commit *c);
 void commit_stop(struct commit *c);
 
 /* Main, when no other thread is left: commits what the workers left and, with is_folding, folds everything.
- */
+ * 0, or the exit status when the files are not where the next start will look for them. */
 int commit_finish(struct commit *c, bool is_folding);
 
 /* Any thread: asks for a whole snapshot of what is acknowledged now; the number to compare fold_done with. */

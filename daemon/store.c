@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * store.c - the state on disk: failures in words, transactions, committing epochs. Opening, the write-ahead
- *log, recovery, snapshot, merging and the check have files of their own (store_private.h lists them).
+ * store.c - the state on disk: failures in words, transactions, committing epochs. Opening, the log,
+ *recovery, snapshot, merging and the check have files of their own (see store_private.h).
  *
  * Schema, version 2 (made in store_open.c; version 1 had no sessions and tokens):
  *
@@ -110,9 +110,9 @@ static int fail_io(struct store *s, int rc, const char *doing)
 }
 
 /* What SQLite calls an I/O error, though it is a shortage: the quota of the disk, the limit on the size of a
- * file, or room for the index of the log
- * (-shm), which it extends behind the commit. Nothing is unknown then but for whether a crash right now would
- * find the transaction, which nobody was told of; tried again it is written over. */
+ * file, or room for the index of the log (-shm), which it extends behind the commit. Nothing is unknown then
+ * but for whether a crash right now would find the transaction, which nobody was told of; tried again it is
+ * written over. */
 static int shortage_of(struct store *s, int rc)
 {
 	int system = rc == SQLITE_IOERR_WRITE ? system_error(s) : 0;

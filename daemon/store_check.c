@@ -46,18 +46,38 @@ static int find_error(struct check *check, int r)
 
 /* ---- pages ---- */
 
-static int check_pages(struct check *check)
+int store_each_fault(struct store *s, store_fault_fn *fn, void *arg)
 {
 	sqlite3_stmt *stmt = NULL;
-	int rc = sqlite3_prepare_v2(check->s->db, "PRAGMA integrity_check", -1, &stmt, NULL);
+	int r = 0, rc = sqlite3_prepare_v2(s->db, "PRAGMA integrity_check", -1, &stmt, NULL);
 
-	while (rc == SQLITE_OK || rc == SQLITE_ROW) {
+	while (r == 0 && (rc == SQLITE_OK || rc == SQLITE_ROW)) {
+		const char *text;
+
 		rc = sqlite3_step(stmt);
-		if (rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") != 0)
-			find(check, "pages: %s", (const char *)sqlite3_column_text(stmt, 0));
+		if (rc != SQLITE_ROW)
+			break;
+		text = (const char *)sqlite3_column_text(stmt, 0);
+		if (!text)
+			rc = SQLITE_NOMEM;
+		else if (strcmp(text, "ok") != 0)
+			r = fn(arg, text);
 	}
 	sqlite3_finalize(stmt);
-	return rc == SQLITE_DONE ? 0 : find_error(check, store_fail(check->s, rc, "reading all pages"));
+	return r != 0 || rc == SQLITE_DONE ? r : store_fail(s, rc, "reading all pages");
+}
+
+static int find_fault(void *arg, const char *fault)
+{
+	find(arg, "pages: %s", fault);
+	return 0;
+}
+
+static int check_pages(struct check *check)
+{
+	int r = store_each_fault(check->s, find_fault, check);
+
+	return r == 0 ? 0 : find_error(check, r);
 }
 
 /* ---- journal ---- */

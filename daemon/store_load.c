@@ -64,29 +64,16 @@ int store_load_meta(struct store *s)
 
 /* ---- pages ---- */
 
-/* A table that SQLite reads to what it takes for the end may have lost some of its rows to a damaged page: it
- * finds that only when asked to. 1.2 s for 10 million counters. */
+static int refuse(void *arg, const char *fault)
+{
+	const char *last_line = strrchr(fault, '\n');
+
+	return store_damaged(arg, "a page is not what was written: %s", last_line ? last_line + 1 : fault);
+}
+
 int store_look_at_pages(struct store *s)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc = sqlite3_prepare_v2(s->db, "PRAGMA integrity_check(1)", -1, &stmt, NULL), r = 0;
-
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(stmt);
-	if (rc == SQLITE_ROW) {
-		const char *text = (const char *)sqlite3_column_text(stmt, 0);
-		const char *last_line = text ? strrchr(text, '\n') : NULL;
-
-		if (!text || strcmp(text, "ok") != 0)
-			r = store_damaged(s, "a page is not what was written: %s",
-					  last_line ? last_line + 1
-					  : text    ? text
-						    : "out of memory");
-	} else {
-		r = store_fail(s, rc, "looking at all pages");
-	}
-	sqlite3_finalize(stmt);
-	return r;
+	return store_each_fault(s, refuse, s);
 }
 
 /* ---- journal ---- */
@@ -302,12 +289,11 @@ static bool is_in_journal(const struct load *load, enum store_sql which, const s
 
 /* Columns: a session is id, seq, cursor; a token name, token, delta; then used_at. */
 static int tell_mark_rows(struct load *load, enum store_sql which, int number_column, int detail_column,
-			  mark_fn *fn, int64_t *rows)
+			  mark_fn *fn)
 {
 	struct store *s = load->s;
 	int rc, r = 0;
 
-	*rows = 0;
 	if (!s->sql[which])
 		return 0;
 	while (r == 0 && (rc = sqlite3_step(s->sql[which])) == SQLITE_ROW) {
@@ -318,7 +304,6 @@ static int tell_mark_rows(struct load *load, enum store_sql which, int number_co
 			.time_ms = sqlite3_column_int64(s->sql[which], 3),
 		};
 
-		++*rows;
 		if (!is_in_journal(load, which, &mark))
 			r = fn(load, &mark);
 	}
@@ -341,36 +326,15 @@ static int tell_marks(struct load *load, const struct journal_marks *marks, mark
 
 static int tell_sessions(struct load *load)
 {
-	int64_t rows;
-	int r = tell_mark_rows(load, SQL_SESSION_ALL, 1, 2, tell_session, &rows);
+	int r = tell_mark_rows(load, SQL_SESSION_ALL, 1, 2, tell_session);
 
 	return r == 0 ? tell_marks(load, &load->set.sessions, tell_session) : r;
 }
 
-static int check_token_index(struct load *load, int64_t rows)
-{
-	struct store *s = load->s;
-	int64_t count = -1;
-	int rc;
-
-	if (!s->sql[SQL_TOKEN_COUNT])
-		return 0;
-	rc = sqlite3_step(s->sql[SQL_TOKEN_COUNT]);
-	if (rc == SQLITE_ROW)
-		count = sqlite3_column_int64(s->sql[SQL_TOKEN_COUNT], 0);
-	sqlite3_reset(s->sql[SQL_TOKEN_COUNT]);
-	if (rc != SQLITE_ROW)
-		return store_fail(s, rc, "reading the index of tokens");
-	return count == rows ? 0 : store_damaged(s, "the index of tokens does not match the table");
-}
-
 static int tell_tokens(struct load *load)
 {
-	int64_t rows;
-	int r = tell_mark_rows(load, SQL_TOKEN_ALL, 2, 1, tell_token, &rows);
+	int r = tell_mark_rows(load, SQL_TOKEN_ALL, 2, 1, tell_token);
 
-	if (r == 0)
-		r = check_token_index(load, rows);
 	return r == 0 ? tell_marks(load, &load->set.tokens, tell_token) : r;
 }
 

@@ -117,12 +117,13 @@ static uint64_t find_bad_frame(const struct log *log)
 	return 0;
 }
 
-/* A daemon that began the log again while we read has made the old round look bad. */
-static bool is_header_still(const struct log *log)
+/* A daemon that began the log again while we read has made the old round look bad, as one that wrote on has
+ * made a frame which we read before it was written: that one is whole by now. */
+static bool is_still(const struct log *log, uint64_t bad)
 {
 	unsigned char now[HEADER_BYTES];
 
-	return pread(log->fd, now, sizeof(now), 0) == (ssize_t)sizeof(now) &&
+	return find_bad_frame(log) == bad && pread(log->fd, now, sizeof(now), 0) == (ssize_t)sizeof(now) &&
 	       memcmp(now, log->header, sizeof(now)) == 0;
 }
 
@@ -137,8 +138,10 @@ static int look(struct store *s, struct log *log)
 	if (!log->frame)
 		return store_say(s, ENOMEM, "out of memory");
 	bad = find_bad_frame(log);
+	if (bad && !is_still(log, bad))
+		bad = 0;
 	free(log->frame);
-	if (!bad || !is_header_still(log))
+	if (!bad)
 		return 0;
 	return store_damaged(
 		s,

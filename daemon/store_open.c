@@ -83,7 +83,6 @@ static const char *const sql_texts[SQL_COUNT] = {
 			       " (SELECT id FROM session WHERE used_at < ?1 LIMIT ?2)",
 	/* Through the table; its index is read by the next: a damaged page of either is to be noticed. */
 	[SQL_TOKEN_ALL] = "SELECT name, token, delta, used_at FROM token ORDER BY +used_at",
-	[SQL_TOKEN_COUNT] = "SELECT count(used_at) FROM token INDEXED BY token_used_at",
 	[SQL_TOKEN_PUT] = "INSERT OR REPLACE INTO token(name, token, delta, used_at) VALUES (?1, ?2, ?3, ?4)",
 	[SQL_TOKEN_FORGET] = "DELETE FROM token WHERE (name, token) IN"
 			     " (SELECT name, token FROM token WHERE used_at < ?1 ORDER BY used_at LIMIT ?2)",

@@ -26,7 +26,8 @@ void txn_hash_all(struct txn *t, const struct slice *names, size_t count);
 enum { TXN_AHEAD = 8 };
 
 /* Name i of them is next: asks for what later ones are going to touch. Each is a cache miss or two, and this
- * way they overlap: an SHC.APPLY of 100 000 names takes 0.6 of the time. */
+ * way they overlap: an SHC.APPLY of 100 000 names takes 0.6 of the CPU time where the counters have cells,
+ * 0.8 where not (sorting included). */
 static inline void txn_look_ahead(struct txn *t, size_t i, size_t count)
 {
 	if (i + 2 * TXN_AHEAD < count)
