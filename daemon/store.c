@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * store.c - the state on disk: failures in words, transactions, committing epochs. Opening, the log,
- *recovery, snapshot, merging and the check have files of their own (see store_private.h).
+ * store.c - the state on disk: failures in words, transactions, committing epochs. store_private.h lists
+ * the other files: opening, the log, recovery, snapshot, merging, the check.
  *
  * Schema, version 2 (made in store_open.c; version 1 had no sessions and tokens):
  *

@@ -62,8 +62,15 @@ static int make_room(struct txn *t, size_t count)
 {
 	if (txn_grow(&t->keys, &t->key_cap, count, sizeof(*t->keys)) ||
 	    txn_grow(&t->index, &t->index_cap, count, sizeof(*t->index)) ||
-	    txn_grow(&t->order, &t->order_cap, count, sizeof(*t->order)) ||
-	    txn_grow(&t->order_spare, &t->order_spare_cap, count, sizeof(*t->order)) ||
+	    txn_grow(&t->order, &t->order_cap, count, sizeof(*t->order)))
+		return -ENOMEM;
+	return 0;
+}
+
+/* What one name does not need. */
+static int make_room_for_several(struct txn *t, size_t count)
+{
+	if (make_room(t, count) || txn_grow(&t->order_spare, &t->order_spare_cap, count, sizeof(*t->order)) ||
 	    txn_grow(&t->hashes, &t->hash_cap, count, sizeof(*t->hashes)))
 		return -ENOMEM;
 	return 0;
@@ -189,9 +196,19 @@ static bool key_show_locked(struct txn *t, struct txn_key *k)
 
 /* ---- opening ---- */
 
-static uint64_t hash_of_one(const struct txn *t, struct slice name)
+static void key_init(struct txn *t, size_t i, struct slice name, uint64_t hash)
 {
-	return name.data == t->hint_name ? t->hint_hash : registry_hash(t->registry, name);
+	t->keys[i] = (struct txn_key){.name = name, .hash = hash};
+	t->index[i] = (uint32_t)i;
+}
+
+/* Sets key 0. 0 or -ENOMEM. */
+static int key_init_one(struct txn *t, struct slice name)
+{
+	if (make_room(t, 1))
+		return -ENOMEM;
+	key_init(t, 0, name, name.data == t->hint_name ? t->hint_hash : registry_hash(t->registry, name));
+	return 0;
 }
 
 static int key_find(struct txn *t, struct txn_key *k)
@@ -216,33 +233,41 @@ static void sort_by_address(struct txn *t)
 	}
 }
 
+static int key_fill_one(struct txn *t, struct slice name)
+{
+	int rc = key_init_one(t, name);
+
+	if (!rc)
+		rc = key_find(t, &t->keys[0]);
+	if (rc)
+		return rc;
+	t->order[0] = (struct txn_place){.counter = t->keys[0].counter};
+	t->key_count = t->index_count = 1;
+	return 0;
+}
+
 /* Fills keys, index and order from the names; the same counter is one key. Nothing is locked yet. On failure
  * the keys are those that were found or made. */
 static int keys_fill(struct txn *t, const struct slice *names, size_t count)
 {
-	int rc = make_room(t, count);
-	size_t made = 0;
+	int rc;
 
 	t->key_count = t->index_count = 0;
-	if (!rc && count == 1)
-		t->hashes[0] = hash_of_one(t, names[0]);
-	else if (!rc)
-		txn_hash_all(t, names, count);
-	for (size_t i = 0; i < count && !rc; i++) {
-		txn_look_ahead(t, i, count);
-		t->keys[i] = (struct txn_key){.name = names[i], .hash = t->hashes[i]};
-		rc = key_find(t, &t->keys[i]);
-		made += !rc;
-		t->index[i] = (uint32_t)i;
-		t->order[i] = (struct txn_place){.counter = t->keys[i].counter, .key = i};
-	}
-	if (rc) {
-		t->key_count = made;
-		return rc;
-	}
-	t->key_count = t->index_count = count;
 	if (count == 1)
-		return 0;
+		return key_fill_one(t, names[0]);
+	if (make_room_for_several(t, count))
+		return -ENOMEM;
+	txn_hash_all(t, names, count);
+	for (size_t i = 0; i < count; i++) {
+		txn_look_ahead(t, i, count);
+		key_init(t, i, names[i], t->hashes[i]);
+		rc = key_find(t, &t->keys[i]);
+		if (rc)
+			return rc;
+		t->order[i] = (struct txn_place){.counter = t->keys[i].counter, .key = i};
+		t->key_count = i + 1;
+	}
+	t->index_count = count;
 	sort_by_address(t);
 	for (size_t i = 1; i < count; i++)
 		if (t->order[i].counter && t->order[i].counter == t->order[i - 1].counter)
@@ -358,11 +383,8 @@ int txn_open(struct txn *t, const struct slice *names, size_t count, unsigned mo
 
 		t->floor_seen = registry_floor(t->registry);
 		if (is_lockless) {
-			rc = make_room(t, 1);
-			if (rc)
-				return rc;
-			t->keys[0] = (struct txn_key){.name = names[0], .hash = hash_of_one(t, names[0])};
-			t->index[0] = 0;
+			if (key_init_one(t, names[0]))
+				return -ENOMEM;
 			t->key_count = t->index_count = 1;
 			if (key_read(t, &t->keys[0]))
 				return TXN_OK;

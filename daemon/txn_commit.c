@@ -83,9 +83,10 @@ static int draw_ids(struct txn *t)
 	return 0;
 }
 
-static uint64_t record_id(const struct txn_key *k)
+/* Of the object that is there afterwards; draw_ids has set id_new where it is a new one. */
+static inline uint64_t record_id(const struct txn_key *k)
 {
-	return is_new_object(k) ? k->id_new : counter_id(k->object);
+	return k->id_new ? k->id_new : counter_id(k->object);
 }
 
 static int record_one(struct epoch_buffer *b, const struct txn_key *k)
