@@ -85,9 +85,9 @@ MUTATIONS = [
     ("a read under locks is not held", SIM, "daemon/txn.c",
      "	txn_tell_stamp(t, k->stamp_before);\n", ""),
     ("an addition is recorded twice", SIM, "daemon/txn_add.c",
-     "	txn_note_dirty(t);\n	return epoch_buffer_add(t->epoch->open, counter_id(add->object), (uint64_t)add->delta);",
-     "	txn_note_dirty(t);\n	(void)epoch_buffer_add(t->epoch->open, counter_id(add->object), (uint64_t)add->delta);\n"
-     "	return epoch_buffer_add(t->epoch->open, counter_id(add->object), (uint64_t)add->delta);"),
+     "	txn_note_dirty(t);\n	return epoch_buffer_add(t->epoch->open, add->id, (uint64_t)add->delta);",
+     "	txn_note_dirty(t);\n	(void)epoch_buffer_add(t->epoch->open, add->id, (uint64_t)add->delta);\n"
+     "	return epoch_buffer_add(t->epoch->open, add->id, (uint64_t)add->delta);"),
     ("a session is not recorded", SIM, "daemon/request_once.c",
      "	if (epoch_buffer_session(epoch->open, &at, session_id(s), record->seq, record->cursor))\n",
      "	if (record->seq % 8 && epoch_buffer_session(epoch->open, &at, session_id(s), record->seq, record->cursor))\n"),
