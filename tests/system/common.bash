@@ -130,9 +130,18 @@ kill_daemon() {
 	end_daemon KILL || true
 }
 
+# Every thread has come to a stop: a signal that was sent is not yet one that was taken.
+is_frozen() { # PID
+	local thread
+	for thread in "/proc/$1"/task/*/status; do
+		grep -q '^State:.T' "$thread" || return 1
+	done
+}
+
 # Freezes the daemon: connections are still taken by the kernel, nothing is answered.
 freeze_daemon() {
 	kill -STOP "$(daemon_pid)"
+	wait_until is_frozen "$(daemon_pid)"
 }
 
 thaw_daemon() {
