@@ -114,9 +114,22 @@ static void wake_waiting(struct commit *c, uint32_t for_what)
 			waker_wake(c->workers[i].waker);
 }
 
+/* Who waits for a snapshot hears of every time that the store refuses. */
+static void tell_fold_stuck(struct commit *c)
+{
+	uint64_t want = atomic_load(&c->fold_want);
+
+	if (want == atomic_load(&c->fold_done) || want == atomic_load(&c->fold_stuck))
+		return;
+	atomic_store(&c->fold_stuck, want);
+	wake_waiting(c, EPOCH_WAITS_DISK);
+}
+
 /* `why` it is stuck; null: it is not. */
 static void set_stuck(struct commit *c, const char *why)
 {
+	if (why)
+		tell_fold_stuck(c);
 	if (!why == !commit_is_stuck(c))
 		return;
 	atomic_store(&c->is_stuck, why != NULL);

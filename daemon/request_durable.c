@@ -91,9 +91,15 @@ enum request_result request_waitaof(struct request *r)
 
 enum request_result request_save(struct request *r)
 {
-	if (r->peer->wait.is_resumed)
+	struct commit *c = &r->worker->server->commit;
+	const struct peer_wait *wait = &r->peer->wait;
+
+	if (!wait->is_resumed)
+		return peer_park(r->peer, WAIT_FOLDED, commit_want_fold(c), -1);
+	if (atomic_load(&c->fold_done) >= wait->target)
 		return reply_ok(r);
-	return peer_park(r->peer, WAIT_FOLDED, commit_want_fold(&r->worker->server->commit), -1);
+	return reply_error(r, "MISCONF the state cannot be written to disk now, which is tried again; see the "
+			      "daemon's log");
 }
 
 enum request_result request_bgsave(struct request *r)
