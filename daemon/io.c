@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +175,14 @@ void io_send(struct io *io, struct io_conn *conn, const char *data, size_t len)
 void io_send_quiet(struct io *io, struct io_conn *conn, const char *data, size_t len)
 {
 	send_start(io, conn, data, len, true);
+}
+
+bool io_conn_is_hung_up(const struct io_conn *conn)
+{
+	static const struct timespec none;
+	struct pollfd pfd = {.fd = conn->fd}; /* POLLHUP comes unasked */
+
+	return ppoll(&pfd, 1, &none, NULL) > 0 && (pfd.revents & POLLHUP);
 }
 
 void io_conn_close(struct io *io, struct io_conn *conn)

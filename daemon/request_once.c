@@ -132,6 +132,13 @@ static int get_session(struct request *r, struct session **out)
 	return session_get(t, r->argv[1], out);
 }
 
+static enum request_result reply_lost(struct request *r)
+{
+	r->peer->is_session_lost = true;
+	return reply_error(r, "SESSIONLOST the session is bound to another connection, or an earlier batch "
+			      "was refused: ask with SHC.SESSION where it stands");
+}
+
 enum request_result request_shc_session(struct request *r)
 {
 	struct peer *p = r->peer;
@@ -141,6 +148,9 @@ enum request_result request_shc_session(struct request *r)
 	if (!slice_is_name(r->argv[1]))
 		return reply_error(r, "ERR invalid session id: 1 to 255 bytes without control characters");
 	request_session_end(p);
+	/* A run that follows one that was killed has it, or will ask: nobody else would read our answer. */
+	if (io_conn_is_hung_up(&p->io))
+		return reply_lost(r);
 	rc = get_session(r, &s);
 	if (rc)
 		return reply_no_room(r, rc, "OOM too many sessions (max-sessions): none was made");
@@ -166,13 +176,6 @@ struct apply {
 	size_t count;
 };
 
-static enum request_result reply_lost(struct request *r)
-{
-	r->peer->is_session_lost = true;
-	return reply_error(r, "SESSIONLOST the session is bound to another connection, or an earlier batch "
-			      "was refused: ask with SHC.SESSION where it stands");
-}
-
 /* What was refused for the state of things: nothing behind it in the pipeline may slip through. */
 static enum request_result end_binding(struct request *r)
 {
@@ -186,8 +189,8 @@ static int parse_apply(struct request *r, struct apply *a)
 	struct worker *w = r->worker;
 	int64_t seq;
 
-	if (!num_parse_i64(r->argv[1], &seq) || seq < 1) {
-		reply_error(r, "ERR the sequence is not an integer from 1 to 9223372036854775807");
+	if (!num_parse_i64(r->argv[1], &seq)) {
+		reply_not_integer(r);
 		return -1;
 	}
 	if (r->argv[2].len > SESSION_CURSOR_MAX) {
@@ -201,7 +204,7 @@ static int parse_apply(struct request *r, struct apply *a)
 	a->deltas = w->deltas;
 	a->record = (struct session_record){
 		.session = r->peer->session,
-		.seq = (uint64_t)seq,
+		.seq = seq > 0 ? (uint64_t)seq : 0, /* which is not above any last one */
 		.cursor = r->argv[2],
 		.worker = r->txn->worker,
 	};

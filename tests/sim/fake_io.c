@@ -476,6 +476,16 @@ void sim_conn_close(int fd)
 			c->is_ended = true;
 }
 
+bool sim_conn_is_reset(int fd)
+{
+	const struct net_conn *c;
+
+	TAILQ_FOREACH (c, &conns, link)
+		if (c->fd == fd)
+			return c->is_reset;
+	return false;
+}
+
 /* ---- in the place of the acceptor ---- connections are handed over by net_connect */
 
 int acceptor_open(struct acceptor *a, struct server *s, char *why, size_t why_size)

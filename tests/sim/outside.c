@@ -229,6 +229,10 @@ static bool is_readable(void *arg)
 int sim_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *set)
 {
 	(void)set;
+	if (count == 1 && fds->fd >= SIM_CONN_FD_FIRST && fds->events == 0) {
+		fds->revents = sim_conn_is_reset(fds->fd) ? POLLHUP : 0;
+		return fds->revents != 0;
+	}
 	sim_check(count == 1 && eventfd_of(fds->fd), "ppoll of something else");
 	/* A signal may end it early. */
 	if (timeout && sim_one_in(50)) {

@@ -82,5 +82,6 @@ void sim_terminate(void);
 
 enum { SIM_CONN_FD_FIRST = 1000 }; /* descriptors of connections, fake_io.c's */
 void sim_conn_close(int fd);
+bool sim_conn_is_reset(int fd);
 
 #endif

@@ -39,3 +39,15 @@ load drive
 @test "APPLY and ONCE on a small disk that is filled and freed" {
 	drive resend full_small_disk
 }
+
+@test "a client that was killed does not take its session from the run that follows" {
+	drive resend left_behind interval
+}
+
+@test "a client that was killed does not take its session from the run that follows, in commit mode" {
+	drive resend left_behind commit
+}
+
+@test "a sequence that is not above the last was applied, whatever it is" {
+	drive resend numbers commit
+}

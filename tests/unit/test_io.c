@@ -114,6 +114,28 @@ static void test_eof_is_told_once_and_sends_still_go_out(void **state)
 	eof_once(state, AF_INET);
 }
 
+/* Known from the close() on, with bytes before it that nobody has read; half a close is none. */
+static void test_who_has_gone_is_known_at_once(void **state)
+{
+	struct rig_conn rc;
+	struct rig rig;
+
+	rig_open(&rig, state, 1);
+	rig_connect(&rig, &rc, AF_UNIX);
+	rig_settle(&rig);
+	assert_false(io_conn_is_hung_up(&rc.conn));
+	rig_peer_send(&rc, "all", 3);
+	assert_int_equal(shutdown(rc.peer_fd, SHUT_WR), 0);
+	assert_false(io_conn_is_hung_up(&rc.conn));
+	(void)close(rc.peer_fd);
+	rc.peer_fd = -1;
+	assert_true(io_conn_is_hung_up(&rc.conn));
+	RIG_UNTIL(&rig, rc.eofs == 1);
+	assert_int_equal(rc.in_len, 3);
+	rig_disconnect(&rig, &rc);
+	rig_close(&rig);
+}
+
 /* Data and its end come before the io has looked at the connection once: what some kernels lose. */
 static void test_eof_right_behind_data_is_not_lost(void **state)
 {
@@ -496,6 +518,7 @@ int main(void)
 		TEST_BOTH(test_echo_returns_every_byte_however_cut),
 		TEST_BOTH(test_big_send_to_a_slow_reader_is_whole_and_told_once),
 		TEST_BOTH(test_eof_is_told_once_and_sends_still_go_out),
+		TEST_BOTH(test_who_has_gone_is_known_at_once),
 		TEST_BOTH(test_eof_right_behind_data_is_not_lost),
 		TEST_BOTH(test_peer_that_leaves_replies_unread_is_a_reset),
 		TEST_BOTH(test_send_to_a_peer_that_has_gone_fails_once),

@@ -366,9 +366,7 @@ class Command(Client):
             time.sleep(self.rng.uniform(0, 0.05))  # the moment at which it is killed
             process.kill()
         said = process.communicate(timeout=60)[0]
-        # Requests of a run that was killed may still be under way, and bind its session after the next run has.
-        is_ousted = process.returncode == 1 and b"another run has taken it over" in said
-        check(is_ousted or process.returncode in (0, -9, EXIT_UNREACHABLE, EXIT_IO, EXIT_DOUBT), words, "ended with", process.returncode,
+        check(process.returncode in (0, -9, EXIT_UNREACHABLE, EXIT_IO, EXIT_DOUBT), words, "ended with", process.returncode,
               said)
         self.done += process.returncode == 0
         return process.returncode == 0

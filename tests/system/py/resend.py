@@ -226,5 +226,44 @@ def full_small_disk():
         verify(d, [r[0] for r in results], "after a full disk and a crash")
 
 
+def left_behind(mode):
+    """Goal: who was killed does not take his session from the run that follows. Method: requests that keep a worker busy stand before
+    his SHC.SESSION; the next run binds the session meanwhile, and keeps it."""
+    with Daemon("--workers", 2, "--durability", mode) as d, d.conn(60) as c:
+        c.do("MSET", *(w for i in range(300000) for w in (f"a long name {i}", 0)))
+        for turn in range(scaled(3)):
+            killed = d.conn()
+            killed.do("PING")
+            killed.send("CLIENT", "REPLY", "OFF")
+            killed.send_raw(encode("KEYS", "*nothing") * 10 + encode("SHC.SESSION", "s") + encode("SHC.APPLY", turn + 1, "ghost", "ghost", 1))
+            killed.close()
+            with d.conn(60) as follower:
+                equal(follower.do("SHC.SESSION", "s")[0], turn, "where the session stands")
+                wait_until(lambda: int(d.info()["connected_clients"]) == 3, "the killed one is gone")
+                equal(follower.do("SHC.APPLY", turn + 1, "", "x", 1), 1, "APPLY of the run that follows")
+            wait_until(lambda: int(d.info()["connected_clients"]) == 2, "this one, too")
+        # Half a close is none: the replies are still read.
+        half = d.conn(60)
+        half.send_raw(encode("KEYS", "*nothing") * 3 + encode("SHC.SESSION", "s") + encode("SHC.APPLY", scaled(3) + 1, "", "x", 1))
+        half.sock.shutdown(socket.SHUT_WR)
+        check(half.read_all().endswith(b":1\r\n"), "a session behind half a close was refused")
+        half.close()
+        equal((c.value("x"), c.value("ghost")), (scaled(3) + 1, None), "counters")
+
+
+def numbers(mode):
+    """What is not above the last number was applied, whatever it is."""
+    with Daemon("--durability", mode) as d, d.conn() as c:
+        for last in (0, 1):
+            equal(c.do("SHC.SESSION", "s")[0], last, "where the session stands")
+            for seq in (last, 0, -1, -(1 << 63)):
+                equal(c.do("SHC.APPLY", seq, "no", "x", 1), 0, f"APPLY {seq} at {last}")
+            for seq in ("", "x", "1.0", 1 << 63):
+                check("is not an integer" in str(c.ask("SHC.APPLY", seq, "no", "x", 1)), "APPLY", seq)
+            equal(str(c.ask("SHC.APPLY", last + 2, "no", "x", 1)), f"ERR sequence {last + 2} is not the next: {last + 1} is", "a gap")
+            equal(c.do("SHC.APPLY", last + 1, "yes", "x", 1), 1, "the next")
+        equal(c.value("x"), 2, "x")
+
+
 if __name__ == "__main__":
-    main([io_error, full, full_small_disk])
+    main([io_error, full, full_small_disk, left_behind, numbers])
