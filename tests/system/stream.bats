@@ -171,6 +171,7 @@ stream_says() { # STATUS TEXT ARGUMENT...
 	shcount set full 9223372036854775806
 	printf 'a\nfull\nfull\n' >f
 	stream_says 1 "full: 9223372036854775806 and 2 more would leave 64 bits" s f
+	stream_says 1 "set these counters lower, or delete them" s f
 	expect "$(shcount get a)" 0
 	shcount set full 0
 	stream_says 0 "finished; 3 lines in all" s f
