@@ -175,6 +175,15 @@ static bool is_still(const char *name, int fd)
 	       by_name.st_ino == open.st_ino;
 }
 
+/* What a run that was killed leaves begins like every database, or is empty. */
+static bool is_begun_copy(int fd)
+{
+	static const char magic[16] = "SQLite format 3";
+	char head[sizeof(magic)];
+	ssize_t n = pread(fd, head, sizeof(head), 0);
+	return n >= 0 && memcmp(head, magic, (size_t)n) == 0;
+}
+
 static int lock_regular(const struct backup *b, int fd)
 {
 	struct stat st;
@@ -182,11 +191,14 @@ static int lock_regular(const struct backup *b, int fd)
 		return file_trouble(b->part);
 	if (!S_ISREG(st.st_mode))
 		return command_fail(EX_IOERR, "%s: is not a regular file: name another", b->part);
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-		return EX_OK;
-	if (errno == EWOULDBLOCK)
-		return command_fail(EX_IOERR, "%s: another backup is writing it", b->part);
-	return file_trouble(b->part);
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		return errno == EWOULDBLOCK
+			       ? command_fail(EX_IOERR, "%s: another backup is writing it", b->part)
+			       : file_trouble(b->part);
+	if (!is_begun_copy(fd))
+		return command_fail(EX_IOERR, "%s: is no unfinished copy: name another, or move it away",
+				    b->part);
+	return EX_OK;
 }
 
 /* That of a run which was killed is taken over, that of one under way is not. What is open behind this is
@@ -196,7 +208,7 @@ static int lock_part(struct backup *b)
 	do {
 		if (b->fd >= 0)
 			close(b->fd);
-		b->fd = open(b->part, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+		b->fd = open(b->part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 		if (b->fd < 0)
 			return file_trouble(b->part);
 		int rc = lock_regular(b, b->fd);

@@ -105,10 +105,11 @@ int stream_lost(struct ingest *in, enum shc_status status)
 	if (status == SHC_REFUSED && buf_len(&in->refused) > 0)
 		tell_overflows(in);
 	if (in->sums_refused > 0)
-		return command_fail(in->lost,
-				    "stream %s: stops before that batch, of which nothing is added: set these "
-				    "counters lower, or delete them, and run it again with the same input",
-				    s->id);
+		return command_fail(
+			in->lost,
+			"stream %s: stops before that batch, of which nothing is added: set these "
+			"counters lower, or delete them, and run it again with the same input",
+			s->id);
 	return command_fail(
 		in->lost,
 		"stream %s: nothing counts twice: run it again with the same input and it goes on "

@@ -104,9 +104,9 @@ static inline bool io_is_sending(const struct io_conn *conn)
 	return conn->send_len != 0;
 }
 
-/* The other end is gone: whatever is sent now, nobody will read it. Half a close (SHUT_WR) is none. Exact for Unix
- * sockets, from the moment of a close() or the end of a process on, however much of what it sent is not read yet;
- * over TCP it is known only when our bytes have been refused. One system call. */
+/* The other end is gone: whatever is sent now, nobody will read it. Half a close (SHUT_WR) is none. Exact for
+ * Unix sockets, from the moment of a close() or the end of a process on, however much of what it sent is not
+ * read yet; over TCP it is known only when our bytes have been refused. One system call. */
 bool io_conn_is_hung_up(const struct io_conn *conn);
 
 /* shutdown(SHUT_RDWR), cancel what is in flight, close when it has come back, then IO_CLOSED (also when there

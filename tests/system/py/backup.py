@@ -191,14 +191,17 @@ def parts():
             return why
 
         with open(part, "wb") as f:
-            f.write(b"x" * 10000000)
+            f.write(b"SQLite format 3\0" + b"x" * 10000000)
         os.chmod(part, 0o644)
         equal(shcount(d, "backup", path)[0], OK, "behind a killed run")
         equal(check_copy(path), {b"x": 5}, "the copy")
         check(not os.path.exists(part), "left behind")
         os.unlink(path)
         with open(part, "wb") as f:
-            f.write(b"half of it")
+            f.write(b"somebody's notes")
+        check("is no unfinished copy" in refused("a foreign file"), "does not say why")
+        with open(part, "wb") as f:
+            f.write(b"SQLite")
             f.flush()
             fcntl.flock(f, fcntl.LOCK_EX)
             check("another backup" in refused("of a running one"), "does not say why")
