@@ -51,6 +51,18 @@ int sim_pthread_setname(pthread_t thread, const char *name)
 	return 0;
 }
 
+int sim_getpriority(__priority_which_t which, id_t who)
+{
+	(void)which, (void)who;
+	return 0;
+}
+
+int sim_setpriority(__priority_which_t which, id_t who, int priority)
+{
+	(void)which, (void)who, (void)priority;
+	return 0;
+}
+
 int sim_pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
 	(void)how, (void)set, (void)old;

@@ -44,6 +44,8 @@ int sim_sem_destroy(sem_t *s);
 int sim_sem_post(sem_t *s);
 int sim_sem_wait(sem_t *s);
 void sim_call_once(once_flag *flag, void (*fn)(void));
+int sim_getpriority(__priority_which_t which, id_t who);
+int sim_setpriority(__priority_which_t which, id_t who, int priority);
 int sim_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
 int sim_sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set);
 
