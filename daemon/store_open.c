@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 enum {
@@ -210,19 +211,24 @@ static int look(struct store *s)
 	return r == 0 && wal_size > 0 ? store_look_at_log(s) : r;
 }
 
-/* SQLite goes on writing into files that were moved or removed, and says nothing. */
+/* SQLite goes on writing into files that were moved or removed, and says nothing.
+ * Not stat(): a kernel with multigrain timestamps (6.13) gives a file whose times were asked for new ones at
+ * the next write, and without a journal ext4 writes the inode with every fdatasync then (p50 190 us, against
+ * 260 us). */
 static bool is_in_place(const char *path, uint64_t *dev, uint64_t *ino)
 {
-	struct stat st;
+	struct statx st;
+	uint64_t st_dev;
 
 	/* One that was never seen: SQLite has still to make it. */
-	if (stat(path, &st) < 0)
+	if (statx(AT_FDCWD, path, 0, STATX_INO, &st) < 0)
 		return *ino == 0;
+	st_dev = makedev(st.stx_dev_major, st.stx_dev_minor);
 	if (*ino == 0) {
-		*dev = st.st_dev;
-		*ino = st.st_ino;
+		*dev = st_dev;
+		*ino = st.stx_ino;
 	}
-	return st.st_dev == *dev && st.st_ino == *ino;
+	return st_dev == *dev && st.stx_ino == *ino;
 }
 
 int store_look_at_place(struct store *s)

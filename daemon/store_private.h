@@ -94,6 +94,7 @@ struct store {
 	struct store_fold *fold; /* owned; null between passes */
 
 	struct store_place place;    /* where the files are */
+	int64_t wal_bytes;	     /* the -wal file is so long, or was when it was looked at */
 	unsigned wal_frames;	     /* in the -wal file */
 	unsigned wal_frames_settled; /* of these, in the database already */
 

@@ -69,6 +69,8 @@ int store_make_room(struct store *s)
 	int64_t step, need = WAL_HEADER_BYTES + (int64_t)FRAME_BYTES * (s->wal_frames + AHEAD_FRAMES);
 	int rc;
 
+	if (need <= s->wal_bytes)
+		return STORE_OK;
 	rc = log_file(s, &f);
 	if (rc == SQLITE_OK)
 		rc = f->pMethods->xFileSize(f, &size);
@@ -76,7 +78,10 @@ int store_make_room(struct store *s)
 		/* As much again as there is: a small state keeps a small log. */
 		step = size < GROW_BYTES_MIN ? GROW_BYTES_MIN : size > GROW_BYTES_MAX ? GROW_BYTES_MAX : size;
 		rc = write_zeros(f, size, size + step);
+		size += step;
 	}
+	if (rc == SQLITE_OK)
+		s->wal_bytes = size;
 	if (rc == SQLITE_OK || store_fail(s, rc, "making room in the write-ahead log") == STORE_RETRY)
 		return STORE_OK; /* no room: what is to be written may find some, and says so if not */
 	return -EIO;
