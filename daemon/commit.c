@@ -246,20 +246,33 @@ static void close_epoch(struct commit *c)
 
 /* ---- the snapshot ---- */
 
-/* Sessions and tokens that have expired leave memory and the file. Whether they count is a matter of their
- * time alone, so when that happens does not matter. */
-static int forget(struct commit *c)
+/* Sessions and tokens that have expired leave memory at once, and the file in steps. Whether they count is a
+ * matter of their time alone, so when that happens does not matter. */
+static void begin_to_forget(struct commit *c)
 {
 	int64_t now = now_ms(CLOCK_REALTIME);
-	int64_t sessions_before_ms = now - atomic_load(&c->config->session_ttl_ms);
-	int64_t tokens_before_ms = now - atomic_load(&c->config->token_ttl_ms);
 	uint64_t durable = epoch_durable(c->clock);
 
+	c->sessions_before_ms = now - atomic_load(&c->config->session_ttl_ms);
+	c->tokens_before_ms = now - atomic_load(&c->config->token_ttl_ms);
 	if (c->sessions)
-		session_expire(c->sessions, sessions_before_ms, durable);
+		session_expire(c->sessions, c->sessions_before_ms, durable);
 	if (c->tokens)
-		once_expire(c->tokens, tokens_before_ms, durable);
-	return store_forget(c->store, sessions_before_ms, tokens_before_ms, FOLD_ROWS);
+		once_expire(c->tokens, c->tokens_before_ms, durable);
+	c->is_forgetting = true;
+}
+
+/* One step. What finds no room on the disk is left for the next pass. */
+static void forget_some(struct commit *c)
+{
+	int rc;
+
+	if (!c->is_forgetting)
+		return;
+	rc = store_forget(c->store, c->sessions_before_ms, c->tokens_before_ms, FOLD_ROWS);
+	c->is_forgetting = rc == STORE_AGAIN;
+	if (rc < 0 || (!c->is_forgetting && store_checkpoint(c->store, CHECKPOINT_FRAMES) < 0))
+		fail(c);
 }
 
 static bool is_fold_soon(const struct commit *c)
@@ -299,8 +312,7 @@ static bool fold_some(struct commit *c)
 	set_stuck(c, NULL);
 	if (rc == STORE_OK) {
 		c->folded_ms = now_ms(CLOCK_MONOTONIC);
-		if (forget(c) < 0 || store_checkpoint(c->store, CHECKPOINT_FRAMES) < 0)
-			fail(c);
+		begin_to_forget(c);
 	}
 	return rc == STORE_AGAIN || is_fold_soon(c);
 }
@@ -406,7 +418,7 @@ static void wait_for_work(struct commit *c)
 
 	waker_park(&c->waker);
 	now = now_ms(CLOCK_MONOTONIC);
-	ms = earlier(commit_due_ms(c, now), fold_due_ms(c, now));
+	ms = c->is_forgetting ? 0 : earlier(commit_due_ms(c, now), fold_due_ms(c, now));
 	if (!has_work(c, &save) && ms != 0)
 		waker_sleep(&c->waker, ms < 0 ? -1 : ms * 1000000);
 	waker_unpark(&c->waker);
@@ -447,6 +459,7 @@ static void *run(void *arg)
 		else if (commit_due_ms(c, now_ms(CLOCK_MONOTONIC)) == 0)
 			close_epoch(c);
 		fold_if_due(c);
+		forget_some(c);
 		if (store_checkpoint(c->store, CHECKPOINT_FRAMES_BUSY) < 0)
 			fail(c);
 		end_save(c);

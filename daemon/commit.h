@@ -65,6 +65,8 @@ struct commit {
 	int64_t folded_ms;	   /* monotonic, end of the last pass */
 	int64_t fold_retry_ms; /* monotonic; folding found no room, and is tried again then; 0: it did not */
 	int64_t fold_pause_ms; /* before that */
+	bool is_forgetting;    /* the file has more that was used last before these: wall clock */
+	int64_t sessions_before_ms, tokens_before_ms;
 };
 
 int commit_init(struct commit *c, struct epoch_clock *clock, struct store *store, struct registry *registry,

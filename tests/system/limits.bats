@@ -34,6 +34,10 @@ load drive
 	drive limits lasting_load
 }
 
+@test "sessions and tokens that have expired leave the file behind one snapshot, however many" {
+	drive limits forgotten
+}
+
 # ---- connections ----
 
 @test "beyond max-clients connections are refused with Redis's words, until one leaves" {

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Drivers of limits.bats: what happens when there is not enough of something."""
+import contextlib
 import ctypes
 import os
 import random
 import resource
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -110,6 +112,27 @@ def lasting_load():
         c.do("SAVE")
         size = sum(os.path.getsize(os.path.join(d.dir, name)) for name in os.listdir(d.dir) if name.startswith("counters.db"))
         check(size < 16 * MIB, "files of", size >> 20, "MiB for 50 counters")
+
+
+def forgotten():
+    """What has expired leaves the file behind one snapshot, however much it is."""
+    count = 11000
+    with Daemon("--snapshot-interval", "1h", "--token-ttl", "1s", "--session-ttl", "1s", "--workers", 2) as d, d.conn(60) as c:
+        def rows(table):
+            with contextlib.closing(sqlite3.connect(f"file:{d.db}?mode=ro", uri=True)) as db:
+                return db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+        c.many([("SHC.ONCE", f"t{i}", "x", 1) for i in range(count)])
+        with d.conn() as s:
+            for i in range(2500):
+                s.many([("SHC.SESSION", f"s{i}"), ("SHC.APPLY", 1, "", "y", 1)])
+        c.do("SAVE")
+        check(rows("token") > 0 and rows("session") > 0, "nothing is in the file")
+        time.sleep(1.1)  # their life
+        c.do("INCR", "z")
+        c.do("SAVE")
+        wait_until(lambda: rows("token") == 0 and rows("session") == 0, "all have left the file")
+        equal(c.many([("GET", n) for n in "xyz"]), [str(count).encode(), b"2500", b"1"], "the counters")
 
 
 def max_clients():
@@ -476,5 +499,5 @@ def io_is_honoured():
 
 
 if __name__ == "__main__":
-    main([backend, max_memory, churn, lasting_load, max_clients, few_descriptors, large_transaction, disk_full, disk_full_whole_counters, disk_full_stop,
+    main([backend, max_memory, churn, lasting_load, forgotten, max_clients, few_descriptors, large_transaction, disk_full, disk_full_whole_counters, disk_full_stop,
           disk_full_bound, file_size, file_size_commit, file_size_stop, without_io_uring, io_is_honoured])
