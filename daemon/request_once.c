@@ -19,6 +19,10 @@
 /* A session that is used but not advanced is recorded again when its record is this part of its life old. */
 enum { TOUCH_PART = 8 };
 
+/* A full table is looked through for sessions that have expired so often at most: there are 100000 of them.
+ */
+enum { LOOK_MS = 500 };
+
 static int64_t now_ms(void)
 {
 	struct timespec now;
@@ -126,8 +130,9 @@ static int get_session(struct request *r, struct session **out)
 	struct session_table *t = &r->worker->server->sessions;
 	int rc = session_get(t, r->argv[1], out);
 
-	if (rc != -EDQUOT)
+	if (rc != -EDQUOT || r->worker->now_ms - r->worker->sessions_looked_ms < LOOK_MS)
 		return rc;
+	r->worker->sessions_looked_ms = r->worker->now_ms;
 	session_expire(t, sessions_before_ms(r), durable_of(r));
 	return session_get(t, r->argv[1], out);
 }
