@@ -77,10 +77,11 @@ int store_damaged(struct store *s, const char *fmt, ...)
 	vsnprintf(what, sizeof(what), fmt, args);
 	va_end(args);
 	s->is_failed = true;
+	if (s->flags & STORE_READONLY)
+		return store_say(s, EUCLEAN, "damaged: %s. Restore a backup; it is left as it is", what);
 	return store_say(s, EUCLEAN,
 			 "damaged: %s. Run `shcounterd --check` with this database to see how far it goes, "
-			 "then restore "
-			 "a backup; it is left as it is",
+			 "then restore a backup; it is left as it is",
 			 what);
 }
 
@@ -131,7 +132,7 @@ int store_fail(struct store *s, int rc, const char *doing)
 	rc = shortage_of(s, rc);
 	switch (rc & 0xff) {
 	case SQLITE_FULL:
-		store_say(s, ENOSPC, "%s (while %s). Nothing is lost or half done; %s",
+		store_say(s, ENOSPC, "%s (while %s): %s",
 			  is_too_big ? "the limit on the size of files is reached" : "the disk is full",
 			  doing, is_too_big ? "raise it (ulimit -f, LimitFSIZE)" : "free some space");
 		return STORE_RETRY;
@@ -149,9 +150,18 @@ int store_fail(struct store *s, int rc, const char *doing)
 	case SQLITE_ERROR: /* our statements are right, so the schema is not */
 	case SQLITE_CONSTRAINT:
 	case SQLITE_MISMATCH: return store_damaged(s, "%s (while %s)", sqlite3_errmsg(s->db), doing);
+	case SQLITE_CANTOPEN:
+		if (!(s->flags & STORE_READONLY))
+			return fail_io(s, rc, doing);
+		/* fall through */
 	case SQLITE_READONLY:
 	case SQLITE_PERM:
 		s->is_failed = true;
+		if (s->flags & STORE_READONLY)
+			return store_say(
+				s, EACCES,
+				"has a -wal file beside it, which cannot be read without writing there: "
+				"copy both to a directory of your own, and check them there");
 		return store_say(s, EACCES,
 				 "may not be written (while %s): check owner and mode of file and directory",
 				 doing);

@@ -8,6 +8,7 @@
  */
 #include "store_private.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -283,6 +284,44 @@ static int query(struct store *s, const char *sql, int64_t *number, char *text, 
 	return rc == SQLITE_OK ? 0 : store_fail(s, rc, "reading the head of the file");
 }
 
+static bool is_beside(const struct store *s, const char *ending)
+{
+	char path[PATH_BYTES_MAX + 16];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s%s", s->file, ending);
+	return stat(path, &st) == 0;
+}
+
+/* Without a log and a journal nobody has it open, and all of it is in the file. SQLite would make -wal and
+ * -shm to read it, which "changes nothing" does not allow, nor a medium that cannot be written. */
+static bool is_alone(const struct store *s)
+{
+	return (s->flags & STORE_READONLY) && !is_beside(s, "-wal") && !is_beside(s, "-journal");
+}
+
+/* What is not a letter or a digit by its number: the path as SQLite wants it in a URI. */
+static void put_uri(const struct store *s, char *uri, size_t size)
+{
+	size_t len = (size_t)snprintf(uri, size, "file:");
+
+	for (const char *c = s->file; *c && len + 3 < size; c++) {
+		if (isalnum((unsigned char)*c) || *c == '/')
+			uri[len++] = *c;
+		else
+			len += (size_t)snprintf(uri + len, size - len, "%%%02X", (unsigned char)*c);
+	}
+	snprintf(uri + len, size - len, "?immutable=1");
+}
+
+static int open_alone(struct store *s, int mode)
+{
+	char uri[3 * PATH_BYTES_MAX + 32];
+
+	put_uri(s, uri, sizeof(uri));
+	return sqlite3_open_v2(uri, &s->db, mode | SQLITE_OPEN_URI, NULL);
+}
+
 static int connect_db(struct store *s)
 {
 	int mode = s->flags & STORE_READONLY ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
@@ -290,7 +329,8 @@ static int connect_db(struct store *s)
 
 	if (s->flags & STORE_CREATE)
 		mode |= SQLITE_OPEN_CREATE;
-	rc = sqlite3_open_v2(s->file, &s->db, mode | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
+	mode |= SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+	rc = is_alone(s) ? open_alone(s, mode) : sqlite3_open_v2(s->file, &s->db, mode, NULL);
 	if (rc == SQLITE_CANTOPEN)
 		return store_say(s, EIO, "cannot be opened: %s", strerror(sqlite3_system_errno(s->db)));
 	if (rc == SQLITE_OK)

@@ -370,6 +370,23 @@ def mode_bits():
                 check(status in (0, NO_PERMISSION), f"--check, {name} is read only: status", status, said)
                 check(status == 0 or d.db in said, said)
                 os.chmod(path, mode)
+            # A copy that nobody has open, whose directory and file may not be written: what a backup is.
+            alone = os.path.join(top, "a copy?#%")
+            os.mkdir(alone)
+            d.start()
+            equal(d.stop(), 0, "exit status")
+            shutil.copy(d.db, alone)
+            os.chmod(os.path.join(alone, "counters.db"), 0o444)
+            status, said = run("--db", os.path.join(alone, "counters.db"), "--check")
+            equal(status, 0, f"--check of a copy: {said}")
+            check("1 counters" in said, said)
+            equal(os.listdir(alone), ["counters.db"], "what --check leaves behind")
+            # With a log it cannot be read there.
+            with open(os.path.join(alone, "counters.db-wal"), "wb"):
+                pass
+            os.chmod(alone, 0o555)
+            status, said = run("--db", os.path.join(alone, "counters.db"), "--check")
+            check(status in (0, NO_PERMISSION) and (status == 0 or "copy both" in said), status, said)
     finally:
         shutil.rmtree(top)
 
