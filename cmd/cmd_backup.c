@@ -118,6 +118,11 @@ static int file_trouble(const char *file)
 	return command_fail(EX_IOERR, "%s: %s", file, strerror(errno));
 }
 
+static int not_regular(const char *file)
+{
+	return command_fail(EX_IOERR, "%s: is not a regular file: name another", file);
+}
+
 /* What the server says about where it keeps its state; empty when it does not. */
 static void ask_database(const struct backup *b, char *path, size_t size)
 {
@@ -190,7 +195,7 @@ static int lock_regular(const struct backup *b, int fd)
 	if (fstat(fd, &st))
 		return file_trouble(b->part);
 	if (!S_ISREG(st.st_mode))
-		return command_fail(EX_IOERR, "%s: is not a regular file: name another", b->part);
+		return not_regular(b->part);
 	if (flock(fd, LOCK_EX | LOCK_NB))
 		return errno == EWOULDBLOCK
 			       ? command_fail(EX_IOERR, "%s: another backup is writing it", b->part)
@@ -210,7 +215,8 @@ static int lock_part(struct backup *b)
 			close(b->fd);
 		b->fd = open(b->part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 		if (b->fd < 0)
-			return file_trouble(b->part);
+			return errno == ELOOP || errno == EISDIR ? not_regular(b->part)
+								 : file_trouble(b->part);
 		int rc = lock_regular(b, b->fd);
 		if (rc) {
 			close(b->fd);
@@ -305,6 +311,8 @@ static int run(struct invocation *inv)
 {
 	struct backup b = {.inv = inv, .file = inv->operands[0], .fd = -1};
 	signal(SIGXFSZ, SIG_IGN); /* the write says EFBIG, and what is half written goes */
+	if (!*b.file)
+		return command_usage(inv, "backup needs the name of a file");
 	int rc = target_connect(inv, &b.shc);
 	if (rc)
 		return rc;
@@ -320,9 +328,10 @@ const struct command cmd_backup = {
 	.help = "  shcount backup counters-$(date +%F).db\n"
 		"  shcount backup - | gzip >counters.db.gz\n"
 		"\n"
-		"A consistent copy of everything that is on the server's disk when it begins, made while the "
-		"server\n"
-		"goes on. FILE appears when the copy is whole and on disk (until then it is FILE.part), "
+		"A consistent copy of everything acknowledged before, made while the server goes on, which "
+		"needs room\n"
+		"for it beside its own file. FILE appears when the copy is whole and on disk (until then it "
+		"is FILE.part), "
 		"readable by its\n"
 		"owner only, and is what shcounterd --db takes. What is there already stays without --force. "
 		"--timeout\n"

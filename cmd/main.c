@@ -240,8 +240,9 @@ static int check_operands(const struct invocation *inv)
 	if (inv->operands_count < c->operands_min)
 		return command_usage(inv, "%s needs more: shcount %s %s", c->name, c->name, c->operands);
 	if (c->operands_max >= 0 && inv->operands_count > c->operands_max)
-		return command_usage(inv, "%s takes less: \"%.64s\" is too much; shcount %s %s", c->name,
-				     inv->operands[c->operands_max], c->name, c->operands);
+		return command_usage(inv, "%s takes less: \"%.64s\" is too much; shcount %s%s%s", c->name,
+				     inv->operands[c->operands_max], c->name, *c->operands ? " " : "",
+				     c->operands);
 	return EX_OK;
 }
 

@@ -116,14 +116,10 @@ static void wake_waiting(struct commit *c, uint32_t for_what)
 			waker_wake(c->workers[i].waker);
 }
 
-/* Who waits for a snapshot hears of every time that the store refuses. */
-static void tell_fold_stuck(struct commit *c)
+/* Every time: who waits for a snapshot is told. */
+static void count_refusal(struct commit *c)
 {
-	uint64_t want = atomic_load(&c->fold_want);
-
-	if (want == atomic_load(&c->fold_done) || want == atomic_load(&c->fold_stuck))
-		return;
-	atomic_store(&c->fold_stuck, want);
+	atomic_fetch_add(&c->refusals, 1);
 	wake_waiting(c, EPOCH_WAITS_DISK);
 }
 
@@ -131,12 +127,14 @@ static void tell_fold_stuck(struct commit *c)
 static void set_stuck(struct commit *c, const char *why)
 {
 	if (why)
-		tell_fold_stuck(c);
+		count_refusal(c);
 	if (!why == !commit_is_stuck(c))
 		return;
 	atomic_store(&c->is_stuck, why != NULL);
 	if (why)
-		log_warning("%s; counting goes on in memory, and this is tried again", why);
+		log_warning("%s; %s, and this is tried again", why,
+			    c->config->durability == DURABILITY_COMMIT ? "changes are refused meanwhile"
+								       : "counting goes on in memory");
 	else
 		log_info("the state can be written again; nothing was lost");
 	wake_waiting(c, EPOCH_WAITS_SEALED | EPOCH_WAITS_DISK);
@@ -147,7 +145,8 @@ static void wait_to_retry(struct commit *c, const char *why, int64_t *pause_ms, 
 {
 	set_stuck(c, why);
 	if (atomic_load(&c->is_stopping) && ++*tries > STOP_TRIES_MAX) {
-		log_error("%s: giving up; the changes of the last epochs are lost", why);
+		log_error("the changes since the last commit are lost: a stop waits for some seconds, and %s",
+			  why);
 		_exit(EXIT_IO);
 	}
 	*pause_ms = *pause_ms ? 2 * *pause_ms : RETRY_MS_MIN;

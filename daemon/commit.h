@@ -46,10 +46,10 @@ struct commit {
 	size_t worker_count;
 	struct waker waker;
 	/* shared */
-	_Atomic uint64_t fold_want;  /* SAVE number that asks for a whole snapshot; written by anyone */
-	_Atomic uint64_t fold_done;  /* ... that has it; written by the committer */
-	_Atomic uint64_t fold_stuck; /* ... that was asked for before the store last refused; likewise */
-	_Atomic bool is_stuck;	     /* the store refuses for now */
+	_Atomic uint64_t fold_want; /* SAVE number that asks for a whole snapshot; written by anyone */
+	_Atomic uint64_t fold_done; /* ... that has it; written by the committer */
+	_Atomic uint64_t refusals;  /* times that the store has refused, ever */
+	_Atomic bool is_stuck;	    /* the store refuses for now */
 	_Atomic bool is_stopping;
 	_Atomic int64_t last_save_s; /* wall clock of the last complete snapshot, LASTSAVE */
 	_Atomic uint64_t epochs;     /* closed with content */
@@ -82,8 +82,7 @@ void commit_stop(struct commit *c);
  * 0, or the exit status when the files are not where the next start will look for them. */
 int commit_finish(struct commit *c, bool is_folding);
 
-/* Any thread: asks for a whole snapshot of what is acknowledged now, tried at once also where the store
- * refused before; the number to compare fold_done and fold_stuck with. */
+/* Any thread: asks for a whole snapshot of what is acknowledged now; the number to compare fold_done with. */
 uint64_t commit_want_fold(struct commit *c);
 
 static inline bool commit_is_stuck(const struct commit *c)

@@ -98,7 +98,7 @@ static const struct option_row options[] = {
 	 NUMBER(DURATION, SECONDS(1), HOURS(24 * 365)),
 	 .initial = HOURS(24),
 	 .is_reloadable = true,
-	 .help = "how long a token of SHC.ONCE is remembered after it was used"},
+	 .help = "how long a token of SHC.ONCE is remembered after it was first used"},
 	{.name = "session-ttl",
 	 .arg = "DURATION",
 	 FIELD(session_ttl_ms, ATOMIC_I64),

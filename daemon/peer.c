@@ -460,7 +460,12 @@ enum request_result peer_park(struct peer *p, enum peer_wait_kind kind, uint64_t
 		deadline_ms = -1;
 	else if (timeout_ms >= 0)
 		deadline_ms = timeout_ms > INT64_MAX - w->now_ms ? -1 : w->now_ms + timeout_ms;
-	p->wait = (struct peer_wait){.kind = kind, .target = target, .deadline_ms = deadline_ms};
+	p->wait = (struct peer_wait){
+		.kind = kind,
+		.target = target,
+		.deadline_ms = deadline_ms,
+		.refusals = atomic_load(&w->server->commit.refusals),
+	};
 	TAILQ_INSERT_TAIL(&w->waiting, p, waiting);
 	atomic_fetch_add_explicit(&w->stats.waiting, 1, memory_order_relaxed);
 	stat_add(&w->stats.parked, 1);

@@ -34,18 +34,20 @@
 
 enum peer_wait_kind {
 	WAIT_NONE,
-	WAIT_SEALED,  /* until every worker has sealed `target` */
-	WAIT_DURABLE, /* until `target` is on disk */
-	WAIT_FOLDED,  /* until snapshot number `target` is complete */
-	WAIT_BACKUP,  /* until its backup has ended, one way or another */
-	WAIT_TIME,    /* until the deadline */
-	WAIT_TURN,    /* until the worker's next turn: a long request in slices */
+	WAIT_SEALED,	/* until every worker has sealed `target` */
+	WAIT_DURABLE,	/* until `target` is on disk */
+	WAIT_COMMITTED, /* the same, or the store has refused */
+	WAIT_FOLDED,	/* until snapshot number `target` is complete, or the store has refused */
+	WAIT_BACKUP,	/* until its backup has ended, one way or another */
+	WAIT_TIME,	/* until the deadline */
+	WAIT_TURN,	/* until the worker's next turn: a long request in slices */
 };
 
 struct peer_wait {
 	enum peer_wait_kind kind;
 	uint64_t target;
 	int64_t deadline_ms; /* monotonic; -1: none */
+	uint64_t refusals;   /* the store's, when it began to wait */
 	bool is_resumed;     /* the request is being executed again ... */
 	bool is_timed_out;   /* ... because its time is over */
 };

@@ -121,6 +121,7 @@ enum request_result reply_error(struct request *r, const char *text); /* "ERR ..
 enum request_result reply_not_integer(struct request *r);
 enum request_result reply_syntax(struct request *r);
 enum request_result reply_overflow(struct request *r);
+enum request_result reply_stuck(struct request *r); /* MISCONF: the store has refused */
 enum request_result reply_arity(struct request *r);
 enum request_result reply_int(struct request *r, int64_t v);
 enum request_result reply_unknown_subcommand(struct request *r);

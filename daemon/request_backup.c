@@ -26,11 +26,16 @@ static enum request_result reply_failed(struct request *r, const char *why)
 	return REQUEST_DONE;
 }
 
-/* What was acknowledged is committed by now: copy. */
+/* What was acknowledged is committed by now, or the disk is full. */
 static enum request_result begin_copy(struct request *r)
 {
-	int rc = backup_start(backup_of(r), r->peer->client.id);
+	int rc;
 
+	if (epoch_durable(r->txn->epoch->clock) < r->peer->wait.target) {
+		backup_drop(backup_of(r), r->peer->client.id);
+		return reply_stuck(r);
+	}
+	rc = backup_start(backup_of(r), r->peer->client.id);
 	if (rc)
 		return reply_failed(r, strerror(-rc));
 	return peer_park(r->peer, WAIT_BACKUP, 0, -1);
@@ -56,7 +61,7 @@ static enum request_result backup_begin(struct request *r)
 		return reply_error(r, "ERR a backup is already running");
 	target = epoch_open(r->txn->epoch->clock);
 	epoch_want(r->txn->epoch->clock, target);
-	return peer_park(r->peer, WAIT_DURABLE, target, -1);
+	return peer_park(r->peer, WAIT_COMMITTED, target, -1);
 }
 
 static enum request_result backup_read_piece(struct request *r)

@@ -98,9 +98,7 @@ enum request_result request_save(struct request *r)
 		return peer_park(r->peer, WAIT_FOLDED, commit_want_fold(c), -1);
 	if (atomic_load(&c->fold_done) >= wait->target)
 		return reply_ok(r);
-	return reply_error(r,
-			   "MISCONF the state cannot be written to disk now, which is tried again; see the "
-			   "daemon's log");
+	return reply_stuck(r);
 }
 
 enum request_result request_bgsave(struct request *r)

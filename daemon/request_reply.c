@@ -32,6 +32,13 @@ enum request_result reply_overflow(struct request *r)
 	return reply_error(r, "ERR increment or decrement would overflow");
 }
 
+enum request_result reply_stuck(struct request *r)
+{
+	return reply_error(r,
+			   "MISCONF the state cannot be written to disk now, which is tried again; see the "
+			   "daemon's log");
+}
+
 enum request_result reply_arity(struct request *r)
 {
 	resp_put_errorf(r->out, "ERR wrong number of arguments for '%s' command", r->command->name);

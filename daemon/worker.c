@@ -153,11 +153,10 @@ static bool has_backup_ended(struct worker *w, const struct peer *p)
 	return backup_look(&w->server->backup, p->client.id, &size_bytes, &why) != BACKUP_RUNNING;
 }
 
-static bool has_save_ended(struct worker *w, uint64_t number)
+/* The store has refused since it waits. */
+static bool is_refused(const struct worker *w, const struct peer_wait *wait)
 {
-	const struct commit *c = &w->server->commit;
-
-	return atomic_load(&c->fold_done) >= number || atomic_load(&c->fold_stuck) >= number;
+	return atomic_load(&w->server->commit.refusals) != wait->refusals;
 }
 
 static bool is_over(struct worker *w, const struct peer *p)
@@ -169,7 +168,9 @@ static bool is_over(struct worker *w, const struct peer *p)
 		/* Stuck: the request hears that instead. */
 		return epoch_sealed(&w->server->clock) >= wait->target || commit_is_stuck(&w->server->commit);
 	case WAIT_DURABLE: return epoch_durable(&w->server->clock) >= wait->target;
-	case WAIT_FOLDED: return has_save_ended(w, wait->target);
+	case WAIT_COMMITTED: return epoch_durable(&w->server->clock) >= wait->target || is_refused(w, wait);
+	case WAIT_FOLDED:
+		return atomic_load(&w->server->commit.fold_done) >= wait->target || is_refused(w, wait);
 	case WAIT_BACKUP: return has_backup_ended(w, p);
 	case WAIT_TURN: return true;
 	case WAIT_TIME:

@@ -406,6 +406,8 @@ enum shc_status shc_sync(struct shc *shc)
 		return unexpected(shc, true);
 	if (reply->elements[0].integer < 1)
 		return wire_say(&shc->wire, SHC_IN_DOUBT,
-				"not on disk within %lld ms; it may still get there", (long long)timeout_ms);
+				"not on disk within %lld ms; it may still get there: the server's INFO has "
+				"store_status",
+				(long long)timeout_ms);
 	return vouch(shc, written_on);
 }

@@ -426,9 +426,8 @@ static enum shc_status verdict(struct shc *shc)
 	s->is_stuck = true;
 	if (s->ever_sent_seq <= s->stored_seq)
 		return wire_say(&shc->wire, SHC_UNREACHABLE, "%.200s; nothing of what is kept has left", why);
-	return wire_say(&shc->wire, SHC_IN_DOUBT,
-			"%.180s; %zu batches are not known to be on disk; they are kept, a flush goes on",
-			why, kept_count(s));
+	return wire_say(&shc->wire, SHC_IN_DOUBT, "%.180s; batches not known to be on disk: %zu", why,
+			kept_count(s));
 }
 
 static enum shc_status drive(struct shc *shc, bool (*is_reached)(const struct shc *))

@@ -220,7 +220,7 @@ static void test_in_doubt_is_said_in_time_and_a_flush_goes_on(void **state)
 	assert_int_equal(open_session(), SHC_OK);
 	assert_int_equal(apply("a"), SHC_OK);
 	assert_int_equal(shc_session_flush(shc), SHC_IN_DOUBT);
-	assert_says("no answer within 50 ms; 1 batches are not known to be on disk");
+	assert_says("no answer within 50 ms; batches not known to be on disk: 1");
 	assert_int_equal(shc_session_add(shc, "x", 1, 1), SHC_USAGE);
 	assert_int_equal(shc_session_apply(shc, "b", 1), SHC_USAGE);
 	check_stats(1, 0, 0, 0);

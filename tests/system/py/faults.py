@@ -203,11 +203,13 @@ def full_is_said():
             equal(c.do("WAITAOF", 1, 0, 1), [0, 0], "WAITAOF on a full disk")
         for _ in range(3):
             equal(str(c.ask("SAVE"))[:7], "MISCONF", "SAVE on a full disk")
+            equal(str(c.ask("SHC.BACKUP", "BEGIN"))[:7], "MISCONF", "a backup on a full disk")
         equal(c.value("x"), 102, "GET on a full disk")
         info = d.info()
         check(info["store_status"] != "ok" and info["durable_epoch"] == durable, info["store_status"], info["durable_epoch"], durable)
         rule.off()
         equal(c.do("SAVE"), "OK", "SAVE when there is room again")
+        check(c.do("SHC.BACKUP", "BEGIN") > 0, "no backup when there is room again")
         equal(d.info()["store_status"], "ok", "store_status")
         equal((d.log().count("the disk is full"), d.log().count("can be written again")), (1, 1), d.log())
         d.kill()
