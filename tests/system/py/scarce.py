@@ -184,7 +184,7 @@ def address_space():
         check(d.process.poll() is None, "it ended")
         status = d.stop(60)
         # Whether the last commit still finds the memory it needs is not for us to choose. If not, that is said.
-        gave_up = status == 74 and "out of memory" in d.log() and "giving up" in d.log()
+        gave_up = status == 74 and "out of memory" in d.log() and "are lost" in d.log()
         check(status == 0 or gave_up, "exit status", status, d.log()[-2000:])
         check_clean(d, "afterwards")
 
