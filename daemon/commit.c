@@ -435,7 +435,7 @@ static void fold_if_due(struct commit *c)
 		atomic_store(&c->last_save_s, now_ms(CLOCK_REALTIME) / 1000);
 }
 
-/* Nobody waits for a commit in interval mode, but a worker that gets half a CPU while a million counters are
+/* In interval mode few wait for a commit, but a worker that gets half a CPU while a million counters are
  * committed falls behind: p99.9 of a request 8 to 35 ms, and 6 to 8 ms so (bench/stall.sh). */
 static void yield_to_workers(const struct commit *c)
 {

@@ -23,7 +23,8 @@ teardown() {
 stream_says() { # STATUS TEXT ARGUMENT...
 	local status_wanted=$1 text=$2
 	shift 2
-	run shcount ingest --stream "$@"
+	# A sanitizer on a busy machine takes its time.
+	run shcount --timeout 30s ingest --stream "$@"
 	expect_status "$status_wanted"
 	expect_contains "$output" "$text"
 }
