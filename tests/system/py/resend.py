@@ -230,7 +230,7 @@ def left_behind(mode):
     """Goal: who was killed does not take his session from the run that follows. Method: requests that keep a worker busy stand before
     his SHC.SESSION; the next run binds the session meanwhile, and keeps it."""
     with Daemon("--workers", 2, "--durability", mode) as d, d.conn(60) as c:
-        c.do("MSET", *(w for i in range(300000) for w in (f"a long name {i}", 0)))
+        c.do("MSET", *(w for i in range(60000) for w in (f"a long name {i}", 0)))
         for turn in range(scaled(3)):
             killed = d.conn()
             killed.do("PING")
