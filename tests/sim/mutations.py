@@ -22,6 +22,7 @@ SECONDS_MAX = int(os.environ.get("MUTATION_SECONDS", "120"))
 SIM = "sim/test_sim"
 TXN = "tests/test_txn"
 STOPPED = "tests/test_txn_stopped"
+CONCURRENT = "tests/test_concurrent"
 SOUND = ".sound"
 
 # Name, test, file, what stands there, what is put in its place.
@@ -72,7 +73,7 @@ MUTATIONS = [
     ("a worker that wakes up does not look", SIM, "daemon/epoch.c",
      "	if (epoch_open(s->clock) != s->own)\n		epoch_seal(s, epoch_open(s->clock));\n}",
      "}"),
-    ("the first change after an advance is not noted", SIM, "daemon/epoch.c",
+    ("the first change after an advance is not noted", CONCURRENT, "daemon/epoch.c",
      "	atomic_store(&c->is_dirty, 0);\n	atomic_store(&c->open, e + 1);\n",
      "	atomic_store(&c->open, e + 1);\n	atomic_store(&c->is_dirty, 0);\n"),
     ("durable is said before the commit", SIM, "daemon/commit.c",

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "../../daemon/spin.h"
 #include "core_rig.h"
 
 enum {
@@ -582,6 +583,61 @@ static void test_single_reads_never_see_half_a_transaction(void **state)
 	assert_int_equal(halved, 0);
 }
 
+/* ---- an epoch is opened, and at once something is recorded in it ---- */
+
+enum { ADVANCES = 200000 };
+
+struct advances {
+	struct epoch_clock clock;
+	struct waker waker;
+	struct epoch_slot slot;
+	size_t count;
+	_Atomic size_t noted;
+};
+
+static void *note_every_epoch(void *arg)
+{
+	struct advances *a = arg;
+
+	for (size_t n = 1; n <= a->count; n++) {
+		unsigned spins = 0;
+
+		while (epoch_open(&a->clock) == a->slot.own)
+			spin_pause(&spins);
+		epoch_look(&a->slot);
+		epoch_note_dirty(&a->slot);
+		atomic_store(&a->noted, n);
+	}
+	return NULL;
+}
+
+/* Whoever clears the note behind the opening may clear that of the first change: no commit would be due.
+ * Needs two CPUs to fail. */
+static void test_the_first_change_of_an_epoch_is_noted(void **state)
+{
+	struct advances a = {.count = rig_scaled(ADVANCES)};
+	pthread_t worker;
+	size_t missed = 0;
+
+	(void)state;
+	assert_int_equal(waker_init(&a.waker), 0);
+	epoch_clock_init(&a.clock, 1, &a.waker);
+	epoch_slot_init(&a.slot, &a.clock);
+	assert_int_equal(pthread_create(&worker, NULL, note_every_epoch, &a), 0);
+	for (size_t n = 1; n <= a.count; n++) {
+		unsigned spins = 0;
+
+		(void)epoch_advance(&a.clock);
+		while (atomic_load(&a.noted) < n)
+			spin_pause(&spins);
+		missed += !atomic_load(&a.clock.is_dirty);
+	}
+	assert_int_equal(pthread_join(worker, NULL), 0);
+	epoch_slot_fini(&a.slot);
+	waker_fini(&a.waker);
+	assert_int_equal(missed, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -590,6 +646,7 @@ int main(void)
 		cmocka_unit_test(test_three_workers_and_flushing),
 		cmocka_unit_test(test_two_workers_cells_always_and_flushing),
 		cmocka_unit_test(test_single_reads_never_see_half_a_transaction),
+		cmocka_unit_test(test_the_first_change_of_an_epoch_is_noted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
