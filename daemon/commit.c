@@ -116,18 +116,9 @@ static void wake_waiting(struct commit *c, uint32_t for_what)
 			waker_wake(c->workers[i].waker);
 }
 
-/* Every time: who waits for a snapshot is told. */
-static void count_refusal(struct commit *c)
-{
-	atomic_fetch_add(&c->refusals, 1);
-	wake_waiting(c, EPOCH_WAITS_DISK);
-}
-
 /* `why` it is stuck; null: it is not. */
 static void set_stuck(struct commit *c, const char *why)
 {
-	if (why)
-		count_refusal(c);
 	if (!why == !commit_is_stuck(c))
 		return;
 	atomic_store(&c->is_stuck, why != NULL);
@@ -140,10 +131,18 @@ static void set_stuck(struct commit *c, const char *why)
 	wake_waiting(c, EPOCH_WAITS_SEALED | EPOCH_WAITS_DISK);
 }
 
+/* The store has refused, not for the first time perhaps: who waits for a snapshot is told every time. */
+static void note_refusal(struct commit *c, const char *why)
+{
+	set_stuck(c, why);
+	atomic_fetch_add(&c->refusals, 1);
+	wake_waiting(c, EPOCH_WAITS_DISK);
+}
+
 /* Before an epoch is tried again: a longer pause each time. At a stop there is an end to it. */
 static void wait_to_retry(struct commit *c, const char *why, int64_t *pause_ms, unsigned *tries)
 {
-	set_stuck(c, why);
+	note_refusal(c, why);
 	if (atomic_load(&c->is_stopping) && ++*tries > STOP_TRIES_MAX) {
 		log_error("the changes since the last commit are lost: a stop waits for some seconds, and %s",
 			  why);
@@ -284,7 +283,7 @@ static bool is_fold_soon(const struct commit *c)
  * change is taken meanwhile. */
 static void put_fold_off(struct commit *c)
 {
-	set_stuck(c, store_error(c->store));
+	note_refusal(c, store_error(c->store));
 	c->fold_pause_ms = c->fold_pause_ms ? 2 * c->fold_pause_ms : RETRY_MS_MIN;
 	if (c->fold_pause_ms > RETRY_MS_MAX)
 		c->fold_pause_ms = RETRY_MS_MAX;

@@ -160,8 +160,8 @@ int store_fail(struct store *s, int rc, const char *doing)
 		if (s->flags & STORE_READONLY)
 			return store_say(
 				s, EACCES,
-				"has a -wal file beside it, which cannot be read without writing there: "
-				"copy both to a directory of your own, and check them there");
+				"has a -wal or -journal file beside it, which cannot be read without writing "
+				"there: copy both to a directory of your own, and check them there");
 		return store_say(s, EACCES,
 				 "may not be written (while %s): check owner and mode of file and directory",
 				 doing);
