@@ -195,7 +195,7 @@ static int look_at_file(struct store *s, int64_t *size)
 
 static int look(struct store *s)
 {
-	int64_t size = -1, wal_size = -1, shm_size = -1;
+	int64_t size = -1, wal_size = -1, shm_size = -1, journal_size = -1;
 	int r = resolve(s);
 
 	if (r == 0)
@@ -206,6 +206,9 @@ static int look(struct store *s)
 		r = look_at_side_file(s, "-wal", &wal_size);
 	if (r == 0)
 		r = look_at_side_file(s, "-shm", &shm_size);
+	if (r == 0)
+		r = look_at_side_file(s, "-journal", &journal_size);
+	s->is_alone = wal_size < 0 && journal_size < 0;
 	if (r == 0 && size <= 0 && wal_size > 0)
 		return store_damaged(s, "the database is %s but its -wal file has content",
 				     size < 0 ? "missing" : "empty");
@@ -284,22 +287,6 @@ static int query(struct store *s, const char *sql, int64_t *number, char *text, 
 	return rc == SQLITE_OK ? 0 : store_fail(s, rc, "reading the head of the file");
 }
 
-static bool is_beside(const struct store *s, const char *ending)
-{
-	char path[PATH_BYTES_MAX + 16];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "%s%s", s->file, ending);
-	return stat(path, &st) == 0;
-}
-
-/* Without a log and a journal nobody has it open, and all of it is in the file. SQLite would make -wal and
- * -shm to read it, which "changes nothing" does not allow, nor a medium that cannot be written. */
-static bool is_alone(const struct store *s)
-{
-	return (s->flags & STORE_READONLY) && !is_beside(s, "-wal") && !is_beside(s, "-journal");
-}
-
 /* What is not a letter or a digit by its number: the path as SQLite wants it in a URI. */
 static void put_uri(const struct store *s, char *uri, size_t size)
 {
@@ -314,6 +301,8 @@ static void put_uri(const struct store *s, char *uri, size_t size)
 	snprintf(uri + len, size - len, "?immutable=1");
 }
 
+/* To read what nobody has open, and all of which is in the file: SQLite would make -wal and -shm for it,
+ * which "changes nothing" does not allow, nor a medium that cannot be written. */
 static int open_alone(struct store *s, int mode)
 {
 	char uri[3 * PATH_BYTES_MAX + 32];
@@ -330,7 +319,8 @@ static int connect_db(struct store *s)
 	if (s->flags & STORE_CREATE)
 		mode |= SQLITE_OPEN_CREATE;
 	mode |= SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-	rc = is_alone(s) ? open_alone(s, mode) : sqlite3_open_v2(s->file, &s->db, mode, NULL);
+	rc = s->is_alone && (s->flags & STORE_READONLY) ? open_alone(s, mode)
+							: sqlite3_open_v2(s->file, &s->db, mode, NULL);
 	if (rc == SQLITE_CANTOPEN)
 		return store_say(s, EIO, "cannot be opened: %s", strerror(sqlite3_system_errno(s->db)));
 	if (rc == SQLITE_OK)

@@ -93,6 +93,7 @@ struct store {
 	size_t epoch_count, epoch_cap;
 	struct store_fold *fold; /* owned; null between passes */
 
+	bool is_alone;		     /* no -wal and no -journal were there when it was opened */
 	struct store_place place;    /* where the files are */
 	int64_t wal_bytes;	     /* the -wal file is so long, or was when it was looked at */
 	unsigned wal_frames;	     /* in the -wal file */
