@@ -106,7 +106,8 @@ CMD := \
 	cmd/stream.c \
 	cmd/stream_resume.c \
 	cmd/table.c \
-	cmd/target.c
+	cmd/target.c \
+	cmd/terminal.c
 
 # One program a file.
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
