@@ -150,7 +150,7 @@ $(BUILD)/libshcount.a: $(patsubst %.c,$(BUILD)/%.pic.o,$(LIB)) mk/sources.mk
 $(BUILD)/libshcount.so.0: $(patsubst %.c,$(BUILD)/%.pic.o,$(LIB)) lib/libshcount.map mk/sources.mk
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared -Wl,-soname,libshcount.so.0 -Wl,--version-script,lib/libshcount.map -o $@ \
-		$(filter %.o,$^) -Wl,--as-needed $(ALL_LDFLAGS) -lbsd
+		$(filter %.o,$^) $(ALL_LDFLAGS)
 
 # ---- tests, benchmarks, fuzzers ---------------------------------------------------------------------------------
 

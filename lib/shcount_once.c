@@ -2,11 +2,14 @@
 /*
  * shcount_once.c - one addition under a token: asked for again until there is an answer.
  */
+#include <string.h>
+
 #include "num.h"
 #include "shcount_impl.h"
 
 struct once {
-	struct slice token, name;
+	struct slice token, name; /* in `bytes`: they may have come in a reply, which attempts overwrite */
+	char bytes[2 * NAME_LEN_MAX];
 	int64_t delta;
 	bool is_durable;
 	/* found out so far */
@@ -129,6 +132,8 @@ enum shc_status shc_once(struct shc *shc, const char *token, size_t token_len, c
 		return wire_say(&shc->wire, SHC_USAGE,
 				"bad %s: 1 to %d bytes without control characters are expected",
 				slice_is_name(o.name) ? "token" : "name", NAME_LEN_MAX);
+	o.token.data = memcpy(o.bytes, token, token_len);
+	o.name.data = memcpy(o.bytes + NAME_LEN_MAX, name, name_len);
 	status = ask(shc, &o);
 	if (status)
 		return status;
