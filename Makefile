@@ -161,6 +161,9 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(test_link) -lcmocka $(DAEMON_LIBS) -lm
 
+# It starts the daemon.
+$(BUILD)/tests/test_shcount_threads: | $(BUILD)/shcounterd
+
 $(BUILD)/crash/%: $(BUILD)/tests/crash/%.o $(call object_files,$(CRASH_MODEL)) $(ARCHIVES)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
