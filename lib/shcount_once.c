@@ -100,11 +100,19 @@ static enum shc_status give_up(struct shc *shc, const struct once *o)
 				 : "it may or may not have been counted");
 }
 
+/* Whether a failure says nothing about a request that has left: one of an earlier attempt, or this one when
+ * what came back is no answer. A refusal does: had it been counted, the server would know the token. */
+static bool is_doubt(int rc, bool has_left_before)
+{
+	return rc == SHC_PROTOCOL || (has_left_before && rc != SHC_OK && rc != SHC_REFUSED);
+}
+
 static enum shc_status ask(struct shc *shc, struct once *o)
 {
 	for (;;) {
+		bool has_left_before = o->has_left;
 		enum shc_status status = wire_connect_patiently(&shc->wire);
-		if (status == SHC_UNREACHABLE)
+		if (status == SHC_UNREACHABLE || (status && has_left_before))
 			return give_up(shc, o);
 		if (status)
 			return status;
@@ -113,7 +121,7 @@ static enum shc_status ask(struct shc *shc, struct once *o)
 		if (!is_clean)
 			wire_drop(&shc->wire);
 		if (rc != AGAIN)
-			return (enum shc_status)rc;
+			return is_doubt(rc, has_left_before) ? give_up(shc, o) : (enum shc_status)rc;
 		if (!wire_pause(&shc->wire))
 			return give_up(shc, o);
 	}
