@@ -64,9 +64,17 @@ const char *shc_error(const struct shc *shc)
 	return shc ? shc->wire.error : "out of memory";
 }
 
+static enum shc_status refuse_beside_session(struct shc *shc)
+{
+	return wire_say(&shc->wire, SHC_USAGE,
+			"a session is open on this handle: close it, or use another handle");
+}
+
 enum shc_status shc_connect(struct shc *shc)
 {
 	wire_begin(&shc->wire);
+	if (shc->session)
+		return refuse_beside_session(shc);
 	enum shc_status status = wire_connect(&shc->wire);
 	if (status)
 		shcount_batches_lost(shc);
@@ -194,12 +202,6 @@ static enum shc_status check_args(struct shc *shc, size_t argc)
 	if (argc == 0 || argc > RESP_ARGS_MAX)
 		return wire_say(&shc->wire, SHC_USAGE, "a command has 1 to %d words", RESP_ARGS_MAX);
 	return SHC_OK;
-}
-
-static enum shc_status refuse_beside_session(struct shc *shc)
-{
-	return wire_say(&shc->wire, SHC_USAGE,
-			"a session is open on this handle: close it, or use another handle");
 }
 
 static enum shc_status append_args(struct shc *shc, size_t argc, const char *const *argv,

@@ -174,8 +174,8 @@ void shc_add_stats(const struct shc *shc, struct shc_add_stats *out);
  * calls, with short pauses, until the handle's time limit for the call ends; the server is asked for its last
  * number, and the batches behind that are sent again.
  *
- * A handle has one session at a time, and then serves no other call but shc_close, shc_error, shc_on_refused,
- * shc_add_stats and the ones below; others answer SHC_USAGE. */
+ * A handle has one session at a time, and then serves no other call but shc_close, shc_error,
+ * shc_set_timeout, shc_on_refused, shc_add_stats and the ones below; others answer SHC_USAGE. */
 
 enum {
 	SHC_BATCH_ADDS_MAX = 262144,	/* additions of one batch */
@@ -197,7 +197,8 @@ struct shc_session {
 /* Opens the session `id` (1 to 255 bytes, no control characters) and takes it over from any other connection.
  * Returns when what it tells is on disk. An open session of this handle is closed first. Retries as the calls
  * below. SHC_OK; SHC_UNREACHABLE: no answer, or not from the disk, within the time limit; SHC_REFUSED,
- * SHC_DENIED, SHC_PROTOCOL, SHC_USAGE, SHC_MEMORY. In all cases nothing was added. */
+ * SHC_DENIED, SHC_PROTOCOL, SHC_USAGE (also: shc_flush, or shc_next, first), SHC_MEMORY. In all cases nothing
+ * was added. */
 enum shc_status shc_session_open(struct shc *shc, const char *id, size_t id_len, struct shc_session *out);
 
 /* Puts an addition into the open batch; nothing is sent. Names may repeat. SHC_OK; SHC_USAGE: the batch is

@@ -298,6 +298,7 @@ static void test_what_does_not_fit_is_refused_at_once(void **state)
 	int64_t v;
 	assert_int_equal(shc_get(shc, "x", 1, &v), SHC_USAGE);
 	assert_says("a session is open");
+	assert_int_equal(shc_connect(shc), SHC_USAGE);
 	finish();
 }
 
