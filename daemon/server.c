@@ -273,18 +273,20 @@ static void reload(struct server *s)
 
 static void wait_for_stop(struct server *s, const sigset_t *set)
 {
+	const char *reason;
 	int sig = 0;
 
 	while (sigwait(set, &sig) || sig == SIGHUP)
 		if (sig == SIGHUP)
 			reload(s);
-	log_info("%s: stopping", atomic_load(&s->is_stopping) ? "SHUTDOWN" : strsignal(sig));
+	reason = atomic_load(&s->stop_reason);
+	log_info("%s: stopping", reason ? reason : strsignal(sig));
 }
 
-void server_stop(struct server *s, bool is_folding)
+void server_stop(struct server *s, bool is_folding, const char *reason)
 {
 	atomic_store(&s->is_folding_at_stop, is_folding);
-	atomic_store(&s->is_stopping, true);
+	atomic_store(&s->stop_reason, reason);
 	kill(getpid(), SIGTERM);
 }
 

@@ -103,6 +103,10 @@ load drive
 	drive restart sigterm_answers
 }
 
+@test "SIGTERM and SIGINT answer whoever has connected and asked, accepted or not" {
+	drive restart sigterm_queued
+}
+
 @test "SIGTERM while it starts ends it cleanly" {
 	drive restart sigterm_while_starting
 }

@@ -345,6 +345,28 @@ def sigterm_answers():
             equal(d.counters(), {b"x%d" % i: count for i in range(clients)}, "after the restart")
 
 
+def sigterm_queued():
+    """Connections that nobody has accepted yet when the signal comes, their requests sent: made while it was stopped."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    clients = 60
+    for place in (None, ("127.0.0.1", port)):
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            with Daemon("--workers", 2, "--commit-interval", "1h", "--listen", f"127.0.0.1:{port}") as d:
+                d.freeze()
+                conns = [Conn(place) if place else d.conn() for _ in range(clients)]
+                for i, c in enumerate(conns):
+                    c.send("INCRBY", f"x{i}", i)
+                d.process.send_signal(sign)
+                d.process.send_signal(signal.SIGCONT)
+                for i, c in enumerate(conns):
+                    equal(c.read_all(), b":%d\r\n" % i, f"client {i} of {place}")
+                equal(d.process.wait(30), 0, "exit status")
+                d.start()
+                equal(d.counters(), {b"x%d" % i: i for i in range(clients)}, "after the restart")
+
+
 def sigterm_while_starting():
     """At whatever moment it comes, the end is clean."""
     rng = random.Random(SEED)
@@ -484,5 +506,5 @@ def tcp():
 
 if __name__ == "__main__":
     main([backend, survives, stop_under_load, folding_restarts, view_is_complete, epochs_never_go_back, deletions_survive,
-          sighup_reloads, sigterm_answers, sigterm_while_starting, sigterm_with_waiting, shutdown, ready, listen_fds,
+          sighup_reloads, sigterm_answers, sigterm_queued, sigterm_while_starting, sigterm_with_waiting, shutdown, ready, listen_fds,
           socket_activation, bad_listen_fds, tcp])
