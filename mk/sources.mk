@@ -85,6 +85,7 @@ DAEMON := \
 	daemon/worker.c
 
 CMD := \
+	cmd/autostart.c \
 	cmd/cmd_backup.c \
 	cmd/cmd_del.c \
 	cmd/cmd_get.c \

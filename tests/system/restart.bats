@@ -107,6 +107,14 @@ load drive
 	drive restart sigterm_queued
 }
 
+@test "idle-exit ends it like SIGTERM when nobody has been connected for so long" {
+	drive restart idle_exit
+}
+
+@test "whoever can connect to a daemon that leaves is answered" {
+	drive restart idle_exit_serves
+}
+
 @test "SIGTERM while it starts ends it cleanly" {
 	drive restart sigterm_while_starting
 }

@@ -367,6 +367,41 @@ def sigterm_queued():
                 equal(d.counters(), {b"x%d" % i: i for i in range(clients)}, "after the restart")
 
 
+def idle_exit():
+    """Nobody connected for so long ends it like SIGTERM; a connection keeps it, however quiet."""
+    with Daemon("--idle-exit", "100ms", "--commit-interval", "1h") as d:
+        with d.conn() as c:
+            equal(c.do("INCR", "x"), 1, "INCR")
+            time.sleep(0.5)  # longer than it would stay
+            equal(c.do("INCR", "x"), 2, "INCR after a while")
+        equal(d.process.wait(30), 0, "exit status")
+        check("idle-exit" in d.log(), d.log())
+        check(not os.path.exists(d.sock), "the socket is still there")
+        with sqlite3.connect(f"file:{d.db}?mode=ro", uri=True) as db:
+            equal(db.execute("SELECT current_value FROM counter").fetchall(), [(2,)], "the snapshot")
+
+
+def idle_exit_serves():
+    """Whoever can connect is answered, however the daemon is about to leave; and all of it is kept."""
+    rng = random.Random(SEED)
+    asked = starts = 0
+    with Daemon("--idle-exit", "1ms", "--commit-interval", "1h", "--workers", 2, is_started=False) as d:
+        d.launch()
+        while asked < 500 or starts < 5:
+            try:
+                c = d.conn()
+            except OSError:
+                if d.process.poll() is not None:
+                    equal(d.process.returncode, 0, "exit status")
+                    d.launch()
+                    starts += 1
+                continue
+            with c:
+                asked += 1
+                equal(c.do("INCR", "x"), asked, f"INCR after {starts} ends")
+            time.sleep(rng.choice((0, 0.0005, 0.001, 0.0012, 0.002)) if starts < 20 else 0)  # the moment
+
+
 def sigterm_while_starting():
     """At whatever moment it comes, the end is clean."""
     rng = random.Random(SEED)
@@ -506,5 +541,6 @@ def tcp():
 
 if __name__ == "__main__":
     main([backend, survives, stop_under_load, folding_restarts, view_is_complete, epochs_never_go_back, deletions_survive,
-          sighup_reloads, sigterm_answers, sigterm_queued, sigterm_while_starting, sigterm_with_waiting, shutdown, ready, listen_fds,
+          sighup_reloads, sigterm_answers, sigterm_queued, idle_exit, idle_exit_serves,
+          sigterm_while_starting, sigterm_with_waiting, shutdown, ready, listen_fds,
           socket_activation, bad_listen_fds, tcp])
