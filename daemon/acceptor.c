@@ -225,6 +225,8 @@ static bool leave(struct acceptor *a)
 	if (acceptor_reopen(a, why, sizeof(why))) {
 		log_error("%s; leaving with the last connection", why);
 		idle_hurry(&a->idle);
+	} else {
+		acceptor_watch(a);
 	}
 	return false;
 }
@@ -236,6 +238,16 @@ static void fill_poll(const struct acceptor *a, struct pollfd *fds)
 	fds[0] = (struct pollfd){.fd = a->waker.fd, .events = POLLIN};
 	for (size_t i = 0; i < a->listener_count; i++)
 		fds[1 + i] = (struct pollfd){.fd = a->listeners[i].fd, .events = POLLIN};
+	fds[1 + a->listener_count] = (struct pollfd){.fd = a->watch_fd, .events = POLLIN};
+}
+
+static void look_at_place(struct acceptor *a, struct pollfd *watch)
+{
+	if (!(watch->revents & POLLIN) || !acceptor_watch_tells_end(a))
+		return;
+	log_info("%s is not there any more: leaving with the last connection (idle-exit)", a->socket_path);
+	idle_hurry(&a->idle);
+	watch->fd = -1;
 }
 
 /* Sleeps for `wait_ms` at most, and takes who has come. */
@@ -244,20 +256,23 @@ static void wait_and_accept(struct acceptor *a, struct pollfd *fds, int wait_ms)
 	bool was_short = a->is_short;
 
 	/* Out of descriptors: the listeners stay readable, and poll would return at once. */
-	(void)poll(fds, was_short ? 1 : (nfds_t)(1 + a->listener_count), was_short ? PAUSE_MS : wait_ms);
+	(void)poll(fds, was_short ? 1 : (nfds_t)(2 + a->listener_count), was_short ? PAUSE_MS : wait_ms);
 	waker_unpark(&a->waker);
 	waker_drain(&a->waker);
 	for (size_t i = 0; i < a->listener_count; i++)
 		if (fds[1 + i].fd >= 0 && (was_short || fds[1 + i].revents) && !accept_all(a, fds[1 + i].fd))
 			fds[1 + i].fd = -1; /* poll skips it */
+	if (!was_short)
+		look_at_place(a, &fds[1 + a->listener_count]);
 }
 
 static void *run(void *arg)
 {
 	struct acceptor *a = arg;
-	struct pollfd fds[1 + ACCEPTOR_LISTENERS_MAX];
+	struct pollfd fds[2 + ACCEPTOR_LISTENERS_MAX];
 
 	pthread_setname_np(pthread_self(), "acceptor");
+	acceptor_watch(a);
 	fill_poll(a, fds);
 	for (;;) {
 		int wait_ms;
@@ -301,6 +316,7 @@ int acceptor_open(struct acceptor *a, struct server *server, char *why, size_t w
 
 	memset(a, 0, sizeof(*a));
 	a->server = server;
+	a->watch_fd = -1;
 	idle_init(&a->idle, server->config->idle_exit_ms, &a->waker, now_ns());
 	if (waker_init(&a->waker)) {
 		snprintf(why, why_size, "cannot make an eventfd: %s", strerror(errno));

@@ -52,6 +52,7 @@ struct acceptor {
 	char socket_path[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
 	dev_t socket_dev;
 	ino_t socket_ino;
+	int watch_fd;	  /* with idle-exit: readable when something happens to the socket's file; or -1 */
 	struct idle idle; /* the workers tell it of closes */
 	_Atomic bool is_stopping;
 	_Atomic uint64_t refused;  /* over max-clients */
@@ -77,6 +78,8 @@ void acceptor_stop(struct acceptor *a);
 
 /* acceptor_listen.c: the listeners; results as acceptor_open. On failure those made so far stand in `a`. */
 int acceptor_listen(struct acceptor *a, char *why, size_t why_size);
+/* Whether the socket is at its place. */
+bool acceptor_has_place(const struct acceptor *a);
 /* Closes them, and removes the socket if it is still the one that was made. */
 void acceptor_unlisten(struct acceptor *a);
 /* A fresh socket in the place of `l`, which is shut and drained. On failure l->fd is -1. */
@@ -88,6 +91,12 @@ void acceptor_describe(int fd, struct client_address *out);
  * are in the queues. And back; results as acceptor_open, on failure there is no Unix listener. */
 void acceptor_shut(struct acceptor *a);
 int acceptor_reopen(struct acceptor *a, char *why, size_t why_size);
+
+/* A daemon whose socket was removed, as a user's runtime directory is at the end of the last session, is
+ * found by nobody any more, and keeps its state from the next one: with idle-exit it leaves with the last
+ * connection. Begins to watch, also after a reopen; reads what watch_fd has to tell: true when it is gone. */
+void acceptor_watch(struct acceptor *a);
+bool acceptor_watch_tells_end(struct acceptor *a);
 
 /* The choice, pure, for tests: index of the least busy. */
 uint32_t acceptor_choose(const uint32_t *busy_eighths, const int64_t *peers, uint32_t count);

@@ -12,6 +12,7 @@
 #include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -71,4 +72,26 @@ int acceptor_reopen(struct acceptor *a, char *why, size_t why_size)
 	}
 	a->is_shut = false;
 	return status;
+}
+
+/* ---- the file of the socket ---- */
+
+void acceptor_watch(struct acceptor *a)
+{
+	if (!a->idle.is_on || !a->socket_path[0])
+		return;
+	if (a->watch_fd < 0)
+		a->watch_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	/* The count of links is an attribute: the socket itself lives on when its file is removed. */
+	if (inotify_add_watch(a->watch_fd, a->socket_path, IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF) < 0)
+		log_debug("%s: cannot be watched: %s", a->socket_path, strerror(errno));
+}
+
+bool acceptor_watch_tells_end(struct acceptor *a)
+{
+	char events[1024];
+
+	while (read(a->watch_fd, events, sizeof(events)) > 0)
+		continue;
+	return !acceptor_has_place(a);
 }

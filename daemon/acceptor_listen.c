@@ -283,13 +283,18 @@ static bool remember_socket(struct acceptor *a, const char *path)
 	       strlcpy(a->socket_path, path, sizeof(a->socket_path)) < sizeof(a->socket_path);
 }
 
-/* Unless it is somebody else's by now. */
-static void remove_socket(const struct acceptor *a)
+bool acceptor_has_place(const struct acceptor *a)
 {
 	struct stat st;
 
-	if (a->socket_path[0] && !lstat(a->socket_path, &st) && st.st_dev == a->socket_dev &&
-	    st.st_ino == a->socket_ino && unlink(a->socket_path))
+	return a->socket_path[0] && !lstat(a->socket_path, &st) && st.st_dev == a->socket_dev &&
+	       st.st_ino == a->socket_ino;
+}
+
+/* Unless it is somebody else's by now. */
+static void remove_socket(const struct acceptor *a)
+{
+	if (acceptor_has_place(a) && unlink(a->socket_path))
 		log_warning("%s: cannot be removed: %s", a->socket_path, strerror(errno));
 }
 
@@ -490,6 +495,9 @@ void acceptor_unlisten(struct acceptor *a)
 	remove_socket(a);
 	for (size_t i = 0; i < a->listener_count; i++)
 		close(a->listeners[i].fd);
+	if (a->watch_fd >= 0)
+		close(a->watch_fd);
+	a->watch_fd = -1;
 	a->listener_count = 0;
 }
 

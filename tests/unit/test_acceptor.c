@@ -724,6 +724,22 @@ static void test_whoever_connects_while_it_leaves_is_served_and_it_stays(void **
 	stop();
 }
 
+static void test_when_its_socket_is_removed_it_leaves_with_the_last_connection(void **state)
+{
+	int fd;
+
+	(void)state;
+	config.idle_exit_ms = 1000 * 1000;
+	start();
+	fd = connect_unix(path);
+	assert_non_null(take());
+	assert_int_equal(unlink(path), 0);
+	idle_close(&server.acceptor.idle, now_ms() * 1000000);
+	assert_true(wait_for(&has_stopped));
+	close(fd);
+	stop();
+}
+
 static void test_without_its_place_it_leaves_with_the_last_connection(void **state)
 {
 	const int64_t limit_ms = 1000 * 1000;
@@ -930,6 +946,7 @@ int main(void)
 		TEST(test_a_deaf_tcp_listener_keeps_its_queue_and_hears_again),
 		TEST(test_idle_long_enough_it_stops_the_server),
 		TEST(test_whoever_connects_while_it_leaves_is_served_and_it_stays),
+		TEST(test_when_its_socket_is_removed_it_leaves_with_the_last_connection),
 		TEST(test_without_its_place_it_leaves_with_the_last_connection),
 		TEST(test_inherited_sockets_are_served_and_left_in_place),
 		TEST(test_an_inherited_tcp_socket_replaces_listen),
