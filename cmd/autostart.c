@@ -96,12 +96,25 @@ static int make_directories(const char *path)
 	}
 }
 
+/* Ours, or as /tmp: with `sudo -E` it is another user's, who could not use what we make there. */
+static bool is_place(const char *parent)
+{
+	struct stat st;
+	return stat(parent, &st) || st.st_uid == geteuid() || (st.st_mode & S_ISVTX);
+}
+
 /* Where others may make files, it could be waiting for us. */
 static int ensure_socket_directory(const char *socket)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], parent[PATH_MAX];
 	struct stat st;
 	directory_of(socket, path);
+	directory_of(path, parent);
+	if (!is_place(parent))
+		return command_fail(EX_NOPERM,
+				    "%s: somebody else's directory, so your daemon's socket cannot be in it; "
+				    "give an XDG_RUNTIME_DIR that is yours, or unset it",
+				    parent);
 	if ((mkdir(path, 0700) && errno != EEXIST) || lstat(path, &st))
 		return command_fail(exit_of(errno),
 				    "%s: cannot make the directory of your daemon's socket: %s; give an "
@@ -190,18 +203,18 @@ static int find_program(struct start *s)
 
 /* ---- the daemon ---- */
 
-/* -1 after a complaint. */
-static int open_log(struct start *s)
+/* EX_OK, or an exit status after a complaint. */
+static int open_log(struct start *s, int *out)
 {
 	struct stat st;
 	int fd = open(s->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 || fstat(fd, &st)) {
-		command_fail(EX_OK, "%s: cannot write the log of your daemon: %s", s->log, strerror(errno));
-		return -1;
-	}
+	if (fd < 0 || fstat(fd, &st))
+		return command_fail(exit_of(errno), "%s: cannot write the log of your daemon: %s", s->log,
+				    strerror(errno));
 	if (s->ended < 0) /* the first of ours: a later one may still say little when the time is over */
 		s->log_begin = st.st_size > LOG_BYTES_MAX && ftruncate(fd, 0) == 0 ? 0 : st.st_size;
-	return fd;
+	*out = fd;
+	return EX_OK;
 }
 
 /* Nothing of the caller's: no file, signal, session or directory. */
@@ -248,12 +261,11 @@ static void clean_environment(void)
 
 static int start_daemon(struct start *s)
 {
-	int exit_status = find_program(s);
+	int log_fd = -1, exit_status = find_program(s);
+	if (!exit_status)
+		exit_status = open_log(s, &log_fd);
 	if (exit_status)
 		return exit_status;
-	int log_fd = open_log(s);
-	if (log_fd < 0)
-		return exit_of(errno);
 	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	int error = null_fd < 0 ? errno : 0;
 	s->pause_ns = PAUSE_MIN_NS;

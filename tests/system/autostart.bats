@@ -153,7 +153,7 @@ prepare_elsewhere() {
 
 @test "a daemon that leaves when idle loses nothing, and nobody is refused because it leaves" {
 	daemon_is "exec $real \"\$@\" ${SHC_IO:+--io $SHC_IO} --idle-exit 30ms"
-	local rounds=15
+	local rounds=10
 	count_them() {
 		local i
 		for ((i = 0; i < rounds; i++)); do
@@ -267,6 +267,12 @@ prepare_elsewhere() {
 	mkdir -m 700 "$dir"
 	chown 12345 "$dir"
 	refused
+	rm -r "$dir"
+	chown 12345 "$XDG_RUNTIME_DIR"
+	run shcount incr a
+	expect_status 77
+	expect_contains "$output" "$XDG_RUNTIME_DIR: somebody else's"
+	none_was_started
 }
 
 @test "somebody else's directory under /tmp is neither used nor believed" {

@@ -115,6 +115,10 @@ load drive
 	drive restart idle_exit_serves
 }
 
+@test "passed sockets keep their queue when the daemon leaves" {
+	drive restart listen_fds_keep_their_queue
+}
+
 @test "SIGTERM while it starts ends it cleanly" {
 	drive restart sigterm_while_starting
 }

@@ -387,7 +387,7 @@ def idle_exit_serves():
     asked = starts = 0
     with Daemon("--idle-exit", "1ms", "--commit-interval", "1h", "--workers", 2, is_started=False) as d:
         d.launch()
-        while asked < 500 or starts < 5:
+        while asked < 200 or starts < 5:
             try:
                 c = d.conn()
             except OSError:
@@ -399,7 +399,7 @@ def idle_exit_serves():
             with c:
                 asked += 1
                 equal(c.do("INCR", "x"), asked, f"INCR after {starts} ends")
-            time.sleep(rng.choice((0, 0.0005, 0.001, 0.0012, 0.002)) if starts < 20 else 0)  # the moment
+            time.sleep(rng.choice((0, 0.0005, 0.001, 0.0012, 0.002)) if starts < 10 else 0)  # the moment
 
 
 def sigterm_while_starting():
@@ -496,6 +496,26 @@ def listen_fds():
         check(os.path.exists(passed), "removed the service manager's socket")
 
 
+def listen_fds_keep_their_queue():
+    """As a service manager does: whoever connects after the daemon has left waits in the queue for the next one."""
+    with socket.socket(socket.AF_UNIX) as listener, Daemon("--idle-exit", "50ms", is_started=False) as d:
+        d.sock = os.path.join(d.dir, "passed")
+        listener.bind(d.sock)
+        listener.listen(16)
+        program = shutil.which(PROGRAM)
+        command = d.command()
+        script = "import os, sys\nos.dup2(int(sys.argv[1]), 3)\nos.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))\n" \
+                 "os.execv(sys.argv[2], sys.argv[2:])"
+        d.command = lambda: ["/usr/bin/python3", "-c", script, str(listener.fileno()), program] + command[1:]
+        d.popen = {"pass_fds": (listener.fileno(),)}
+        for i in range(1, 4):
+            with d.conn() as c:
+                c.send("INCR", "x")
+                d.launch()
+                equal(c.recv(), i, "INCR")
+            equal(d.process.wait(30), 0, "exit status")
+
+
 def socket_activation():
     activate = shutil.which("systemd-socket-activate")
     if not activate:
@@ -543,4 +563,5 @@ if __name__ == "__main__":
     main([backend, survives, stop_under_load, folding_restarts, view_is_complete, epochs_never_go_back, deletions_survive,
           sighup_reloads, sigterm_answers, sigterm_queued, idle_exit, idle_exit_serves,
           sigterm_while_starting, sigterm_with_waiting, shutdown, ready, listen_fds,
+          listen_fds_keep_their_queue,
           socket_activation, bad_listen_fds, tcp])
