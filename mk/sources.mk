@@ -100,9 +100,11 @@ CMD := \
 	cmd/help.c \
 	cmd/ingest.c \
 	cmd/ingest_send.c \
+	cmd/ingest_wait.c \
 	cmd/main.c \
 	cmd/output.c \
 	cmd/progress.c \
+	cmd/signals.c \
 	cmd/stream.c \
 	cmd/stream_resume.c \
 	cmd/table.c \
