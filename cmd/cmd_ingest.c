@@ -202,13 +202,17 @@ static int ingest_one(struct ingest *in, const char *file)
 {
 	if (strcmp(file, "-") == 0)
 		return ingest_file(in, stdin_name, STDIN_FILENO);
+	bool is_done = false;
+	int rc = in->stream ? stream_ingest(in, file, &is_done) : EX_OK;
+	if (is_done)
+		return rc;
 	int fd = open_input(file);
 	if (fd < 0) {
 		in->file = file;
 		in->file_lines = 0;
 		return command_fail(EX_IOERR, "%s: %s", file, strerror(errno));
 	}
-	int rc = ingest_file(in, file, fd);
+	rc = ingest_file(in, file, fd);
 	close(fd);
 	return rc;
 }
@@ -344,7 +348,7 @@ static int run(struct invocation *inv)
 	}
 	bool is_stopped = in->is_stopped;
 	if (in->stream)
-		buf_fini(&in->stream->applied);
+		stream_fini(in->stream);
 	free(in->stream);
 	ingest_fini(in);
 	free(in);

@@ -212,12 +212,11 @@ static int take_block(struct ingest *in, struct block *b)
 }
 
 /* A line without its end may be one that is being written. */
-static int leave_rest(const struct ingest *in)
+static void tell_rest(struct ingest *in, const char *what)
 {
+	progress_wipe(&in->progress);
 	if (!in->stream->is_quiet)
-		command_fail(0, "%s: the last line has no end; it is left for the next run (--eof counts it)",
-			     in->file);
-	return EX_OK;
+		command_fail(0, "%s: the last line has no end; %s", in->file, what);
 }
 
 /* The last line may lack its end. */
@@ -225,8 +224,12 @@ static int take_rest(struct ingest *in, struct block *b)
 {
 	if (b->len == 0 && !b->is_in_long_line)
 		return EX_OK;
-	if (in->stream && !in->stream->is_eof)
-		return leave_rest(in);
+	if (in->stream && in->stream->is_left) {
+		tell_rest(in, "it counts, for the log goes on in another file");
+	} else if (in->stream && !in->stream->is_eof) {
+		tell_rest(in, "it is left for the next run (--eof counts it)");
+		return EX_OK;
+	}
 	if (in->stream && b->is_in_long_line)
 		stream_took_long(in->stream, NULL, 0, true);
 	int rc = EX_OK;

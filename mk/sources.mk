@@ -83,6 +83,7 @@ DAEMON := \
 	daemon/worker.c
 
 CMD := \
+	cmd/chain.c \
 	cmd/cmd_backup.c \
 	cmd/cmd_del.c \
 	cmd/cmd_get.c \
@@ -104,8 +105,10 @@ CMD := \
 	cmd/main.c \
 	cmd/output.c \
 	cmd/progress.c \
+	cmd/rotated.c \
 	cmd/signals.c \
 	cmd/stream.c \
+	cmd/stream_log.c \
 	cmd/stream_resume.c \
 	cmd/table.c \
 	cmd/target.c \
