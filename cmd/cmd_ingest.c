@@ -374,7 +374,11 @@ const struct command cmd_ingest = {
 		"before it\n"
 		"counted and nothing after, and says where to resume; --on-error skip leaves bad lines out. "
 		"Both exit 65.\n"
-		"SIGUSR1 prints how far it is.\n"
+		"What comes through a pipe is sent at the latest a second later. ^C stops between two lines: "
+		"what was\n"
+		"counted is sent, and it says where to go on. A second ^C ends it at once. SIGUSR1 prints "
+		"how far it "
+		"is.\n"
 		"\n"
 		"  shcount ingest --stream access access.log    exactly once: safe to run again, after any "
 		"crash\n"
@@ -385,7 +389,10 @@ const struct command cmd_ingest = {
 		"ID, options and files goes on there, also when the files have grown; when nothing is left, "
 		"it "
 		"adds\n"
-		"nothing. A last line without its end is left for the next run, but for --eof.\n",
+		"nothing. A last line without its end is left for the next run, but for --eof. A log that "
+		"was rotated\n"
+		"(FILE.1, FILE.2, FILE-DATE) is found again: its rest is counted, then what is newer, then "
+		"FILE.\n",
 	.options = options,
 	.operands_max = -1,
 	.run = run,

@@ -48,7 +48,7 @@ static void test_narrow_lines_lose_the_bar_then_speed_then_lines_then_time(void 
 	assert_string_equal(
 		line(1000000000, &half, 30, 80),
 		"[###############...............]  50%  0:30 left  12345678 lines  412 k lines/s");
-	assert_string_equal(line(1000000000, &half, 30, 60),
+	assert_string_equal(line(1000000000, &half, 30, 50),
 			    " 50%  0:30 left  12345678 lines  412 k lines/s");
 	assert_string_equal(line(1000000000, &half, 30, 40), " 50%  0:30 left  12345678 lines");
 	assert_string_equal(line(1000000000, &half, 30, 20), " 50%  0:30 left");
