@@ -95,12 +95,14 @@ CMD := \
 	cmd/cmd_stats.c \
 	cmd/cmd_sync.c \
 	cmd/command.c \
+	cmd/csv.c \
 	cmd/cursor.c \
 	cmd/fields.c \
 	cmd/help.c \
 	cmd/ingest.c \
 	cmd/ingest_send.c \
 	cmd/main.c \
+	cmd/json_line.c \
 	cmd/output.c \
 	cmd/progress.c \
 	cmd/stream.c \
