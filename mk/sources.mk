@@ -101,10 +101,12 @@ CMD := \
 	cmd/help.c \
 	cmd/ingest.c \
 	cmd/ingest_send.c \
+	cmd/ingest_wait.c \
 	cmd/main.c \
 	cmd/json_line.c \
 	cmd/output.c \
 	cmd/progress.c \
+	cmd/signals.c \
 	cmd/stream.c \
 	cmd/stream_resume.c \
 	cmd/table.c \
