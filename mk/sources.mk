@@ -98,15 +98,17 @@ CMD := \
 	cmd/csv.c \
 	cmd/cursor.c \
 	cmd/fields.c \
+	cmd/fraction.c \
 	cmd/help.c \
 	cmd/ingest.c \
 	cmd/ingest_send.c \
 	cmd/ingest_wait.c \
-	cmd/main.c \
 	cmd/json_line.c \
+	cmd/main.c \
 	cmd/output.c \
 	cmd/progress.c \
 	cmd/signals.c \
+	cmd/statsd.c \
 	cmd/stream.c \
 	cmd/stream_resume.c \
 	cmd/table.c \
