@@ -108,6 +108,7 @@ CMD := \
 	cmd/output.c \
 	cmd/progress.c \
 	cmd/signals.c \
+	cmd/source.c \
 	cmd/statsd.c \
 	cmd/stream.c \
 	cmd/stream_resume.c \
