@@ -102,6 +102,7 @@ CMD := \
 	cmd/help.c \
 	cmd/ingest.c \
 	cmd/ingest_send.c \
+	cmd/ingest_take.c \
 	cmd/ingest_wait.c \
 	cmd/json_line.c \
 	cmd/main.c \
