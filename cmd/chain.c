@@ -28,6 +28,7 @@
 #include "chain.h"
 #include "command.h"
 #include "rotated.h"
+#include "source.h"
 
 enum {
 	LOOKS_MAX = 20,	 /* at a log that is rotated meanwhile */
@@ -83,6 +84,30 @@ int chain_refuse(const char *file, const struct cursor_file *at, int how, const 
 			(unsigned long long)at->offset, more);
 	return command_fail(EX_DATAERR, "%s: does not begin with what the runs before have counted%s", file,
 			    more);
+}
+
+/* The same of a packed file, which is read over. */
+static int check_packed(const char *path, int fd, const struct cursor_file *at)
+{
+	char bytes[64 << 10];
+	struct source src;
+	struct mark m = {0};
+	int rc = source_open(&src, path, fd);
+	for (uint64_t left = at->offset; rc == 0 && left > 0;) {
+		ssize_t n = source_read(&src, bytes, left < sizeof(bytes) ? (size_t)left : sizeof(bytes));
+		if (n == -EINTR)
+			continue;
+		if (n <= 0) {
+			rc = n == 0 ? CHAIN_SHORTER : (int)n;
+			break;
+		}
+		mark_feed(&m, bytes, (size_t)n);
+		left -= (uint64_t)n;
+	}
+	source_close(&src);
+	if (rc)
+		return rc == -EBADMSG ? CHAIN_ANOTHER : rc;
+	return mark_hash(&m) == at->mark ? CHAIN_SAME : CHAIN_ANOTHER;
 }
 
 static int no_memory(void)
@@ -153,15 +178,22 @@ static int append_path(struct chain *c, const char *path, bool is_rotated)
 
 /* ---- finding the file that was counted ---- */
 
+/* gzip and zstd are read, others are not. */
+static bool is_readable(const struct rotated *item)
+{
+	return !item->is_packed || source_kind_of(item->path) != SOURCE_PLAIN;
+}
+
 static int not_found(const char *file, const struct cursor_file *at, int how, const struct rotated_list *list)
 {
 	char more[512];
 	const char *packed = NULL;
 	for (size_t i = 0; i < list->count && !packed; i++)
-		packed = list->items[i].is_packed ? list->items[i].path : NULL;
+		packed = is_readable(&list->items[i]) ? NULL : list->items[i].path;
 	if (packed)
 		snprintf(more, sizeof(more),
-			 ", nor does an unpacked file that it was rotated to; nothing of it was added: "
+			 ", nor does a file that it was rotated to and that can be read; nothing of it was "
+			 "added: "
 			 "unpack %s "
 			 "and those before it, and run it again",
 			 packed);
@@ -182,20 +214,23 @@ static int check_rotated(const struct rotated *item, const struct cursor_file *a
 	int rc = open_file(&f, item->path, true);
 	if (rc)
 		return rc;
-	int how = chain_check(f.fd, 0, at, &m);
+	int how = item->is_packed ? check_packed(item->path, f.fd, at) : chain_check(f.fd, 0, at, &m);
 	close_file(&f);
 	if (how < 0)
 		return command_fail(EX_IOERR, "%s: %s", item->path, strerror(-how));
 	return how == CHAIN_SAME ? EX_OK : NOT_FOUND;
 }
 
-/* With `id`, only the file of that id. */
-static int search(const struct rotated_list *list, const struct cursor_file *at, uint32_t id, size_t *found)
+enum among { ALL, PACKED, SAME_ID };
+
+static int search(const struct rotated_list *list, const struct cursor_file *at, enum among among,
+		  size_t *found)
 {
 	int rc = NOT_FOUND;
 	for (size_t i = 0; rc == NOT_FOUND && i < list->count; i++) {
 		const struct rotated *item = &list->items[i];
-		if (item->is_packed || (id && item->id != id))
+		if (!is_readable(item) || (among == PACKED && !item->is_packed) ||
+		    (among == SAME_ID && item->id != at->id))
 			continue;
 		rc = check_rotated(item, at);
 		*found = i;
@@ -204,17 +239,19 @@ static int search(const struct rotated_list *list, const struct cursor_file *at,
 }
 
 /* Where FILE's content is not what was counted, or FILE is not the file that it was: the place in the list;
- * list->count for FILE. `how` is what chain_check says of FILE. */
+ * list->count for FILE. `how` is what chain_check says of FILE. When FILE begins with the same, it is a copy
+ * of what it was, or one of logs that begin alike, and the other one was packed since: a renamed one has its
+ * id. */
 static int find(const char *file, const struct cursor_file *at, int how, const struct rotated_list *list,
 		size_t *found)
 {
-	int rc = at->id ? search(list, at, at->id, found) : NOT_FOUND;
+	int rc = at->id ? search(list, at, SAME_ID, found) : NOT_FOUND;
+	if (rc == NOT_FOUND)
+		rc = search(list, at, how == CHAIN_SAME ? PACKED : ALL, found);
 	if (rc == NOT_FOUND && how == CHAIN_SAME) {
 		*found = list->count;
 		return EX_OK;
 	}
-	if (rc == NOT_FOUND)
-		rc = search(list, at, 0, found);
 	return rc == NOT_FOUND ? not_found(file, at, how, list) : rc;
 }
 
@@ -224,7 +261,7 @@ static int append_newer(struct chain *c, const char *file, const struct rotated_
 {
 	for (size_t i = found + 1; i-- > 0;) {
 		const struct rotated *item = &list->items[i];
-		if (item->is_packed)
+		if (!is_readable(item))
 			return command_fail(
 				EX_DATAERR,
 				"%s: was rotated to %s, and more than once since: %s is to be counted "

@@ -37,6 +37,7 @@ struct cursor_file {
 
 struct cursor {
 	/* the options that lines are read by */
+	unsigned format; /* enum ingest_format */
 	char separator;
 	int name_field, delta_field;
 	bool is_skip;

@@ -61,8 +61,8 @@ int stream_ingest(struct ingest *in, const char *file, bool *is_done);
 /* Before anything is added: whether the regular ones are what was counted, or were rotated from that. */
 int stream_check_files(const struct stream *s, char **files);
 
-/* Puts `fd` behind what was counted of the file at file_index, and checks that it is the same input. */
-int stream_open_file(struct ingest *in, const char *file, int fd);
+/* Puts `src` behind what was counted of the file at file_index, and checks that it is the same input. */
+int stream_open_file(struct ingest *in, const char *file, struct source *src);
 
 /* ---- what ingest.c tells about the file it reads ---- */
 

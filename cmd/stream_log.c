@@ -6,12 +6,14 @@
 #include <sys/stat.h>
 
 #include "command.h"
+#include "source.h"
 #include "stream.h"
 
 static bool is_log(const char *file)
 {
 	struct stat st;
-	return strcmp(file, "-") != 0 && stat(file, &st) == 0 && S_ISREG(st.st_mode);
+	return strcmp(file, "-") != 0 && source_kind_of(file) == SOURCE_PLAIN && stat(file, &st) == 0 &&
+	       S_ISREG(st.st_mode);
 }
 
 /* A file that a log was rotated to, and is named beside it, would count twice. */

@@ -96,17 +96,23 @@ CMD := \
 	cmd/cmd_stats.c \
 	cmd/cmd_sync.c \
 	cmd/command.c \
+	cmd/csv.c \
 	cmd/cursor.c \
 	cmd/fields.c \
+	cmd/fraction.c \
 	cmd/help.c \
 	cmd/ingest.c \
 	cmd/ingest_send.c \
+	cmd/ingest_take.c \
 	cmd/ingest_wait.c \
+	cmd/json_line.c \
 	cmd/main.c \
 	cmd/output.c \
 	cmd/progress.c \
 	cmd/rotated.c \
 	cmd/signals.c \
+	cmd/source.c \
+	cmd/statsd.c \
 	cmd/stream.c \
 	cmd/stream_log.c \
 	cmd/stream_resume.c \
