@@ -362,13 +362,14 @@ static int ingest_all(const struct invocation *inv, struct ingest *in)
 	rc = target_connect(inv, &in->shc);
 	if (rc)
 		return rc;
-	signals_begin();
+	signals_note_questions();
 	progress_begin(&in->progress, bytes_total, inv->is_quiet);
 	rc = in->stream ? stream_begin(in, files, count) : EX_OK;
 	if (rc) {
 		shc_close(in->shc);
 		return rc;
 	}
+	signals_note_stops(); /* so far nothing would be lost */
 	for (int i = 0; rc == EX_OK && i < count; i++) {
 		in->files_left = count - 1 - i;
 		if (in->stream)

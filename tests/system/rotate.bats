@@ -150,17 +150,32 @@ each_once() { # NAMES
 	each_once 1 2 21 22 23 24 25 26 27 28 29 3 4 5 6
 }
 
+@test "packed logs are read on in, and read between two others" {
+	start_daemon
+	printf 'a\n' >log
+	shcount ingest --stream s log
+	printf 'b\nc' >>log
+	gzip <log >log.3.gz
+	printf 'd\n' | gzip >log.2.gz
+	printf 'e\n' >log.1
+	printf 'f\n' >log
+	stream_says 0 "2 lines behind what was counted are in log.3.gz; going on with log.2.gz" s log
+	expect_contains "$output" "log.3.gz: the last line has no end; it counts"
+	stream_says 0 "nothing was added" s log
+	each_once a b c d e f
+}
+
 @test "what cannot be read between two logs is not left out" {
 	start_daemon
 	printf 'a\n' >log
 	shcount ingest --stream s log
 	mv log log.3
-	printf 'b\n' | gzip >log.2.gz
+	printf 'b\n' >log.2.xz
 	printf 'c\n' >log.1
 	printf 'd\n' >log
-	stream_says 65 "log.2.gz" s log
+	stream_says 65 "log.2.xz is to be counted behind that; nothing of it was added: unpack it" s log
 	each_once a
-	gunzip log.2.gz
+	mv log.2.xz log.2
 	stream_says 0 "finished; 4 lines in all" s log
 	each_once a b c d
 }
@@ -213,4 +228,9 @@ each_once() { # NAMES
 @test "copied and truncated again and again, killed again and again: the totals are exact" {
 	in_memory
 	drive rotate copied
+}
+
+@test "renamed and packed again and again, killed again and again: the totals are exact" {
+	in_memory
+	drive rotate packed
 }

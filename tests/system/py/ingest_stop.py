@@ -25,7 +25,7 @@ def start(daemon, *arguments, timeout="30s", ignored=(), stdin=subprocess.PIPE):
     return subprocess.Popen(words, stdin=stdin, stderr=subprocess.PIPE, preexec_fn=prepare)
 
 
-def listens(client, sig=signal.SIGUSR1):
+def listens(client, sig=signal.SIGTERM):
     """It has a handler."""
     with open(f"/proc/{client.pid}/status", encoding="ascii") as f:
         mask = int(re.search(r"^SigCgt:\t(\w+)", f.read(), re.M).group(1), 16)
@@ -228,9 +228,9 @@ def second():
             wait_listening(client)
             os.kill(daemon.process.pid, signal.SIGSTOP)
             feed(client, "a\n")
-            wait_until(lambda: is_read(client), "it has something to send")
+            wait_until(lambda client=client: is_read(client), "it has something to send")
 
-            def is_over():
+            def is_over(client=client):
                 client.send_signal(signal.SIGINT)
                 return client.poll() is not None
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Drivers of rotate.bats: a log that is written, rotated and counted in any order, while runs are stopped and killed."""
 import collections
+import gzip
 import os
 import random
 import shutil
@@ -17,19 +18,20 @@ PREFIX = "p" * 230  # so that a batch is full with few names, and a kill finds m
 class Log:
     """One writer, who may notice late that the log was renamed."""
 
-    def __init__(self, path, rng, is_copied):
+    def __init__(self, path, rng, is_copied, is_packed):
         self.path = path
         self.rng = rng
         self.is_copied = is_copied
+        self.is_packed = is_packed
         self.sums = collections.Counter()
         self.file = open(path, "ab", buffering=0)
         self.part = b""  # of a line, written
         self.rotated = 0  # how often since a run came to the end, at most
 
     def line(self):
-        # Copies are only known by what is in them; renamed logs may all begin alike.
+        # Copies and packed logs are only known by what is in them; renamed ones may all begin alike.
         name = self.rng.randrange(60000)
-        return b"n%d" % name if self.is_copied or self.rng.random() < 0.9 else b"a"
+        return b"n%d" % name if self.is_copied or self.is_packed or self.rng.random() < 0.9 else b"a"
 
     def write(self, count):
         lines = [self.line() for _ in range(count)]
@@ -46,16 +48,22 @@ class Log:
 
     def was_counted(self):
         """The stream stays in the newest file that has something in it."""
-        self.rotated = next((i for i, name in enumerate(self.names()) if os.path.getsize(name)), 0)
+        self.rotated = next((i for i, name in enumerate(self.names()) if self.size(name)), 0)
 
     def names(self):
         return [self.path] + [f"{self.path}.{i}" for i in range(1, KEPT + 1)]
 
+    def size(self, name):
+        return os.path.getsize(name) if os.path.exists(name) else os.path.exists(name + ".gz")
+
     def shift(self):
         names = self.names()
         for older, newer in zip(reversed(names), reversed(names[:-1])):
-            if newer != self.path and os.path.exists(newer):
-                os.rename(newer, older)
+            for end in ("", ".gz"):
+                if newer != self.path and os.path.exists(newer + end):
+                    os.rename(newer + end, older + end)
+                    if os.path.exists(older + ("" if end else ".gz")):
+                        os.remove(older + ("" if end else ".gz"))
 
     def rotate(self):
         if self.rotated == KEPT - 2:
@@ -71,6 +79,14 @@ class Log:
         with open(self.path, "ab"):
             pass
 
+    def pack(self):
+        """What the writer has left."""
+        for name in self.names()[1:]:
+            if os.path.exists(name) and os.stat(name).st_ino != os.fstat(self.file.fileno()).st_ino:
+                with open(name, "rb") as plain, open(name + ".gz", "wb") as packed:
+                    packed.write(gzip.compress(plain.read(), 1))
+                os.remove(name)
+
     def leave_part(self):
         if self.part:
             self.sums[self.part] += 1
@@ -82,8 +98,9 @@ class Log:
         if os.fstat(new.fileno()).st_ino != os.fstat(self.file.fileno()).st_ino:
             self.leave_part()
             # A file that was left is only known to be when there is something in the next one.
-            new.write(b"first\n")
-            self.sums[b"first"] += 1
+            first = b"f%d" % self.rng.randrange(60000)
+            new.write(first + b"\n")
+            self.sums[first] += 1
         self.file.close()
         self.file = new
 
@@ -121,14 +138,14 @@ def check_exact(daemon, log):
     check(not wrong, f"{len(wrong)} of {len(want)} counters are wrong, seed {SEED}: name, value, lines:", [(n[len(PREFIX):], *v) for n, *v in wrong[:5]])
 
 
-def go(is_copied):
+def go(is_copied=False, is_packed=False):
     rng = random.Random(SEED)
     ends = collections.Counter()
     with Daemon("--commit-interval", "20ms") as daemon:
-        log = Log(os.path.join(DIR, "log"), rng, is_copied)
+        log = Log(os.path.join(DIR, "log"), rng, is_copied, is_packed)
         log.write(10)
         finish(daemon, log)
-        for _ in range(scaled(50)):
+        for _ in range(scaled(36)):
             step = rng.random()
             if step < 0.4:
                 log.write(int(60000 ** rng.random()))
@@ -136,6 +153,8 @@ def go(is_copied):
                 log.rotate()
             elif step < 0.7:
                 log.reopen()
+                if is_packed:
+                    log.pack()
             else:
                 ends[run(daemon, log, rng)] += 1
         log.reopen()
@@ -150,12 +169,16 @@ def go(is_copied):
 
 
 def renamed():
-    go(False)
+    go()
 
 
 def copied():
-    go(True)
+    go(is_copied=True)
+
+
+def packed():
+    go(is_packed=True)
 
 
 if __name__ == "__main__":
-    main([renamed, copied])
+    main([renamed, copied, packed])
