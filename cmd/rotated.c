@@ -72,7 +72,8 @@ void rotated_sort(struct rotated *items, size_t count)
 		if (items[i].changed_ns > youngest_ns[items[i].kind])
 			youngest_ns[items[i].kind] = items[i].changed_ns;
 	}
-	qsort(items, count, sizeof(*items), compare);
+	if (count > 0)
+		qsort(items, count, sizeof(*items), compare);
 	if (youngest_ns[ROTATED_DATE] <= youngest_ns[ROTATED_NUMBER] || numbers == 0)
 		return;
 	for (size_t from = numbers; from < count; from++) { /* the dates to the front */

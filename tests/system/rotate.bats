@@ -6,81 +6,89 @@
 # shellcheck disable=SC2154 # output is set by run
 load drive
 
-setup() {
+setup_file() {
 	need_daemon
 	new_place
-	mkdir "$SHC_DIR/logs"
-	cd "$SHC_DIR/logs" || return
-	export SHCOUNTERD SHCOUNT SHC_IO SHC_DIR
+	start_daemon
+}
+
+teardown_file() {
+	stop_daemon
+	remove_place
+}
+
+# A stream and a directory for each test.
+setup() {
+	id=s$BATS_TEST_NUMBER memory=
+	mkdir "$SHC_DIR/$id"
+	cd "$SHC_DIR/$id" || return
+	export SHCOUNTERD SHCOUNT SHC_IO
 }
 
 teardown() {
-	[ ! -e "$SHC_DIR/pid" ] || kill_daemon
 	cd / || return
-	remove_place
+	[ -z "$memory" ] || rm -rf "$memory"
 }
 
 in_memory() {
-	remove_place
 	new_place_in_memory
 	export SHC_DIR
+	memory=$SHC_DIR
 }
 
-# Runs a stream that must end with this status, and say this.
-stream_says() { # STATUS TEXT ARGUMENT...
-	local status_wanted=$1 text=$2
-	shift 2
-	run shcount --timeout 30s ingest --stream "$@"
-	expect_status "$status_wanted"
-	expect_contains "$output" "$text"
+count() { # FILE...
+	shcount --timeout 30s ingest --stream "$id" --prefix "$id:" "$@"
+}
+
+# Counts; must end with this status, and say this.
+says() { # STATUS TEXT FILE...
+	run count "${@:3}"
+	expect_status "$1"
+	expect_contains "$output" "$2"
 }
 
 # The name of every line is counted once.
 each_once() { # NAMES
-	expect "$(shcount list | tr '\n' ' ')" "$(printf '%s\t1 ' "$@")"
+	expect "$(shcount list "$id:*" | sed "s/^$id://" | tr '\n' ' ')" "$(printf '%s\t1 ' "$@")"
 }
 
 @test "a renamed log is read to its end, then the new one" {
-	start_daemon
 	printf 'a\nb\n' >log
-	stream_says 0 "finished; 2 lines in all" s log
+	says 0 "finished; 2 lines in all" log
 	printf 'c\n' >>log
 	mv log log.1
 	printf 'd\n' >log
-	stream_says 0 "log was rotated: 1 lines behind what was counted are in log.1; going on with log" s log
+	says 0 "log was rotated: 1 lines behind what was counted are in log.1; going on with log" log
 	expect_contains "$output" "finished; 4 lines in all"
-	stream_says 0 "was finished before, nothing was added; 4 lines in all" s log
+	says 0 "was finished before, nothing was added; 4 lines in all" log
 	each_once a b c d
 }
 
 @test "a log that was rotated twice is read in the order in which it was written" {
-	start_daemon
 	printf 'a\n' >log
-	shcount ingest --stream s log
+	count log
 	printf 'b\n' >>log
 	mv log log.2
 	printf 'c\nd\n' >log.1
 	printf 'e\n' >log
-	stream_says 0 "log was rotated: 1 lines behind what was counted are in log.2; going on with log.1" s log
+	says 0 "log was rotated: 1 lines behind what was counted are in log.2; going on with log.1" log
 	expect_contains "$output" "log was rotated: 2 lines are in log.1; going on with log"
 	each_once a b c d e
 }
 
 @test "a log that was copied and truncated is read on in the copy" {
-	start_daemon
 	printf 'a\n' >log
-	shcount ingest --stream s log
+	count log
 	printf 'b\nc\n' >>log
 	cp log log.1
 	printf 'd\n' >log
-	stream_says 0 "2 lines behind what was counted are in log.1" s log
+	says 0 "2 lines behind what was counted are in log.1" log
 	each_once a b c d
 }
 
 @test "rotated logs are found by their dates, the newest last" {
-	start_daemon
 	printf 'a\n' >log
-	shcount ingest --stream s log
+	count log
 	printf 'b\n' >>log
 	mv log log-20261125
 	printf 'c\n' >log-20261126
@@ -88,135 +96,126 @@ each_once() { # NAMES
 	printf 'old\n' >log-20261124
 	printf 'other\n' >log-backup
 	printf 'other\n' >log.old
-	stream_says 0 "behind what was counted are in log-20261125; going on with log-20261126" s log
+	says 0 "behind what was counted are in log-20261125; going on with log-20261126" log
 	each_once a b c d
 }
 
 @test "while the new log is empty the old one is not done with" {
-	start_daemon
 	printf 'a\n' >log
-	shcount ingest --stream s log
+	count log
 	mv log log.1
 	: >log
 	printf 'b\nhal' >>log.1
-	stream_says 0 "log was rotated: going on in log.1 until there is something in log" s log
+	says 0 "log was rotated: going on in log.1 until there is something in log" log
 	expect_contains "$output" "log.1: the last line has no end; it is left for the next run"
 	printf 'f\n' >>log.1
-	stream_says 0 "1 lines, 0 bad lines" s log
+	says 0 "1 lines, 0 bad lines" log
 	printf 'c\n' >>log.1
 	printf 'd\n' >>log
-	stream_says 0 "1 lines behind what was counted are in log.1; going on with log" s log
+	says 0 "1 lines behind what was counted are in log.1; going on with log" log
 	each_once a b c d half
 }
 
 @test "a last line without its end counts when the log goes on in another file" {
-	start_daemon
 	printf 'a\nhal' >log
-	stream_says 0 "the last line has no end; it is left for the next run" s log
+	says 0 "the last line has no end; it is left for the next run" log
 	mv log log.1
 	printf 'b\n' >log
-	stream_says 0 "log.1: the last line has no end; it counts, for the log goes on in another file" s log
-	stream_says 0 "nothing was added" s log
+	says 0 "log.1: the last line has no end; it counts, for the log goes on in another file" log
+	says 0 "nothing was added" log
 	each_once a b hal
 }
 
 @test "logs that begin alike are told apart, though one is as long as the other" {
-	start_daemon
 	printf 'x\nx\n' >log
-	shcount ingest --stream s log
+	count log
 	printf 'x\n' >>log
 	mv log log.1
 	printf 'x\nx\nx\n' >log
-	stream_says 0 "1 lines behind what was counted are in log.1" s log
-	expect "$(shcount list)" $'x\t6'
+	says 0 "1 lines behind what was counted are in log.1" log
+	expect "$(shcount get "$id:x")" 6
 	cp log copy
 	mv copy log # but the same content in another file, and nothing else, is the log
 	printf 'x\n' >>log
-	stream_says 0 "finished; 7 lines in all" s log
+	says 0 "finished; 7 lines in all" log
 }
 
 @test "a truncated log of which nothing is left is refused, and what to do is said" {
-	start_daemon
 	seq 1 5 >log
 	seq 11 15 >log.1
-	shcount ingest --stream s log
+	count log
 	printf 'a\n' >log
-	stream_says 65 "log: is shorter than what the runs before have counted of it (10 bytes), nor does" s log
+	says 65 "log: is shorter than what the runs before have counted of it (10 bytes), nor does" log
 	expect_contains "$output" "name the old file in front of it, or use another ID to count it from its beginning"
 	seq 21 29 >log
-	stream_says 65 "log: does not begin with what the runs before have counted, nor does a file" s log
+	says 65 "log: does not begin with what the runs before have counted, nor does a file" log
 	seq 1 6 >old
-	shcount ingest --stream s old log
+	count old log
 	each_once 1 2 21 22 23 24 25 26 27 28 29 3 4 5 6
 }
 
 @test "packed logs are read on in, and read between two others" {
-	start_daemon
 	printf 'a\n' >log
-	shcount ingest --stream s log
+	count log
 	printf 'b\nc' >>log
 	gzip <log >log.3.gz
 	printf 'd\n' | gzip >log.2.gz
 	printf 'e\n' >log.1
 	printf 'f\n' >log
-	stream_says 0 "2 lines behind what was counted are in log.3.gz; going on with log.2.gz" s log
+	says 0 "2 lines behind what was counted are in log.3.gz; going on with log.2.gz" log
 	expect_contains "$output" "log.3.gz: the last line has no end; it counts"
-	stream_says 0 "nothing was added" s log
+	says 0 "nothing was added" log
 	each_once a b c d e f
 }
 
 @test "what cannot be read between two logs is not left out" {
-	start_daemon
 	printf 'a\n' >log
-	shcount ingest --stream s log
+	count log
 	mv log log.3
 	printf 'b\n' >log.2.xz
 	printf 'c\n' >log.1
 	printf 'd\n' >log
-	stream_says 65 "log.2.xz is to be counted behind that; nothing of it was added: unpack it" s log
+	says 65 "log.2.xz is to be counted behind that; nothing of it was added: unpack it" log
 	each_once a
 	mv log.2.xz log.2
-	stream_says 0 "finished; 4 lines in all" s log
+	says 0 "finished; 4 lines in all" log
 	each_once a b c d
 }
 
 @test "a rotated file that is named beside its log is refused" {
-	start_daemon
 	printf 'a\n' >log
-	shcount ingest --stream s log
+	count log
 	mv log log.1
 	printf 'b\n' >log
-	stream_says 64 "log: was rotated to log.1, which is found by itself and must not be named beside it" s log log.1
+	says 64 "log: was rotated to log.1, which is found by itself and must not be named beside it" log log.1
 	each_once a
 }
 
 @test "a bad line in a rotated log stops it there; repaired, it goes on" {
-	start_daemon
 	printf 'a\n' >log
-	shcount ingest --stream s log
+	count log
 	printf 'b\nc\td\n' >>log
 	mv log log.1
 	printf 'e\tf\n' >log
-	stream_says 65 "log.1:3: the name contains a control character" s log
+	says 65 "log.1:3: the name contains a control character" log
 	printf 'a\nb\nc\n' >log.1
-	stream_says 65 "log:1: the name contains a control character" s log
+	says 65 "log:1: the name contains a control character" log
 	expect_contains "$output" "run it again and it goes on behind log:0"
 	printf 'e\n' >log
-	stream_says 0 "finished; 4 lines in all" s log
+	says 0 "finished; 4 lines in all" log
 	each_once a b c e
 }
 
 @test "two logs are rotated each for itself" {
-	start_daemon
 	printf 'a\n' >log
 	printf 'b\n' >other
-	shcount ingest --stream s log other
+	count log other
 	for f in log other; do
 		printf '%s2\n' $f >>$f
 		mv $f $f.1
 		printf '%s3\n' $f >$f
 	done
-	stream_says 0 "finished; 6 lines in all" s log other
+	says 0 "finished; 6 lines in all" log other
 	each_once a b log2 log3 other2 other3
 }
 

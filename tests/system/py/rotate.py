@@ -145,7 +145,7 @@ def go(is_copied=False, is_packed=False):
         log = Log(os.path.join(DIR, "log"), rng, is_copied, is_packed)
         log.write(10)
         finish(daemon, log)
-        for _ in range(scaled(36)):
+        for _ in range(scaled(28)):
             step = rng.random()
             if step < 0.4:
                 log.write(int(60000 ** rng.random()))
