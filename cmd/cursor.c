@@ -49,14 +49,21 @@ __attribute__((format(printf, 2, 3))) static void put(struct buf *b, const char 
 
 void cursor_put(struct buf *b, const struct cursor *c)
 {
-	put(b, "%s\nseparator %x\nname %x\ndelta %x\nskip %x\nprefix ", title, (unsigned char)c->separator,
+	put(b, "%s\n", title);
+	if (c->format != 0) /* without it, it is the text of versions that knew only one */
+		put(b, "format %x\n", c->format);
+	put(b, "separator %x\nname %x\ndelta %x\nskip %x\nprefix ", (unsigned char)c->separator,
 	    (unsigned)c->name_field, (unsigned)c->delta_field, c->is_skip);
 	buf_append(b, c->prefix.data, c->prefix.len);
 	put(b, "\nlines %" PRIx64 "\nbad %" PRIx64 "\nskipped %" PRIx64 "\nfinished %x\n", c->lines,
 	    c->lines_bad, c->lines_skipped, c->is_finished);
-	for (size_t i = 0; i < c->files_count; i++)
-		put(b, "%" PRIx64 " %" PRIx64 " %" PRIx64 "\n", c->files[i].offset, c->files[i].lines,
-		    c->files[i].mark);
+	for (size_t i = 0; i < c->files_count; i++) {
+		const struct cursor_file *f = &c->files[i];
+		put(b, "%" PRIx64 " %" PRIx64 " %" PRIx64, f->offset, f->lines, f->mark);
+		if (f->id)
+			put(b, " %" PRIx32, f->id);
+		put(b, "\n");
+	}
 }
 
 /* The text up to `end`, which is taken too. */
@@ -100,16 +107,36 @@ static bool take_field(struct slice *text, const char *key, uint64_t *out)
 
 static bool take_options(struct slice *text, struct cursor *c)
 {
-	uint64_t separator, name, delta, skip;
+	uint64_t format = 0, separator, name, delta, skip;
+	struct slice behind = *text;
+	if (take_field(&behind, "format", &format))
+		*text = behind;
 	if (!take_field(text, "separator", &separator) || !take_field(text, "name", &name) ||
 	    !take_field(text, "delta", &delta) || !take_field(text, "skip", &skip) ||
 	    !take_key(text, "prefix") || !take_until(text, '\n', &c->prefix))
 		return false;
+	c->format = (unsigned)format;
 	c->separator = (char)separator;
 	c->name_field = (int)name;
 	c->delta_field = (int)delta;
 	c->is_skip = skip != 0;
 	return true;
+}
+
+/* Version 0.1 stored no id. */
+static bool take_file(struct slice *text, struct cursor_file *f)
+{
+	struct slice line;
+	uint64_t id = 0;
+	if (!take_hex(text, ' ', &f->offset) || !take_hex(text, ' ', &f->lines) ||
+	    !take_until(text, '\n', &line))
+		return false;
+	bool has_id = memchr(line.data, ' ', line.len);
+	line.len++; /* with its end */
+	if (!take_hex(&line, has_id ? ' ' : '\n', &f->mark) || (has_id && !take_hex(&line, '\n', &id)))
+		return false;
+	f->id = (uint32_t)id;
+	return f->id == id;
 }
 
 bool cursor_parse(struct slice text, struct cursor *out)
@@ -126,9 +153,7 @@ bool cursor_parse(struct slice text, struct cursor *out)
 	while (text.len > 0) {
 		if (out->files_count == CURSOR_FILES_MAX)
 			return false;
-		struct cursor_file *f = &out->files[out->files_count++];
-		if (!take_hex(&text, ' ', &f->offset) || !take_hex(&text, ' ', &f->lines) ||
-		    !take_hex(&text, '\n', &f->mark))
+		if (!take_file(&text, &out->files[out->files_count++]))
 			return false;
 	}
 	return true;
@@ -136,6 +161,8 @@ bool cursor_parse(struct slice text, struct cursor *out)
 
 const char *cursor_difference(const struct cursor *a, const struct cursor *b)
 {
+	if (a->format != b->format)
+		return "-f";
 	if (a->separator != b->separator)
 		return "-F (or -f)";
 	if (a->name_field != b->name_field)

@@ -8,7 +8,7 @@ _shcount_command() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		-s | -u | --socket | --url | --timeout | --sort | --limit) ((i++)) ;;
-		-f | -F | -k | -d | --format | --separator | --field | --delta | --prefix | --on-error | --stream | --once) ((i++)) ;;
+		-f | -F | -k | -d | --format | --separator | --field | --delta | --prefix | --on-error | --from-line | --stream | --once) ((i++)) ;;
 		-*) ;;
 		*)
 			echo "${COMP_WORDS[i]}"
@@ -24,7 +24,7 @@ _shcount_options() {
 	incr | decr) echo "--durable --durable=disk --once" ;;
 	get) echo "--strict" ;;
 	list) echo "--sort --limit" ;;
-	ingest) echo "-f --format -F --separator -k --field -d --delta --prefix --on-error --stream --eof" ;;
+	ingest) echo "-f --format -F --separator -k --field -d --delta --prefix --on-error --from-line --stream --eof" ;;
 	backup) echo "--force" ;;
 	esac
 }
@@ -48,10 +48,10 @@ _shcount() {
 		return
 		;;
 	-f | --format)
-		mapfile -t COMPREPLY < <(compgen -W "lines tsv" -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W "lines tsv csv uniq json statsd" -- "$current")
 		return
 		;;
-	-u | --url | --timeout | --limit | -F | --separator | -k | --field | -d | --delta | --prefix | --stream | --once) return ;;
+	-u | --url | --timeout | --limit | -F | --separator | -k | --field | -d | --delta | --prefix | --from-line | --stream | --once) return ;;
 	esac
 	command=$(_shcount_command)
 	if [[ $current == -* ]]; then

@@ -86,6 +86,7 @@ DAEMON := \
 
 CMD := \
 	cmd/autostart.c \
+	cmd/chain.c \
 	cmd/cmd_backup.c \
 	cmd/cmd_del.c \
 	cmd/cmd_get.c \
@@ -98,15 +99,25 @@ CMD := \
 	cmd/cmd_stats.c \
 	cmd/cmd_sync.c \
 	cmd/command.c \
+	cmd/csv.c \
 	cmd/cursor.c \
 	cmd/fields.c \
+	cmd/fraction.c \
 	cmd/help.c \
 	cmd/ingest.c \
 	cmd/ingest_send.c \
+	cmd/ingest_take.c \
+	cmd/ingest_wait.c \
+	cmd/json_line.c \
 	cmd/main.c \
 	cmd/output.c \
 	cmd/progress.c \
+	cmd/rotated.c \
+	cmd/signals.c \
+	cmd/source.c \
+	cmd/statsd.c \
 	cmd/stream.c \
+	cmd/stream_log.c \
 	cmd/stream_resume.c \
 	cmd/table.c \
 	cmd/target.c \
