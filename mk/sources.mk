@@ -103,11 +103,14 @@ CMD := \
 	cmd/main.c \
 	cmd/output.c \
 	cmd/progress.c \
+	cmd/runs.c \
+	cmd/sorter.c \
 	cmd/stream.c \
 	cmd/stream_resume.c \
 	cmd/table.c \
 	cmd/target.c \
-	cmd/terminal.c
+	cmd/terminal.c \
+	cmd/walk.c
 
 # One program a file.
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
