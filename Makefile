@@ -67,7 +67,8 @@ DAEMON_LIBS := -luring -lsqlite3 -lbsd
 # setproctitle needs argv and environ before main: libbsd's constructor, as `pkg-config --libs libbsd-ctor` has it.
 PROCTITLE_LIBS := -Wl,-z,nodlopen -Wl,-u,libbsd_init_func -lbsd-ctor
 # `shcount` starts for every increment of a script: nothing is loaded but libc.
-CMD_LIBS := -Wl,-Bstatic -lbsd -lmd -Wl,-Bdynamic
+CMD_INPUT_LIBS := -ljansson -lz -lzstd
+CMD_LIBS := -Wl,-Bstatic $(CMD_INPUT_LIBS) -lbsd -lmd -Wl,-Bdynamic
 
 OBJCOPY ?= objcopy
 INSTALL ?= install
@@ -154,26 +155,28 @@ $(BUILD)/libshcount.so.0: $(patsubst %.c,$(BUILD)/%.pic.o,$(LIB)) lib/libshcount
 
 # ---- tests, benchmarks, fuzzers ---------------------------------------------------------------------------------
 
+TEST_LIBS := $(DAEMON_LIBS) $(CMD_INPUT_LIBS)
+
 # In whichever order the archives need each other.
 test_link = $(CC) -pie -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group -Wl,--as-needed $(ALL_LDFLAGS)
 
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(ARCHIVES)
 	$(call say,LD,$@)
-	$(Q)$(test_link) -lcmocka $(DAEMON_LIBS) -lm
+	$(Q)$(test_link) -lcmocka $(TEST_LIBS) -lm
 
 $(BUILD)/crash/%: $(BUILD)/tests/crash/%.o $(call object_files,$(CRASH_MODEL)) $(ARCHIVES)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(test_link) -lcmocka $(DAEMON_LIBS) -lm
+	$(Q)$(test_link) -lcmocka $(TEST_LIBS) -lm
 
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(ARCHIVES)
 	$(call say,LD,$@)
-	$(Q)$(test_link) $(DAEMON_LIBS) -lm
+	$(Q)$(test_link) $(TEST_LIBS) -lm
 
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(ARCHIVES)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(test_link) -fsanitize=fuzzer $(DAEMON_LIBS)
+	$(Q)$(test_link) -fsanitize=fuzzer $(TEST_LIBS)
 
 # Loaded before libc by the tests of failing calls. Never sanitized: the program they are loaded into is.
 FAULT_CFLAGS = $(filter-out $(SAN_FLAGS),$(ALL_CFLAGS)) -U_FORTIFY_SOURCE -fPIC -fvisibility=hidden

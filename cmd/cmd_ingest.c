@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "command.h"
 #include "ingest.h"
 #include "output.h"
+#include "signals.h"
 #include "stream.h"
 #include "target.h"
 
@@ -164,6 +164,8 @@ static bool read_stream(const struct invocation *inv, int files_count, struct st
 
 /* ---- files ---- */
 
+static const char stdin_name[] = "(standard input)";
+
 /* Before anything is counted: can all be read? Their size, or 0 when it cannot be known, for the bar. */
 static int look_at_files(char **files, int count, uint64_t *bytes_total)
 {
@@ -186,11 +188,21 @@ static int look_at_files(char **files, int count, uint64_t *bytes_total)
 	return EX_OK;
 }
 
+/* Without O_NONBLOCK a named pipe would keep us here until somebody writes, deaf to signals. */
+static int open_input(const char *file)
+{
+	int fd = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+	if (flags >= 0)
+		(void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+	return fd;
+}
+
 static int ingest_one(struct ingest *in, const char *file)
 {
 	if (strcmp(file, "-") == 0)
-		return ingest_file(in, "(standard input)", STDIN_FILENO);
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
+		return ingest_file(in, stdin_name, STDIN_FILENO);
+	int fd = open_input(file);
 	if (fd < 0) {
 		in->file = file;
 		in->file_lines = 0;
@@ -242,8 +254,23 @@ static int show_json(const struct ingest *in, double seconds)
 	return output_finish(&out);
 }
 
+/* A signal came, in time or when all was in. */
+static void tell_stopped(const struct ingest *in, int rc)
+{
+	unsigned long long line = in->file_lines;
+	if (rc == EX_OK)
+		command_fail(0, "a signal came when everything was counted: all is in");
+	else if (!in->stream)
+		command_fail(
+			0,
+			"stopped by a signal behind %s:%llu; all up to there is in, nothing after; go on "
+			"with: shcount ingest --from-line %llu ... %s%s",
+			in->file, line, line + 1, in->file == stdin_name ? "< the same input" : in->file,
+			in->files_left > 0 ? " and the files behind it" : "");
+}
+
 /* `rc` is how reading ended; everything read has been sent. */
-static int finish(const struct invocation *inv, const struct ingest *in, int rc)
+static int finish(const struct invocation *inv, struct ingest *in, int rc)
 {
 	double seconds = progress_seconds(&in->progress);
 	unsigned long long line = in->file_lines;
@@ -253,10 +280,13 @@ static int finish(const struct invocation *inv, const struct ingest *in, int rc)
 	else if (rc == EX_IOERR && !in->stream)
 		command_fail(0, "stopped: what comes before is in; resume from line %llu of %s", line + 1,
 			     in->file);
+	in->is_stopped = signals_stop() && (rc == INGEST_STOPPED || rc == EX_OK);
+	if (in->is_stopped)
+		tell_stopped(in, rc);
 	if (in->sums_refused > 0)
 		command_fail(0, "%llu sums were refused by the server", (unsigned long long)in->sums_refused);
 	if (in->stream && !inv->is_quiet)
-		stream_tell(in);
+		stream_tell(in, rc == INGEST_STOPPED);
 	if (!inv->is_quiet)
 		tell_summary(in, seconds);
 	if (inv->is_json && !inv->is_quiet && show_json(in, seconds))
@@ -279,6 +309,7 @@ static int ingest_all(const struct invocation *inv, struct ingest *in)
 	rc = target_connect(inv, &in->shc);
 	if (rc)
 		return rc;
+	signals_begin();
 	progress_begin(&in->progress, bytes_total, inv->is_quiet);
 	rc = in->stream ? stream_begin(in, files, count) : EX_OK;
 	if (rc) {
@@ -286,6 +317,7 @@ static int ingest_all(const struct invocation *inv, struct ingest *in)
 		return rc;
 	}
 	for (int i = 0; rc == EX_OK && i < count; i++) {
+		in->files_left = count - 1 - i;
 		if (in->stream)
 			stream_next_file(in->stream, (size_t)i);
 		rc = ingest_one(in, files[i]);
@@ -310,15 +342,15 @@ static int run(struct invocation *inv)
 		in->rule.name_max = NAME_LEN_MAX - in->prefix.len;
 		rc = ingest_all(inv, in);
 	}
-	int stopped_by = in->stream ? in->stream->stopped_by : 0;
+	bool is_stopped = in->is_stopped;
 	if (in->stream)
 		buf_fini(&in->stream->applied);
 	free(in->stream);
 	ingest_fini(in);
 	free(in);
-	if (stopped_by)
-		raise(stopped_by); /* so that a shell sees what ended us */
-	return rc == INGEST_STOPPED ? EX_TEMPFAIL : rc;
+	if (is_stopped)
+		signals_end();
+	return rc;
 }
 
 const struct command cmd_ingest = {

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "ingest.h"
 #include "scan.h"
+#include "signals.h"
 #include "stream.h"
 
 /* A block: part of a line kept from the last one, then what was read. */
@@ -63,13 +65,7 @@ static int apply_ops(struct ingest *in)
 		in->table.count >= INGEST_NAMES_MAX || table_bytes(&in->table) >= INGEST_TABLE_BYTES_MAX;
 	if (rc || in->lost || in->stream || !is_full)
 		return rc ? rc : in->lost;
-	rc = ingest_send(in);
-	if (rc == EX_OK) {
-		in->lines_in = in->seen.lines;
-		in->file_in = in->file;
-		in->file_lines_in = in->file_lines;
-	}
-	return rc;
+	return ingest_send_gathered(in);
 }
 
 static inline int put_op(struct ingest *in, struct slice name, int64_t delta)
@@ -242,11 +238,12 @@ static int take_rest(struct ingest *in, struct block *b)
 	return tell_stream(in, b, rc == EX_DATAERR ? 0 : b->len, applied ? applied : rc);
 }
 
-/* Bytes, 0 at the end, or -errno; -ECANCELED: what stream_wait says. */
+/* Bytes, 0 at the end, or -errno; -ECANCELED: what ingest_wait says. Who is told to stop together with the
+ * writer of a pipe (^C) must not take what that one has left for a last line. */
 static ssize_t read_some(struct ingest *in, struct block *b, int fd)
 {
 	for (;;) {
-		int rc = in->stream ? stream_wait(in, fd) : 0;
+		int rc = ingest_wait(in, fd);
 		if (rc)
 			return rc;
 		ssize_t n = read(fd, b->data + b->len, INGEST_READ_BYTES);
@@ -255,6 +252,8 @@ static ssize_t read_some(struct ingest *in, struct block *b, int fd)
 			in->seen.bytes += (uint64_t)n;
 		}
 		progress_update(&in->progress, &in->seen);
+		if (n == 0 && signals_stop())
+			return -ECANCELED;
 		if (n >= 0 || errno != EINTR)
 			return n >= 0 ? n : -errno;
 	}
@@ -268,6 +267,8 @@ int ingest_file(struct ingest *in, const char *file, int fd)
 	b.data = calloc(1, b.size + SCAN_BYTES);
 	if (!b.data)
 		return command_fail(EX_IOERR, "out of memory");
+	struct stat st;
+	in->is_regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 	int rc = in->stream ? stream_open_file(in, file, fd) : EX_OK;
 	ssize_t n = 1;
 	while (rc == EX_OK && (n = read_some(in, &b, fd)) > 0)

@@ -25,7 +25,9 @@ enum {
 	INGEST_NAMES_MAX = 1 << 20,	    /* in the table; then its sums are sent and it starts afresh */
 	INGEST_TABLE_BYTES_MAX = 256 << 20, /* the same for long names */
 	SKETCH_BITS = 14,
-	INGEST_STOPPED = -1, /* beside the exit statuses: by a signal */
+	INGEST_BATCH_NS_MAX = 1000000000, /* what came through a pipe does not stay here longer; of a stream
+					     so much is read again, at most, after a crash of ours */
+	INGEST_STOPPED = -1,		  /* beside the exit statuses: by a signal */
 };
 
 struct stream;
@@ -41,12 +43,19 @@ struct ingest {
 	/* where it is */
 	const char *file;    /* as the user wrote it */
 	uint64_t file_lines; /* of it, read so far */
+	bool is_regular;     /* it is */
+	int files_left;	     /* behind it */
+	bool is_stopped;     /* a signal ends the run, and everything read has been sent */
 	struct progress progress;
 	struct progress_state seen; /* of all files */
 	uint64_t lines_skipped;
 	struct table_op ops[TABLE_BATCH_MAX];
 	size_t ops_count;
 	struct table table;
+
+	/* what is to be sent */
+	int64_t batch_begin_ns; /* when ingest_wait found something; 0: nothing yet */
+	int64_t send_ns;	/* what sending took the last time */
 
 	/* what has been sent */
 	uint64_t names_sent; /* of all tables, added up: the exact number of names when there was one table */
@@ -68,7 +77,7 @@ void ingest_fini(struct ingest *in);
 /* All return EX_OK to go on, or the exit status after a complaint. */
 
 /* Reads to the end. EX_DATAERR: stopped at a bad line; what came before it is counted, nothing after.
- * EX_IOERR. With a stream also INGEST_STOPPED. */
+ * INGEST_STOPPED: the same, between two lines. EX_IOERR. */
 int ingest_file(struct ingest *in, const char *file, int fd);
 
 /* Adds one entry's worth on the way, because the table cannot hold it. */
@@ -77,6 +86,18 @@ int ingest_send_entry(struct ingest *in, const struct table_entry *entry);
 /* Sends the sums of the table, waits until they are in, and clears it. Names that the server refuses are told
  * and counted in sums_refused; EX_OK all the same. */
 int ingest_send(struct ingest *in);
+
+/* The same where every line read so far is in the table. */
+int ingest_send_gathered(struct ingest *in);
+
+/* ---- waiting (ingest_wait.c) ---- */
+
+/* Returns when fd has something to read; sends what has gathered meanwhile when it takes long. 0, -errno, or
+ * -ECANCELED when the run must end: for in->lost, or because a signal asks for it. */
+int ingest_wait(struct ingest *in, int fd);
+
+/* Whether there is anything to send. */
+bool ingest_has_gathered(const struct ingest *in);
 
 /* ---- for stream.c ---- */
 

@@ -218,6 +218,7 @@ void ingest_table_sent(struct ingest *in)
 	in->names_sent += in->table.count;
 	in->tables_sent += in->table.count > 0;
 	table_clear(&in->table);
+	in->batch_begin_ns = 0;
 }
 
 int ingest_send(struct ingest *in)
@@ -233,4 +234,20 @@ int ingest_send(struct ingest *in)
 	ingest_table_sent(in);
 	shc_add_stats(in->shc, &in->stats_begin);
 	return EX_OK;
+}
+
+int ingest_send_gathered(struct ingest *in)
+{
+	int rc = ingest_send(in);
+	if (rc)
+		return rc;
+	in->lines_in = in->seen.lines;
+	in->file_in = in->file;
+	in->file_lines_in = in->file_lines;
+	return EX_OK;
+}
+
+bool ingest_has_gathered(const struct ingest *in)
+{
+	return in->table.count > 0 || (in->stream && in->stream->adds_open > 0);
 }

@@ -1,52 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stream.c - batches, clean points and waiting; stream_resume.c has how a run finds its place again.
+ * stream.c - batches and clean points; stream_resume.c has how a run finds its place again.
  */
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../lib/conn.h"
 #include "../lib/num.h"
 #include "command.h"
 #include "stream.h"
 
-enum { NS_PER_S = 1000000000, GETS_UNANSWERED = 64 };
-
-/* ---- signals ---- held back but while waiting for input, so that a batch is never cut short */
-
-static volatile sig_atomic_t stop_signal;
-
-static void on_stop(int sig)
-{
-	stop_signal = sig;
-}
-
-void stream_hold_signals(struct stream *s)
-{
-	sigset_t held;
-	sigemptyset(&held);
-	sigaddset(&held, SIGINT);
-	sigaddset(&held, SIGTERM);
-	sigprocmask(SIG_BLOCK, &held, &s->mask);
-	struct sigaction old, action = {.sa_handler = on_stop};
-	static const int signals[] = {SIGINT, SIGTERM};
-	for (size_t i = 0; i < 2; i++) {
-		/* Who starts us with one ignored (nohup, a background job) means it. */
-		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-			sigaction(signals[i], &action, NULL);
-	}
-}
-
-/* The next one ends it as if we were not here. */
-static void let_signals_go(struct stream *s)
-{
-	s->stopped_by = stop_signal;
-	signal(s->stopped_by, SIG_DFL);
-	sigprocmask(SIG_SETMASK, &s->mask, NULL);
-}
+enum { GETS_UNANSWERED = 64 };
 
 /* ---- failures ---- */
 
@@ -119,11 +82,6 @@ int stream_lost(struct ingest *in, enum shc_status status)
 
 /* ---- batches ---- */
 
-static bool is_table_empty(const struct ingest *in)
-{
-	return in->table.count == 0 && in->stream->adds_open == 0;
-}
-
 static int put_cursor(struct ingest *in, struct buf *text)
 {
 	struct stream *s = in->stream;
@@ -147,7 +105,6 @@ static int send_batch(struct ingest *in, struct buf *text)
 		return stream_lost(in, status);
 	ingest_table_sent(in);
 	s->adds_open = 0;
-	s->batch_begin_ns = 0;
 	s->is_fresh = true;
 	s->batches++;
 	buf_fini(&s->applied);
@@ -164,7 +121,7 @@ static int apply(struct ingest *in)
 	int rc = put_cursor(in, &text);
 	bool is_moved = !slice_equal((struct slice){buf_head(&text), buf_len(&text)},
 				     (struct slice){buf_head(&s->applied), buf_len(&s->applied)});
-	if (rc == EX_OK && (is_moved || !is_table_empty(in)))
+	if (rc == EX_OK && (is_moved || ingest_has_gathered(in)))
 		rc = send_batch(in, &text);
 	buf_fini(&text);
 	return rc;
@@ -174,6 +131,7 @@ static int flush(struct ingest *in)
 {
 	enum shc_status status = in->stream->is_fresh ? shc_session_flush(in->shc) : SHC_OK;
 	in->stream->is_fresh = false;
+	in->batch_begin_ns = 0;
 	return status ? stream_lost(in, status) : EX_OK;
 }
 
@@ -183,7 +141,7 @@ static bool is_due(const struct ingest *in)
 	size_t names = in->table.count + s->adds_open;
 	size_t bytes = in->table.arena_len + names * (in->prefix.len + 32);
 	return names >= STREAM_NAMES_MAX || bytes >= STREAM_BYTES_MAX ||
-	       conn_now_ns() - s->batch_begin_ns >= STREAM_BATCH_NS_MAX;
+	       (in->batch_begin_ns > 0 && conn_now_ns() - in->batch_begin_ns >= INGEST_BATCH_NS_MAX);
 }
 
 /* ---- clean points ---- */
@@ -227,11 +185,7 @@ int stream_clean(struct ingest *in)
 	if (s->is_in_long_line)
 		return EX_OK;
 	count_here(in, 0);
-	if (is_table_empty(in))
-		return EX_OK;
-	if (s->batch_begin_ns == 0)
-		s->batch_begin_ns = conn_now_ns();
-	return is_due(in) ? apply(in) : EX_OK;
+	return ingest_has_gathered(in) && is_due(in) ? apply(in) : EX_OK;
 }
 
 void stream_stop_at_line(struct ingest *in)
@@ -239,57 +193,11 @@ void stream_stop_at_line(struct ingest *in)
 	count_here(in, 1);
 }
 
-/* ---- waiting for input ---- */
-
-/* Until something is to be sent; -1: nothing is. */
-static int64_t patience_ns(const struct ingest *in)
+/* What has come is sent; and what has been sent does not stay here, where only the next input would notice
+ * that the server was killed. */
+int stream_send_meanwhile(struct ingest *in)
 {
-	const struct stream *s = in->stream;
-	if (s->is_in_long_line)
-		return -1;
-	if (is_table_empty(in))
-		return s->is_fresh ? STREAM_BATCH_NS_MAX : -1;
-	int64_t left_ns = s->batch_begin_ns + STREAM_BATCH_NS_MAX - conn_now_ns();
-	return left_ns > 0 ? left_ns : 0;
-}
-
-/* Slow input: what has come is sent; and what has been sent does not stay here, where only the next input
- * would notice that the server was killed. */
-static int send_meanwhile(struct ingest *in)
-{
-	return is_table_empty(in) ? flush(in) : apply(in);
-}
-
-/* Also when input is always there, which ppoll would return for first. */
-static bool is_stopped(struct stream *s)
-{
-	static const struct timespec none;
-	(void)ppoll(NULL, 0, &none, &s->mask);
-	if (stop_signal)
-		let_signals_go(s);
-	return stop_signal != 0;
-}
-
-/* A file is always ready; only signals are looked for. */
-int stream_wait(struct ingest *in, int fd)
-{
-	struct stream *s = in->stream;
-	struct pollfd pfd = {.fd = fd, .events = POLLIN};
-	while (!is_stopped(s)) {
-		if (s->is_regular)
-			return 0;
-		int64_t ns = patience_ns(in);
-		struct timespec ts = {.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
-		int n = ppoll(&pfd, 1, ns < 0 ? NULL : &ts, &s->mask);
-		if (n > 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		progress_update(&in->progress, &in->seen);
-		if (n == 0 && send_meanwhile(in))
-			return -ECANCELED;
-	}
-	return -ECANCELED;
+	return ingest_has_gathered(in) ? apply(in) : flush(in);
 }
 
 /* ---- the end ---- */
@@ -297,7 +205,7 @@ int stream_wait(struct ingest *in, int fd)
 int stream_finish(struct ingest *in, bool is_finished)
 {
 	struct stream *s = in->stream;
-	bool is_untouched = s->cursor.lines == s->begun_lines && is_table_empty(in);
+	bool is_untouched = s->cursor.lines == s->begun_lines && !ingest_has_gathered(in);
 	s->cursor.is_finished = is_finished;
 	if (!is_finished && is_untouched)
 		return flush(in); /* the server's stays as the runs before have left it */
@@ -305,11 +213,11 @@ int stream_finish(struct ingest *in, bool is_finished)
 	return rc ? rc : flush(in);
 }
 
-void stream_tell(const struct ingest *in)
+void stream_tell(const struct ingest *in, bool is_stopped)
 {
 	const struct stream *s = in->stream;
 	unsigned long long lines = s->cursor.lines, here = s->cursor.files[s->file_index].lines;
-	if (s->stopped_by)
+	if (is_stopped)
 		command_fail(
 			0, "stream %s: stopped by a signal behind %s:%llu; run it again and it goes on there",
 			s->id, in->file, here);

@@ -4,24 +4,21 @@
  * where the input is in it. A rerun goes on behind the last one.
  *
  * A batch is one contiguous range of input. It ends between two blocks, where every line is either wholly in
- * it or wholly behind it. One in a process (it holds SIGINT and SIGTERM back).
+ * it or wholly behind it.
  */
 #ifndef SHC_STREAM_H
 #define SHC_STREAM_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "cursor.h"
 #include "ingest.h"
 
 enum {
-	STREAM_NAMES_MAX = 100000,	  /* of a batch, and what one block brings besides */
-	STREAM_BYTES_MAX = 8 << 20,	  /* the same for long names */
-	STREAM_BATCH_NS_MAX = 1000000000, /* so much is read again, at most, after a crash of ours */
+	STREAM_NAMES_MAX = 100000,  /* of a batch, and what one block brings besides */
+	STREAM_BYTES_MAX = 8 << 20, /* the same for long names */
 };
 
 struct stream {
@@ -35,16 +32,13 @@ struct stream {
 	bool is_in_long_line; /* no clean point until it ends; what follows is for behind it: */
 	struct mark long_mark;
 	uint64_t long_bytes;
-	struct buf applied;	/* the text of the cursor that was given last */
-	uint64_t adds_open;	/* additions in the open batch beside those of the table */
-	int64_t batch_begin_ns; /* when something came into the empty table; 0: it is empty */
-	bool is_fresh;		/* batches have been given since the last flush */
-	uint64_t batches;	/* given by this run */
-	bool has_mark;		/* `mark` is that of the file at file_index */
-	bool is_regular;	/* the file being read */
-	bool is_refused;	/* the same: it is not what the runs before have counted */
-	int stopped_by;		/* the signal; 0: none */
-	sigset_t mask;		/* of before they were held back */
+	struct buf applied; /* the text of the cursor that was given last */
+	uint64_t adds_open; /* additions in the open batch beside those of the table */
+	bool is_fresh;	    /* batches have been given since the last flush */
+	uint64_t batches;   /* given by this run */
+	bool has_mark;	    /* `mark` is that of the file at file_index */
+	bool is_regular;    /* the file being read, and where it began is known */
+	bool is_refused;    /* the same: it is not what the runs before have counted */
 };
 
 /* All return EX_OK to go on, or the exit status after a complaint. */
@@ -58,13 +52,6 @@ void stream_next_file(struct stream *s, size_t index);
 /* Puts `fd` behind what was counted of the file at file_index, and checks that it is the same input. */
 int stream_open_file(struct ingest *in, const char *file, int fd);
 
-/* From here on SIGINT and SIGTERM are only noticed by stream_wait. */
-void stream_hold_signals(struct stream *s);
-
-/* Returns when fd has something to read; sends what has gathered meanwhile when it takes long. -ECANCELED
- * when the run must end: in->lost, or stopped_by. Else 0. */
-int stream_wait(struct ingest *in, int fd);
-
 /* ---- what ingest.c tells about the file it reads ---- */
 
 /* These bytes have been turned into sums; they end with a line. */
@@ -73,6 +60,8 @@ void stream_took(struct stream *s, const char *data, size_t len);
 void stream_took_long(struct stream *s, const char *data, size_t len, bool is_end);
 /* Everything told so far is in the table: a clean point. Sends a batch when it is time to. */
 int stream_clean(struct ingest *in);
+/* The input keeps us waiting: sends what has gathered, or finds out whether what was sent is safe. */
+int stream_send_meanwhile(struct ingest *in);
 /* It stopped at a bad line, which was counted but not told. */
 void stream_stop_at_line(struct ingest *in);
 
@@ -81,8 +70,8 @@ void stream_stop_at_line(struct ingest *in);
 /* Sends the rest and waits until it is on the server's disk. */
 int stream_finish(struct ingest *in, bool is_finished);
 
-/* Says where the stream stands. */
-void stream_tell(const struct ingest *in);
+/* Says where the stream stands; `is_stopped` by a signal. */
+void stream_tell(const struct ingest *in, bool is_stopped);
 
 /* The session has failed with `status`: says so, and sets and returns in->lost. */
 int stream_lost(struct ingest *in, enum shc_status status);

@@ -137,7 +137,7 @@ static int skip(struct ingest *in, const char *file, int fd, const struct cursor
 {
 	char bytes[64 << 10];
 	for (uint64_t left = at->offset; left > 0;) {
-		int rc = stream_wait(in, fd);
+		int rc = ingest_wait(in, fd);
 		size_t most = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
 		ssize_t n = rc ? rc : read(fd, bytes, most);
 		if (n < 0 && rc == 0 && errno == EINTR)
@@ -205,6 +205,7 @@ int stream_open_file(struct ingest *in, const char *file, int fd)
 	s->is_regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && base >= 0;
 	in->file_lines = s->cursor.files[s->file_index].lines;
 	in->seen.bytes += s->cursor.files[s->file_index].offset;
+	in->progress.bytes_over += s->cursor.files[s->file_index].offset;
 	int rc = find_place(in, file, fd, base);
 	s->has_mark = rc == EX_OK;
 	s->is_refused = rc == EX_DATAERR;
@@ -213,7 +214,6 @@ int stream_open_file(struct ingest *in, const char *file, int fd)
 
 int stream_begin(struct ingest *in, char **files, int count)
 {
-	stream_hold_signals(in->stream);
 	shc_on_refused(in->shc, ingest_on_refused, in);
 	int rc = open_session(in, (size_t)count);
 	return rc ? rc : check_files(in->stream, files);

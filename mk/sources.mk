@@ -95,15 +95,19 @@ CMD := \
 	cmd/cmd_stats.c \
 	cmd/cmd_sync.c \
 	cmd/command.c \
+	cmd/csv.c \
 	cmd/cursor.c \
 	cmd/fields.c \
 	cmd/help.c \
 	cmd/ingest.c \
 	cmd/ingest_send.c \
+	cmd/ingest_wait.c \
+	cmd/json_line.c \
 	cmd/main.c \
 	cmd/output.c \
 	cmd/progress.c \
 	cmd/runs.c \
+	cmd/signals.c \
 	cmd/sorter.c \
 	cmd/stream.c \
 	cmd/stream_resume.c \
