@@ -85,7 +85,9 @@ DAEMON := \
 CMD := \
 	cmd/cmd_backup.c \
 	cmd/cmd_del.c \
+	cmd/cmd_export.c \
 	cmd/cmd_get.c \
+	cmd/cmd_import.c \
 	cmd/cmd_incr.c \
 	cmd/cmd_ingest.c \
 	cmd/cmd_list.c \
@@ -99,9 +101,12 @@ CMD := \
 	cmd/cursor.c \
 	cmd/fields.c \
 	cmd/help.c \
+	cmd/import.c \
+	cmd/import_send.c \
 	cmd/ingest.c \
 	cmd/ingest_send.c \
 	cmd/ingest_wait.c \
+	cmd/inputs.c \
 	cmd/json_line.c \
 	cmd/main.c \
 	cmd/output.c \
