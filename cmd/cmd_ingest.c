@@ -25,20 +25,22 @@ enum {
 	OPTION_DELTA,
 	OPTION_PREFIX,
 	OPTION_ON_ERROR,
+	OPTION_FROM_LINE,
 	OPTION_STREAM,
 	OPTION_EOF,
 };
 
 static const struct option_spec options[] = {
-	[OPTION_FORMAT] = {'f', "format", OPTION_VALUE, "lines|tsv",
-			   "lines (default), or tsv, which is -F '\\t'"},
+	[OPTION_FORMAT] = {'f', "format", OPTION_VALUE, "FORMAT",
+			   "lines (default), tsv, csv, uniq, json or statsd"},
 	[OPTION_SEPARATOR] = {'F', "separator", OPTION_VALUE, "CHAR",
-			      "fields are separated by CHAR, not by runs of blanks"},
+			      "fields are separated by CHAR, not by runs of blanks (or commas)"},
 	[OPTION_FIELD] = {'k', "field", OPTION_VALUE, "N", "field N is the name, from 1"},
 	[OPTION_DELTA] = {'d', "delta", OPTION_VALUE, "N", "field N is what to add"},
 	[OPTION_PREFIX] = {0, "prefix", OPTION_VALUE, "P", "put P in front of every name"},
 	[OPTION_ON_ERROR] = {0, "on-error", OPTION_VALUE, "stop|skip",
 			     "at a bad line: stop there (default), or leave it out"},
+	[OPTION_FROM_LINE] = {0, "from-line", OPTION_VALUE, "N", "begin at line N of the first FILE"},
 	[OPTION_STREAM] = {0, "stream", OPTION_VALUE, "ID", "exactly once: a rerun goes on where ID stands"},
 	[OPTION_EOF] = {0, "eof", OPTION_FLAG, NULL, "with --stream: count a last line without its end"},
 	{0},
@@ -63,58 +65,87 @@ static bool read_field(const struct invocation *inv, int option, int *field)
 	return true;
 }
 
-/* One byte, or "\t" as awk takes it. A blank is the default, as in awk. */
-static bool read_separator(const struct invocation *inv, const char *text, char *separator)
+/* One byte, or "\t" as awk takes it. Outside of CSV a blank is the default, as in awk. */
+static bool read_separator(const struct invocation *inv, const char *text, struct fields_rule *rule)
 {
 	if (strcmp(text, "\\t") == 0)
 		text = "\t";
-	if (strlen(text) != 1 || text[0] == '\n' || text[0] == '\r') {
-		command_usage(inv, "-F \"%.32s\": one character is expected (of one byte)", text);
-		return false;
-	}
-	*separator = text[0] == ' ' ? '\0' : text[0];
+	bool is_quote = rule->is_csv && text[0] == '"';
+	if (strlen(text) != 1 || text[0] == '\n' || text[0] == '\r' || is_quote)
+		return command_usage(inv, "-F \"%.32s\": one character is expected (of one byte)%s", text,
+				     is_quote ? ", and no quote" : "") == 0;
+	rule->separator = text[0] == ' ' && !rule->is_csv ? '\0' : text[0];
 	return true;
 }
 
-static bool read_format(const struct invocation *inv, struct fields_rule *rule, bool *has_fields)
+static const struct format {
+	const char *name;
+	enum ingest_format format;
+	bool has_fields; /* which -F, -k and -d are about */
+	char separator;
+	bool is_fields; /* field 1 is the name although none of them is given */
+} formats[] = {
+	{"lines", INGEST_FIELDS, true, '\0', false}, {"tsv", INGEST_FIELDS, true, '\t', true},
+	{"csv", INGEST_CSV, true, ',', true},	     {"uniq", INGEST_UNIQ, false, '\0', false},
+	{"json", INGEST_JSON, false, '\0', false},   {"statsd", INGEST_STATSD, false, '\0', false},
+};
+
+/* Null after a complaint. */
+static const struct format *read_format(const struct invocation *inv)
 {
-	static const char *const later[] = {"csv", "uniq", "json", "statsd"};
-	const char *format = inv->values[OPTION_FORMAT];
-	if (!format || strcmp(format, "lines") == 0)
-		return true;
-	if (strcmp(format, "tsv") == 0) {
-		*has_fields = true;
-		rule->separator = '\t';
-		return true;
+	const char *name = inv->values[OPTION_FORMAT];
+	if (!name)
+		return &formats[0];
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		if (strcmp(name, formats[i].name) == 0)
+			return &formats[i];
 	}
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
-		if (strcmp(format, later[i]) == 0) {
-			command_usage(inv, "-f %s is not supported by this version; lines and tsv are",
-				      format);
-			return false;
-		}
-	}
-	command_usage(inv, "-f \"%.32s\": lines or tsv is expected", format);
-	return false;
+	command_usage(inv, "-f \"%.32s\": lines, tsv, csv, uniq, json or statsd is expected", name);
+	return NULL;
 }
 
-static bool read_rule(const struct invocation *inv, struct fields_rule *rule)
+static bool read_fields(const struct invocation *inv, const struct format *f, struct fields_rule *rule)
 {
-	bool has_fields =
-		inv->values[OPTION_SEPARATOR] || inv->values[OPTION_FIELD] || inv->values[OPTION_DELTA];
-	if (!read_format(inv, rule, &has_fields))
+	const char *separator = inv->values[OPTION_SEPARATOR];
+	bool is_told = separator || inv->values[OPTION_FIELD] || inv->values[OPTION_DELTA];
+	if (is_told && !f->has_fields)
+		return command_usage(inv, "-F, -k and -d are about fields, which -f %s has none of",
+				     f->name) == 0;
+	rule->separator = f->separator;
+	rule->is_csv = f->format == INGEST_CSV;
+	if (separator && !read_separator(inv, separator, rule))
 		return false;
-	if (inv->values[OPTION_SEPARATOR] &&
-	    !read_separator(inv, inv->values[OPTION_SEPARATOR], &rule->separator))
-		return false;
-	rule->name_field = has_fields ? 1 : 0;
+	rule->name_field = is_told || f->is_fields ? 1 : 0;
 	if (!read_field(inv, OPTION_FIELD, &rule->name_field) ||
 	    !read_field(inv, OPTION_DELTA, &rule->delta_field))
 		return false;
-	if (has_fields && rule->name_field == rule->delta_field) {
-		command_usage(inv, "-k and -d name the same field %d", rule->name_field);
+	if (rule->name_field > 0 && rule->name_field == rule->delta_field)
+		return command_usage(inv, "-k and -d name the same field %d", rule->name_field) == 0;
+	return true;
+}
+
+static bool read_rule(const struct invocation *inv, struct ingest *in)
+{
+	const struct format *f = read_format(inv);
+	if (!f)
 		return false;
-	}
+	in->format = f->format;
+	return read_fields(inv, f, &in->rule);
+}
+
+static bool read_from_line(const struct invocation *inv, uint64_t *lines_over)
+{
+	const char *text = inv->values[OPTION_FROM_LINE];
+	int64_t n;
+	if (!text)
+		return true;
+	if (!num_parse_i64_loose(slice_str(text), &n) || n < 1)
+		return command_usage(inv, "--from-line \"%.32s\": the number of a line is expected, from 1",
+				     text) == 0;
+	if (inv->values[OPTION_STREAM])
+		return command_usage(inv, "--from-line and --stream exclude each other: a stream knows where "
+					  "it goes on") == 0;
+	*lines_over = (uint64_t)n - 1;
 	return true;
 }
 
@@ -244,7 +275,7 @@ static int show_json(const struct ingest *in, double seconds)
 	json_i64(&out, "lines_per_second", (int64_t)((double)in->seen.lines / seconds));
 	if (in->stream) {
 		const struct cursor *c = &in->stream->cursor;
-		json_string(&out, slice_str("stream"), slice_str(in->stream->id));
+		json_text(&out, slice_str("stream"), slice_str(in->stream->id));
 		json_bool(&out, "finished", c->is_finished);
 		json_i64(&out, "stream_lines", (int64_t)c->lines);
 		json_i64(&out, "stream_bad_lines", (int64_t)c->lines_bad);
@@ -254,35 +285,38 @@ static int show_json(const struct ingest *in, double seconds)
 	return output_finish(&out);
 }
 
-/* A signal came, in time or when all was in. */
-static void tell_stopped(const struct ingest *in, int rc)
+/* Why it stopped; everything before that line is in, and nothing else. */
+static void tell_where(const struct ingest *in, const char *why, uint64_t line)
 {
-	unsigned long long line = in->file_lines;
-	if (rc == EX_OK)
-		command_fail(0, "a signal came when everything was counted: all is in");
-	else if (!in->stream)
-		command_fail(
-			0,
-			"stopped by a signal behind %s:%llu; all up to there is in, nothing after; go on "
-			"with: shcount ingest --from-line %llu ... %s%s",
-			in->file, line, line + 1, in->file == stdin_name ? "< the same input" : in->file,
-			in->files_left > 0 ? " and the files behind it" : "");
+	unsigned long long at = line;
+	bool is_stdin = in->file == stdin_name;
+	command_fail(0,
+		     "%s: what comes before %s:%llu is in; resume from line %llu with: shcount ingest "
+		     "--from-line %llu ... %s%s",
+		     why, in->file, at, at, at, is_stdin ? "< the same input" : in->file,
+		     in->files_left > 0 ? " and the files behind it" : "");
+}
+
+static void tell_stop(const struct ingest *in, int rc)
+{
+	uint64_t next = in->file_lines + in->lines_over + 1;
+	if (rc == EX_DATAERR && !in->is_cut_off && in->lines_over == 0)
+		tell_where(in, "stopped", ingest_record_line(in));
+	else if (rc == EX_IOERR || in->is_cut_off)
+		tell_where(in, "stopped", next);
+	else if (rc == INGEST_STOPPED)
+		tell_where(in, "stopped by a signal", next);
 }
 
 /* `rc` is how reading ended; everything read has been sent. */
 static int finish(const struct invocation *inv, struct ingest *in, int rc)
 {
 	double seconds = progress_seconds(&in->progress);
-	unsigned long long line = in->file_lines;
-	if (rc == EX_DATAERR && !in->stream)
-		command_fail(0, "stopped: what comes before %s:%llu is in; resume from line %llu of it",
-			     in->file, line, line);
-	else if (rc == EX_IOERR && !in->stream)
-		command_fail(0, "stopped: what comes before is in; resume from line %llu of %s", line + 1,
-			     in->file);
+	if (!in->stream)
+		tell_stop(in, rc);
+	if (rc == EX_OK && signals_stop())
+		command_fail(0, "a signal came when everything was counted: all is in");
 	in->is_stopped = signals_stop() && (rc == INGEST_STOPPED || rc == EX_OK);
-	if (in->is_stopped)
-		tell_stopped(in, rc);
 	if (in->sums_refused > 0)
 		command_fail(0, "%llu sums were refused by the server", (unsigned long long)in->sums_refused);
 	if (in->stream && !inv->is_quiet)
@@ -337,8 +371,8 @@ static int run(struct invocation *inv)
 	if (!in || ingest_init(in))
 		return command_fail(EX_IOERR, "out of memory");
 	int rc = EX_USAGE;
-	if (read_rule(inv, &in->rule) && read_prefix(inv, &in->prefix) && read_on_error(inv, &in->is_skip) &&
-	    read_stream(inv, inv->operands_count, &in->stream)) {
+	if (read_rule(inv, in) && read_from_line(inv, &in->lines_over) && read_prefix(inv, &in->prefix) &&
+	    read_on_error(inv, &in->is_skip) && read_stream(inv, inv->operands_count, &in->stream)) {
 		in->rule.name_max = NAME_LEN_MAX - in->prefix.len;
 		rc = ingest_all(inv, in);
 	}
@@ -358,18 +392,22 @@ const struct command cmd_ingest = {
 	.operands = "[FILE...]",
 	.summary = "count lines, or fields of lines",
 	.help = "  shcount ingest words.txt                 every line is a name, worth 1\n"
-		"  zcat access.log.gz | shcount ingest -k 7 --prefix 'path:'\n"
+		"  shcount ingest -k 7 --prefix 'path:' access.log access.log.2.gz\n"
 		"  shcount ingest -F : -k 7 /etc/passwd     count login shells\n"
 		"  shcount ingest -f tsv -d 2 sums.tsv      NAME<TAB>DELTA\n"
+		"  shcount ingest -f csv -k 3 -d 5 --from-line 2 sales.csv    without its line of titles\n"
+		"  sort words | uniq -c | shcount ingest -f uniq\n"
+		"  shcount ingest -f json sums.jsonl        {\"name\":\"a\",\"delta\":3} a line\n"
+		"  shcount ingest -f statsd metrics.txt     name:3|c, name:1|c|@0.1\n"
 		"\n"
-		"Without FILE, or where it is -, standard input is read. With -F, -d or -f tsv, the name is "
-		"field 1\n"
-		"unless -k says otherwise. Empty lines and lines without the field are skipped. Lines are "
-		"counted in\n"
-		"memory and sent as sums. At a bad line (FILE:LINE: reason on stderr) it stops, with all "
-		"before it\n"
-		"counted and nothing after, and says where to resume; --on-error skip leaves bad lines out. "
-		"Both exit 65.\n"
+		"Without FILE, or where it is -, standard input is read; files named *.gz and *.zst are\n"
+		"decompressed. With -F, -d, -f tsv or -f csv the name is field 1 unless -k says otherwise. "
+		"Empty\n"
+		"lines and lines without the field are skipped. Lines are counted in memory and sent as "
+		"sums. At\n"
+		"a bad line (FILE:LINE: reason on stderr) it stops, with all before it counted and nothing "
+		"after,\n"
+		"and says how to resume; --on-error skip leaves bad lines out. Both exit 65.\n"
 		"SIGUSR1 prints how far it is.\n"
 		"\n"
 		"  shcount ingest --stream access access.log    exactly once: safe to run again, after any "

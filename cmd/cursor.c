@@ -49,7 +49,10 @@ __attribute__((format(printf, 2, 3))) static void put(struct buf *b, const char 
 
 void cursor_put(struct buf *b, const struct cursor *c)
 {
-	put(b, "%s\nseparator %x\nname %x\ndelta %x\nskip %x\nprefix ", title, (unsigned char)c->separator,
+	put(b, "%s\n", title);
+	if (c->format != 0) /* without it, it is the text of versions that knew only one */
+		put(b, "format %x\n", c->format);
+	put(b, "separator %x\nname %x\ndelta %x\nskip %x\nprefix ", (unsigned char)c->separator,
 	    (unsigned)c->name_field, (unsigned)c->delta_field, c->is_skip);
 	buf_append(b, c->prefix.data, c->prefix.len);
 	put(b, "\nlines %" PRIx64 "\nbad %" PRIx64 "\nskipped %" PRIx64 "\nfinished %x\n", c->lines,
@@ -100,11 +103,15 @@ static bool take_field(struct slice *text, const char *key, uint64_t *out)
 
 static bool take_options(struct slice *text, struct cursor *c)
 {
-	uint64_t separator, name, delta, skip;
+	uint64_t format = 0, separator, name, delta, skip;
+	struct slice behind = *text;
+	if (take_field(&behind, "format", &format))
+		*text = behind;
 	if (!take_field(text, "separator", &separator) || !take_field(text, "name", &name) ||
 	    !take_field(text, "delta", &delta) || !take_field(text, "skip", &skip) ||
 	    !take_key(text, "prefix") || !take_until(text, '\n', &c->prefix))
 		return false;
+	c->format = (unsigned)format;
 	c->separator = (char)separator;
 	c->name_field = (int)name;
 	c->delta_field = (int)delta;
@@ -136,6 +143,8 @@ bool cursor_parse(struct slice text, struct cursor *out)
 
 const char *cursor_difference(const struct cursor *a, const struct cursor *b)
 {
+	if (a->format != b->format)
+		return "-f";
 	if (a->separator != b->separator)
 		return "-F (or -f)";
 	if (a->name_field != b->name_field)

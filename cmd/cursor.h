@@ -36,6 +36,7 @@ struct cursor_file {
 
 struct cursor {
 	/* the options that lines are read by */
+	unsigned format; /* enum ingest_format */
 	char separator;
 	int name_field, delta_field;
 	bool is_skip;

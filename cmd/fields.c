@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "../lib/num.h"
+#include "csv.h"
 #include "fields.h"
 
 static bool is_blank(char c)
@@ -60,32 +61,66 @@ static int take_delta(struct slice text, int64_t *delta, const char **reason)
 	return FIELDS_BAD;
 }
 
-int fields_take(const struct fields_rule *rule, struct slice line, struct slice *name, int64_t *delta,
-		const char **reason)
+/* A field, and whether a quote in it stands twice. */
+static bool next_field(const struct fields_rule *rule, struct slice *rest, struct csv_field *field)
 {
-	struct slice found = {0}, worth = {0};
+	if (rule->is_csv)
+		return csv_next(rest, rule->separator, field);
+	field->has_pairs = false;
+	return rule->separator ? next_separated_field(rest, rule->separator, &field->text)
+			       : next_blank_field(rest, &field->text);
+}
+
+int fields_take(const struct fields_rule *rule, struct slice line, char *room, struct slice *name,
+		int64_t *delta, const char **reason)
+{
+	struct csv_field found = {0}, worth = {0};
 	if (rule->name_field == 0)
-		found = line;
+		found.text = line;
 	int last = rule->name_field > rule->delta_field ? rule->name_field : rule->delta_field;
-	struct slice rest = line, field;
+	struct slice rest = line;
+	struct csv_field field;
 	for (int i = 1; i <= last; i++) {
-		if (rule->separator ? !next_separated_field(&rest, rule->separator, &field)
-				    : !next_blank_field(&rest, &field))
+		if (!next_field(rule, &rest, &field))
 			return FIELDS_SKIP;
 		if (i == rule->name_field)
 			found = field;
 		if (i == rule->delta_field)
 			worth = field;
 	}
-	if (found.len == 0)
+	if (found.text.len == 0)
 		return FIELDS_SKIP;
-	*reason = fields_name_fault(found, rule->name_max);
+	if (found.has_pairs && found.text.len <= FIELDS_ROOM) /* a longer one is too long in any case */
+		found.text = (struct slice){room, csv_unpair(found.text, room)};
+	*reason = fields_name_fault(found.text, rule->name_max);
 	if (*reason)
 		return FIELDS_BAD;
 	int64_t value = 1;
-	int rc = rule->delta_field ? take_delta(worth, &value, reason) : FIELDS_OK;
+	int rc = rule->delta_field ? take_delta(worth.text, &value, reason) : FIELDS_OK;
 	if (rc)
 		return rc;
+	*name = found.text;
+	*delta = value;
+	return FIELDS_OK;
+}
+
+int fields_take_uniq(const struct fields_rule *rule, struct slice line, struct slice *name, int64_t *delta,
+		     const char **reason)
+{
+	struct slice count, rest = line;
+	if (!next_blank_field(&rest, &count))
+		return FIELDS_SKIP;
+	int64_t value;
+	if (count.data[0] < '0' || count.data[0] > '9' || !num_parse_i64_loose(count, &value)) {
+		*reason = "no count in front of the name, as `uniq -c` writes it";
+		return FIELDS_BAD;
+	}
+	if (rest.len <= 1) /* it has counted empty lines */
+		return FIELDS_SKIP;
+	struct slice found = {rest.data + 1, rest.len - 1};
+	*reason = fields_name_fault(found, rule->name_max);
+	if (*reason)
+		return FIELDS_BAD;
 	*name = found;
 	*delta = value;
 	return FIELDS_OK;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ingest.c - blocks into lines, lines into the table.
+ * ingest.c - files in blocks; ingest_take.c has what becomes of the records in one.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "command.h"
 #include "ingest.h"
 #include "scan.h"
 #include "signals.h"
+#include "source.h"
 #include "stream.h"
 
 /* A block: part of a line kept from the last one, then what was read. */
@@ -20,155 +20,39 @@ struct block {
 	size_t len;
 	size_t size;
 	bool is_in_long_line; /* dropping the rest of a line that is too long */
+	bool is_in_line_over; /* of one that is not to be counted */
 };
 
 int ingest_init(struct ingest *in)
 {
+	in->record_lines = 1;
 	return table_init(&in->table);
 }
 
 void ingest_fini(struct ingest *in)
 {
 	table_fini(&in->table);
+	fraction_fini(&in->fractions);
 	buf_fini(&in->refused);
 }
 
-/* ---- lines into the table ---- */
-
-static int no_memory(struct ingest *in)
-{
-	in->lost = command_fail(EX_IOERR, "out of memory at %s:%llu", in->file,
-				(unsigned long long)in->file_lines);
-	return in->lost;
-}
-
-/* Empties ops. The table's troubles end here: a sum about to overflow is sent, a full table too. */
-static int apply_ops(struct ingest *in)
-{
-	size_t done = 0;
-	int rc = EX_OK;
-	while (rc == EX_OK && done < in->ops_count) {
-		int applied = table_apply(&in->table, in->ops, in->ops_count, &done);
-		if (applied == TABLE_OVERFLOW) {
-			struct table_op *op = &in->ops[done++];
-			struct table_entry *e =
-				table_find(&in->table, (struct slice){op->name, op->name_len});
-			rc = ingest_send_entry(in, e);
-			e->sum = op->delta;
-		} else if (applied == -ENOMEM) {
-			/* A stream's batch cannot end in the middle of a block. */
-			rc = in->table.count > 0 && !in->stream ? ingest_send(in) : no_memory(in);
-		}
-	}
-	in->ops_count = 0;
-	bool is_full =
-		in->table.count >= INGEST_NAMES_MAX || table_bytes(&in->table) >= INGEST_TABLE_BYTES_MAX;
-	if (rc || in->lost || in->stream || !is_full)
-		return rc ? rc : in->lost;
-	return ingest_send_gathered(in);
-}
-
-static inline int put_op(struct ingest *in, struct slice name, int64_t delta)
-{
-	in->ops[in->ops_count++] =
-		(struct table_op){.name = name.data, .name_len = (uint32_t)name.len, .delta = delta};
-	return in->ops_count == TABLE_BATCH_MAX ? apply_ops(in) : EX_OK;
-}
-
-/* The line at file_lines. Tells it, and says whether to go on. */
-static int bad_line(struct ingest *in, const char *reason)
-{
-	in->seen.lines_bad++;
-	progress_wipe(&in->progress);
-	unsigned long long line = in->file_lines;
-	command_fail(EX_DATAERR, "%s:%llu: %s", in->file, line, reason);
-	return in->is_skip ? EX_OK : EX_DATAERR;
-}
-
-/* A line that needs a closer look. */
-static int take_line(struct ingest *in, struct slice line)
-{
-	if (line.len > 0 && line.data[line.len - 1] == '\r')
-		line.len--;
-	struct slice name;
-	int64_t delta;
-	const char *reason;
-	int found = fields_take(&in->rule, line, &name, &delta, &reason);
-	if (found == FIELDS_OK)
-		return put_op(in, name, delta);
-	if (found == FIELDS_BAD)
-		return bad_line(in, reason);
-	in->lines_skipped++;
-	return EX_OK;
-}
-
-/* Counts a line that ends at data[end], for better or worse. */
-static void count_line(struct ingest *in)
-{
-	in->file_lines++;
-	in->seen.lines++;
-}
-
-/* Whole lines: one scan finds the ends and whatever spoils a name. Returns through *begin where the last,
- * open line starts. */
-static int take_whole_lines(struct ingest *in, const char *data, size_t len, size_t *begin)
-{
-	int rc = EX_OK;
-	size_t start = 0;
-	bool is_spoiled = false; /* the line at `start` has a control character */
-	for (size_t base = 0; base < len && rc == EX_OK; base += SCAN_BYTES) {
-		uint64_t mask = scan_controls(data + base);
-		if (len - base < SCAN_BYTES)
-			mask &= (UINT64_C(1) << (len - base)) - 1;
-		for (; mask && rc == EX_OK; mask &= mask - 1) {
-			size_t at = base + (size_t)__builtin_ctzll(mask);
-			if (data[at] != '\n') {
-				is_spoiled = true;
-				continue;
-			}
-			struct slice line = {data + start, at - start};
-			count_line(in);
-			if (!is_spoiled && line.len - 1 < in->rule.name_max)
-				rc = put_op(in, line, 1);
-			else
-				rc = take_line(in, line);
-			start = rc == EX_DATAERR ? start : at + 1; /* a line it stops at is not taken */
-			is_spoiled = false;
-		}
-	}
-	*begin = start;
-	return rc;
-}
-
-static int take_fields_lines(struct ingest *in, const char *data, size_t len, size_t *begin)
-{
-	int rc = EX_OK;
-	size_t start = 0;
-	while (rc == EX_OK && start < len) {
-		const char *end = memchr(data + start, '\n', len - start);
-		if (!end)
-			break;
-		size_t at = (size_t)(end - data);
-		count_line(in);
-		rc = take_line(in, (struct slice){data + start, at - start});
-		start = rc == EX_DATAERR ? start : at + 1;
-	}
-	*begin = start;
-	return rc;
-}
-
 /* ---- blocks ---- */
+
+static void drop(struct block *b, size_t len)
+{
+	b->len -= len;
+	memmove(b->data, b->data + len, b->len);
+}
 
 /* The rest of a line that is too long goes, up to its end. */
 static void drop_long_line(struct ingest *in, struct block *b)
 {
 	const char *end = memchr(b->data, '\n', b->len);
-	size_t drop = end ? (size_t)(end - b->data) + 1 : b->len;
+	size_t len = end ? (size_t)(end - b->data) + 1 : b->len;
 	b->is_in_long_line = !end;
 	if (in->stream)
-		stream_took_long(in->stream, b->data, drop, end != NULL);
-	b->len -= drop;
-	memmove(b->data, b->data + drop, b->len);
+		stream_took_long(in->stream, b->data, len, end != NULL);
+	drop(b, len);
 }
 
 /* Tells the stream, if there is one, that `taken` bytes at the head of the block are dealt with. */
@@ -182,33 +66,33 @@ static int tell_stream(struct ingest *in, const struct block *b, size_t taken, i
 	return rc ? rc : stream_clean(in);
 }
 
-static int begin_long_line(struct ingest *in, struct block *b)
+static int begin_long_line(struct ingest *in, struct block *b, const struct ingest_taken *t)
 {
 	b->is_in_long_line = true;
-	count_line(in);
-	int rc = bad_line(in, "the line is longer than 1 MiB");
+	ingest_count_lines(in, t->endless_lines);
+	int rc = ingest_bad_record(in, t->fault);
 	if (in->stream && rc)
 		stream_stop_at_line(in);
 	else if (in->stream)
-		stream_took_long(in->stream, b->data, b->len, false);
-	b->len = 0;
+		stream_took_long(in->stream, b->data, t->endless, false);
+	drop(b, t->endless);
 	return rc;
 }
 
-static int take_block(struct ingest *in, struct block *b)
+static int take_block(struct ingest *in, struct block *b, bool is_end)
 {
-	if (b->is_in_long_line)
-		drop_long_line(in, b);
-	size_t begin = 0;
-	int rc = in->rule.name_field == 0 && in->rule.delta_field == 0
-			 ? take_whole_lines(in, b->data, b->len, &begin)
-			 : take_fields_lines(in, b->data, b->len, &begin);
-	int applied =
-		apply_ops(in); /* before the bytes move; on a bad line too: what came before it counts */
-	rc = tell_stream(in, b, begin, applied ? applied : rc);
-	b->len -= begin;
-	memmove(b->data, b->data + begin, b->len);
-	return rc || b->len < INGEST_LINE_MAX ? rc : begin_long_line(in, b);
+	struct ingest_taken t;
+	int rc = EX_OK;
+	do {
+		if (b->is_in_long_line)
+			drop_long_line(in, b);
+		rc = ingest_take(in, b->data, b->len, is_end, &t);
+		rc = tell_stream(in, b, t.whole, rc);
+		drop(b, t.whole);
+		if (rc == EX_OK && t.endless > 0)
+			rc = begin_long_line(in, b, &t);
+	} while (rc == EX_OK && t.endless > 0 && b->len > 0);
+	return rc;
 }
 
 /* A line without its end may be one that is being written. */
@@ -229,59 +113,105 @@ static int take_rest(struct ingest *in, struct block *b)
 		return leave_rest(in);
 	if (in->stream && b->is_in_long_line)
 		stream_took_long(in->stream, NULL, 0, true);
-	int rc = EX_OK;
-	if (b->len > 0) {
-		count_line(in);
-		rc = take_line(in, (struct slice){b->data, b->len});
-	}
-	int applied = apply_ops(in);
-	return tell_stream(in, b, rc == EX_DATAERR ? 0 : b->len, applied ? applied : rc);
+	b->is_in_long_line = false;
+	return take_block(in, b, true);
 }
+
+/* ---- lines that are not wanted ---- */
+
+/* Drops `lines_over` lines at the head of the block, and what there is of one whose end is still to come. */
+static void drop_lines(struct ingest *in, struct block *b)
+{
+	size_t at = 0;
+	while (in->lines_over > 0 && at < b->len) {
+		const char *end = memchr(b->data + at, '\n', b->len - at);
+		b->is_in_line_over = !end;
+		at = end ? (size_t)(end - b->data) + 1 : b->len;
+		in->lines_over -= end != NULL;
+		in->file_lines += end != NULL;
+	}
+	drop(b, at);
+}
+
+/* Were there as many? */
+static int check_lines_over(struct ingest *in, const struct block *b)
+{
+	in->lines_over -= b->is_in_line_over; /* the last may lack its end */
+	if (in->lines_over == 0)
+		return EX_OK;
+	uint64_t lines = in->file_lines + b->is_in_line_over;
+	return command_fail(EX_DATAERR, "%s: has only %llu lines, so there is no line %llu to begin at",
+			    in->file, (unsigned long long)lines,
+			    (unsigned long long)(lines + in->lines_over + 1));
+}
+
+/* ---- reading ---- */
 
 /* Bytes, 0 at the end, or -errno; -ECANCELED: what ingest_wait says. Who is told to stop together with the
  * writer of a pipe (^C) must not take what that one has left for a last line. */
-static ssize_t read_some(struct ingest *in, struct block *b, int fd)
+static ssize_t read_some(struct ingest *in, struct block *b, struct source *src)
 {
 	for (;;) {
-		int rc = ingest_wait(in, fd);
+		int rc = source_has_more(src) ? 0 : ingest_wait(in, src->fd);
 		if (rc)
 			return rc;
-		ssize_t n = read(fd, b->data + b->len, INGEST_READ_BYTES);
-		if (n >= 0) {
-			b->len += (size_t)n;
-			in->seen.bytes += (uint64_t)n;
-		}
+		uint64_t before = src->bytes;
+		ssize_t n = source_read(src, b->data + b->len, INGEST_READ_BYTES);
+		b->len += n > 0 ? (size_t)n : 0;
+		in->seen.bytes += src->bytes - before;
 		progress_update(&in->progress, &in->seen);
 		if (n == 0 && signals_stop())
 			return -ECANCELED;
-		if (n >= 0 || errno != EINTR)
-			return n >= 0 ? n : -errno;
+		if (n != -EINTR)
+			return n;
 	}
+}
+
+static int take_source(struct ingest *in, struct block *b, struct source *src)
+{
+	int rc = in->stream ? stream_open_file(in, in->file, src) : EX_OK;
+	ssize_t n = 1;
+	while (rc == EX_OK && (n = read_some(in, b, src)) > 0) {
+		drop_lines(in, b);
+		rc = take_block(in, b, false);
+	}
+	if (rc)
+		return rc;
+	if (n == -ECANCELED)
+		return in->lost ? in->lost : INGEST_STOPPED;
+	if (n == 0 && in->lines_over > 0)
+		return check_lines_over(in, b);
+	if (n == 0)
+		return take_rest(in, b);
+	progress_wipe(&in->progress);
+	return ingest_read_failed(in, src, (int)n);
+}
+
+int ingest_read_failed(struct ingest *in, const struct source *src, int error)
+{
+	in->is_cut_off = true;
+	unsigned long long lines = in->file_lines;
+	if (src->fault)
+		return command_fail(EX_DATAERR, "%s: %s", in->file, src->fault);
+	return command_fail(EX_IOERR, "%s: %s, after line %llu", in->file, strerror(-error), lines);
 }
 
 int ingest_file(struct ingest *in, const char *file, int fd)
 {
 	in->file = file;
 	in->file_lines = 0;
+	in->cutter = (struct csv_cutter){.separator = in->rule.separator};
 	struct block b = {.size = INGEST_LINE_MAX + INGEST_READ_BYTES};
 	b.data = calloc(1, b.size + SCAN_BYTES);
-	if (!b.data)
+	struct source src;
+	if (!b.data || source_open(&src, file, fd)) {
+		free(b.data);
 		return command_fail(EX_IOERR, "out of memory");
+	}
 	struct stat st;
 	in->is_regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-	int rc = in->stream ? stream_open_file(in, file, fd) : EX_OK;
-	ssize_t n = 1;
-	while (rc == EX_OK && (n = read_some(in, &b, fd)) > 0)
-		rc = take_block(in, &b);
-	if (n == -ECANCELED) {
-		rc = in->lost ? in->lost : INGEST_STOPPED;
-	} else if (n < 0) {
-		progress_wipe(&in->progress);
-		rc = command_fail(EX_IOERR, "%s: %s, after line %llu", file, strerror((int)-n),
-				  (unsigned long long)in->file_lines);
-	}
-	if (rc == EX_OK)
-		rc = take_rest(in, &b);
+	int rc = take_source(in, &b, &src);
+	source_close(&src);
 	free(b.data);
 	return rc;
 }

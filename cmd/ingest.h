@@ -2,8 +2,9 @@
 /*
  * ingest.h - turns files into sums and sums into additions. cmd_ingest.c has the options and the words.
  *
- * Blocks are read and cut into lines (ingest.c), counted in a table, and the table's sums sent when it is
- * full and at the end (ingest_send.c). Memory is bounded whatever the input: one block, one table, one batch.
+ * Blocks are read (ingest.c), cut into records and counted in a table (ingest_take.c), and the table's sums
+ * sent when it is full and at the end (ingest_send.c). Memory is bounded whatever the input: one block, one
+ * table, one batch.
  */
 #ifndef SHC_INGEST_H
 #define SHC_INGEST_H
@@ -13,7 +14,9 @@
 
 #include "../lib/buf.h"
 #include "../lib/shcount.h"
+#include "csv.h"
 #include "fields.h"
+#include "fraction.h"
 #include "progress.h"
 #include "table.h"
 
@@ -30,28 +33,45 @@ enum {
 	INGEST_STOPPED = -1,		  /* beside the exit statuses: by a signal */
 };
 
+struct source;
 struct stream;
+
+/* How a record is read. The numbers stand in cursors of streams. */
+enum ingest_format {
+	INGEST_FIELDS = 0, /* lines, or fields of them, by `rule` */
+	INGEST_CSV = 1,	   /* the same with records of csv.h */
+	INGEST_UNIQ = 2,
+	INGEST_JSON = 3,
+	INGEST_STATSD = 4,
+};
 
 struct ingest {
 	/* what is wanted; set by the caller */
-	struct fields_rule rule;
+	enum ingest_format format;
+	struct fields_rule rule; /* name_max for every format */
+	uint64_t lines_over;	 /* of the next file that is read: do not count these */
 	struct slice prefix;
 	bool is_skip; /* --on-error skip */
 	struct shc *shc;
 	struct stream *stream; /* --stream; else null */
 
 	/* where it is */
-	const char *file;    /* as the user wrote it */
-	uint64_t file_lines; /* of it, read so far */
-	bool is_regular;     /* it is */
-	int files_left;	     /* behind it */
-	bool is_stopped;     /* a signal ends the run, and everything read has been sent */
+	const char *file;      /* as the user wrote it */
+	uint64_t file_lines;   /* of it, read so far */
+	uint64_t record_lines; /* the last of these are those of the last record */
+	bool is_regular;       /* it is */
+	bool is_cut_off;       /* its reading has failed */
+	int files_left;	       /* behind it */
+	bool is_stopped;       /* a signal ends the run, and everything read has been sent */
 	struct progress progress;
 	struct progress_state seen; /* of all files */
 	uint64_t lines_skipped;
+	struct csv_cutter cutter;
 	struct table_op ops[TABLE_BATCH_MAX];
 	size_t ops_count;
+	char room[TABLE_BATCH_MAX][FIELDS_ROOM]; /* for a name in ops that does not stand in the block */
 	struct table table;
+	struct fraction_sums fractions; /* of names that are in the table too */
 
 	/* what is to be sent */
 	int64_t batch_begin_ns; /* when ingest_wait found something; 0: nothing yet */
@@ -76,9 +96,47 @@ void ingest_fini(struct ingest *in);
 
 /* All return EX_OK to go on, or the exit status after a complaint. */
 
-/* Reads to the end. EX_DATAERR: stopped at a bad line; what came before it is counted, nothing after.
- * INGEST_STOPPED: the same, between two lines. EX_IOERR. */
+/* Reads to the end. EX_DATAERR: stopped at a bad record, or, with is_cut_off, where a compressed file is
+ * damaged; what came before it is counted, nothing after. INGEST_STOPPED: the same, between two lines.
+ * EX_IOERR.
+ */
 int ingest_file(struct ingest *in, const char *file, int fd);
+
+/* source_read has returned `error`: says so. EX_DATAERR or EX_IOERR, with is_cut_off. */
+int ingest_read_failed(struct ingest *in, const struct source *src, int error);
+
+/* ---- records (ingest_take.c) ---- */
+
+struct ingest_taken {
+	size_t whole;	/* bytes of records that are dealt with */
+	size_t endless; /* behind these: bytes of a record that is too long and has not ended; 0: there is
+			   none */
+	uint64_t endless_lines; /* that it takes up, to the next LF */
+	const char *fault;	/* of it */
+};
+
+/* Counts the records in data[0..len), of which SCAN_BYTES more may be read; `is_end`: nothing comes behind
+ * them. EX_DATAERR: stopped at the bad one that is at `whole` now. */
+int ingest_take(struct ingest *in, const char *data, size_t len, bool is_end, struct ingest_taken *t);
+
+/* Counts the lines of a record, for better or worse. */
+static inline void ingest_count_lines(struct ingest *in, uint64_t lines)
+{
+	in->file_lines += lines;
+	in->record_lines = lines;
+	in->seen.lines += lines;
+}
+
+/* Where in the file that record begins. */
+static inline uint64_t ingest_record_line(const struct ingest *in)
+{
+	return in->file_lines - in->record_lines + 1;
+}
+
+/* Says what is wrong with that record, and whether to go on. */
+int ingest_bad_record(struct ingest *in, const char *reason);
+
+/* ---- sending (ingest_send.c) ---- */
 
 /* Adds one entry's worth on the way, because the table cannot hold it. */
 int ingest_send_entry(struct ingest *in, const struct table_entry *entry);

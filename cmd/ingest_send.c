@@ -180,29 +180,50 @@ uint64_t ingest_names(const struct ingest *in, bool *is_estimate)
 
 /* ---- sending ---- */
 
-static enum shc_status add_entry(const struct ingest *in, const struct table_entry *e)
+static enum shc_status add(const struct ingest *in, struct slice name, int64_t delta)
 {
 	char room[NAME_LEN_MAX];
-	struct slice name = with_prefix(in, table_entry_name(e), room);
-	return in->stream ? shc_session_add(in->shc, name.data, name.len, e->sum)
-			  : shc_add(in->shc, name.data, name.len, e->sum);
+	name = with_prefix(in, name, room);
+	return in->stream ? shc_session_add(in->shc, name.data, name.len, delta)
+			  : shc_add(in->shc, name.data, name.len, delta);
 }
 
-static enum shc_status add_entries(const struct ingest *in)
+/* Beside what the table has of that name. */
+static enum shc_status add_apart(const struct ingest *in, struct slice name, int64_t delta)
 {
+	enum shc_status status = add(in, name, delta);
+	if (status == SHC_OK && in->stream)
+		in->stream->adds_open++;
+	return status;
+}
+
+/* What is left of fractions becomes whole. */
+static enum shc_status settle_fractions(struct ingest *in)
+{
+	struct fraction_walk at = {0};
+	struct slice name;
 	enum shc_status status = SHC_OK;
+	while (status == SHC_OK && fraction_round(&in->fractions, &at, &name)) {
+		if (table_add(&in->table, name, 1) != TABLE_OK) /* the sum is full, or the memory */
+			status = add_apart(in, name, 1);
+	}
+	fraction_clear(&in->fractions);
+	return status;
+}
+
+static enum shc_status add_entries(struct ingest *in)
+{
+	enum shc_status status = settle_fractions(in);
 	const struct table_entry *e;
 	for (size_t pos = 0; status == SHC_OK && (e = table_next(&in->table, &pos));)
-		status = add_entry(in, e);
+		status = add(in, table_entry_name(e), e->sum);
 	return status;
 }
 
 int ingest_send_entry(struct ingest *in, const struct table_entry *entry)
 {
 	shc_on_refused(in->shc, ingest_on_refused, in);
-	enum shc_status status = add_entry(in, entry);
-	if (status == SHC_OK && in->stream)
-		in->stream->adds_open++;
+	enum shc_status status = add_apart(in, table_entry_name(entry), entry->sum);
 	return status ? lost(in, status) : EX_OK;
 }
 

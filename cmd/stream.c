@@ -170,12 +170,14 @@ void stream_took_long(struct stream *s, const char *data, size_t len, bool is_en
 	s->cursor.files[s->file_index].offset += s->long_bytes;
 }
 
-static void count_here(struct ingest *in, uint64_t less)
+/* Everything told so far; but for the last record, when it is not `is_whole`. */
+static void count_here(struct ingest *in, bool is_whole)
 {
+	uint64_t less = is_whole ? 0 : in->record_lines;
 	struct stream *s = in->stream;
 	s->cursor.files[s->file_index].lines = in->file_lines - less;
 	s->cursor.lines = s->begun_lines + in->seen.lines - less;
-	s->cursor.lines_bad = s->begun_bad + in->seen.lines_bad - less;
+	s->cursor.lines_bad = s->begun_bad + in->seen.lines_bad - !is_whole;
 	s->cursor.lines_skipped = s->begun_skipped + in->lines_skipped;
 }
 
@@ -184,13 +186,13 @@ int stream_clean(struct ingest *in)
 	struct stream *s = in->stream;
 	if (s->is_in_long_line)
 		return EX_OK;
-	count_here(in, 0);
+	count_here(in, true);
 	return ingest_has_gathered(in) && is_due(in) ? apply(in) : EX_OK;
 }
 
 void stream_stop_at_line(struct ingest *in)
 {
-	count_here(in, 1);
+	count_here(in, false);
 }
 
 /* What has come is sent; and what has been sent does not stay here, where only the next input would notice

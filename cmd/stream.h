@@ -49,8 +49,8 @@ int stream_begin(struct ingest *in, char **files, int count);
 /* The next calls are about file `index`. */
 void stream_next_file(struct stream *s, size_t index);
 
-/* Puts `fd` behind what was counted of the file at file_index, and checks that it is the same input. */
-int stream_open_file(struct ingest *in, const char *file, int fd);
+/* Puts `src` behind what was counted of the file at file_index, and checks that it is the same input. */
+int stream_open_file(struct ingest *in, const char *file, struct source *src);
 
 /* ---- what ingest.c tells about the file it reads ---- */
 

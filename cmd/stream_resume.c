@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "source.h"
 #include "stream.h"
 
 /* ---- the session's cursor ---- */
 
 static void options_of(const struct ingest *in, struct cursor *c)
 {
+	c->format = (unsigned)in->format;
 	c->separator = in->rule.separator;
 	c->name_field = in->rule.name_field;
 	c->delta_field = in->rule.delta_field;
@@ -133,19 +135,19 @@ static int mark_file(struct mark *m, const char *file, int fd, off_t base, const
 }
 
 /* Reads over what has been counted. */
-static int skip(struct ingest *in, const char *file, int fd, const struct cursor_file *at)
+static int skip(struct ingest *in, const char *file, struct source *src, const struct cursor_file *at)
 {
 	char bytes[64 << 10];
 	for (uint64_t left = at->offset; left > 0;) {
-		int rc = ingest_wait(in, fd);
+		int rc = source_has_more(src) ? 0 : ingest_wait(in, src->fd);
 		size_t most = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
-		ssize_t n = rc ? rc : read(fd, bytes, most);
-		if (n < 0 && rc == 0 && errno == EINTR)
+		ssize_t n = rc ? rc : source_read(src, bytes, most);
+		if (n == -EINTR)
 			continue;
 		if (n == -ECANCELED)
 			return in->lost ? in->lost : INGEST_STOPPED;
 		if (n < 0)
-			return command_fail(EX_IOERR, "%s: %s", file, strerror(rc ? -rc : errno));
+			return ingest_read_failed(in, src, (int)n);
 		if (n == 0)
 			return shorter(file, at->offset);
 		mark_feed(&in->stream->mark, bytes, (size_t)n);
@@ -162,7 +164,7 @@ static int check_files(const struct stream *s, char **files)
 		struct stat st;
 		struct mark m;
 		if (s->cursor.files[i].offset == 0 || strcmp(files[i], "-") == 0 || stat(files[i], &st) ||
-		    !S_ISREG(st.st_mode))
+		    !S_ISREG(st.st_mode) || source_kind_of(files[i]) != SOURCE_PLAIN)
 			continue;
 		int fd = open(files[i], O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
@@ -183,30 +185,32 @@ void stream_next_file(struct stream *s, size_t index)
 	s->mark = (struct mark){0};
 }
 
-static int find_place(struct ingest *in, const char *file, int fd, off_t base)
+static int find_place(struct ingest *in, const char *file, struct source *src, off_t base)
 {
 	struct stream *s = in->stream;
 	const struct cursor_file *at = &s->cursor.files[s->file_index];
 	if (at->offset == 0)
 		return EX_OK;
 	if (!s->is_regular)
-		return skip(in, file, fd, at);
-	int rc = mark_file(&s->mark, file, fd, base, at);
-	if (rc == EX_OK && lseek(fd, base + (off_t)at->offset, SEEK_SET) < 0)
+		return skip(in, file, src, at);
+	int rc = mark_file(&s->mark, file, src->fd, base, at);
+	if (rc == EX_OK && lseek(src->fd, base + (off_t)at->offset, SEEK_SET) < 0)
 		rc = command_fail(EX_IOERR, "%s: %s", file, strerror(errno));
 	return rc;
 }
 
-int stream_open_file(struct ingest *in, const char *file, int fd)
+int stream_open_file(struct ingest *in, const char *file, struct source *src)
 {
 	struct stream *s = in->stream;
 	struct stat st;
-	off_t base = lseek(fd, 0, SEEK_CUR);
-	s->is_regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && base >= 0;
+	bool is_plain = src->kind == SOURCE_PLAIN;
+	off_t base = lseek(src->fd, 0, SEEK_CUR);
+	s->is_regular = is_plain && fstat(src->fd, &st) == 0 && S_ISREG(st.st_mode) && base >= 0;
 	in->file_lines = s->cursor.files[s->file_index].lines;
-	in->seen.bytes += s->cursor.files[s->file_index].offset;
-	in->progress.bytes_over += s->cursor.files[s->file_index].offset;
-	int rc = find_place(in, file, fd, base);
+	int rc = find_place(in, file, src, base);
+	uint64_t over = is_plain ? s->cursor.files[s->file_index].offset : src->bytes;
+	in->seen.bytes += over;
+	in->progress.bytes_over += over;
 	s->has_mark = rc == EX_OK;
 	s->is_refused = rc == EX_DATAERR;
 	return rc;

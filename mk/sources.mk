@@ -100,11 +100,13 @@ CMD := \
 	cmd/csv.c \
 	cmd/cursor.c \
 	cmd/fields.c \
+	cmd/fraction.c \
 	cmd/help.c \
 	cmd/import.c \
 	cmd/import_send.c \
 	cmd/ingest.c \
 	cmd/ingest_send.c \
+	cmd/ingest_take.c \
 	cmd/ingest_wait.c \
 	cmd/inputs.c \
 	cmd/json_line.c \
@@ -114,6 +116,8 @@ CMD := \
 	cmd/runs.c \
 	cmd/signals.c \
 	cmd/sorter.c \
+	cmd/source.c \
+	cmd/statsd.c \
 	cmd/stream.c \
 	cmd/stream_resume.c \
 	cmd/table.c \

@@ -171,7 +171,13 @@ uniq_counts() {
 		-k 0
 		-k x
 		-F ab
-		-f json
+		-f uniq -k 1
+		-f json -d 2
+		-f statsd -F x
+		-f csv -F "
+		-f csv -d 1
+		--from-line 0
+		--from-line 2 --stream s
 		-f nonsense
 		--on-error ignore
 		-k 2 -d 2

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ingest's parts that know no socket: the table, the scan for line ends, the fields of a line.
+ * Ingest's parts that know no socket: the table and the scan for line ends.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../cmd/fields.h"
 #include "../../cmd/scan.h"
 #include "../../cmd/table.h"
 
@@ -178,61 +177,6 @@ static void test_scans_agree_on_every_byte(void **state)
 	}
 }
 
-/* ---- fields ---- */
-
-static void test_fields_are_those_of_awk(void **state)
-{
-	(void)state;
-	static const struct {
-		const char *descr;
-		struct fields_rule rule;
-		const char *line, *told;
-	} cases[] = {
-		{"whole line", {0, 0, 0, 255}, " a b ", " a b =1"},
-		{"whole, empty", {0, 0, 0, 255}, "", "skip"},
-		{"blanks around", {1, 0, 0, 255}, " \t a \tb ", "a=1"},
-		{"second", {2, 0, 0, 255}, "a b", "b=1"},
-		{"too few", {3, 0, 0, 255}, "a b ", "skip"},
-		{"blanks only", {1, 0, 0, 255}, " \t ", "skip"},
-		{"separated", {2, 0, ':', 255}, "a:b:c", "b=1"},
-		{"separated keeps blanks", {1, 0, ':', 255}, " a :b", " a =1"},
-		{"empty field", {2, 0, ':', 255}, "a::c", "skip"},
-		{"last field empty", {2, 0, ':', 255}, "a:", "skip"},
-		{"field behind the last", {3, 0, ':', 255}, "a:b", "skip"},
-		{"delta", {1, 2, 0, 255}, "a -5", "a=-5"},
-		{"delta first", {2, 1, 0, 255}, "  3 a", "a=3"},
-		{"delta with plus", {1, 2, 0, 255}, "a +07", "a=7"},
-		{"delta missing", {1, 2, 0, 255}, "a", "skip"},
-		{"delta is no number",
-		 {1, 2, 0, 255},
-		 "a 1.5",
-		 "bad: the delta is not a whole number of 64 bits"},
-		{"delta too large",
-		 {1, 2, 0, 255},
-		 "a 9223372036854775808",
-		 "bad: the delta is not a whole number of 64 bits"},
-		{"tab in the whole line",
-		 {0, 0, 0, 255},
-		 "a\tb",
-		 "bad: the name contains a control character"},
-		{"control in another field", {1, 0, ':', 255}, "a:\001", "a=1"},
-		{"too long", {0, 0, 0, 3}, "abcd", "bad: the name with its prefix is longer than 255 bytes"},
-	};
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct slice name;
-		int64_t delta;
-		const char *reason;
-		char told[128] = "skip";
-		int rc = fields_take(&cases[i].rule, slice_str(cases[i].line), &name, &delta, &reason);
-		if (rc == FIELDS_OK)
-			snprintf(told, sizeof(told), "%.*s=%lld", (int)name.len, name.data, (long long)delta);
-		else if (rc == FIELDS_BAD)
-			snprintf(told, sizeof(told), "bad: %s", reason);
-		if (strcmp(told, cases[i].told) != 0)
-			fail_msg("%s: %s, not %s", cases[i].descr, told, cases[i].told);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,7 +187,6 @@ int main(void)
 		cmocka_unit_test(test_a_sum_never_wraps),
 		cmocka_unit_test(test_going_over_all_meets_each_once),
 		cmocka_unit_test(test_scans_agree_on_every_byte),
-		cmocka_unit_test(test_fields_are_those_of_awk),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
