@@ -145,7 +145,6 @@ static int run(struct invocation *inv)
 	struct import *in = calloc(1, sizeof(*in));
 	if (!in)
 		return command_fail(EX_IOERR, "out of memory");
-	import_init(in);
 	int rc = read_options(inv, in) ? import_all(inv, in) : EX_USAGE;
 	import_fini(in);
 	free(in);

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "../lib/num.h"
 #include "command.h"
 #include "fields.h"
 #include "import.h"
 #include "signals.h"
+#include "source.h"
 
 /* Part of a record kept from the last read, then what was read. */
 struct block {
@@ -22,11 +22,6 @@ struct block {
 };
 
 enum { BLOCK_BYTES = CSV_RECORD_MAX + IMPORT_READ_BYTES, MARK_BYTES = 3 };
-
-void import_init(struct import *in)
-{
-	*in = (struct import){.cutter.separator = ','};
-}
 
 void import_fini(struct import *in)
 {
@@ -240,39 +235,44 @@ static int wait_for(struct import *in, int fd, bool is_regular)
 	return n > 0 ? 0 : n;
 }
 
-/* 0 or -errno. */
-static int read_some(struct import *in, struct block *b, int fd, bool is_regular)
+/* 0 or -errno; -ECANCELED: asked to stop. Who is asked together with the writer of a pipe (^C) must not take
+ * what that one has left for a last line. */
+static int read_some(struct import *in, struct block *b, struct source *src, bool is_regular)
 {
-	for (;;) {
-		int rc = wait_for(in, fd, is_regular);
+	ssize_t n = -EINTR;
+	while (n == -EINTR) {
+		int rc = source_has_more(src) ? 0 : wait_for(in, src->fd, is_regular);
 		if (rc)
 			return rc;
-		ssize_t n = read(fd, b->data + b->len, IMPORT_READ_BYTES);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		b->len += (size_t)n;
-		b->is_end = n == 0;
-		in->seen.bytes += (uint64_t)n;
+		uint64_t before = src->bytes;
+		n = source_read(src, b->data + b->len, IMPORT_READ_BYTES);
+		in->seen.bytes += src->bytes - before;
 		progress_update(&in->progress, &in->seen);
-		return 0;
 	}
+	if (n < 0)
+		return (int)n;
+	b->len += (size_t)n;
+	b->is_end = n == 0;
+	return b->is_end && signals_stop() ? -ECANCELED : 0;
+}
+
+static int read_failed(struct import *in, const struct source *src, int error)
+{
+	progress_wipe(&in->progress);
+	if (src->fault)
+		return command_fail(EX_DATAERR, "%s: %s", in->file, src->fault);
+	return command_fail(EX_IOERR, "%s: %s", in->file, strerror(-error));
 }
 
 /* What has been read is on its way before the next read; and is in, when that one may take long. */
-static int import_blocks(struct import *in, struct block *b, int fd, bool is_regular)
+static int import_source(struct import *in, struct block *b, struct source *src, bool is_regular)
 {
 	int rc = EX_OK;
 	bool is_begun = false;
 	while (rc == EX_OK && !b->is_end) {
-		rc = read_some(in, b, fd, is_regular);
-		if (rc == -ECANCELED)
-			return IMPORT_STOPPED;
-		if (rc) {
-			progress_wipe(&in->progress);
-			return command_fail(EX_IOERR, "%s: %s", in->file, strerror(-rc));
-		}
+		rc = read_some(in, b, src, is_regular);
+		if (rc)
+			return rc == -ECANCELED ? IMPORT_STOPPED : read_failed(in, src, rc);
 		if (!is_begun && b->len < MARK_BYTES && !b->is_end)
 			continue;
 		if (!is_begun)
@@ -282,23 +282,27 @@ static int import_blocks(struct import *in, struct block *b, int fd, bool is_reg
 		if (rc == EX_OK)
 			rc = is_regular ? import_send(in) : import_settle(in);
 	}
+	if (rc == EX_OK && !in->is_json && in->name_index < 0)
+		rc = bad_header(in, 1, "it is empty");
 	return rc;
 }
 
 int import_file(struct import *in, const char *file, int fd)
 {
 	struct stat st;
+	struct source src;
 	struct block b = {.data = malloc(BLOCK_BYTES)};
-	if (!b.data)
+	if (!b.data || source_open(&src, file, fd)) {
+		free(b.data);
 		return command_fail(EX_IOERR, "out of memory");
+	}
 	in->file = file;
 	in->file_lines = 0;
-	in->name_index = in->value_index = -1;
+	in->cutter = (struct csv_cutter){.separator = ','};
 	in->is_dropping = false;
-	int rc = import_blocks(in, &b, fd, fstat(fd, &st) == 0 && S_ISREG(st.st_mode));
-	if (rc == EX_OK && !in->is_json && in->name_index < 0)
-		rc = bad_header(in, 1, "it is empty");
-	in->cutter = (struct csv_cutter){.separator = in->cutter.separator};
+	in->name_index = in->value_index = -1;
+	int rc = import_source(in, &b, &src, fstat(fd, &st) == 0 && S_ISREG(st.st_mode));
+	source_close(&src);
 	free(b.data);
 	return rc;
 }

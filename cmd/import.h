@@ -69,13 +69,13 @@ struct import {
 	int lost; /* exit status: nothing more may be sent, and why has been said */
 };
 
-void import_init(struct import *in);
+/* A struct of zeros is ready for the caller to fill in. */
 void import_fini(struct import *in);
 
 /* All return EX_OK to go on, or the exit status after a complaint. */
 
-/* Reads to the end. EX_DATAERR: at a bad record, what came before it is in or on its way, nothing after.
- * EX_IOERR; IMPORT_STOPPED. */
+/* Reads to the end. EX_DATAERR: at a bad record, or where a compressed file is damaged; what came before it
+ * is in or on its way, nothing after. IMPORT_STOPPED: the same, between two records. EX_IOERR. */
 int import_file(struct import *in, const char *file, int fd);
 
 /* Sets or adds one, sooner or later; `line` is where it stands. */
