@@ -237,3 +237,27 @@ has_counters() { # COUNT
 	expect_status 65
 	expect "$(jq -c '[.lines, .bad_lines, .skipped, .set, .refused]' <<<"$output")" "[4,1,1,1,0]"
 }
+
+# ---- the server does not want them ----
+
+@test "values that the server refuses end import, which says up to where all is in" {
+	clear
+	stop_daemon
+	start_daemon --max-memory 4m
+	{ echo name,value; seq -f 'a:%.0f,1' 1 80000; } >"$SHC_DIR/much.csv"
+	run shcount import "$SHC_DIR/much.csv"
+	expect_status 1
+	expect_contains "$output" "OOM command not allowed"
+	[[ $output =~ "all up to $SHC_DIR/much.csv:"([0-9]+)" is in" ]]
+	local safe=${BASH_REMATCH[1]}
+	[ "$safe" -gt 10000 ]
+	shcount list >"$SHC_DIR/in"
+	# The header is the first line.
+	head -n "$safe" "$SHC_DIR/much.csv" | tail -n +2 | tr , '\t' | LC_ALL=C sort |
+		LC_ALL=C comm -23 - "$SHC_DIR/in" >"$SHC_DIR/missing"
+	expect "$(cat "$SHC_DIR/missing")" ""
+	run shcount import --add "$SHC_DIR/much.csv"
+	expect_status 1
+	[[ $output =~ " "([0-9]+)" additions were refused" ]]
+	[ "${BASH_REMATCH[1]}" -gt 100 ]
+}
