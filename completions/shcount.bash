@@ -8,7 +8,7 @@ _shcount_command() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		-s | -u | --socket | --url | --timeout | --sort | --limit) ((i++)) ;;
-		-f | -F | -k | -d | --format | --separator | --field | --delta | --prefix | --on-error | --stream | --once) ((i++)) ;;
+		-f | -F | -k | -d | --format | --separator | --field | --delta | --prefix | --on-error | --from-line | --stream | --once) ((i++)) ;;
 		-*) ;;
 		*)
 			echo "${COMP_WORDS[i]}"
@@ -26,7 +26,7 @@ _shcount_options() {
 	list) echo "--sort --limit" ;;
 	export) echo "-f --format" ;;
 	import) echo "-f --format --add --on-error" ;;
-	ingest) echo "-f --format -F --separator -k --field -d --delta --prefix --on-error --stream --eof" ;;
+	ingest) echo "-f --format -F --separator -k --field -d --delta --prefix --on-error --from-line --stream --eof" ;;
 	backup) echo "--force" ;;
 	esac
 }
@@ -55,10 +55,10 @@ _shcount() {
 			mapfile -t COMPREPLY < <(compgen -W "csv json" -- "$current")
 			return
 		fi
-		mapfile -t COMPREPLY < <(compgen -W "lines tsv" -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W "lines tsv csv uniq json statsd" -- "$current")
 		return
 		;;
-	-u | --url | --timeout | --limit | -F | --separator | -k | --field | -d | --delta | --prefix | --stream | --once) return ;;
+	-u | --url | --timeout | --limit | -F | --separator | -k | --field | -d | --delta | --prefix | --from-line | --stream | --once) return ;;
 	esac
 	command=$(_shcount_command)
 	if [[ $current == -* ]]; then
