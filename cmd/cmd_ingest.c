@@ -2,17 +2,15 @@
 /*
  * cmd_ingest.c - options and files of ingest, and what it says at the end.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../lib/num.h"
 #include "command.h"
 #include "ingest.h"
+#include "inputs.h"
 #include "output.h"
 #include "signals.h"
 #include "stream.h"
@@ -195,56 +193,21 @@ static bool read_stream(const struct invocation *inv, int files_count, struct st
 
 /* ---- files ---- */
 
-static const char stdin_name[] = "(standard input)";
-
-/* Before anything is counted: can all be read? Their size, or 0 when it cannot be known, for the bar. */
-static int look_at_files(char **files, int count, uint64_t *bytes_total)
-{
-	bool is_known = true;
-	uint64_t total = 0;
-	for (int i = 0; i < count; i++) {
-		struct stat st;
-		bool is_stdin = strcmp(files[i], "-") == 0;
-		int rc = is_stdin ? fstat(STDIN_FILENO, &st) : stat(files[i], &st);
-		if (rc == 0 && !is_stdin && access(files[i], R_OK))
-			rc = -1;
-		if (rc)
-			return command_fail(EX_IOERR, "%s: %s; nothing was added", files[i], strerror(errno));
-		if (S_ISDIR(st.st_mode))
-			return command_fail(EX_IOERR, "%s: is a directory; nothing was added", files[i]);
-		is_known = is_known && S_ISREG(st.st_mode);
-		total += (uint64_t)st.st_size;
-	}
-	*bytes_total = is_known ? total : 0;
-	return EX_OK;
-}
-
-/* Without O_NONBLOCK a named pipe would keep us here until somebody writes, deaf to signals. */
-static int open_input(const char *file)
-{
-	int fd = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
-	if (flags >= 0)
-		(void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
-	return fd;
-}
-
 static int ingest_one(struct ingest *in, const char *file)
 {
-	if (strcmp(file, "-") == 0)
-		return ingest_file(in, stdin_name, STDIN_FILENO);
+	const char *name;
 	bool is_done = false;
 	int rc = in->stream ? stream_ingest(in, file, &is_done) : EX_OK;
 	if (is_done)
 		return rc;
-	int fd = open_input(file);
+	int fd = inputs_open(file, &name);
 	if (fd < 0) {
-		in->file = file;
+		in->file = name;
 		in->file_lines = 0;
-		return command_fail(EX_IOERR, "%s: %s", file, strerror(errno));
+		return command_fail(EX_IOERR, "%s: %s", file, strerror(-fd));
 	}
-	rc = ingest_file(in, file, fd);
-	close(fd);
+	rc = ingest_file(in, name, fd);
+	inputs_close(fd);
 	return rc;
 }
 
@@ -292,7 +255,7 @@ static int show_json(const struct ingest *in, double seconds)
 /* `what` was said of the place; everything before `line` is in, and nothing else. */
 static void tell_how_on(const struct ingest *in, const char *what, uint64_t line)
 {
-	bool is_stdin = in->file == stdin_name;
+	bool is_stdin = in->file == inputs_stdin_name;
 	command_fail(0, "%s with: shcount ingest --from-line %llu ... %s%s", what, (unsigned long long)line,
 		     is_stdin ? "< the same input" : in->file,
 		     in->files_left > 0 ? " and the files behind it" : "");
@@ -356,7 +319,7 @@ static int ingest_all(const struct invocation *inv, struct ingest *in)
 	char **files = inv->operands_count > 0 ? inv->operands : only_stdin;
 	int count = inv->operands_count > 0 ? inv->operands_count : 1;
 	uint64_t bytes_total = 0;
-	int rc = look_at_files(files, count, &bytes_total);
+	int rc = inputs_look(files, count, "nothing was added", &bytes_total);
 	if (rc)
 		return rc;
 	rc = target_connect(inv, &in->shc);

@@ -75,7 +75,7 @@ void output_init(struct output *out, int fd, bool may_show_names)
 	*out = (struct output){.fd = fd, .is_terminal = may_show_names && isatty(fd)};
 }
 
-static void write_all(struct output *out)
+void output_flush(struct output *out)
 {
 	while (buf_len(&out->buf) > 0 && !out->error) {
 		ssize_t n = write(out->fd, buf_head(&out->buf), buf_len(&out->buf));
@@ -89,7 +89,7 @@ static void write_all(struct output *out)
 
 int output_finish(struct output *out)
 {
-	write_all(out);
+	output_flush(out);
 	if (!out->error && out->buf.failed)
 		out->error = ENOMEM;
 	buf_fini(&out->buf);
@@ -126,7 +126,7 @@ void output_line(struct output *out)
 {
 	put(out, "\n");
 	if (buf_len(&out->buf) >= WRITE_BYTES_MIN)
-		write_all(out);
+		output_flush(out);
 }
 
 void output_row(struct output *out, struct slice name, int64_t value)

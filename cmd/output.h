@@ -26,6 +26,9 @@ struct output {
 /* Asks once whether fd is a terminal when `may_show_names`; a number alone cannot do harm. */
 void output_init(struct output *out, int fd, bool may_show_names);
 
+/* Writes what has gathered, for whoever waits for it. */
+void output_flush(struct output *out);
+
 /* Writes the rest. 0, or EX_IOERR after a complaint when anything could not be written. Frees. */
 int output_finish(struct output *out);
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * table.h - names with a sum each: ingest's aggregation, and what list sorts. Open addressing; a slot is
- * eight bytes (hash and place), names and sums lie one behind the other in the order of their first
- * appearance.
+ * table.h - names with a sum each: ingest's aggregation. Open addressing; a slot is eight bytes (hash and
+ * place), names and sums lie one behind the other in the order of their first appearance.
  *
  * Work comes in batches, so that the cache misses of one batch overlap. One thread.
  */

@@ -24,6 +24,8 @@ _shcount_options() {
 	incr | decr) echo "--durable --durable=disk --once" ;;
 	get) echo "--strict" ;;
 	list) echo "--sort --limit" ;;
+	export) echo "-f --format" ;;
+	import) echo "-f --format --add --on-error" ;;
 	ingest) echo "-f --format -F --separator -k --field -d --delta --prefix --on-error --from-line --stream --eof" ;;
 	backup) echo "--force" ;;
 	esac
@@ -31,7 +33,7 @@ _shcount_options() {
 
 _shcount() {
 	local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command names
-	local commands="incr decr get set del list ingest shards stats ping sync backup help"
+	local commands="incr decr get set del list ingest shards stats ping sync backup export import help"
 	local IFS=$' \t\n'
 	COMPREPLY=()
 	case $before in
@@ -40,7 +42,7 @@ _shcount() {
 		return
 		;;
 	--sort)
-		mapfile -t COMPREPLY < <(compgen -W "name value" -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W "name value none" -- "$current")
 		return
 		;;
 	--on-error)
@@ -48,6 +50,11 @@ _shcount() {
 		return
 		;;
 	-f | --format)
+		command=$(_shcount_command)
+		if [[ $command == export || $command == import ]]; then
+			mapfile -t COMPREPLY < <(compgen -W "csv json" -- "$current")
+			return
+		fi
 		mapfile -t COMPREPLY < <(compgen -W "lines tsv csv uniq json statsd" -- "$current")
 		return
 		;;
@@ -62,12 +69,12 @@ _shcount() {
 	"" | help)
 		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")
 		;;
-	ingest | backup)
+	ingest | import | backup)
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		;;
 	incr | decr | get | set | del | shards)
-		# Only names that the shell would take as they are; and a key pressed must not start a daemon.
-		names=$(SHCOUNT_AUTOSTART=0 shcount list --timeout 300ms --limit 200 "${current//[^[:alnum:]_.\/-]/?}*" 2>/dev/null |
+		# Only names that the shell would take as they are, and what half a second finds of them.
+		names=$(timeout 0.5 shcount list --timeout 300ms --sort none --limit 200 "${current//[^[:alnum:]_.\/-]/?}*" 2>/dev/null |
 			cut -f1 | grep -E '^[[:alnum:]_./-]+$')
 		mapfile -t COMPREPLY < <(compgen -W "$names" -- "$current")
 		;;

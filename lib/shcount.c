@@ -81,6 +81,11 @@ enum shc_status shc_connect(struct shc *shc)
 	return status;
 }
 
+uint64_t shc_connections(const struct shc *shc)
+{
+	return shc->wire.connections;
+}
+
 /* ---- replies, from the protocol's form to the public one ---- */
 
 static bool is_aggregate(enum resp_type type)

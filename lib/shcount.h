@@ -77,6 +77,10 @@ void shc_set_timeout(struct shc *shc, int timeout_ms);
  * left. */
 enum shc_status shc_connect(struct shc *shc);
 
+/* How many connections it has made so far: whoever relies on something the server keeps for a connection, or
+ * on talking to the same server process as before, compares. */
+uint64_t shc_connections(const struct shc *shc);
+
 /* Sends nothing that is still buffered (see shc_flush), and waits for nothing. Null is allowed. */
 void shc_close(struct shc *shc);
 

@@ -89,7 +89,9 @@ CMD := \
 	cmd/chain.c \
 	cmd/cmd_backup.c \
 	cmd/cmd_del.c \
+	cmd/cmd_export.c \
 	cmd/cmd_get.c \
+	cmd/cmd_import.c \
 	cmd/cmd_incr.c \
 	cmd/cmd_ingest.c \
 	cmd/cmd_list.c \
@@ -104,16 +106,21 @@ CMD := \
 	cmd/fields.c \
 	cmd/fraction.c \
 	cmd/help.c \
+	cmd/import.c \
+	cmd/import_send.c \
 	cmd/ingest.c \
 	cmd/ingest_send.c \
 	cmd/ingest_take.c \
 	cmd/ingest_wait.c \
+	cmd/inputs.c \
 	cmd/json_line.c \
 	cmd/main.c \
 	cmd/output.c \
 	cmd/progress.c \
 	cmd/rotated.c \
+	cmd/runs.c \
 	cmd/signals.c \
+	cmd/sorter.c \
 	cmd/source.c \
 	cmd/statsd.c \
 	cmd/stream.c \
@@ -121,7 +128,8 @@ CMD := \
 	cmd/stream_resume.c \
 	cmd/table.c \
 	cmd/target.c \
-	cmd/terminal.c
+	cmd/terminal.c \
+	cmd/walk.c
 
 # One program a file.
 UNIT := $(sort $(wildcard tests/unit/test_*.c))

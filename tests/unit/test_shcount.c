@@ -257,10 +257,13 @@ static void test_a_connection_closed_between_calls_is_replaced_unseen(void **sta
 		else
 			server_start(&server, closes_in_between);
 		assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+		assert_int_equal(shc_connections(shc), 0);
 		assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_OK);
+		assert_int_equal(shc_connections(shc), 1);
 		server_wait(&server);
 		assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_OK);
 		assert_int_equal(v, 2);
+		assert_int_equal(shc_connections(shc), 2); /* but for whoever asks */
 		finish();
 	}
 }

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_import.c - options and files of import, and what it says at the end.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "import.h"
+#include "inputs.h"
+#include "output.h"
+#include "signals.h"
+#include "target.h"
+
+enum { OPTION_FORMAT, OPTION_ADD, OPTION_ON_ERROR };
+
+static const struct option_spec options[] = {
+	[OPTION_FORMAT] = {'f', "format", OPTION_VALUE, "csv|json",
+			   "csv (default), or json: one object a line"},
+	[OPTION_ADD] = {0, "add", OPTION_FLAG, NULL, "add the values to the counters, do not set them"},
+	[OPTION_ON_ERROR] = {0, "on-error", OPTION_VALUE, "stop|skip",
+			     "at a bad line: stop there (default), or leave it out"},
+	{0},
+};
+
+static bool read_options(const struct invocation *inv, struct import *in)
+{
+	const char *format = inv->values[OPTION_FORMAT], *on_error = inv->values[OPTION_ON_ERROR];
+	in->is_add = inv->values[OPTION_ADD] != NULL;
+	in->is_json = format && strcmp(format, "json") == 0;
+	in->is_skip = on_error && strcmp(on_error, "skip") == 0;
+	if (format && !in->is_json && strcmp(format, "csv") != 0)
+		return command_usage(inv, "-f \"%.32s\": csv or json is expected", format) == EX_OK;
+	if (on_error && !in->is_skip && strcmp(on_error, "stop") != 0)
+		return command_usage(inv, "--on-error \"%.32s\": stop or skip is expected", on_error) ==
+		       EX_OK;
+	return true;
+}
+
+/* ---- the end ---- */
+
+static void tell_summary(const struct import *in, double seconds)
+{
+	unsigned long long lines = in->seen.lines;
+	command_fail(0, "%llu lines, %llu bad lines, %llu skipped, %llu counters %s, %.3f s, %.0f lines/s",
+		     lines, (unsigned long long)in->seen.lines_bad, (unsigned long long)in->lines_skipped,
+		     (unsigned long long)in->pairs_in, in->is_add ? "added to" : "set", seconds,
+		     (double)lines / seconds);
+}
+
+static int show_json(const struct import *in, double seconds)
+{
+	char number[32];
+	struct output out;
+	output_init(&out, STDOUT_FILENO, false);
+	json_open(&out);
+	json_i64(&out, "lines", (int64_t)in->seen.lines);
+	json_i64(&out, "bad_lines", (int64_t)in->seen.lines_bad);
+	json_i64(&out, "skipped", (int64_t)in->lines_skipped);
+	json_i64(&out, in->is_add ? "added" : "set", (int64_t)in->pairs_in);
+	json_i64(&out, "refused", (int64_t)in->pairs_refused);
+	snprintf(number, sizeof(number), "%.6f", seconds);
+	json_raw(&out, slice_str("seconds"), slice_str(number));
+	json_i64(&out, "lines_per_second", (int64_t)((double)in->seen.lines / seconds));
+	json_close(&out);
+	return output_finish(&out);
+}
+
+/* Where reading ended before its end; all that was read is in. */
+static void tell_stop(const struct import *in, int rc)
+{
+	unsigned long long line = in->file_lines;
+	if (rc == EX_DATAERR)
+		command_fail(0, "stopped: what comes before %s:%llu is in, nothing after", in->file,
+			     line + 1);
+	else if (rc == EX_IOERR || rc == IMPORT_STOPPED)
+		command_fail(0, "stopped%s behind %s:%llu: all up to there is in, nothing after",
+			     rc == IMPORT_STOPPED ? " by a signal" : "", in->file, line);
+}
+
+/* `rc` is how reading ended. */
+static int finish(const struct invocation *inv, const struct import *in, int rc)
+{
+	double seconds = progress_seconds(&in->progress);
+	tell_stop(in, rc);
+	if (in->pairs_refused > 0)
+		command_fail(0, "%llu additions were refused by the server",
+			     (unsigned long long)in->pairs_refused);
+	if (!inv->is_quiet)
+		tell_summary(in, seconds);
+	if (inv->is_json && !inv->is_quiet && show_json(in, seconds))
+		return EX_IOERR;
+	if (in->pairs_refused > 0 && rc != IMPORT_STOPPED)
+		return EXIT_NO;
+	return rc == EX_OK && in->seen.lines_bad > 0 ? EX_DATAERR : rc;
+}
+
+/* ---- the command ---- */
+
+static int import_one(struct import *in, const char *file)
+{
+	const char *name;
+	int fd = inputs_open(file, &name);
+	if (fd < 0) {
+		in->file = name;
+		in->file_lines = 0;
+		return command_fail(EX_IOERR, "%s: %s", file, strerror(-fd));
+	}
+	int rc = import_file(in, name, fd);
+	inputs_close(fd);
+	return rc;
+}
+
+static int import_all(const struct invocation *inv, struct import *in)
+{
+	static char dash[] = "-";
+	static char *only_stdin[] = {dash};
+	char **files = inv->operands_count > 0 ? inv->operands : only_stdin;
+	int count = inv->operands_count > 0 ? inv->operands_count : 1;
+	uint64_t bytes_total = 0;
+	int rc =
+		inputs_look(files, count, in->is_add ? "nothing was added" : "nothing was set", &bytes_total);
+	if (rc == EX_OK)
+		rc = target_connect(inv, &in->shc);
+	if (rc)
+		return rc;
+	signals_note_stops();
+	progress_begin(&in->progress, bytes_total, inv->is_quiet);
+	for (int i = 0; rc == EX_OK && i < count; i++)
+		rc = import_one(in, files[i]);
+	if (!in->lost) {
+		int sent = import_settle(in);
+		progress_wipe(&in->progress);
+		rc = sent ? sent : finish(inv, in, rc);
+	}
+	shc_close(in->shc);
+	return in->lost ? in->lost : rc;
+}
+
+static int run(struct invocation *inv)
+{
+	struct import *in = calloc(1, sizeof(*in));
+	if (!in)
+		return command_fail(EX_IOERR, "out of memory");
+	int rc = read_options(inv, in) ? import_all(inv, in) : EX_USAGE;
+	import_fini(in);
+	free(in);
+	if (rc == IMPORT_STOPPED)
+		signals_end();
+	return rc;
+}
+
+const struct command cmd_import = {
+	.name = "import",
+	.operands = "[FILE...]",
+	.summary = "set counters from a file that export made",
+	.help = "  shcount import counters.csv              what shcount export printed\n"
+		"  shcount export | shcount -s OTHER import\n"
+		"  shcount import -f json counters.jsonl    {\"name\":\"x\",\"value\":5}, one a line\n"
+		"  shcount import --add counters.csv        add, as when two states are put together\n"
+		"\n"
+		"Without FILE, or where it is -, standard input is read; files named .gz and .zst are "
+		"decompressed. csv begins\n"
+		"with a line that names the columns: name and value, in any order; others are ignored. "
+		"Counters are set to\n"
+		"their values, so that importing twice is the same as once; but with --add it is not. A "
+		"counter that is not\n"
+		"in the file stays as it is. At a bad line (FILE:LINE: reason on stderr) it stops, with "
+		"all before it set and\n"
+		"nothing after; --on-error skip leaves bad lines out. Both exit 65. When the connection is "
+		"lost, it is told up\n"
+		"to which line all is in.\n",
+	.options = options,
+	.operands_max = -1,
+	.run = run,
+};

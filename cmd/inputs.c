@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "inputs.h"
+
+const char inputs_stdin_name[] = "(standard input)";
+
+static bool is_stdin(const char *file)
+{
+	return strcmp(file, "-") == 0;
+}
+
+int inputs_look(char **files, int count, const char *nothing, uint64_t *bytes_total)
+{
+	bool is_known = true;
+	uint64_t total = 0;
+	for (int i = 0; i < count; i++) {
+		struct stat st;
+		int rc = is_stdin(files[i]) ? fstat(STDIN_FILENO, &st) : stat(files[i], &st);
+		if (rc == 0 && !is_stdin(files[i]) && access(files[i], R_OK))
+			rc = -1;
+		if (rc)
+			return command_fail(EX_IOERR, "%s: %s; %s", files[i], strerror(errno), nothing);
+		if (S_ISDIR(st.st_mode))
+			return command_fail(EX_IOERR, "%s: is a directory; %s", files[i], nothing);
+		is_known = is_known && S_ISREG(st.st_mode);
+		total += (uint64_t)st.st_size;
+	}
+	*bytes_total = is_known ? total : 0;
+	return EX_OK;
+}
+
+/* Without O_NONBLOCK a named pipe would keep us here until somebody writes, deaf to signals. */
+int inputs_open(const char *file, const char **name)
+{
+	*name = is_stdin(file) ? inputs_stdin_name : file;
+	if (is_stdin(file))
+		return STDIN_FILENO;
+	int fd = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	int flags = fcntl(fd, F_GETFL);
+	if (flags >= 0)
+		(void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+	return fd;
+}
+
+void inputs_close(int fd)
+{
+	if (fd != STDIN_FILENO)
+		close(fd);
+}

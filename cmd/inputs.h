@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inputs.h - the files that a command reads: looked at before anything is changed, and opened one by one.
+ * "-" is standard input.
+ */
+#ifndef SHC_INPUTS_H
+#define SHC_INPUTS_H
+
+#include <stdint.h>
+
+/* What standard input is called in what is said about it. */
+extern const char inputs_stdin_name[];
+
+/* Can all be read? EX_OK with their size, or 0 when it cannot be known; or an exit status after a complaint,
+ * which says `nothing`: what has not been done. */
+int inputs_look(char **files, int count, const char *nothing, uint64_t *bytes_total);
+
+/* A descriptor to be closed with inputs_close, or -errno. *name: what to call it, as long as `file` lives. */
+int inputs_open(const char *file, const char **name);
+void inputs_close(int fd);
+
+#endif
