@@ -55,6 +55,7 @@ DAEMON := \
 	daemon/request_config.c \
 	daemon/request_counter.c \
 	daemon/request_durable.c \
+	daemon/request_explain.c \
 	daemon/request_info.c \
 	daemon/request_keys.c \
 	daemon/request_multi.c \
