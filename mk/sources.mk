@@ -10,7 +10,8 @@ LIB_BASE := \
 	lib/resp_put.c \
 	lib/resp_read.c \
 	lib/resp_request.c \
-	lib/slice.c
+	lib/slice.c \
+	lib/slot.c
 
 # The client library on top of it.
 LIB_CLIENT := \
