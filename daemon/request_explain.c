@@ -46,7 +46,7 @@ static void put_int(struct buf *out, const char *key, int64_t value)
 	resp_put_int(out, value);
 }
 
-enum { EXPLANATION_PAIRS = 12 };
+enum { EXPLANATION_PAIRS = 13 };
 
 static void put(const struct request *r, const struct explanation *e)
 {
@@ -67,6 +67,8 @@ static void put(const struct request *r, const struct explanation *e)
 	put_int(out, "changed_epoch", (int64_t)e->parts.changed_epoch);
 	put_int(out, "durable_epoch", (int64_t)e->durable_epoch);
 	put_int(out, "stored", e->is_stored);
+	resp_put_bulk_str(out, "store_status");
+	resp_put_bulk_str(out, commit_is_stuck(&r->worker->server->commit) ? "retrying" : "ok");
 	resp_put_bulk_str(out, "durability");
 	resp_put_bulk_str(out, config->durability == DURABILITY_COMMIT ? "commit" : "interval");
 	put_int(out, "commit_interval_ms",

@@ -87,6 +87,7 @@ DAEMON := \
 CMD := \
 	cmd/cmd_backup.c \
 	cmd/cmd_del.c \
+	cmd/cmd_explain.c \
 	cmd/cmd_get.c \
 	cmd/cmd_incr.c \
 	cmd/cmd_ingest.c \
@@ -96,6 +97,8 @@ CMD := \
 	cmd/cmd_shards.c \
 	cmd/cmd_stats.c \
 	cmd/cmd_sync.c \
+	cmd/cmd_watch.c \
+	cmd/columns.c \
 	cmd/command.c \
 	cmd/cursor.c \
 	cmd/fields.c \
@@ -104,7 +107,9 @@ CMD := \
 	cmd/ingest_send.c \
 	cmd/main.c \
 	cmd/output.c \
+	cmd/picture.c \
 	cmd/progress.c \
+	cmd/screen.c \
 	cmd/stream.c \
 	cmd/stream_resume.c \
 	cmd/table.c \
