@@ -7,7 +7,7 @@ _shcount_command() {
 	local i
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-s | -u | --socket | --url | --timeout | --sort | --limit) ((i++)) ;;
+		-s | -u | --socket | --url | --timeout | --sort | --limit | --interval | --count) ((i++)) ;;
 		-f | -F | -k | -d | --format | --separator | --field | --delta | --prefix | --on-error | --stream | --once) ((i++)) ;;
 		-*) ;;
 		*)
@@ -22,7 +22,8 @@ _shcount_options() {
 	echo "-s --socket -u --url --json -q --quiet --timeout -h --help -V --version"
 	case $1 in
 	incr | decr) echo "--durable --durable=disk --once" ;;
-	get) echo "--strict" ;;
+	get | explain) echo "--strict" ;;
+	watch) echo "--interval --count" ;;
 	list) echo "--sort --limit" ;;
 	ingest) echo "-f --format -F --separator -k --field -d --delta --prefix --on-error --stream --eof" ;;
 	backup) echo "--force" ;;
@@ -31,7 +32,7 @@ _shcount_options() {
 
 _shcount() {
 	local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command names
-	local commands="incr decr get set del list ingest shards stats ping sync backup help"
+	local commands="incr decr get set del list ingest watch explain shards stats ping sync backup help"
 	local IFS=$' \t\n'
 	COMPREPLY=()
 	case $before in
@@ -51,7 +52,7 @@ _shcount() {
 		mapfile -t COMPREPLY < <(compgen -W "lines tsv" -- "$current")
 		return
 		;;
-	-u | --url | --timeout | --limit | -F | --separator | -k | --field | -d | --delta | --prefix | --stream | --once) return ;;
+	-u | --url | --timeout | --limit | --interval | --count | -F | --separator | -k | --field | -d | --delta | --prefix | --stream | --once) return ;;
 	esac
 	command=$(_shcount_command)
 	if [[ $current == -* ]]; then
@@ -65,7 +66,7 @@ _shcount() {
 	ingest | backup)
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		;;
-	incr | decr | get | set | del | shards)
+	incr | decr | get | set | del | watch | explain | shards)
 		# Only names that the shell would take as they are.
 		names=$(shcount list --timeout 300ms --limit 200 "${current//[^[:alnum:]_.\/-]/?}*" 2>/dev/null |
 			cut -f1 | grep -E '^[[:alnum:]_./-]+$')
