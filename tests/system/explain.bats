@@ -62,6 +62,19 @@ told_json() {
 	look x
 	expect "$(told 'on disk')" 5
 	expect "$(told_json '[.stored_value, .changed_epoch <= .durable_epoch]')" "[5,true]"
+	# In one write with a change, it is executed before that is on disk, and its reply is held.
+	local said
+	said=$(/usr/bin/python3 - "$SHC_SOCK" <<-'END'
+		import socket, sys
+		s = socket.socket(socket.AF_UNIX)
+		s.connect(sys.argv[1])
+		s.sendall(b"INCR x\r\nSHC.EXPLAIN x\r\nQUIT\r\n")
+		words = s.makefile().read().split()
+		value = {k: words[words.index(k) + 1] for k in ("value", "stored", "changed_epoch", "durable_epoch")}
+		print(value["value"], value["stored"], value["changed_epoch"] == value["durable_epoch"])
+	END
+	)
+	expect "$said" ":6 :1 True"
 }
 
 @test "base and cells are told, and make the value" {
