@@ -11,7 +11,7 @@
 #include "output.h"
 #include "terminal.h"
 
-enum { WRITE_BYTES_MIN = 64 << 10, VISIBLE_CHARS_MAX = 8, UTF8_LEN_MAX = 4, COLUMNS_WIDE = 50 };
+enum { WRITE_BYTES_MIN = 64 << 10, VISIBLE_CHARS_MAX = 8, UTF8_LEN_MAX = 4, VALUE_COLUMNS_MIN = 16 };
 
 /* ---- bytes ---- */
 
@@ -107,7 +107,7 @@ void output_init(struct output *out, int fd, bool may_show_names)
 		.fd = fd,
 		.is_terminal = t.is_terminal,
 		.is_ascii = t.is_terminal && !t.is_utf8,
-		.is_wide = t.is_terminal && t.columns >= COLUMNS_WIDE,
+		.columns = t.is_terminal ? t.columns : 0,
 	};
 }
 
@@ -162,10 +162,11 @@ void output_name(struct output *out, struct slice name)
 
 void output_label(struct output *out, struct slice label, int columns)
 {
+	bool has_room = out->columns >= columns + VALUE_COLUMNS_MIN;
 	output_text(out, label);
-	if (!out->is_wide)
+	if (!has_room)
 		put(out, "\t");
-	for (int i = (int)label.len; out->is_wide && i < columns; i++)
+	for (int i = (int)label.len; has_room && i < columns; i++)
 		put(out, " ");
 }
 

@@ -20,7 +20,7 @@ struct output {
 	int fd;
 	bool is_terminal;
 	bool is_ascii; /* a terminal that takes nothing else */
-	bool is_wide;  /* a terminal with room for columns */
+	int columns;   /* of a terminal; 0: it is none */
 	bool is_first; /* the JSON object that is open has no member yet */
 	int error;     /* errno of the first write that failed; what follows is dropped */
 };
@@ -43,7 +43,7 @@ void output_i64(struct output *out, int64_t v);
 void output_name(struct output *out, struct slice name);
 /* "name<TAB>value\n" */
 void output_row(struct output *out, struct slice name, int64_t value);
-/* What the rest of the line is, and a tab; on a wide terminal `columns` in all, so that what follows stands
+/* What the rest of the line is, and a tab; on a terminal with room `columns` in all, so that what follows stands
  * in a column. */
 void output_label(struct output *out, struct slice label, int columns);
 /* Ends a line; hands on what has gathered when that is much. */
