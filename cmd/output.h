@@ -43,8 +43,8 @@ void output_i64(struct output *out, int64_t v);
 void output_name(struct output *out, struct slice name);
 /* "name<TAB>value\n" */
 void output_row(struct output *out, struct slice name, int64_t value);
-/* What the rest of the line is, and a tab; on a terminal with room `columns` in all, so that what follows stands
- * in a column. */
+/* What the rest of the line is, and a tab; on a terminal with room `columns` in all, so that what follows
+ * stands in a column. */
 void output_label(struct output *out, struct slice label, int columns);
 /* Ends a line; hands on what has gathered when that is much. */
 void output_line(struct output *out);
