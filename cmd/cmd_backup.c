@@ -274,7 +274,7 @@ static int show(const struct backup *b)
 	struct output out;
 	output_init(&out, STDOUT_FILENO, false);
 	json_open(&out);
-	json_string(&out, slice_str("file"), slice_str(b->file));
+	json_text(&out, slice_str("file"), slice_str(b->file));
 	json_i64(&out, "bytes", b->size);
 	json_close(&out);
 	return output_finish(&out);

@@ -243,8 +243,8 @@ static void put_json_parts(struct output *out, const struct explanation *e)
 			json_i64(out, "stored_value", e->value);
 	}
 	if (part(e, "store_status"))
-		json_string(out, slice_str("store_status"),
-			    slice_str(part_is(e, "store_status", "ok") ? "ok" : "retrying"));
+		json_text(out, slice_str("store_status"),
+			  slice_str(part_is(e, "store_status", "ok") ? "ok" : "retrying"));
 	if (!cells)
 		return;
 	json_raw(out, slice_str("cells"), slice_str("["));

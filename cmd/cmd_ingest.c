@@ -232,7 +232,7 @@ static int show_json(const struct ingest *in, double seconds)
 	json_i64(&out, "lines_per_second", (int64_t)((double)in->seen.lines / seconds));
 	if (in->stream) {
 		const struct cursor *c = &in->stream->cursor;
-		json_string(&out, slice_str("stream"), slice_str(in->stream->id));
+		json_text(&out, slice_str("stream"), slice_str(in->stream->id));
 		json_bool(&out, "finished", c->is_finished);
 		json_i64(&out, "stream_lines", (int64_t)c->lines);
 		json_i64(&out, "stream_bad_lines", (int64_t)c->lines_bad);

@@ -13,7 +13,7 @@ static int show(const struct invocation *inv, struct slice answer)
 		return output_finish(&out);
 	if (inv->is_json) {
 		json_open(&out);
-		json_string(&out, slice_str("reply"), answer);
+		json_text(&out, slice_str("reply"), answer);
 		json_close(&out);
 	} else {
 		output_name(&out, answer);

@@ -109,7 +109,7 @@ static void show_json(struct output *out, struct slice info)
 		if (num_parse_i64(value, &number))
 			json_raw(out, key, value);
 		else
-			json_string(out, key, value);
+			json_text(out, key, value);
 	}
 	json_close(out);
 }

@@ -164,7 +164,7 @@ static void put_time(struct output *out)
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(with_ms, sizeof(with_ms), "%s.%03ldZ", text, now.tv_nsec / NS_A_MS);
-	json_string(out, slice_str("time"), slice_str(with_ms));
+	json_text(out, slice_str("time"), slice_str(with_ms));
 }
 
 static void put_json(struct watch *w, size_t i, const char *rate)

@@ -266,7 +266,7 @@ static void put_base64(struct output *out, struct slice s)
 void json_name(struct output *out, struct slice name)
 {
 	if (output_is_utf8(name)) {
-		json_string(out, slice_str("name"), name);
+		json_text(out, slice_str("name"), name);
 		return;
 	}
 	put_key(out, slice_str("name_base64"));
@@ -281,7 +281,7 @@ void json_i64(struct output *out, const char *key, int64_t v)
 	output_i64(out, v);
 }
 
-void json_string(struct output *out, struct slice key, struct slice v)
+void json_text(struct output *out, struct slice key, struct slice v)
 {
 	put_key(out, key);
 	put_escaped(out, v);

@@ -56,7 +56,7 @@ void json_open(struct output *out);
 void json_close(struct output *out);
 void json_name(struct output *out, struct slice name);
 void json_i64(struct output *out, const char *key, int64_t v);
-void json_string(struct output *out, struct slice key, struct slice v);
+void json_text(struct output *out, struct slice key, struct slice v);
 void json_bool(struct output *out, const char *key, bool v);
 /* "key":text with text as it is: a number or an array the caller wrote. */
 void json_raw(struct output *out, struct slice key, struct slice text);
