@@ -339,7 +339,7 @@ static int ask(struct shc *shc, const char *name, struct explanation *e)
 	if (rc)
 		return rc;
 	e->rate_seconds = (double)(conn_now_ns() - before_ns) / 1e9;
-	e->rate = ((double)e->value - (double)value_before) / e->rate_seconds;
+	e->rate = num_difference(e->value, value_before) / e->rate_seconds;
 	e->has_rate = !e->is_missing;
 	return EX_OK;
 }

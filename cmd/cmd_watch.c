@@ -66,13 +66,13 @@ struct watch {
 
 /* ---- readings ---- */
 
-/* Change per second; false for the first reading. In floating point: a difference may leave 64 bits. */
+/* Change per second; false for the first reading. */
 static bool rate_of(const struct watch *w, size_t i, double *rate)
 {
 	if (!w->before_ns || w->now_ns <= w->before_ns)
 		return false;
-	*rate = ((double)w->now[i].value - (double)w->before[i].value) * 1e9 /
-		(double)(w->now_ns - w->before_ns);
+	double seconds = (double)(w->now_ns - w->before_ns) / 1e9;
+	*rate = num_difference(w->now[i].value, w->before[i].value) / seconds;
 	return true;
 }
 
