@@ -239,8 +239,10 @@ static int make_rows(struct watch *w)
 /* Lines tell a reading once; a picture is drawn again for a new size. */
 static bool show(struct watch *w, bool is_news)
 {
-	if (w->has_picture)
+	if (w->has_picture && screen_take())
 		show_picture(w);
+	else if (w->has_picture)
+		picture_forget(&w->picture);
 	else if (is_news && !w->is_lost)
 		show_lines(w);
 	output_flush(&w->out);

@@ -23,7 +23,7 @@ static struct {
 	sigset_t mask; /* as it was */
 } screen;
 
-static volatile sig_atomic_t is_resized, is_resumed;
+static volatile sig_atomic_t is_resized, is_resumed, is_hidden;
 
 static void put(const char *text)
 {
@@ -31,12 +31,31 @@ static void put(const char *text)
 	(void)ignored; /* the terminal may be gone */
 }
 
+/* What is in the line of the cursor is ours only while we have hidden it. */
+static void show_cursor(const char *text)
+{
+	if (is_hidden)
+		put(text);
+	is_hidden = 0;
+}
+
+bool screen_take(void)
+{
+	pid_t foreground = tcgetpgrp(screen.fd); /* -1: not the terminal of our session */
+	if (foreground > 0 && foreground != getpgrp())
+		return false;
+	if (!is_hidden)
+		put(HIDE);
+	is_hidden = 1;
+	return true;
+}
+
 /* ---- signals ---- handlers call what signal-safety(7) lists */
 
 /* The disposition is the default one by now (SA_RESETHAND): a shell sees what has ended us. */
 static void on_end(int sig)
 {
-	put(ERASE_ECHO SHOW);
+	show_cursor(ERASE_ECHO SHOW);
 	raise(sig);
 }
 
@@ -54,7 +73,7 @@ static void on_stop(int sig)
 {
 	int saved_errno = errno;
 	sigset_t stop, before;
-	put(ERASE_ECHO SHOW);
+	show_cursor(ERASE_ECHO SHOW);
 	handle(sig, SIG_DFL, 0);
 	raise(sig);
 	sigemptyset(&stop);
@@ -94,7 +113,6 @@ void screen_begin(int fd)
 	handle(SIGTSTP, on_stop, SA_RESTART);
 	for (int i = 0; i < ENDS_COUNT; i++)
 		handle(ENDS[i], on_end, (int)(SA_RESETHAND | SA_NODEFER));
-	put(HIDE);
 }
 
 void screen_end(void)
@@ -102,7 +120,7 @@ void screen_end(void)
 	if (!screen.is_begun)
 		return;
 	screen.is_begun = false;
-	put(SHOW);
+	show_cursor(SHOW);
 	for (int i = 0; i < ENDS_COUNT; i++)
 		handle(ENDS[i], SIG_DFL, 0);
 	handle(SIGTSTP, SIG_DFL, 0);
@@ -118,8 +136,6 @@ static bool take_event(enum screen_event *event)
 	if (!is_resized && !is_resumed)
 		return false;
 	*event = is_resumed ? SCREEN_RESUMED : SCREEN_RESIZED;
-	if (is_resumed && screen.is_begun)
-		put(HIDE);
 	is_resized = is_resumed = 0;
 	return true;
 }

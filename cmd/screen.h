@@ -13,8 +13,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Hides the cursor of the terminal `fd`. */
+/* The terminal is `fd`. Nothing is written yet. */
 void screen_begin(int fd);
+
+/* Before drawing: hides the cursor. False in the background, where the terminal is somebody else's. */
+bool screen_take(void);
 
 /* Shows it, and has signals act as before. Harmless without screen_begin. */
 void screen_end(void);

@@ -22,6 +22,10 @@ load drive
 	drive watch stops_and_goes_on
 }
 
+@test "in the background it keeps off the terminal" {
+	drive watch keeps_off_in_the_background
+}
+
 @test "a new size is taken at once" {
 	drive watch takes_a_resize
 }

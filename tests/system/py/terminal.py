@@ -123,6 +123,8 @@ class Terminal:
             signal.signal(signal.SIGTTOU, signal.SIG_DFL)
             os.close(report_to)
             os.execvpe(argv[0], argv, env)
+        signal.signal(signal.SIGUSR1, lambda *_: os.tcsetpgrp(0, os.getpgrp()))
+        signal.signal(signal.SIGUSR2, lambda *_: os.tcsetpgrp(0, job))
         os.write(report_to, b"%d " % job)
         while True:
             _, status = os.waitpid(job, os.WUNTRACED | os.WCONTINUED)
@@ -183,6 +185,14 @@ class Terminal:
 
     def send(self, sig):
         os.kill(self.pid(), sig)
+
+    def background(self):
+        """The terminal is the leader's now. The other side of it knows."""
+        os.kill(self.leader, signal.SIGUSR1)
+        self.until(lambda _: os.tcgetpgrp(self.fd) == self.leader, "the leader has the terminal")
+
+    def foreground(self):
+        os.kill(self.leader, signal.SIGUSR2)
 
     def type(self, keys):
         os.write(self.fd, keys)

@@ -81,6 +81,30 @@ def stops_and_goes_on():
         check(t.end(f"signal:{int(signal.SIGTERM)}").is_cursor_shown, "the cursor is hidden at the end")
 
 
+def keeps_off_in_the_background():
+    with Daemon() as d, d.conn() as c, on_terminal(d, "x") as t:
+        asked = 0
+
+        def readings():
+            nonlocal asked
+            asked += 1
+            return int(re.search(rb"total_commands_processed:(\d+)", c.do("INFO", "stats"))[1]) - asked
+
+        t.until_shown(r"^x +0 +0/s$")
+        t.type(b"\x1a")
+        t.until_report("stopped")
+        t.until(lambda s: s.is_cursor_shown, "the cursor is shown while it is stopped")
+        t.background()
+        before, length = readings(), len(t.raw)
+        t.send(signal.SIGCONT)
+        t.until(lambda _: readings() >= before + 5, "it goes on reading")
+        equal(t.raw[length:], b"", "what it sends in the background")
+        t.foreground()
+        t.until(lambda s: len(re.findall(HEADING, s.text(), re.M)) == 2, "a second picture")
+        t.send(signal.SIGTERM)
+        check(t.end(f"signal:{int(signal.SIGTERM)}").is_cursor_shown, "the cursor is hidden at the end")
+
+
 def takes_a_resize():
     with Daemon() as d, d.conn() as c, Terminal("watch", "--interval", "1h", "a" * 70, sock=d.sock) as t:
         c.do("SET", "a" * 70, 1)
@@ -264,7 +288,7 @@ def every_command_is_harmless():
 
 
 if __name__ == "__main__":
-    main([redraws_in_place, ends_by_signals, ignored_signal_stays_ignored, stops_and_goes_on, takes_a_resize, fits,
+    main([redraws_in_place, ends_by_signals, ignored_signal_stays_ignored, stops_and_goes_on, keeps_off_in_the_background, takes_a_resize, fits,
           outlives_a_restart, is_plain_where_nothing_can_move, colors_are_left_out, pipe_gets_a_line_a_change,
           json_has_an_object_a_change, pipe_outlives_a_restart, reader_that_leaves_ends_it,
           frozen_server_does_not_hold_a_signal_up, count_with_no_server_is_69, every_command_is_harmless])
