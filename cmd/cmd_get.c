@@ -85,7 +85,7 @@ static int run(struct invocation *inv)
 	if (rc)
 		return rc;
 	struct output out;
-	output_init(&out, STDOUT_FILENO, inv->operands_count > 1);
+	output_init(&out, STDOUT_FILENO, inv->is_json || inv->operands_count > 1);
 	rc = get_all(inv, shc, &out);
 	int written = output_finish(&out);
 	shc_close(shc);

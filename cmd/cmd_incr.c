@@ -22,7 +22,7 @@ static const struct option_spec options[] = {
 static int show(const struct invocation *inv, struct slice name, int64_t value, const bool *is_applied)
 {
 	struct output out;
-	output_init(&out, STDOUT_FILENO, false);
+	output_init(&out, STDOUT_FILENO, inv->is_json);
 	if (inv->is_json) {
 		json_open(&out);
 		json_name(&out, name);

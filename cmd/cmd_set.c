@@ -8,7 +8,7 @@
 static int show(struct slice name, int64_t value)
 {
 	struct output out;
-	output_init(&out, STDOUT_FILENO, false);
+	output_init(&out, STDOUT_FILENO, true);
 	json_open(&out);
 	json_name(&out, name);
 	json_i64(&out, "value", value);

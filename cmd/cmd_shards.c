@@ -6,6 +6,8 @@
 #include "output.h"
 #include "target.h"
 
+enum { LABEL_COLUMNS = 10 };
+
 /* Base first, then the cells. A sum on the way may leave 64 bits though the total does not: modulo 2^64 it
  * comes back. */
 static int64_t total_of(const struct shc_reply *reply)
@@ -16,15 +18,22 @@ static int64_t total_of(const struct shc_reply *reply)
 	return (int64_t)total;
 }
 
+static void show_row(struct output *out, const char *label, int64_t value)
+{
+	output_label(out, slice_str(label), LABEL_COLUMNS);
+	output_i64(out, value);
+	output_line(out);
+}
+
 static void show_rows(struct output *out, const struct shc_reply *reply)
 {
-	output_row(out, slice_str("base"), reply->count ? reply->elements[0].integer : 0);
+	show_row(out, "base", reply->count ? reply->elements[0].integer : 0);
 	for (size_t i = 1; i < reply->count; i++) {
 		char label[32];
 		snprintf(label, sizeof(label), "cell %zu", i - 1);
-		output_row(out, slice_str(label), reply->elements[i].integer);
+		show_row(out, label, reply->elements[i].integer);
 	}
-	output_row(out, slice_str("total"), total_of(reply));
+	show_row(out, "total", total_of(reply));
 }
 
 static void show_json(struct output *out, struct slice name, const struct shc_reply *reply)
@@ -52,7 +61,7 @@ static int show(const struct invocation *inv, struct slice name, const struct sh
 		return command_fail(EX_UNAVAILABLE,
 				    "the answer to SHC.SHARDS makes no sense: is that a shcounterd?");
 	struct output out;
-	output_init(&out, STDOUT_FILENO, false);
+	output_init(&out, STDOUT_FILENO, true);
 	if (inv->is_json && !inv->is_quiet)
 		show_json(&out, name, reply);
 	else if (!inv->is_quiet)

@@ -7,6 +7,8 @@
 #include "output.h"
 #include "target.h"
 
+enum { LABEL_COLUMNS = 21 };
+
 /* What people look for first; --json has everything. Lines the server does not have are left out. */
 static const struct {
 	const char *key;
@@ -92,8 +94,7 @@ static void show_people(struct output *out, struct slice info)
 	for (size_t i = 0; i < sizeof(people) / sizeof(people[0]); i++) {
 		if (!find(info, people[i].key, &value) || value.len == 0)
 			continue;
-		output_text(out, slice_str(people[i].label));
-		output_text(out, slice_str("\t"));
+		output_label(out, slice_str(people[i].label), LABEL_COLUMNS);
 		output_name(out, keyspace_count(value));
 		output_line(out);
 	}

@@ -12,12 +12,18 @@
 #include "../lib/num.h"
 #include "command.h"
 #include "output.h"
+#include "terminal.h"
 
 static void complain(const char *text)
 {
 	struct buf line = BUF_INIT;
 	buf_append(&line, "shcount: ", 9);
-	output_visible(&line, slice_str(text));
+	struct terminal t;
+	terminal_look(&t, STDERR_FILENO);
+	if (t.is_terminal && !t.is_utf8)
+		output_visible_ascii(&line, slice_str(text));
+	else
+		output_visible(&line, slice_str(text));
 	buf_append(&line, "\n", 1);
 	ssize_t ignored = line.data ? write(STDERR_FILENO, buf_head(&line), buf_len(&line)) : 0;
 	(void)ignored; /* there is nobody left to tell */

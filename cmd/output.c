@@ -9,8 +9,9 @@
 #include "../lib/num.h"
 #include "command.h"
 #include "output.h"
+#include "terminal.h"
 
-enum { WRITE_BYTES_MIN = 64 << 10, VISIBLE_CHARS_MAX = 8 };
+enum { WRITE_BYTES_MIN = 64 << 10, VISIBLE_CHARS_MAX = 8, UTF8_LEN_MAX = 4, VALUE_COLUMNS_MIN = 16 };
 
 /* ---- bytes ---- */
 
@@ -51,12 +52,29 @@ static bool is_control(const unsigned char *s, size_t len)
 	return s[0] < 0x20 || s[0] == 0x7f || (len == 2 && s[0] == 0xc2 && s[1] < 0xa0);
 }
 
-void output_visible(struct buf *b, struct slice s)
+static uint32_t code_point(const unsigned char *s, size_t len)
+{
+	static const unsigned char first_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+	uint32_t code = s[0] & first_bits[len];
+	for (size_t i = 1; i < len; i++)
+		code = code << 6 | (s[i] & 0x3f);
+	return code;
+}
+
+/* Unicode's Bidi_Control, and the separators of lines and paragraphs. */
+static bool is_turning(const unsigned char *s, size_t len)
+{
+	uint32_t c = code_point(s, len);
+	return c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+	       (c >= 0x2066 && c <= 0x2069);
+}
+
+static void put_visible(struct buf *b, struct slice s, size_t len_max)
 {
 	const unsigned char *p = (const unsigned char *)s.data;
 	for (size_t pos = 0; pos < s.len;) {
 		size_t len = utf8_len(p + pos, s.len - pos);
-		if (len > 0 && !is_control(p + pos, len)) {
+		if (len > 0 && len <= len_max && !is_control(p + pos, len) && !is_turning(p + pos, len)) {
 			buf_append(b, p + pos, len);
 			pos += len;
 			continue;
@@ -68,11 +86,29 @@ void output_visible(struct buf *b, struct slice s)
 	}
 }
 
+void output_visible(struct buf *b, struct slice s)
+{
+	put_visible(b, s, UTF8_LEN_MAX);
+}
+
+void output_visible_ascii(struct buf *b, struct slice s)
+{
+	put_visible(b, s, 1);
+}
+
 /* ---- writing ---- */
 
 void output_init(struct output *out, int fd, bool may_show_names)
 {
-	*out = (struct output){.fd = fd, .is_terminal = may_show_names && isatty(fd)};
+	struct terminal t = {0};
+	if (may_show_names)
+		terminal_look(&t, fd);
+	*out = (struct output){
+		.fd = fd,
+		.is_terminal = t.is_terminal,
+		.is_ascii = t.is_terminal && !t.is_utf8,
+		.columns = t.is_terminal ? t.columns : 0,
+	};
 }
 
 void output_flush(struct output *out)
@@ -116,10 +152,22 @@ void output_i64(struct output *out, int64_t v)
 
 void output_name(struct output *out, struct slice name)
 {
-	if (out->is_terminal)
+	if (out->is_ascii)
+		output_visible_ascii(&out->buf, name);
+	else if (out->is_terminal)
 		output_visible(&out->buf, name);
 	else
 		output_text(out, name);
+}
+
+void output_label(struct output *out, struct slice label, int columns)
+{
+	bool has_room = out->columns >= columns + VALUE_COLUMNS_MIN;
+	output_text(out, label);
+	if (!has_room)
+		put(out, "\t");
+	for (int i = (int)label.len; has_room && i < columns; i++)
+		put(out, " ");
 }
 
 void output_line(struct output *out)
@@ -139,9 +187,25 @@ void output_row(struct output *out, struct slice name, int64_t value)
 
 /* ---- JSON ---- */
 
-static void put_escaped(struct output *out, struct slice s)
+/* "\\u1234" */
+static void put_unit(struct output *out, uint32_t unit)
 {
 	static const char hex[] = "0123456789abcdef";
+	char text[] = {'\\', 'u', hex[unit >> 12], hex[unit >> 8 & 15], hex[unit >> 4 & 15], hex[unit & 15]};
+	buf_append(&out->buf, text, sizeof(text));
+}
+
+static void put_code_point(struct output *out, uint32_t code)
+{
+	if (code > 0xffff) {
+		put_unit(out, 0xd800 + ((code - 0x10000) >> 10));
+		code = 0xdc00 + (code & 0x3ff);
+	}
+	put_unit(out, code);
+}
+
+static void put_escaped(struct output *out, struct slice s)
+{
 	const unsigned char *p = (const unsigned char *)s.data;
 	put(out, "\"");
 	for (size_t pos = 0; pos < s.len;) {
@@ -152,10 +216,9 @@ static void put_escaped(struct output *out, struct slice s)
 		} else if (p[pos] == '"' || p[pos] == '\\') {
 			put(out, "\\");
 			buf_append(&out->buf, p + pos, 1);
-		} else if (is_control(p + pos, len)) {
-			unsigned code = len == 2 ? p[pos + 1] : p[pos];
-			char text[] = {'\\', 'u', '0', '0', hex[code >> 4], hex[code & 15]};
-			buf_append(&out->buf, text, sizeof(text));
+		} else if (is_control(p + pos, len) || is_turning(p + pos, len) ||
+			   (out->is_ascii && len > 1)) {
+			put_code_point(out, code_point(p + pos, len));
 		} else {
 			buf_append(&out->buf, p + pos, len);
 		}

@@ -19,11 +19,14 @@ struct output {
 	struct buf buf;
 	int fd;
 	bool is_terminal;
+	bool is_ascii; /* a terminal that takes nothing else */
+	int columns;   /* of a terminal; 0: it is none */
 	bool is_first; /* the JSON object that is open has no member yet */
 	int error;     /* errno of the first write that failed; what follows is dropped */
 };
 
-/* Asks once whether fd is a terminal when `may_show_names`; a number alone cannot do harm. */
+/* Asks once whether fd is a terminal, and what for one, when `may_show_names`; a number alone cannot do harm.
+ */
 void output_init(struct output *out, int fd, bool may_show_names);
 
 /* Writes what has gathered, for whoever waits for it. */
@@ -40,6 +43,9 @@ void output_i64(struct output *out, int64_t v);
 void output_name(struct output *out, struct slice name);
 /* "name<TAB>value\n" */
 void output_row(struct output *out, struct slice name, int64_t value);
+/* What the rest of the line is, and a tab; on a terminal with room `columns` in all, so that what follows
+ * stands in a column. */
+void output_label(struct output *out, struct slice label, int columns);
 /* Ends a line; hands on what has gathered when that is much. */
 void output_line(struct output *out);
 
@@ -59,8 +65,12 @@ void json_raw(struct output *out, struct slice key, struct slice text);
 
 bool output_is_utf8(struct slice s);
 
-/* Appends `s` in a form that cannot steer a terminal: UTF-8 stays, controls and broken bytes become visible.
- */
+/* Appends `s` in a form that cannot steer a terminal: UTF-8 stays, controls, broken bytes, and what turns the
+ * direction of writing round (a value could seem to be part of a name) become visible. */
 void output_visible(struct buf *b, struct slice s);
+
+/* The same for a terminal that does not take UTF-8: every byte that is not ASCII. There, a byte in the middle
+ * of a letter may be a control. */
+void output_visible_ascii(struct buf *b, struct slice s);
 
 #endif

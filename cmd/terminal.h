@@ -13,6 +13,7 @@ struct terminal {
 	bool is_terminal;
 	bool can_move;	   /* the cursor, by ANSI escapes: not with TERM=dumb, or without TERM */
 	bool has_color;	   /* the same, and NO_COLOR is empty or not set (no-color.org) */
+	bool is_utf8;	   /* the locale says that it takes UTF-8; without one it does not */
 	int columns, rows; /* what the kernel knows; 80 and 24 where it knows nothing */
 };
 

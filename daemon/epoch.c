@@ -14,6 +14,7 @@ void epoch_clock_init(struct epoch_clock *c, uint64_t first, struct waker *commi
 	atomic_init(&c->want, 0);
 	atomic_init(&c->is_dirty, 0);
 	c->committer = committer;
+	c->first = first;
 }
 
 void epoch_slot_init(struct epoch_slot *s, struct epoch_clock *clock)

@@ -35,6 +35,7 @@ struct epoch_clock {
 	_Alignas(128) _Atomic uint64_t want;   /* close every epoch up to this one now: somebody waits */
 	_Atomic uint32_t is_dirty; /* the open epoch has content: a commit is due in an interval */
 	struct waker *committer;
+	uint64_t first; /* the first of this run of the daemon; never changes */
 };
 
 enum epoch_slot_state {

@@ -111,6 +111,8 @@ static const struct command table[] = {
 	 "sequence cursor [name delta ...]"},
 	{"shc.backup", -2, ADMIN | NOMULTI | BLOCKING, 0, 0, 0, request_shc_backup, "server", "0.2.0",
 	 "Copies the state of the running daemon.", "BEGIN | READ offset count | END | HELP"},
+	{"shc.explain", 2, COMMAND_SHARDED | FAST | NOMULTI, 1, 1, 1, request_shc_explain, "string", "0.2.0",
+	 "Returns what is known about one counter: its parts, and whether all of it is on disk.", "name"},
 	{"shc.once", 4, WC | COMMAND_SHARDED | FAST | NOMULTI | COMMAND_REPEATED, 2, 2, 1, request_shc_once,
 	 "string", "0.2.0", "Adds unless that was done before with this token; returns the value.",
 	 "token name delta"},
@@ -269,11 +271,6 @@ static void put_stuck(struct buf *out)
 		     "daemon's log");
 }
 
-static void put_bad_name(struct buf *out)
-{
-	resp_put_error(out, "ERR invalid counter name: 1 to 255 bytes without control characters");
-}
-
 /* ---- executing ---- */
 
 /* The names of a request as one array: its words, or copies when values stand between them. */
@@ -341,10 +338,8 @@ static enum request_result execute_on_counters(struct request *r, size_t count)
 	int rc = names ? TXN_WAIT : -ENOMEM;
 
 	for (size_t i = 0; i < count && names; i++) {
-		if (!slice_is_name(names[i])) {
-			put_bad_name(r->out);
-			return REQUEST_DONE;
-		}
+		if (!slice_is_name(names[i]))
+			return reply_bad_name(r);
 	}
 	while (rc == TXN_WAIT) {
 		rc = run_on_counters(r, names, count, &result);

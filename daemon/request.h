@@ -123,6 +123,7 @@ enum request_result reply_syntax(struct request *r);
 enum request_result reply_overflow(struct request *r);
 enum request_result reply_stuck(struct request *r); /* MISCONF: the store has refused */
 enum request_result reply_arity(struct request *r);
+enum request_result reply_bad_name(struct request *r);
 enum request_result reply_int(struct request *r, int64_t v);
 enum request_result reply_unknown_subcommand(struct request *r);
 
@@ -131,6 +132,8 @@ enum request_result reply_unknown_subcommand(struct request *r);
 request_fn request_get, request_set, request_getset, request_getdel, request_setnx, request_mget,
 	request_mset, request_incr, request_decr, request_incrby, request_decrby, request_del, request_exists,
 	request_type, request_shc_add, request_shc_shards;
+/* request_explain.c */
+request_fn request_shc_explain;
 /* request_keys.c: the whole table */
 request_fn request_scan, request_keys, request_dbsize, request_randomkey, request_flush;
 /* request_once.c */

@@ -266,7 +266,7 @@ int request_parse_adds(struct request *r, size_t first, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		w->names[i] = r->argv[first + 2 * i];
 		if (!slice_is_name(w->names[i])) {
-			reply_error(r, "ERR invalid counter name: 1 to 255 bytes without control characters");
+			reply_bad_name(r);
 			return -1;
 		}
 		if (!num_parse_i64(r->argv[first + 1 + 2 * i], &w->deltas[i])) {
@@ -289,18 +289,18 @@ enum request_result request_shc_add(struct request *r)
 
 enum request_result request_shc_shards(struct request *r)
 {
-	int64_t cells[CONFIG_WORKERS_MAX], base = 0;
-	uint32_t count = 0;
+	int64_t cells[CONFIG_WORKERS_MAX];
+	struct txn_parts parts = {0};
 
 	if (!slice_is_name(r->argv[1]))
-		return reply_error(r, "ERR invalid counter name: 1 to 255 bytes without control characters");
+		return reply_bad_name(r);
 	if (r->is_in_exec)
-		base = request_key(r, 0)->value; /* merged for the transaction */
+		parts.base = request_key(r, 0)->value; /* merged for the transaction */
 	else
-		(void)txn_shards(r->txn, r->argv[1], &base, cells, CONFIG_WORKERS_MAX, &count);
-	resp_put_array(r->out, 1 + (size_t)count);
-	resp_put_int(r->out, base);
-	for (uint32_t i = 0; i < count; i++)
+		txn_look_at_parts(r->txn, r->argv[1], &parts, cells);
+	resp_put_array(r->out, 1 + (size_t)parts.cell_count);
+	resp_put_int(r->out, parts.base);
+	for (uint32_t i = 0; i < parts.cell_count; i++)
 		resp_put_int(r->out, cells[i]);
 	return REQUEST_DONE;
 }

@@ -450,7 +450,7 @@ enum request_result request_shc_once(struct request *r)
 	if (!slice_is_name(r->argv[1]))
 		return reply_error(r, "ERR invalid token: 1 to 255 bytes without control characters");
 	if (!slice_is_name(r->argv[2]))
-		return reply_error(r, "ERR invalid counter name: 1 to 255 bytes without control characters");
+		return reply_bad_name(r);
 	if (!num_parse_i64(r->argv[3], &o.delta))
 		return reply_not_integer(r);
 	make_room(r);

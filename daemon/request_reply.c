@@ -39,6 +39,11 @@ enum request_result reply_stuck(struct request *r)
 			   "daemon's log");
 }
 
+enum request_result reply_bad_name(struct request *r)
+{
+	return reply_error(r, "ERR invalid counter name: 1 to 255 bytes without control characters");
+}
+
 enum request_result reply_arity(struct request *r)
 {
 	resp_put_errorf(r->out, "ERR wrong number of arguments for '%s' command", r->command->name);

@@ -50,6 +50,11 @@ enum txn_mode {
 	TXN_SHARDED = 1 << 3, /* with WRITE: comes from the sharded path; counts towards cells */
 };
 
+/* So many changes of the last writer on the sharded path within two epochs: two workers want it, give it
+ * cells.
+ */
+enum { TXN_HEAT_FOR_CELLS = 4 };
+
 /* Outcomes. Negative: -ENOMEM, -EDQUOT (max-memory); nothing has changed and nothing is held. */
 enum {
 	TXN_OK = 0,
@@ -223,9 +228,19 @@ void txn_flush_staged(struct txn *t);
 /* Marks absent what lies below the floor, some counters at a time; cursor as registry_walk; 0 at the end. */
 uint64_t txn_sweep(struct txn *t, uint64_t cursor, size_t count_min);
 
-/* What `SHC.SHARDS` shows: base, and up to `cells_max` cells; *cells is how many there are. False: no such
- * counter. */
-bool txn_shards(struct txn *t, struct slice name, int64_t *base, int64_t *cell_values, uint32_t cells_max,
-		uint32_t *cells);
+/* What a counter is made of. Of one moment, but for the cells: additions that are under way are in them or
+ * not.
+ */
+struct txn_parts {
+	bool is_live;
+	int64_t base;
+	uint32_t cell_count; /* 0: it has none */
+	uint8_t heat;	     /* without cells: how often it changed hands of late, see TXN_HEAT_FOR_CELLS */
+	bool is_merging;     /* its cells are being folded into base */
+	uint64_t changed_epoch; /* nothing in it is newer; 0: not changed since the daemon started */
+};
+
+/* For SHC.SHARDS and SHC.EXPLAIN; `cell_values` has room for one a worker. Told. */
+void txn_look_at_parts(struct txn *t, struct slice name, struct txn_parts *parts, int64_t *cell_values);
 
 #endif

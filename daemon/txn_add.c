@@ -281,29 +281,52 @@ uint64_t txn_sweep(struct txn *t, uint64_t cursor, size_t count_min)
 	return registry_walk(t->registry, cursor, count_min, sweep_one, t);
 }
 
-/* ---- SHC.SHARDS ---- */
+/* ---- SHC.SHARDS, SHC.EXPLAIN ---- */
 
-bool txn_shards(struct txn *t, struct slice name, int64_t *base, int64_t *cell_values, uint32_t cells_max,
-		uint32_t *cells)
+/* A stamp has the low half of an epoch, and none of a counter that changed is from before the daemon started.
+ */
+static uint64_t epoch_of_stamp(const struct txn *t, uint32_t stamp)
+{
+	uint64_t own = t->epoch->own, epoch = own - ((uint32_t)own - stamp);
+
+	if (epoch_is_behind(t->epoch, stamp))
+		return own + 1;
+	return epoch <= own && epoch >= t->epoch->clock->first ? epoch : 0;
+}
+
+static void read_parts(struct txn *t, const struct counter *c, struct txn_parts *parts, int64_t *cell_values)
+{
+	uint64_t object = counter_object(c);
+	const struct counter_cells *cells = counter_has_cells(object) ? counter_cells_of(object) : NULL;
+
+	parts->base = counter_base(c);
+	parts->heat = txn_is_heat_fresh(t, counter_stamp(c)) ? c->heat : 0;
+	if (!cells)
+		return;
+	parts->cell_count = cells->count;
+	parts->is_merging = atomic_load_explicit(&cells->merge_epoch, memory_order_relaxed) != 0;
+	for (uint32_t i = 0; i < cells->count; i++)
+		cell_values[i] = atomic_load_explicit(&cells->cell[i].value, memory_order_acquire);
+}
+
+void txn_look_at_parts(struct txn *t, struct slice name, struct txn_parts *parts, int64_t *cell_values)
 {
 	struct counter *c = registry_find(t->registry, name, registry_hash(t->registry, name));
-	uint64_t object;
-	bool is_live;
+	uint32_t stamp;
 
+	*parts = (struct txn_parts){0};
 	if (!c)
-		return false;
+		return;
 	counter_lock(c, COUNTER_LOCKED);
-	object = counter_object(c);
-	is_live = txn_is_live(t, c);
-	*cells = 0;
-	if (is_live) {
-		*base = counter_base(c);
-		for (; counter_has_cells(object) && *cells < cells_max &&
-		       *cells < counter_cells_of(object)->count;
-		     ++*cells)
-			cell_values[*cells] = atomic_load_explicit(
-				&counter_cells_of(object)->cell[*cells].value, memory_order_acquire);
+	read_parts(t, c, parts, cell_values);
+	/* The stamp behind the cells, which other workers add to meanwhile: what was seen is told. */
+	stamp = counter_stamp(c);
+	txn_tell_stamp(t, stamp);
+	if (txn_is_live(t, c)) {
+		parts->is_live = true;
+		parts->changed_epoch = epoch_of_stamp(t, stamp);
+	} else {
+		*parts = (struct txn_parts){0};
 	}
 	counter_unlock(c);
-	return is_live;
 }

@@ -7,11 +7,6 @@
 
 #include "txn_private.h"
 
-enum {
-	HEAT_FOR_CELLS =
-		4, /* changes of the last writer within two epochs: two workers want it, give it cells */
-};
-
 static bool is_new_object(const struct txn_key *k)
 {
 	return k->is_live && (!k->was_live || k->is_deleted);
@@ -151,14 +146,14 @@ static bool wants_cells(struct txn *t, struct txn_key *k)
 		return false;
 	if (t->is_always_cells)
 		return true;
-	if ((uint32_t)t->epoch->own - k->stamp_before > 1)
+	if (!txn_is_heat_fresh(t, k->stamp_before))
 		c->heat = 0;
 	if (c->writer != t->worker) {
 		c->writer = (uint8_t)t->worker;
 		if (c->heat < UINT8_MAX)
 			c->heat++;
 	}
-	return c->heat >= HEAT_FOR_CELLS;
+	return c->heat >= TXN_HEAT_FOR_CELLS;
 }
 
 /* The object word after this change. Without memory for cells a counter does without them. */

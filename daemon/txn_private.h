@@ -13,6 +13,12 @@ static inline bool txn_is_behind(const struct txn *t, uint32_t stamp)
 	return epoch_is_behind(t->epoch, stamp);
 }
 
+/* Does a counter's heat say something of the present? It is of the last two epochs, or of none. */
+static inline bool txn_is_heat_fresh(const struct txn *t, uint32_t stamp)
+{
+	return (uint32_t)t->epoch->own - stamp <= 1;
+}
+
 /* Is keys[i] a key, or a name that was given before? */
 static inline bool txn_is_distinct(const struct txn *t, uint32_t i)
 {

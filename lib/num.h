@@ -36,4 +36,13 @@ static inline bool num_add_i64(int64_t a, int64_t b, int64_t *out)
 	return true;
 }
 
+/* a - b, for a rate: exact (as far as a double is) also between numbers that no double holds. */
+static inline double num_difference(int64_t a, int64_t b)
+{
+	int64_t difference;
+	if (__builtin_sub_overflow(a, b, &difference))
+		return (double)a - (double)b;
+	return (double)difference;
+}
+
 #endif

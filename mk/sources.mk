@@ -10,7 +10,8 @@ LIB_BASE := \
 	lib/resp_put.c \
 	lib/resp_read.c \
 	lib/resp_request.c \
-	lib/slice.c
+	lib/slice.c \
+	lib/slot.c
 
 # The client library on top of it.
 LIB_CLIENT := \
@@ -57,6 +58,7 @@ DAEMON := \
 	daemon/request_config.c \
 	daemon/request_counter.c \
 	daemon/request_durable.c \
+	daemon/request_explain.c \
 	daemon/request_info.c \
 	daemon/request_keys.c \
 	daemon/request_multi.c \
@@ -89,6 +91,7 @@ CMD := \
 	cmd/chain.c \
 	cmd/cmd_backup.c \
 	cmd/cmd_del.c \
+	cmd/cmd_explain.c \
 	cmd/cmd_export.c \
 	cmd/cmd_get.c \
 	cmd/cmd_import.c \
@@ -100,6 +103,8 @@ CMD := \
 	cmd/cmd_shards.c \
 	cmd/cmd_stats.c \
 	cmd/cmd_sync.c \
+	cmd/cmd_watch.c \
+	cmd/columns.c \
 	cmd/command.c \
 	cmd/csv.c \
 	cmd/cursor.c \
@@ -116,9 +121,11 @@ CMD := \
 	cmd/json_line.c \
 	cmd/main.c \
 	cmd/output.c \
+	cmd/picture.c \
 	cmd/progress.c \
 	cmd/rotated.c \
 	cmd/runs.c \
+	cmd/screen.c \
 	cmd/signals.c \
 	cmd/sorter.c \
 	cmd/source.c \

@@ -74,6 +74,51 @@ static void get_arrives(struct op *op, const struct resp_reply *reply)
 	check_said(op, reply, oracle_sum_read(op->what, number_of(op, reply), op->low[op->what]));
 }
 
+/* Base and cells. */
+static int64_t total_of(const struct op *op, const struct resp_reply *reply)
+{
+	int64_t total = 0;
+
+	op_check(op, reply, reply->type == RESP_ARRAY && reply->count > 0, "no parts");
+	for (size_t i = 0; i < reply->count; i++)
+		total += number_of(op, &reply->elements[i]);
+	return total;
+}
+
+static void shards_leaves(const struct op *op, const struct resp_reply *reply)
+{
+	check_said(op, reply, oracle_sum_leaves(op->what, total_of(op, reply)));
+}
+
+static void shards_arrives(struct op *op, const struct resp_reply *reply)
+{
+	check_said(op, reply, oracle_sum_read(op->what, total_of(op, reply), op->low[op->what]));
+}
+
+static int64_t part_of(const struct op *op, const struct resp_reply *reply, const char *name)
+{
+	for (size_t i = 0; i + 1 < reply->count; i += 2)
+		if (slice_equal(reply->elements[i].str, slice_str(name)))
+			return number_of(op, &reply->elements[i + 1]);
+	op_fail(op, reply, "a part is missing");
+	return 0;
+}
+
+static void explain_leaves(const struct op *op, const struct resp_reply *reply)
+{
+	check_said(op, reply, oracle_sum_leaves(op->what, part_of(op, reply, "value")));
+	op_check(op, reply, part_of(op, reply, "stored") == 1, "it leaves, and says that it is not on disk");
+}
+
+static void explain_arrives(struct op *op, const struct resp_reply *reply)
+{
+	int64_t value = part_of(op, reply, "value");
+
+	check_said(op, reply, oracle_sum_read(op->what, value, op->low[op->what]));
+	if (part_of(op, reply, "stored"))
+		check_said(op, reply, oracle_sum_stored(op->what, value));
+}
+
 /* All sums in one reply. */
 static void mget_leaves(const struct op *op, const struct resp_reply *reply)
 {
@@ -130,6 +175,12 @@ static const struct op_kind op_incr = {.name = "INCR",
 				      .is_lost = sum_is_lost,
 				      .is_refused = sum_is_refused},
 			    op_get = {.name = "GET", .leaves = value_leaves, .arrives = get_arrives},
+			    op_shards = {.name = "SHC.SHARDS",
+					 .leaves = shards_leaves,
+					 .arrives = shards_arrives},
+			    op_explain = {.name = "SHC.EXPLAIN",
+					  .leaves = explain_leaves,
+					  .arrives = explain_arrives},
 			    op_mget = {.name = "MGET", .leaves = mget_leaves, .arrives = mget_arrives},
 			    op_barrier = {.name = "WAITAOF", .arrives = barrier_arrives},
 			    op_keys = {.name = "KEYS", .arrives = keys_arrives},
@@ -176,8 +227,8 @@ static void send_counter(struct actor *a, struct link *l)
 	case 2: (void)link_send(l, &op_dbsize, 0, 0, "DBSIZE"); break;
 	case 3:
 	case 4: send_mget(l); break;
-	case 5:
-	case 6:
+	case 5: (void)link_send(l, &op_shards, sum, 0, "SHC.SHARDS %s", oracle_sum_name(sum)); break;
+	case 6: (void)link_send(l, &op_explain, sum, 0, "SHC.EXPLAIN %s", oracle_sum_name(sum)); break;
 	case 7:
 	case 8: send_get(l, sum); break;
 	default: send_addition(l, sum); break;

@@ -135,6 +135,8 @@ MUTATIONS = [
      "	ms = sleep_ms(w);\n	waker_park(&w->waker);\n	if (ms != 0 && (atomic_load(&w->inbox)"),
     ("an addition through base and cells ignores a seal in between", STOPPED, "daemon/txn_add.c",
      "		is_void = epoch != t->epoch->own || ", "		is_void = "),
+    ("SHC.EXPLAIN says of every value that it is on disk", SIM, "daemon/request_explain.c",
+     "	e->is_stored = txn->told <= e->durable_epoch;", "	e->is_stored = true;"),
 ]
 
 

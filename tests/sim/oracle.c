@@ -102,6 +102,20 @@ const char *oracle_sum_read(uint32_t sum, int64_t value, int64_t low)
 	return NULL;
 }
 
+const char *oracle_sum_stored(uint32_t sum, int64_t value)
+{
+	int64_t kept;
+
+	if (is_flushing)
+		return NULL;
+	(void)kept_counter(names[sum], &kept);
+	if (kept < value)
+		return "it is not on disk";
+	if (value > sums[sum].durable)
+		sums[sum].durable = value;
+	return NULL;
+}
+
 const char *oracle_ticket(uint32_t sum, int64_t value, int64_t low)
 {
 	uint8_t *byte = &sums[sum].seen[value / 8 % (TICKETS_MAX / 8)], bit = (uint8_t)(1U << value % 8);

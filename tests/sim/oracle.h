@@ -40,6 +40,8 @@ void oracle_sum_refused(uint32_t sum, int64_t delta);
 void oracle_sum_lost(uint32_t sum, int64_t delta);
 /* A reply told this value; *low is as noted when it was asked for. Null: it fits, or what is wrong. */
 const char *oracle_sum_read(uint32_t sum, int64_t value, int64_t low);
+/* The disk has exactly this. */
+const char *oracle_sum_stored(uint32_t sum, int64_t value);
 const char *oracle_ticket(uint32_t sum, int64_t value, int64_t low);
 /* A reply with this value, or the acknowledgement of an addition, leaves the daemon. */
 const char *oracle_sum_leaves(uint32_t sum, int64_t value);

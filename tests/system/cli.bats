@@ -253,7 +253,7 @@ teardown_file() {
 	local command
 	run shcount help
 	expect_status 0
-	for command in incr decr get set del list ingest shards stats ping sync backup; do
+	for command in incr decr get set del list ingest watch explain shards stats ping sync backup; do
 		expect_contains "$(shcount help)" "  $command "
 		expect_contains "$(shcount help "$command")" "Usage: shcount [OPTION...] $command"
 		expect "$(shcount "$command" --help)" "$(shcount help "$command")"
@@ -270,7 +270,7 @@ teardown_file() {
 	local command word
 	# shellcheck source=/dev/null
 	source "$shc_top/completions/shcount.bash"
-	for command in incr decr get set del list ingest shards stats ping sync backup help; do
+	for command in incr decr get set del list ingest watch explain shards stats ping sync backup help; do
 		grep -q "^\.It Ic $command\b" "$shc_top/man/shcount.1"
 		COMP_WORDS=(shcount "$command") COMP_CWORD=1 COMPREPLY=()
 		_shcount

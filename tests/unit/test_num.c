@@ -206,6 +206,15 @@ static void test_sums_that_leave_64_bits_are_refused(void **state)
 	assert_int_equal(v, -1);
 }
 
+static void test_a_difference_is_exact_where_it_fits(void **state)
+{
+	(void)state;
+	assert_true(num_difference(INT64_MAX, INT64_MAX - 1) == 1);
+	assert_true(num_difference(INT64_MIN, INT64_MIN + 3) == -3);
+	assert_true(num_difference(INT64_MAX, INT64_MIN) == 0x1p64);
+	assert_true(num_difference(INT64_MIN, INT64_MAX) == -0x1p64);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +224,7 @@ int main(void)
 		cmocka_unit_test(test_every_length_of_number_is_written_and_read_back),
 		cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_sums_that_leave_64_bits_are_refused),
+		cmocka_unit_test(test_a_difference_is_exact_where_it_fits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,6 +54,39 @@ static void test_a_row_in_a_pipe_has_the_bytes_of_the_name(void **state)
 	expect("a\xff\xc2\x9b\t-9223372036854775808\n");
 }
 
+static void test_a_name_cannot_turn_the_direction_of_writing(void **state)
+{
+	(void)state;
+	out.is_terminal = true;
+	output_row(&out,
+		   slice_str("a\xe2\x80\xae"
+			     "321\xe2\x81\xa6\xd8\x9c\xe2\x80\xa9z\xe2\x80\xa7"),
+		   1);
+	expect("a\\342\\200\\256321\\342\\201\\246\\330\\234\\342\\200\\251z\xe2\x80\xa7\t1\n");
+}
+
+static void test_a_terminal_without_utf8_gets_ascii(void **state)
+{
+	(void)state;
+	out.is_terminal = out.is_ascii = true;
+	output_name(&out, slice_str("gr\xc3\xbc~\x80\xe4\xbd\x9b"));
+	json_open(&out);
+	json_name(&out, slice_str("\xc3\xbc\xf0\x9f\x98\x80\xe2\x82\xac"));
+	json_close(&out);
+	expect("gr\\303\\274~\\200\\344\\275\\233{\"name\":\"\\u00fc\\ud83d\\ude00\\u20ac\"}\n");
+}
+
+static void test_labels_stand_in_a_column_where_there_is_room(void **state)
+{
+	(void)state;
+	output_label(&out, slice_str("base"), 8);
+	out.columns = 24;
+	output_label(&out, slice_str("base"), 8);
+	output_label(&out, slice_str("total"), 8);
+	output_label(&out, slice_str("base"), 9);
+	expect("base\tbase    total   base\t");
+}
+
 static void test_a_row_on_a_terminal_cannot_steer_it(void **state)
 {
 	(void)state;
@@ -143,6 +176,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_row_in_a_pipe_has_the_bytes_of_the_name, open_pipe,
+						close_pipe),
+		cmocka_unit_test_setup_teardown(test_a_name_cannot_turn_the_direction_of_writing, open_pipe,
+						close_pipe),
+		cmocka_unit_test_setup_teardown(test_a_terminal_without_utf8_gets_ascii, open_pipe,
+						close_pipe),
+		cmocka_unit_test_setup_teardown(test_labels_stand_in_a_column_where_there_is_room, open_pipe,
 						close_pipe),
 		cmocka_unit_test_setup_teardown(test_a_row_on_a_terminal_cannot_steer_it, open_pipe,
 						close_pipe),

@@ -419,8 +419,8 @@ static void test_cells_come_with_contention_on_the_sharded_path_only(void **stat
 static void test_cells_always_means_from_the_first_addition(void **state)
 {
 	struct rig *g = new_rig(2, true);
-	int64_t base, cells[4], value;
-	uint32_t count;
+	int64_t cells[4], value;
+	struct txn_parts parts;
 
 	(void)state;
 	assert_int_equal(incr(&g->txns[0], "x", 1, &value), TXN_OK);
@@ -429,12 +429,82 @@ static void test_cells_always_means_from_the_first_addition(void **state)
 	assert_int_equal(add(&g->txns[1], "x", 100), TXN_OK);
 	assert_int_equal(incr(&g->txns[1], "x", 1, &value), TXN_OK);
 	assert_int_equal(value, 112);
-	assert_true(txn_shards(&g->txns[0], slice_str("x"), &base, cells, 4, &count));
-	assert_int_equal(count, 2);
-	assert_int_equal(base, 2);
+	txn_look_at_parts(&g->txns[0], slice_str("x"), &parts, cells);
+	assert_true(parts.is_live);
+	assert_int_equal(parts.cell_count, 2);
+	assert_int_equal(parts.base, 2);
 	assert_int_equal(cells[0], 10);
 	assert_int_equal(cells[1], 100);
-	assert_false(txn_shards(&g->txns[0], slice_str("y"), &base, cells, 4, &count));
+	txn_look_at_parts(&g->txns[0], slice_str("y"), &parts, cells);
+	assert_false(parts.is_live);
+	free_rig(g);
+}
+
+static struct txn_parts parts_of(struct rig *g, uint32_t worker, const char *name)
+{
+	struct txn_parts parts;
+	int64_t cells[4];
+
+	txn_begin(&g->txns[worker]);
+	txn_look_at_parts(&g->txns[worker], slice_str(name), &parts, cells);
+	return parts;
+}
+
+static void test_a_look_at_the_parts_tells_the_epoch_of_the_newest_change(void **state)
+{
+	struct rig *g = new_rig(2, true);
+	uint64_t epoch;
+
+	(void)state;
+	assert_int_equal(parts_of(g, 0, "x").changed_epoch, 0);
+	assert_int_equal(add(&g->txns[1], "x", 1), TXN_OK);
+	epoch = epoch_open(&g->clock);
+	assert_int_equal(parts_of(g, 0, "x").changed_epoch, epoch);
+	assert_int_equal(g->txns[0].told, epoch);
+	for (int i = 0; i < 3; i++)
+		rig_close_epoch(g);
+	assert_int_equal(parts_of(g, 0, "x").changed_epoch, epoch);
+	assert_int_equal(g->txns[0].told, 0);
+	/* A worker that has not looked yet meets a change of the next epoch. */
+	rig_advance(g);
+	epoch_look(&g->slots[1]);
+	assert_int_equal(add(&g->txns[1], "x", 1), TXN_OK);
+	assert_int_equal(parts_of(g, 0, "x").changed_epoch, g->slots[0].own + 1);
+	assert_int_equal(g->txns[0].told, g->slots[0].own + 1);
+	epoch_look(&g->slots[0]);
+	assert_false(rig_collect(g, 0));
+	assert_true(rig_collect(g, 1));
+	rig_commit(g);
+	/* From here on what is below the first epoch is from before. */
+	g->clock.first = epoch_open(&g->clock) + 1;
+	assert_int_equal(parts_of(g, 0, "x").changed_epoch, 0);
+	free_rig(g);
+}
+
+static void test_a_look_at_the_parts_tells_contention_while_it_is_fresh(void **state)
+{
+	struct rig *g = new_rig(2, false);
+
+	(void)state;
+	for (int n = 0; n < 3; n++)
+		assert_int_equal(add(&g->txns[(n + 1) % 2], "x", 1), TXN_OK);
+	assert_int_equal(parts_of(g, 0, "x").heat, 3);
+	assert_int_equal(parts_of(g, 0, "x").cell_count, 0);
+	rig_close_epoch(g);
+	rig_close_epoch(g);
+	assert_int_equal(parts_of(g, 0, "x").heat, 0);
+	free_rig(g);
+}
+
+static void test_a_look_at_the_parts_tells_a_merge(void **state)
+{
+	struct rig *g = new_rig(2, true);
+
+	(void)state;
+	assert_int_equal(add(&g->txns[0], "x", 1), TXN_OK);
+	assert_false(parts_of(g, 0, "x").is_merging);
+	assert_int_equal(set(&g->txns[1], "x", 5), TXN_WAIT);
+	assert_true(parts_of(g, 0, "x").is_merging);
 	free_rig(g);
 }
 
@@ -675,6 +745,9 @@ int main(void)
 		cmocka_unit_test(test_cells_fill_to_the_ends_and_not_beyond),
 		cmocka_unit_test(test_cells_come_with_contention_on_the_sharded_path_only),
 		cmocka_unit_test(test_cells_always_means_from_the_first_addition),
+		cmocka_unit_test(test_a_look_at_the_parts_tells_the_epoch_of_the_newest_change),
+		cmocka_unit_test(test_a_look_at_the_parts_tells_contention_while_it_is_fresh),
+		cmocka_unit_test(test_a_look_at_the_parts_tells_a_merge),
 		cmocka_unit_test(test_setting_waits_until_the_cells_are_still),
 		cmocka_unit_test(test_a_merge_waits_for_the_worker_that_has_not_sealed),
 		cmocka_unit_test(test_a_transaction_over_counters_with_cells_gets_its_turn),

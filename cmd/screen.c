@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../lib/conn.h"
+#include "screen.h"
+
+#define HIDE	    "\033[?25l"
+#define SHOW	    "\033[?25h"
+#define ERASE_ECHO  "\r\033[K" /* of "^C", which stands in the line of the cursor */
+#define NS_A_SECOND 1000000000
+
+static const int ENDS[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+enum { ENDS_COUNT = sizeof(ENDS) / sizeof(ENDS[0]) };
+
+static struct {
+	int fd;
+	bool is_begun;
+	sigset_t mask; /* as it was */
+} screen;
+
+static volatile sig_atomic_t is_resized, is_resumed, is_hidden;
+
+static void put(const char *text)
+{
+	ssize_t ignored = write(screen.fd, text, strlen(text));
+	(void)ignored; /* the terminal may be gone */
+}
+
+/* What is in the line of the cursor is ours only while we have hidden it. */
+static void show_cursor(const char *text)
+{
+	if (is_hidden)
+		put(text);
+	is_hidden = 0;
+}
+
+bool screen_take(void)
+{
+	pid_t foreground = tcgetpgrp(screen.fd); /* -1: not the terminal of our session */
+	if (foreground > 0 && foreground != getpgrp())
+		return false;
+	if (!is_hidden)
+		put(HIDE);
+	is_hidden = 1;
+	return true;
+}
+
+/* ---- signals ---- handlers call what signal-safety(7) lists */
+
+/* The disposition is the default one by now (SA_RESETHAND): a shell sees what has ended us. */
+static void on_end(int sig)
+{
+	show_cursor(ERASE_ECHO SHOW);
+	raise(sig);
+}
+
+static void on_stop(int sig);
+
+static void handle(int sig, void (*handler)(int), int flags)
+{
+	struct sigaction action = {.sa_handler = handler, .sa_flags = flags}, before;
+	sigaction(sig, NULL, &before);
+	if (before.sa_handler != SIG_IGN)
+		sigaction(sig, &action, NULL);
+}
+
+static void on_stop(int sig)
+{
+	int saved_errno = errno;
+	sigset_t stop, before;
+	show_cursor(ERASE_ECHO SHOW);
+	handle(sig, SIG_DFL, 0);
+	raise(sig);
+	sigemptyset(&stop);
+	sigaddset(&stop, sig);
+	sigprocmask(SIG_UNBLOCK, &stop, &before); /* stops here */
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	handle(sig, on_stop, SA_RESTART);
+	is_resumed = 1; /* also where nobody could have continued us, and nothing stopped */
+	errno = saved_errno;
+}
+
+static void on_resize(int sig)
+{
+	(void)sig;
+	is_resized = 1;
+}
+
+static void on_continue(int sig)
+{
+	(void)sig;
+	is_resumed = 1;
+}
+
+/* What is only noted comes while screen_wait waits, so that it cannot be missed between a look and the wait.
+ */
+void screen_begin(int fd)
+{
+	sigset_t noted;
+	sigemptyset(&noted);
+	sigaddset(&noted, SIGWINCH);
+	sigaddset(&noted, SIGCONT);
+	sigprocmask(SIG_BLOCK, &noted, &screen.mask);
+	screen.fd = fd;
+	screen.is_begun = true;
+	handle(SIGWINCH, on_resize, 0);
+	handle(SIGCONT, on_continue, 0);
+	handle(SIGTSTP, on_stop, SA_RESTART);
+	for (int i = 0; i < ENDS_COUNT; i++)
+		handle(ENDS[i], on_end, (int)(SA_RESETHAND | SA_NODEFER));
+}
+
+void screen_end(void)
+{
+	if (!screen.is_begun)
+		return;
+	screen.is_begun = false;
+	show_cursor(SHOW);
+	for (int i = 0; i < ENDS_COUNT; i++)
+		handle(ENDS[i], SIG_DFL, 0);
+	handle(SIGTSTP, SIG_DFL, 0);
+	handle(SIGCONT, SIG_DFL, 0);
+	handle(SIGWINCH, SIG_DFL, 0);
+	sigprocmask(SIG_SETMASK, &screen.mask, NULL);
+}
+
+/* ---- waiting ---- */
+
+static bool take_event(enum screen_event *event)
+{
+	if (!is_resized && !is_resumed)
+		return false;
+	*event = is_resumed ? SCREEN_RESUMED : SCREEN_RESIZED;
+	is_resized = is_resumed = 0;
+	return true;
+}
+
+/* Nothing is asked for: only an error or the end of the other side is told. */
+enum screen_event screen_wait(int fd, int64_t until_ns)
+{
+	struct pollfd p = {.fd = fd};
+	enum screen_event event;
+	while (!take_event(&event)) {
+		int64_t left_ns = until_ns - conn_now_ns();
+		if (left_ns < 0)
+			left_ns = 0;
+		struct timespec left = {left_ns / NS_A_SECOND, left_ns % NS_A_SECOND};
+		int n = ppoll(&p, 1, &left, screen.is_begun ? &screen.mask : NULL);
+		if (n == 0)
+			return SCREEN_TIME;
+		if (n > 0)
+			return SCREEN_GONE;
+	}
+	return event;
+}
