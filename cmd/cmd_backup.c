@@ -323,6 +323,7 @@ static int run(struct invocation *inv)
 
 const struct command cmd_backup = {
 	.name = "backup",
+	.group = GROUP_SERVER,
 	.operands = "FILE",
 	.summary = "copy the server's state to a file",
 	.help = "  shcount backup counters-$(date +%F).db\n"

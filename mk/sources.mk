@@ -4,6 +4,7 @@
 # What the daemon and the client share: pure code.
 LIB_BASE := \
 	lib/buf.c \
+	lib/fill.c \
 	lib/glob.c \
 	lib/hash.c \
 	lib/num.c \
@@ -101,6 +102,7 @@ CMD := \
 	cmd/ingest.c \
 	cmd/ingest_send.c \
 	cmd/main.c \
+	cmd/nearest.c \
 	cmd/output.c \
 	cmd/progress.c \
 	cmd/stream.c \
