@@ -38,7 +38,8 @@ expect_lines() { # SHELL TABLE
 	local keys expected got failed=0 i
 	mapfile -t keys < <(sed 's/ => .*//; s/_$/ /' <<<"$2")
 	mapfile -t expected < <(sed 's/.* => //; s/_$/ /' <<<"$2")
-	mapfile -t got < <(printf '%s\n' "${keys[@]}" | python3 "$BATS_TEST_DIRNAME/py/complete.py" "$1" "$COMPLETIONS")
+	printf '%s\n' "${keys[@]}" | python3 "$BATS_TEST_DIRNAME/py/complete.py" "$1" "$COMPLETIONS" >"$SHC_DIR/got" || failed=1
+	mapfile -t got <"$SHC_DIR/got"
 	for i in "${!keys[@]}"; do
 		expect "${got[i]-}" "${expected[i]}" || { echo "for: ${keys[i]}" >&2 && failed=1; }
 	done
