@@ -21,7 +21,7 @@ dump() { printf '%s\n' "$READLINE_LINE" >&9; READLINE_LINE= READLINE_POINT=0; }
 bind -x '"\C-xd": dump' 2>/dev/null; bind '"\C-xa": insert-completions'
 """,
     "zsh": r"""
-PS1= PS2= RPS1= HISTFILE=; setopt no_beep no_list_beep no_auto_menu no_always_last_prompt; unsetopt prompt_sp prompt_cr zle_bracketed_paste 2>/dev/null
+PS1= PS2= RPS1= HISTFILE=; setopt no_beep no_list_beep no_auto_menu; unsetopt prompt_sp prompt_cr
 unset zle_bracketed_paste
 fpath=("$COMPLETIONS" $fpath); autoload -Uz compinit; compinit -D -u
 zstyle ':completion:all-matches:*' completer _all_matches _complete
