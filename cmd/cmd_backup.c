@@ -45,7 +45,7 @@ struct backup {
 
 static int protocol_trouble(void)
 {
-	return command_fail(EX_UNAVAILABLE, "the answer to SHC.BACKUP makes no sense");
+	return command_fail(EX_UNAVAILABLE, "the answer to SHC.BACKUP makes no sense: is that a shcounterd?");
 }
 
 static int begin(struct backup *b)

@@ -75,7 +75,7 @@ static int make_durable(struct shc *shc)
 		return EX_OK;
 	int exit_status = command_status(shc, status);
 	return command_fail(exit_status == EX_UNAVAILABLE ? EX_TEMPFAIL : exit_status,
-			    "counted, but not known to be on disk");
+			    "counted, but not known to be on disk: `shcount sync` returns when it is");
 }
 
 static int add(const struct invocation *inv, int64_t delta)
@@ -123,7 +123,9 @@ static int run_decr(struct invocation *inv)
 	if (!read_delta(inv, &delta))
 		return EX_USAGE;
 	if (delta == INT64_MIN)
-		return command_usage(inv, "DELTA cannot be subtracted: its negative does not fit in 64 bits");
+		return command_usage(
+			inv, "DELTA \"%s\" cannot be subtracted: the least that can is -9223372036854775807",
+			inv->operands[1]);
 	return add(inv, -delta);
 }
 
