@@ -155,11 +155,10 @@ fish_offers() {
 	expect "$(printf '%s\n' "${lines[@]}" | fish_offers)" "$expected"
 }
 
-@test "zsh and fish say what a command and an option are" {
+@test "fish says what a command and an option are" {
 	need_shell fish
-	need_shell zsh
-	run fish --no-config -c 'source $COMPLETIONS/shcount.fish; complete -C "shcount pi"; complete -C "shcount list --sor"'
-	expect "$output" $'ping\t'"$(shcount help | sed -n 's/^  ping  *//p')"$'\n--sort\t'"$(shcount help list | sed -n 's/^ *--sort [^ ]*  *//p')"
+	run fish --no-config -c 'source $COMPLETIONS/shcount.fish; complete -C "shcount pi"; complete -C "shcount backup --fo"'
+	expect "$output" $'ping\t'"$(shcount help | sed -n 's/^  ping  *//p')"$'\n--force\t'"$(shcount help backup | sed -n 's/^ *--force  *//p')"
 }
 
 # A shcount that notes how it is called.

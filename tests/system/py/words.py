@@ -322,6 +322,10 @@ def check_help():
     for path in glob.glob("cmd/*.c"):
         words |= set(re.findall(r"\{(?:0|'.'),\s*\"([a-z0-9-]+)\",\s*OPTION_", read(path)))
     compare("shcount help", program.all_options(), words, "option")
+    for name in program.commands:
+        for option in program.options_of(name).values():
+            if option.arg.isupper() and re.search(r"\b[a-z]+ \(default\)", option.help):
+                differ(f"shcount help {name}", f"--{option.word} {option.arg}: for completions its words belong in its argument, as this|that")
     pages = {"shcount help": program.page, "shcounterd --help": said("shcounterd", "--help")}
     for name, command in program.commands.items():
         pages[f"shcount help {name}"] = command.page
