@@ -155,10 +155,25 @@ fish_offers() {
 	expect "$(printf '%s\n' "${lines[@]}" | fish_offers)" "$expected"
 }
 
+# What help says of --force, and of ping.
+said_of_force() {
+	shcount help backup | sed -n 's/^ *--force  *//p'
+}
+
+said_of_ping() {
+	shcount help | sed -n 's/^  ping  *//p'
+}
+
 @test "fish says what a command and an option are" {
 	need_shell fish
 	run fish --no-config -c 'source $COMPLETIONS/shcount.fish; complete -C "shcount pi"; complete -C "shcount backup --fo"'
-	expect "$output" $'ping\t'"$(shcount help | sed -n 's/^  ping  *//p')"$'\n--force\t'"$(shcount help backup | sed -n 's/^ *--force  *//p')"
+	expect "$output" $'ping\t'"$(said_of_ping)"$'\n--force\t'"$(said_of_force)"
+}
+
+@test "zsh says what a command and an option are" {
+	need_shell zsh
+	expect_lines zsh "list shcount pi => ping  -- $(said_of_ping)
+list shcount backup --fo => --force  -- $(said_of_force)"
 }
 
 # A shcount that notes how it is called.

@@ -3,10 +3,11 @@
 """complete.py bash|zsh DIRECTORY < LINES: what a shell on a terminal makes of each line when a key is pressed at its end.
 
 DIRECTORY holds the completions. A line is KEY, a blank, and what is typed; KEY is `tab`, or `all`: every match is put into the
-line. A line is printed for each, as it then stands.
+line. A line is printed for each, as it then stands. With `list`, in zsh, it is what the shell has shown of each match.
 """
 import os
 import pty
+import re
 import select
 import signal
 import sys
@@ -26,13 +27,13 @@ unset zle_bracketed_paste
 fpath=("$COMPLETIONS" $fpath); autoload -Uz compinit; compinit -D -u
 zstyle ':completion:all-matches:*' completer _all_matches _complete
 zstyle ':completion:all-matches:*' insert true
-zle -C all-matches complete-word _generic; bindkey '^Xa' all-matches
+zle -C all-matches complete-word _generic; bindkey '^Xa' all-matches '^Xl' list-choices
 dump() { print -r -- "$BUFFER" >&9; BUFFER=; zle -R }
 zle -N dump; bindkey '^Xd' dump
 """,
 }
 COMMAND = {"bash": ["bash", "--norc", "--noprofile", "-i"], "zsh": ["zsh", "-f", "-i"]}
-KEYS = {"tab": b"\t", "all": b"\x18a"}
+KEYS = {"tab": b"\t", "all": b"\x18a", "list": b"\x18l"}
 SECONDS_MAX = 30
 
 
@@ -66,8 +67,17 @@ class Shell:
         return line
 
     def complete(self, key, text):
+        before = len(self.shown)
         self.type(text + KEYS[key] + b"\x18d")
-        return self.read_answer()
+        line = self.read_answer()
+        if key != "list":
+            return line
+        # The terminal may be behind.
+        while not (matches := re.findall(rb"(\S+ +-- .*)\n", self.shown[before:])):
+            if not select.select([self.terminal], [], [], SECONDS_MAX)[0]:
+                break
+            self.shown += os.read(self.terminal, 65536)
+        return b", ".join(match.strip() for match in matches) + b"\n"
 
     def end(self):
         """Whatever went wrong behind a key must not show."""
