@@ -45,7 +45,7 @@ struct backup {
 
 static int protocol_trouble(void)
 {
-	return command_fail(EX_UNAVAILABLE, "the answer to SHC.BACKUP makes no sense");
+	return command_fail(EX_UNAVAILABLE, "the answer to SHC.BACKUP makes no sense: is that a shcounterd?");
 }
 
 static int begin(struct backup *b)
@@ -323,6 +323,7 @@ static int run(struct invocation *inv)
 
 const struct command cmd_backup = {
 	.name = "backup",
+	.group = GROUP_SERVER,
 	.operands = "FILE",
 	.summary = "copy the server's state to a file",
 	.help = "  shcount backup counters-$(date +%F).db\n"

@@ -115,6 +115,7 @@ static int run(struct invocation *inv)
 const struct command cmd_export = {
 	.name = "export",
 	.operands = "[GLOB]",
+	.group = GROUP_MANY,
 	.summary = "print counters for import, or a spreadsheet",
 	.help = "  shcount export >counters.csv\n"
 		"  shcount export 'page:*' | zstd >pages.csv.zst\n"

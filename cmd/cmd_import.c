@@ -156,6 +156,7 @@ static int run(struct invocation *inv)
 const struct command cmd_import = {
 	.name = "import",
 	.operands = "[FILE...]",
+	.group = GROUP_MANY,
 	.summary = "set counters from a file that export made",
 	.help = "  shcount import counters.csv              what shcount export printed\n"
 		"  shcount export | shcount -s OTHER import\n"

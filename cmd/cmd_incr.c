@@ -75,7 +75,7 @@ static int make_durable(struct shc *shc)
 		return EX_OK;
 	int exit_status = command_status(shc, status);
 	return command_fail(exit_status == EX_UNAVAILABLE ? EX_TEMPFAIL : exit_status,
-			    "counted, but not known to be on disk");
+			    "counted, but not known to be on disk: `shcount sync` returns when it is");
 }
 
 static int add(const struct invocation *inv, int64_t delta)
@@ -123,7 +123,9 @@ static int run_decr(struct invocation *inv)
 	if (!read_delta(inv, &delta))
 		return EX_USAGE;
 	if (delta == INT64_MIN)
-		return command_usage(inv, "DELTA cannot be subtracted: its negative does not fit in 64 bits");
+		return command_usage(
+			inv, "DELTA \"%s\" cannot be subtracted: the least that can is -9223372036854775807",
+			inv->operands[1]);
 	return add(inv, -delta);
 }
 
@@ -133,27 +135,20 @@ const struct command cmd_incr = {
 	.summary = "add, print the new value",
 	.help = "  shcount incr visits              add 1\n"
 		"  shcount incr visits 10\n"
-		"  shcount incr visits -10          a word of '-' and digits is a number, not an option\n"
-		"  shcount incr -q visits           do not ask for the new value: scales over all cores\n"
+		"  shcount incr visits -10          '-' and digits: a number, not an option\n"
+		"  shcount incr -q visits           do not ask for the new value: it scales\n"
 		"  shcount incr --durable visits    return when it is on disk\n"
-		"  shcount incr --once order-17 sold 3    safe to repeat: counted once for this token\n"
+		"  shcount incr --once order-17 sold 3   safe to repeat: it counts once\n"
 		"\n"
 		"DELTA is 1 when not given. The printed value is exact, and nobody else gets the same one as "
-		"long as\n"
-		"the counter is only changed this way (a ticket dispenser). Past 64 bits the addition is "
-		"refused.\n"
-		"Exit status 75 says: sent, but no answer; it may or may not have been counted. Without "
-		"--once "
-		"nobody\n"
-		"can tell, and running it again may count twice. With --once it is sent again by itself "
-		"until "
-		"--timeout\n"
-		"ends, and running it again with the same token is safe for as long as the server keeps "
-		"tokens "
-		"(24 h\n"
-		"unless configured otherwise). A token belongs to one counter and one DELTA; with --json, "
-		"\"applied\"\n"
-		"is false when an earlier run had been counted already.\n",
+		"long as the counter is only changed this way (a ticket dispenser). Past 64 bits the addition is "
+		"refused. With -q each core adds to a cell of its own.\n"
+		"\n"
+		"Exit status 75 says: sent, but no answer; it may or may not have been counted. Without --once "
+		"nobody can tell, and running it again may count twice. With --once it is sent again by itself "
+		"until --timeout ends, and running it again with the same token is safe for as long as the "
+		"server keeps tokens (24 h unless configured otherwise). A token belongs to one counter and one "
+		"DELTA; with --json, \"applied\" is false when an earlier run had been counted already.\n",
 	.options = options,
 	.operands_min = 1,
 	.operands_max = 2,

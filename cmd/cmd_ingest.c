@@ -372,6 +372,7 @@ static int run(struct invocation *inv)
 
 const struct command cmd_ingest = {
 	.name = "ingest",
+	.group = GROUP_MANY,
 	.operands = "[FILE...]",
 	.summary = "count lines, or fields of lines",
 	.help = "  shcount ingest words.txt                 every line is a name, worth 1\n"
@@ -398,8 +399,7 @@ const struct command cmd_ingest = {
 		"far it "
 		"is.\n"
 		"\n"
-		"  shcount ingest --stream access access.log    exactly once: safe to run again, after any "
-		"crash\n"
+		"  shcount ingest --stream access access.log   exactly once: safe to run again\n"
 		"\n"
 		"With --stream the server stores, with the sums, up to where the input is in them. A run "
 		"with "

@@ -151,6 +151,7 @@ static int run(struct invocation *inv)
 
 const struct command cmd_list = {
 	.name = "list",
+	.group = GROUP_MANY,
 	.operands = "[GLOB]",
 	.summary = "print counters with their values",
 	.help = "  shcount list                     NAME<TAB>VALUE, sorted by name\n"

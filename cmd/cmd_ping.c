@@ -41,6 +41,7 @@ static int run(struct invocation *inv)
 
 const struct command cmd_ping = {
 	.name = "ping",
+	.group = GROUP_SERVER,
 	.operands = "",
 	.summary = "ask whether the server answers",
 	.help = "  shcount ping                     prints PONG\n"

@@ -144,6 +144,7 @@ static int run(struct invocation *inv)
 
 const struct command cmd_stats = {
 	.name = "stats",
+	.group = GROUP_SERVER,
 	.operands = "",
 	.summary = "print how the server is doing",
 	.help = "  shcount stats                    what matters most, WHAT<TAB>VALUE\n"

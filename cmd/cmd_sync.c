@@ -32,6 +32,7 @@ static int run(struct invocation *inv)
 
 const struct command cmd_sync = {
 	.name = "sync",
+	.group = GROUP_SERVER,
 	.operands = "",
 	.summary = "return when all acknowledged so far is on disk",
 	.help = "  shcount ingest access.log && shcount sync\n"

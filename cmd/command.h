@@ -28,17 +28,21 @@ struct option_spec {
 	char letter;	  /* '\0': none */
 	const char *word; /* without "--" */
 	enum option_arg arg;
-	const char *arg_name;
-	const char *help; /* one line */
+	const char *arg_name; /* completions know NAME and GLOB, FILE, PATH and SOCKET, and "this|that" */
+	const char *help;     /* one sentence; put into lines by help.c */
 };
 
 struct invocation;
 
+/* Where it stands in `shcount help`. */
+enum command_group { GROUP_COUNTER, GROUP_MANY, GROUP_SERVER };
+
 struct command {
 	const char *name;
-	const char *operands;		    /* of the synopsis, e.g. "NAME [DELTA]" */
-	const char *summary;		    /* one line for the list of commands */
-	const char *help;		    /* examples first, then what is worth knowing */
+	enum command_group group;
+	const char *operands;		    /* of the synopsis, e.g. "NAME [DELTA]"; for completions, too */
+	const char *summary;		    /* a few words for the list of commands */
+	const char *help;		    /* examples first, then paragraphs; put into lines by help.c */
 	const struct option_spec *options;  /* ended by a zero entry; null when there are none */
 	int operands_min, operands_max;	    /* -1: any number */
 	int (*run)(struct invocation *inv); /* returns the exit status */

@@ -13,6 +13,7 @@
 #include "../lib/num.h"
 #include "command.h"
 #include "help.h"
+#include "nearest.h"
 #include "output.h"
 
 static const struct command *const commands[] = {
@@ -60,7 +61,7 @@ struct scan {
 	/* of an option: */
 	const struct option_spec *spec;
 	const char *value;
-	char shown[64]; /* as the user wrote it */
+	char shown[64]; /* as the user wrote it, without the value */
 };
 
 enum { SCAN_END, SCAN_OPERAND, SCAN_OPTION, SCAN_UNKNOWN, SCAN_NO_VALUE, SCAN_NEEDS_NO_VALUE };
@@ -144,13 +145,36 @@ static int scan_next(struct scan *s)
 	return scan_letter(s);
 }
 
+static void offer_words(struct nearest *n, const struct option_spec *table)
+{
+	for (; table && table->word; table++)
+		nearest_offer(n, table->word);
+}
+
+static int unknown_option(const struct invocation *inv, const struct scan *s)
+{
+	struct nearest n = {.word = s->shown + 2};
+	char known[48] = "there is";
+	if (inv->command)
+		snprintf(known, sizeof(known), "%s has", inv->command->name);
+	if (s->shown[1] != '-')
+		return command_usage(inv, "%s no option %s", known, s->shown);
+	offer_words(&n, globals);
+	for (size_t i = 0; i < COMMANDS_COUNT; i++)
+		if (!inv->command || inv->command == commands[i])
+			offer_words(&n, commands[i]->options);
+	if (!n.found)
+		return command_usage(inv, "%s no option %s", known, s->shown);
+	return command_usage(inv, "%s no option %s; did you mean --%s?", known, s->shown, n.found);
+}
+
 static int complain(const struct invocation *inv, const struct scan *s, int what)
 {
 	if (what == SCAN_NO_VALUE)
 		return command_usage(inv, "%s needs a value: %s", s->shown, s->spec->arg_name);
 	if (what == SCAN_NEEDS_NO_VALUE)
 		return command_usage(inv, "%s takes no value", s->shown);
-	return command_usage(inv, "unknown option %s", s->shown);
+	return unknown_option(inv, s);
 }
 
 /* ---- the invocation ---- */
@@ -162,6 +186,17 @@ static const struct command *find_command(const char *name)
 			return commands[i];
 	}
 	return NULL;
+}
+
+static int unknown_command(const struct invocation *inv, const char *name)
+{
+	struct nearest n = {.word = name};
+	for (size_t i = 0; i < COMMANDS_COUNT; i++)
+		nearest_offer(&n, commands[i]->name);
+	nearest_offer(&n, "help");
+	if (n.found)
+		return command_usage(inv, "there is no command \"%.64s\"; did you mean %s?", name, n.found);
+	return command_usage(inv, "there is no command \"%.64s\"", name);
 }
 
 static int set_timeout(struct invocation *inv, const char *text)
@@ -248,12 +283,10 @@ static int check_operands(const struct invocation *inv)
 
 static int show_help(const struct invocation *inv, const char *name)
 {
-	if (!name)
+	if (!name || strcmp(name, "help") == 0)
 		return help_list(commands, COMMANDS_COUNT, globals);
 	const struct command *c = find_command(name);
-	if (!c)
-		return command_usage(inv, "there is no command \"%.64s\"", name);
-	return help_command(c, globals);
+	return c ? help_command(c, globals) : unknown_command(inv, name);
 }
 
 static int show_version(void)
@@ -309,7 +342,7 @@ int main(int argc, char **argv)
 		return run_help(&inv, argc, argv);
 	inv.command = find_command(first.command);
 	if (!inv.command)
-		return command_usage(&inv, "there is no command \"%.64s\"", first.command);
+		return unknown_command(&inv, first.command);
 	rc = read_words(&inv, argc, argv, &is_help);
 	if (rc)
 		return rc;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/fill.h"
 #include "config_default.h"
 #include "config_value.h"
 
@@ -20,7 +21,7 @@ enum storage { AS_STRING, AS_MODE, AS_U32, AS_I64, AS_ENUM, AS_BOOL, AS_ATOMIC_I
 
 struct option_row {
 	const char *name;
-	const char *arg; /* in --help */
+	const char *arg; /* in --help; null: its words */
 	size_t offset;
 	enum storage storage;
 	struct config_value_rule rule;
@@ -65,7 +66,6 @@ static const struct option_row options[] = {
 	 NUMBER(COUNT, 1, CONFIG_WORKERS_MAX),
 	 .help = "threads that serve connections"},
 	{.name = "cells",
-	 .arg = "WHEN",
 	 FIELD(cells, ENUM),
 	 WORDS("auto", "always"),
 	 .initial = CELLS_AUTO,
@@ -85,7 +85,6 @@ static const struct option_row options[] = {
 	 .is_reloadable = true,
 	 .help = "how often the journal is folded into the snapshot"},
 	{.name = "durability",
-	 .arg = "MODE",
 	 FIELD(durability, ENUM),
 	 WORDS("interval", "commit"),
 	 .initial = DURABILITY_INTERVAL,
@@ -121,7 +120,6 @@ static const struct option_row options[] = {
 	 .is_reloadable = true,
 	 .help = "sessions at a time; beyond it new ones are refused, none is forgotten early"},
 	{.name = "io",
-	 .arg = "BACKEND",
 	 FIELD(io, ENUM),
 	 WORDS("auto", "io_uring", "epoll"),
 	 .initial = IO_AUTO,
@@ -166,13 +164,11 @@ static const struct option_row options[] = {
 	 .initial = 0,
 	 .help = "leave when nobody has been connected for so long; 0 is never"},
 	{.name = "log-format",
-	 .arg = "FORMAT",
 	 FIELD(is_log_json, BOOL),
 	 WORDS("text", "json"),
 	 .initial = false,
 	 .help = "lines for people or for programs"},
 	{.name = "log-level",
-	 .arg = "LEVEL",
 	 FIELD(log_level, ATOMIC_INT),
 	 WORDS("debug", "info", "warning", "error"),
 	 .initial = LOG_LEVEL_INFO,
@@ -574,38 +570,58 @@ int config_reload(struct config *c, char *said, size_t said_size, struct config_
 
 /* ---- help ---- */
 
+enum { HELP_WIDTH = 80, HELP_INDENT = 8 };
+
 static const char help_head[] =
 	"usage: shcounterd [-f FILE] [--NAME VALUE]...\n"
 	"\n"
-	"Counts for every process of this machine: Redis protocol on a Unix socket, values kept in an SQLite "
-	"file.\n"
-	"Runs in the foreground and logs to standard error. shcounterd(8) has the whole story.\n"
+	"  shcounterd --socket ./s --db ./counters.db   a daemon of your own\n"
+	"  shcounterd -f /etc/shcounterd.conf --check   is it, and the database, right?\n"
+	"\n"
+	"Counts for every process of this machine: Redis protocol on a Unix socket, values kept in an "
+	"SQLite file. Runs in the foreground and logs to standard error. shcounterd(8) has the whole story.\n"
 	"\n"
 	"  -f, --config FILE\n"
 	"        settings, a `name = value` a line; options win over the file\n"
 	"      --check\n"
 	"        look at settings and database, change nothing\n"
 	"  -V, --version\n"
+	"        the version\n"
 	"  -h, --help\n"
+	"        this\n"
 	"\n"
 	"Settings, each an option and a line of the file:\n";
 
-const char *config_help(void)
+/* "--io auto|io_uring|epoll": words say themselves what they may be. */
+static void help_argument(const struct option_row *row, char *out, size_t out_size)
 {
-	static char text[8192];
-	char initial[VALUE_TEXT_MAX], range[256];
-	struct config defaults;
-	size_t len = strlcpy(text, help_head, sizeof(text));
-	config_init(&defaults);
-	for (size_t i = 0; i < OPTIONS && len < sizeof(text); i++) {
-		const struct option_row *row = &options[i];
-		field_format(&defaults, row, initial, sizeof(initial));
-		config_value_range(&row->rule, range, sizeof(range));
-		len += (size_t)snprintf(text + len, sizeof(text) - len,
-					"      --%s %s\n        %s%s%s; default: %s\n", row->name, row->arg,
-					row->help, range[0] != '\0' ? "; " : "", range,
-					initial[0] != '\0' ? initial : "none");
+	strlcpy(out, row->arg != NULL ? row->arg : "", out_size);
+	for (size_t i = 0; row->arg == NULL && row->rule.words[i] != NULL; i++) {
+		strlcat(out, i > 0 ? "|" : "", out_size);
+		strlcat(out, row->rule.words[i], out_size);
 	}
+}
+
+static void help_setting(const struct option_row *row, const struct config *defaults, struct buf *out)
+{
+	char initial[VALUE_TEXT_MAX], range[256] = "", line[VALUE_TEXT_MAX + 512];
+	bool has_range = row->arg != NULL && !config_value_is_text(row->rule.kind);
+	help_argument(row, range, sizeof(range));
+	snprintf(line, sizeof(line), "      --%s %s\n", row->name, range);
+	fill_append(out, line, 0, 0, HELP_WIDTH);
+	field_format(defaults, row, initial, sizeof(initial));
+	config_value_range(&row->rule, range, sizeof(range));
+	snprintf(line, sizeof(line), "%s%s%s; default: %s", row->help, has_range ? "; " : "",
+		 has_range ? range : "", initial[0] != '\0' ? initial : "none");
+	fill_append(out, line, 0, HELP_INDENT, HELP_WIDTH);
+}
+
+void config_help(struct buf *out)
+{
+	struct config defaults;
+	config_init(&defaults);
+	fill_append(out, help_head, 0, 0, HELP_WIDTH);
+	for (size_t i = 0; i < OPTIONS; i++)
+		help_setting(&options[i], &defaults, out);
 	config_fini(&defaults);
-	return text;
 }

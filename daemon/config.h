@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../lib/buf.h"
 #include "io.h"
 #include "log.h"
 
@@ -81,7 +82,7 @@ int config_reload(struct config *c, char *said, size_t said_size, struct config_
 typedef void config_each_fn(void *arg, const char *name, const char *value);
 void config_each(const struct config *c, config_each_fn *fn, void *arg);
 
-/* The text of --help. */
-const char *config_help(void);
+/* Appends the text of --help, 80 columns wide. */
+void config_help(struct buf *out);
 
 #endif

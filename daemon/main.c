@@ -27,6 +27,15 @@ static void say(void *arg, const char *line)
 	puts(line);
 }
 
+static void help(void)
+{
+	struct buf text = BUF_INIT;
+
+	config_help(&text);
+	fwrite(buf_head(&text), 1, buf_len(&text), stdout);
+	buf_fini(&text);
+}
+
 static int check(const struct config *config)
 {
 	int rc = store_check(config->db, say, NULL);
@@ -53,7 +62,7 @@ int main(int argc, char **argv)
 	switch (outcome) {
 	case CONFIG_OK: status = run(&config); break;
 	case CONFIG_CHECK: status = check(&config); break;
-	case CONFIG_HELP: fputs(config_help(), stdout); break;
+	case CONFIG_HELP: help(); break;
 	case CONFIG_VERSION: printf("shcounterd %s\n", SHC_VERSION); break;
 	default:
 		fprintf(stderr, "shcounterd: %s\n", err.text);

@@ -4,6 +4,7 @@
 # What the daemon and the client share: pure code.
 LIB_BASE := \
 	lib/buf.c \
+	lib/fill.c \
 	lib/glob.c \
 	lib/hash.c \
 	lib/num.c \
@@ -120,6 +121,7 @@ CMD := \
 	cmd/inputs.c \
 	cmd/json_line.c \
 	cmd/main.c \
+	cmd/nearest.c \
 	cmd/output.c \
 	cmd/picture.c \
 	cmd/progress.c \

@@ -249,39 +249,26 @@ teardown_file() {
 	expect_contains "$output" "not supported by this version"
 }
 
-@test "help tells everything about every command" {
-	local command
-	run shcount help
-	expect_status 0
-	for command in incr decr get set del list ingest watch explain shards stats ping sync backup; do
-		expect_contains "$(shcount help)" "  $command "
-		expect_contains "$(shcount help "$command")" "Usage: shcount [OPTION...] $command"
-		expect "$(shcount "$command" --help)" "$(shcount help "$command")"
-		expect "$(shcount --help "$command")" "$(shcount help "$command")"
-	done
-	expect "$(shcount --help)" "$(shcount help)"
+@test "what was mistyped is told what it may have been" {
+	run shcount icnr a
+	expect_status 64
+	expect_contains "$output" 'there is no command "icnr"; did you mean incr?'
+	run shcount help lsit
+	expect_status 64
+	expect_contains "$output" "did you mean list?"
+	run shcount list --limt 1
+	expect_status 64
+	expect_contains "$output" "list has no option --limt; did you mean --limit?"
+	run shcount --jsno ping
+	expect_status 64
+	expect_contains "$output" "did you mean --json?"
+	run shcount get --limit 1 a
+	expect_status 64
+	[[ "$output" != *"did you mean"* ]]
 }
 
 @test "--version prints the version of the tree" {
 	expect "$(shcount --version)" "shcount $(cat "$shc_top/VERSION")"
-}
-
-@test "every command and option is in the manual and in the completion" {
-	local command word
-	# shellcheck source=/dev/null
-	source "$shc_top/completions/shcount.bash"
-	for command in incr decr get set del list ingest watch explain shards stats ping sync backup help; do
-		grep -q "^\.It Ic $command\b" "$shc_top/man/shcount.1"
-		COMP_WORDS=(shcount "$command") COMP_CWORD=1 COMPREPLY=()
-		_shcount
-		expect_contains " ${COMPREPLY[*]} " " $command "
-		for word in $(shcount help "$command" | grep -oE -- '^  (-.,|   ) --[a-z-]+' | grep -oE -- '--[a-z-]+'); do
-			grep -q -- "${word#--}" "$shc_top/man/shcount.1" || { echo "$word: not in the manual" >&2; false; }
-			COMP_WORDS=(shcount "$command" "$word") COMP_CWORD=2 COMPREPLY=()
-			_shcount
-			expect_contains " ${COMPREPLY[*]} " " $word"
-		done
-	done
 }
 
 # ---- which server ----

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# What `make install` puts where, and that programs, manuals, configuration and units tell the same story.
+# What `make install` puts where, and that libraries, units and the configuration are fit for use. What is written is in words.bats.
 
 setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return
@@ -15,17 +15,17 @@ make_it() {
 	flock "$BUILD/make.lock" make -s BUILD="$BUILD" "$@"
 }
 
-# The settings that --help lists, a line each.
-settings() {
-	"$BUILD/shcounterd" --help | sed -n '/^Settings/,$ s/^ *--\([a-z-]*\) .*/\1/p'
-}
-
 @test "install puts every file below DESTDIR, and only there" {
 	make_it install DESTDIR="$dest" PREFIX=/usr
 	for file in usr/bin/shcounterd usr/bin/shcount usr/lib/libshcount.a usr/lib/libshcount.so.0 \
 		usr/include/shcount.h usr/lib/pkgconfig/shcount.pc usr/lib/systemd/system/shcounterd.service \
 		usr/lib/systemd/system/shcounterd.socket usr/lib/sysusers.d/shcounterd.conf etc/shcounterd.conf \
-		usr/share/man/man1/shcount.1 usr/share/man/man3/libshcount.3 usr/share/man/man3/shc_incr.3 usr/share/man/man8/shcounterd.8 usr/share/man/man5/shcounterd.conf.5; do
+		usr/share/man/man1/shcount.1 usr/share/man/man8/shcounterd.8 usr/share/man/man5/shcounterd.conf.5 \
+		usr/share/man/man3/libshcount.3 usr/share/man/man3/shc_incr.3 \
+		usr/share/man/man7/shcounter-protocol.7 usr/share/bash-completion/completions/shcount \
+		usr/share/bash-completion/completions/shcounterd usr/share/zsh/site-functions/_shcount \
+		usr/share/zsh/site-functions/_shcounterd usr/share/fish/vendor_completions.d/shcount.fish \
+		usr/share/fish/vendor_completions.d/shcounterd.fish; do
 		[ -f "$dest/$file" ] || { echo "missing: $file"; return 1; }
 	done
 	[ "$(readlink "$dest/usr/lib/libshcount.so")" = libshcount.so.0 ]
@@ -72,37 +72,6 @@ settings() {
 @test "the programs tell the version of the file VERSION" {
 	[[ "$("$BUILD/shcounterd" --version)" == *"$(cat VERSION)"* ]]
 	[[ "$("$BUILD/shcount" --version)" == *"$(cat VERSION)"* ]]
-}
-
-@test "the manuals are free of mistakes that mandoc finds" {
-	command -v mandoc >/dev/null || skip "mandoc is not installed"
-	run mandoc -Tlint -Wwarning man/*.[1-8]
-	[ "$output" = "" ]
-}
-
-@test "both manuals and the installed configuration have every setting of --help" {
-	[ "$(settings | wc -l)" -ge 17 ]
-	for name in $(settings); do
-		grep -q "^\.Fl .-$name\b" man/shcounterd.8 || { echo "shcounterd.8: $name"; return 1; }
-		grep -q "^\.It Ic $name " man/shcounterd.conf.5 || { echo "shcounterd.conf.5: $name"; return 1; }
-		grep -q "^#$name = " systemd/shcounterd.conf || { echo "shcounterd.conf: $name"; return 1; }
-	done
-}
-
-@test "the manuals and the installed configuration have no setting that --help does not know" {
-	known=$(settings | sort)
-	[ "$(sed -n 's/^\.It Ic \([a-z-]*\) .*/\1/p' man/shcounterd.conf.5 | sort)" = "$known" ]
-	[ "$(sed -n 's/^#\([a-z-]*\) = .*/\1/p' systemd/shcounterd.conf | sort)" = "$known" ]
-}
-
-@test "shcounterd.conf(5) names the default that --help names" {
-	defaults=$("$BUILD/shcounterd" --help | awk '/^ *--/ { name = substr($1, 3) } /; default: / { sub(/.*; default: /, ""); print name, $0 }')
-	while read -r name default; do
-		# These depend on the machine.
-		case $name in socket | socket-group | db | workers | durability) continue ;; esac
-		entry=$(awk -v name="$name" '/^\.It Ic / { on = $3 == name } /^\.El/ { on = 0 } on' man/shcounterd.conf.5)
-		grep -A1 '^Default:' <<<"$entry" | grep -qw -- "$default" || { echo "$name: $default"; return 1; }
-	done <<<"$defaults"
 }
 
 @test "every line of the installed configuration is right when its # is taken away" {
