@@ -23,6 +23,7 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 DATADIR ?= $(PREFIX)/share
+DOCDIR ?= $(DATADIR)/doc/shcounterd
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 # A package or a system-wide install is configured in /etc, a private prefix in itself.
@@ -151,7 +152,7 @@ $(BUILD)/libshcount.a: $(patsubst %.c,$(BUILD)/%.pic.o,$(LIB)) mk/sources.mk
 $(BUILD)/libshcount.so.0: $(patsubst %.c,$(BUILD)/%.pic.o,$(LIB)) lib/libshcount.map mk/sources.mk
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared -Wl,-soname,libshcount.so.0 -Wl,--version-script,lib/libshcount.map -o $@ \
-		$(filter %.o,$^) -Wl,--as-needed $(ALL_LDFLAGS) -lbsd
+		$(filter %.o,$^) $(ALL_LDFLAGS)
 
 # ---- tests, benchmarks, fuzzers ---------------------------------------------------------------------------------
 
@@ -163,6 +164,9 @@ test_link = $(CC) -pie -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(test_link) -lcmocka $(TEST_LIBS) -lm
+
+# It starts the daemon.
+$(BUILD)/tests/test_shcount_threads: | $(BUILD)/shcounterd
 
 $(BUILD)/crash/%: $(BUILD)/tests/crash/%.o $(call object_files,$(CRASH_MODEL)) $(ARCHIVES)
 	$(call say,LD,$@)
@@ -266,6 +270,9 @@ test-deps:
 # ---- install ----------------------------------------------------------------------------------------------------
 
 MAN_PAGES := $(sort $(wildcard man/*.[1-8]))
+# A page of its name for each function, all of them the one that has it in its NAME.
+MAN3_LINKS := $(shell sed -n 's/^\.Nm \(shc_[a-z_]*\).*/\1.3/p' man/libshcount.3)
+EXAMPLES := $(sort $(wildcard examples/*.c examples/*.sh))
 COMPLETIONS_BASH := $(sort $(wildcard completions/*.bash))
 COMPLETIONS_FISH := $(sort $(wildcard completions/*.fish))
 COMPLETIONS_ZSH := $(sort $(wildcard completions/_*))
@@ -308,6 +315,8 @@ install: all
 	@# What an operator has written stays.
 	test -e '$(DESTDIR)$(CONF)' || $(call put,644,systemd/shcounterd.conf,$(CONF))
 	$(foreach f,$(MAN_PAGES),$(call put,644,$f,$(MANDIR)/man$(subst .,,$(suffix $f))/$(notdir $f)) &&) :
+	for link in $(MAN3_LINKS); do ln -sf libshcount.3 '$(DESTDIR)$(MANDIR)/man3/'$$link || exit; done
+	$(foreach f,$(EXAMPLES),$(call put,644,$f,$(DOCDIR)/$f) &&) :
 	$(foreach f,$(COMPLETIONS_BASH),$(call put,644,$f,$(BASH_DIR)/$(basename $(notdir $f))) &&) :
 	$(foreach f,$(COMPLETIONS_FISH),$(call put,644,$f,$(FISH_DIR)/$(notdir $f)) &&) :
 	$(foreach f,$(COMPLETIONS_ZSH),$(call put,644,$f,$(ZSH_DIR)/$(notdir $f)) &&) :
@@ -318,6 +327,7 @@ uninstall:
 	$(call drop,$(INCLUDEDIR)/shcount.h $(SYSUSERSDIR)/shcounterd.conf)
 	$(call drop,$(addprefix $(UNITDIR)/,shcounterd.service shcounterd.socket))
 	$(call drop,$(foreach f,$(MAN_PAGES),$(MANDIR)/man$(subst .,,$(suffix $f))/$(notdir $f)))
+	$(call drop,$(addprefix $(MANDIR)/man3/,$(MAN3_LINKS)) $(addprefix $(DOCDIR)/,$(EXAMPLES)))
 	$(call drop,$(foreach f,$(COMPLETIONS_BASH),$(BASH_DIR)/$(basename $(notdir $f))))
 	$(call drop,$(addprefix $(FISH_DIR)/,$(notdir $(COMPLETIONS_FISH))))
 	$(call drop,$(addprefix $(ZSH_DIR)/,$(notdir $(COMPLETIONS_ZSH))))

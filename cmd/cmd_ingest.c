@@ -196,13 +196,17 @@ static bool read_stream(const struct invocation *inv, int files_count, struct st
 static int ingest_one(struct ingest *in, const char *file)
 {
 	const char *name;
+	bool is_done = false, is_stdin = strcmp(file, "-") == 0;
+	int rc = in->stream && !is_stdin ? stream_ingest(in, file, &is_done) : EX_OK;
+	if (is_done)
+		return rc;
 	int fd = inputs_open(file, &name);
 	if (fd < 0) {
 		in->file = name;
 		in->file_lines = 0;
 		return command_fail(EX_IOERR, "%s: %s", file, strerror(-fd));
 	}
-	int rc = ingest_file(in, name, fd);
+	rc = ingest_file(in, name, fd);
 	inputs_close(fd);
 	return rc;
 }
@@ -248,27 +252,42 @@ static int show_json(const struct ingest *in, double seconds)
 	return output_finish(&out);
 }
 
-/* Why it stopped; everything before that line is in, and nothing else. */
-static void tell_where(const struct ingest *in, const char *why, uint64_t line)
+/* `what` was said of the place; everything before `line` is in, and nothing else. */
+static void tell_how_on(const struct ingest *in, const char *what, uint64_t line)
 {
-	unsigned long long at = line;
 	bool is_stdin = in->file == inputs_stdin_name;
-	command_fail(0,
-		     "%s: what comes before %s:%llu is in; resume from line %llu with: shcount ingest "
-		     "--from-line %llu ... %s%s",
-		     why, in->file, at, at, at, is_stdin ? "< the same input" : in->file,
+	command_fail(0, "%s with: shcount ingest --from-line %llu ... %s%s", what, (unsigned long long)line,
+		     is_stdin ? "< the same input" : in->file,
 		     in->files_left > 0 ? " and the files behind it" : "");
+}
+
+static void tell_where(const struct ingest *in, uint64_t line)
+{
+	char what[600];
+	unsigned long long at = line;
+	snprintf(what, sizeof(what), "stopped: what comes before %.400s:%llu is in; resume from line %llu",
+		 in->file, at, at);
+	tell_how_on(in, what, line);
+}
+
+static void tell_signal(const struct ingest *in, uint64_t line)
+{
+	char what[600];
+	snprintf(what, sizeof(what),
+		 "stopped by a signal behind %.400s:%llu; all up to there is in, nothing after; go on",
+		 in->file, (unsigned long long)line - 1);
+	tell_how_on(in, what, line);
 }
 
 static void tell_stop(const struct ingest *in, int rc)
 {
 	uint64_t next = in->file_lines + in->lines_over + 1;
 	if (rc == EX_DATAERR && !in->is_cut_off && in->lines_over == 0)
-		tell_where(in, "stopped", ingest_record_line(in));
+		tell_where(in, ingest_record_line(in));
 	else if (rc == EX_IOERR || in->is_cut_off)
-		tell_where(in, "stopped", next);
+		tell_where(in, next);
 	else if (rc == INGEST_STOPPED)
-		tell_where(in, "stopped by a signal", next);
+		tell_signal(in, next);
 }
 
 /* `rc` is how reading ended; everything read has been sent. */
@@ -306,13 +325,14 @@ static int ingest_all(const struct invocation *inv, struct ingest *in)
 	rc = target_connect(inv, &in->shc);
 	if (rc)
 		return rc;
-	signals_begin();
+	signals_note_questions();
 	progress_begin(&in->progress, bytes_total, inv->is_quiet);
 	rc = in->stream ? stream_begin(in, files, count) : EX_OK;
 	if (rc) {
 		shc_close(in->shc);
 		return rc;
 	}
+	signals_note_stops(); /* so far nothing would be lost */
 	for (int i = 0; rc == EX_OK && i < count; i++) {
 		in->files_left = count - 1 - i;
 		if (in->stream)
@@ -341,7 +361,7 @@ static int run(struct invocation *inv)
 	}
 	bool is_stopped = in->is_stopped;
 	if (in->stream)
-		buf_fini(&in->stream->applied);
+		stream_fini(in->stream);
 	free(in->stream);
 	ingest_fini(in);
 	free(in);
@@ -371,7 +391,12 @@ const struct command cmd_ingest = {
 		"a bad line (FILE:LINE: reason on stderr) it stops, with all before it counted and nothing "
 		"after,\n"
 		"and says how to resume; --on-error skip leaves bad lines out. Both exit 65.\n"
-		"SIGUSR1 prints how far it is.\n"
+		"What comes through a pipe is sent at the latest a second later. ^C stops between two lines: "
+		"what "
+		"was\n"
+		"counted is sent, and it says how to go on. A second ^C ends it at once. SIGUSR1 prints how "
+		"far it "
+		"is.\n"
 		"\n"
 		"  shcount ingest --stream access access.log    exactly once: safe to run again, after any "
 		"crash\n"
@@ -382,7 +407,10 @@ const struct command cmd_ingest = {
 		"ID, options and files goes on there, also when the files have grown; when nothing is left, "
 		"it "
 		"adds\n"
-		"nothing. A last line without its end is left for the next run, but for --eof.\n",
+		"nothing. A last line without its end is left for the next run, but for --eof. A log that "
+		"was rotated\n"
+		"(FILE.1, FILE.2, FILE-DATE) is found again: its rest is counted, then what is newer, then "
+		"FILE.\n",
 	.options = options,
 	.operands_max = -1,
 	.run = run,

@@ -57,9 +57,13 @@ void cursor_put(struct buf *b, const struct cursor *c)
 	buf_append(b, c->prefix.data, c->prefix.len);
 	put(b, "\nlines %" PRIx64 "\nbad %" PRIx64 "\nskipped %" PRIx64 "\nfinished %x\n", c->lines,
 	    c->lines_bad, c->lines_skipped, c->is_finished);
-	for (size_t i = 0; i < c->files_count; i++)
-		put(b, "%" PRIx64 " %" PRIx64 " %" PRIx64 "\n", c->files[i].offset, c->files[i].lines,
-		    c->files[i].mark);
+	for (size_t i = 0; i < c->files_count; i++) {
+		const struct cursor_file *f = &c->files[i];
+		put(b, "%" PRIx64 " %" PRIx64 " %" PRIx64, f->offset, f->lines, f->mark);
+		if (f->id)
+			put(b, " %" PRIx32, f->id);
+		put(b, "\n");
+	}
 }
 
 /* The text up to `end`, which is taken too. */
@@ -119,6 +123,22 @@ static bool take_options(struct slice *text, struct cursor *c)
 	return true;
 }
 
+/* Version 0.1 stored no id. */
+static bool take_file(struct slice *text, struct cursor_file *f)
+{
+	struct slice line;
+	uint64_t id = 0;
+	if (!take_hex(text, ' ', &f->offset) || !take_hex(text, ' ', &f->lines) ||
+	    !take_until(text, '\n', &line))
+		return false;
+	bool has_id = memchr(line.data, ' ', line.len);
+	line.len++; /* with its end */
+	if (!take_hex(&line, has_id ? ' ' : '\n', &f->mark) || (has_id && !take_hex(&line, '\n', &id)))
+		return false;
+	f->id = (uint32_t)id;
+	return f->id == id;
+}
+
 bool cursor_parse(struct slice text, struct cursor *out)
 {
 	struct slice line;
@@ -133,9 +153,7 @@ bool cursor_parse(struct slice text, struct cursor *out)
 	while (text.len > 0) {
 		if (out->files_count == CURSOR_FILES_MAX)
 			return false;
-		struct cursor_file *f = &out->files[out->files_count++];
-		if (!take_hex(&text, ' ', &f->offset) || !take_hex(&text, ' ', &f->lines) ||
-		    !take_hex(&text, '\n', &f->mark))
+		if (!take_file(&text, &out->files[out->files_count++]))
 			return false;
 	}
 	return true;

@@ -32,6 +32,7 @@ uint64_t mark_hash(const struct mark *m);
 struct cursor_file {
 	uint64_t offset, lines; /* read, and counted or skipped */
 	uint64_t mark;		/* mark_hash of the bytes before offset */
+	uint32_t id;		/* chain_id of the file they were read from; 0: not known */
 };
 
 struct cursor {

@@ -56,7 +56,8 @@ int help_list(const struct command *const *commands, size_t count, const struct 
 	put(&out, "  %-24s %s\n", "help [COMMAND]", "this, or all about a command");
 	put_options(&out, "Options, before or behind the command:", globals);
 	put(&out, "\nThe server is the one of -s or -u, $SHCOUNT_URL, $SHCOUNT_SOCKET,\n"
-		  "$XDG_RUNTIME_DIR/shcounterd/shcounterd.sock, /run/shcounterd/shcounterd.sock.\n"
+		  "$XDG_RUNTIME_DIR/shcounterd/shcounterd.sock, /run/shcounterd/shcounterd.sock;\n"
+		  "where none answers, a daemon of your own is started (SHCOUNT_AUTOSTART=0: not).\n"
 		  "Exit status: 0 done, 1 no, 64 usage, 65 bad input, 69 no server, 74 I/O error,\n"
 		  "75 in doubt, 77 not permitted, 78 configuration. More: man shcount\n");
 	return output_finish(&out);

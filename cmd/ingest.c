@@ -96,12 +96,11 @@ static int take_block(struct ingest *in, struct block *b, bool is_end)
 }
 
 /* A line without its end may be one that is being written. */
-static int leave_rest(const struct ingest *in)
+static void tell_rest(struct ingest *in, const char *what)
 {
+	progress_wipe(&in->progress);
 	if (!in->stream->is_quiet)
-		command_fail(0, "%s: the last line has no end; it is left for the next run (--eof counts it)",
-			     in->file);
-	return EX_OK;
+		command_fail(0, "%s: the last line has no end; %s", in->file, what);
 }
 
 /* The last line may lack its end. */
@@ -109,8 +108,12 @@ static int take_rest(struct ingest *in, struct block *b)
 {
 	if (b->len == 0 && !b->is_in_long_line)
 		return EX_OK;
-	if (in->stream && !in->stream->is_eof)
-		return leave_rest(in);
+	if (in->stream && in->stream->is_left) {
+		tell_rest(in, "it counts, for the log goes on in another file");
+	} else if (in->stream && !in->stream->is_eof) {
+		tell_rest(in, "it is left for the next run (--eof counts it)");
+		return EX_OK;
+	}
 	if (in->stream && b->is_in_long_line)
 		stream_took_long(in->stream, NULL, 0, true);
 	b->is_in_long_line = false;
@@ -152,7 +155,7 @@ static int check_lines_over(struct ingest *in, const struct block *b)
 static ssize_t read_some(struct ingest *in, struct block *b, struct source *src)
 {
 	for (;;) {
-		int rc = source_has_more(src) ? 0 : ingest_wait(in, src->fd);
+		int rc = source_has_more(src) && !signals_stop() ? 0 : ingest_wait(in, src->fd);
 		if (rc)
 			return rc;
 		uint64_t before = src->bytes;

@@ -27,7 +27,7 @@ struct progress_state {
 	uint64_t bytes, lines, lines_bad;
 };
 
-/* Looks at the terminal. signals_begin has been called. */
+/* Looks at the terminal. signals_note_questions has been called. */
 void progress_begin(struct progress *p, uint64_t bytes_total, bool is_quiet);
 
 /* Draws when it is time to, answers SIGUSR1. Cheap enough for every block. */

@@ -41,16 +41,21 @@ static void all_of_ours(sigset_t *set)
 		sigaddset(set, stops[i]);
 }
 
-void signals_begin(void)
+/* Without SA_RESTART: whatever waits is to look. */
+void signals_note_questions(void)
 {
-	/* Without SA_RESTART: whatever waits is to look. */
-	struct sigaction old, stop = {.sa_handler = on_stop}, question = {.sa_handler = on_question};
-	all_of_ours(&stop.sa_mask);
+	struct sigaction action = {.sa_handler = on_question};
+	sigaction(SIGUSR1, &action, NULL);
+}
+
+void signals_note_stops(void)
+{
+	struct sigaction old, action = {.sa_handler = on_stop};
+	all_of_ours(&action.sa_mask);
 	for (size_t i = 0; i < STOPS; i++) {
 		if (sigaction(stops[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-			sigaction(stops[i], &stop, NULL);
+			sigaction(stops[i], &action, NULL);
 	}
-	sigaction(SIGUSR1, &question, NULL);
 }
 
 int signals_stop(void)

@@ -13,9 +13,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* From here on they are noted. One that is ignored stays ignored: who starts us so (nohup, a background job)
- * means it. */
-void signals_begin(void);
+/* From here on questions are noted. */
+void signals_note_questions(void);
+
+/* From here on requests to stop are noted. One that is ignored stays ignored: who starts us so (nohup, a
+ * background job) means it. */
+void signals_note_stops(void);
 
 /* The one that asks to stop; 0: none. */
 int signals_stop(void);

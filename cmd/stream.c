@@ -146,18 +146,31 @@ static bool is_due(const struct ingest *in)
 
 /* ---- clean points ---- */
 
+/* With its first bytes the cursor goes over to the next file of a log; see chain.c. */
+static void move_on(struct stream *s, size_t len)
+{
+	struct cursor_file *at = &s->cursor.files[s->file_index];
+	if (s->is_next)
+		*at = (struct cursor_file){0};
+	at->offset += len;
+	at->id = s->file_id;
+	s->is_next = false;
+}
+
 void stream_took(struct stream *s, const char *data, size_t len)
 {
 	if (len == 0)
 		return;
+	if (s->is_next)
+		s->mark = (struct mark){0};
 	mark_feed(&s->mark, data, len);
-	s->cursor.files[s->file_index].offset += len;
+	move_on(s, len);
 }
 
 void stream_took_long(struct stream *s, const char *data, size_t len, bool is_end)
 {
 	if (!s->is_in_long_line) {
-		s->long_mark = s->mark;
+		s->long_mark = s->is_next ? (struct mark){0} : s->mark;
 		s->long_bytes = 0;
 	}
 	if (len > 0)
@@ -167,7 +180,7 @@ void stream_took_long(struct stream *s, const char *data, size_t len, bool is_en
 	if (!is_end)
 		return;
 	s->mark = s->long_mark;
-	s->cursor.files[s->file_index].offset += s->long_bytes;
+	move_on(s, s->long_bytes);
 }
 
 /* Everything told so far; but for the last record, when it is not `is_whole`. */
@@ -175,7 +188,8 @@ static void count_here(struct ingest *in, bool is_whole)
 {
 	uint64_t less = is_whole ? 0 : in->record_lines;
 	struct stream *s = in->stream;
-	s->cursor.files[s->file_index].lines = in->file_lines - less;
+	if (!s->is_next)
+		s->cursor.files[s->file_index].lines = in->file_lines - less;
 	s->cursor.lines = s->begun_lines + in->seen.lines - less;
 	s->cursor.lines_bad = s->begun_bad + in->seen.lines_bad - !is_whole;
 	s->cursor.lines_skipped = s->begun_skipped + in->lines_skipped;
@@ -218,7 +232,8 @@ int stream_finish(struct ingest *in, bool is_finished)
 void stream_tell(const struct ingest *in, bool is_stopped)
 {
 	const struct stream *s = in->stream;
-	unsigned long long lines = s->cursor.lines, here = s->cursor.files[s->file_index].lines;
+	unsigned long long lines = s->cursor.lines,
+			   here = s->is_next ? 0 : s->cursor.files[s->file_index].lines;
 	if (is_stopped)
 		command_fail(
 			0, "stream %s: stopped by a signal behind %s:%llu; run it again and it goes on there",
@@ -233,4 +248,10 @@ void stream_tell(const struct ingest *in, bool is_stopped)
 			     lines);
 	else
 		command_fail(0, "stream %s: finished; %llu lines in all", s->id, lines);
+}
+
+void stream_fini(struct stream *s)
+{
+	chain_close(&s->chain);
+	buf_fini(&s->applied);
 }

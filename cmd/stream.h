@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "chain.h"
 #include "cursor.h"
 #include "ingest.h"
 
@@ -38,6 +39,10 @@ struct stream {
 	uint64_t batches;   /* given by this run */
 	bool has_mark;	    /* `mark` is that of the file at file_index */
 	bool is_regular;    /* the file being read, and where it began is known */
+	uint32_t file_id;   /* its chain_id; 0: none */
+	bool is_next;	    /* nothing of it was taken: the cursor is at the end of the one before it */
+	bool is_left;	    /* nothing is added to its last line any more */
+	struct chain chain; /* of the log being read; its names are told until the end */
 	bool is_refused;    /* the same: it is not what the runs before have counted */
 };
 
@@ -48,6 +53,13 @@ int stream_begin(struct ingest *in, char **files, int count);
 
 /* The next calls are about file `index`. */
 void stream_next_file(struct stream *s, size_t index);
+
+/* Reads `file` to the end when it is a regular one, with all that it was rotated to since it was counted;
+ * then *is_done. */
+int stream_ingest(struct ingest *in, const char *file, bool *is_done);
+
+/* Before anything is added: whether the regular ones are what was counted, or were rotated from that. */
+int stream_check_files(const struct stream *s, char **files);
 
 /* Puts `src` behind what was counted of the file at file_index, and checks that it is the same input. */
 int stream_open_file(struct ingest *in, const char *file, struct source *src);
@@ -72,6 +84,8 @@ int stream_finish(struct ingest *in, bool is_finished);
 
 /* Says where the stream stands; `is_stopped` by a signal. */
 void stream_tell(const struct ingest *in, bool is_stopped);
+
+void stream_fini(struct stream *s);
 
 /* The session has failed with `status`: says so, and sets and returns in->lost. */
 int stream_lost(struct ingest *in, enum shc_status status);

@@ -4,12 +4,12 @@
  * before.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "command.h"
+#include "signals.h"
 #include "source.h"
 #include "stream.h"
 
@@ -78,68 +78,14 @@ static int open_session(struct ingest *in, size_t files_count)
 
 /* ---- the input ---- */
 
-static int shorter(const char *file, uint64_t offset)
-{
-	return command_fail(
-		EX_DATAERR,
-		"%s: is shorter than what the runs before have counted of it (%llu bytes): it was cut "
-		"off, or is another file; nothing of it was added",
-		file, (unsigned long long)offset);
-}
-
-static int another(const char *file)
-{
-	return command_fail(
-		EX_DATAERR,
-		"%s: does not begin with what the runs before have counted: another file, or changed; "
-		"nothing of it was added",
-		file);
-}
-
-static int check_mark(const char *file, const struct mark *m, uint64_t wanted)
-{
-	return mark_hash(m) == wanted ? EX_OK : another(file);
-}
-
-/* `len` bytes at `offset`, which are there. */
-static int feed_from(struct mark *m, const char *file, int fd, off_t offset, size_t len)
-{
-	char bytes[MARK_BYTES];
-	for (size_t got = 0; got < len;) {
-		ssize_t n = pread(fd, bytes, len - got, offset + (off_t)got);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return command_fail(EX_IOERR, "%s: %s", file, strerror(errno));
-		if (n == 0)
-			return shorter(file, (uint64_t)offset + len);
-		mark_feed(m, bytes, (size_t)n);
-		got += (size_t)n;
-	}
-	return EX_OK;
-}
-
-/* What mark_feed would have made of the first `at->offset` bytes behind `base`. */
-static int mark_file(struct mark *m, const char *file, int fd, off_t base, const struct cursor_file *at)
-{
-	struct stat st;
-	uint64_t offset = at->offset;
-	if (fstat(fd, &st) == 0 && (uint64_t)(st.st_size - base) < offset)
-		return shorter(file, offset);
-	size_t len = offset < MARK_BYTES ? (size_t)offset : MARK_BYTES;
-	*m = (struct mark){0};
-	int rc = feed_from(m, file, fd, base, len);
-	if (rc == EX_OK && offset > MARK_BYTES)
-		rc = feed_from(m, file, fd, base + (off_t)(offset - MARK_BYTES), MARK_BYTES);
-	return rc ? rc : check_mark(file, m, at->mark);
-}
+static const char nothing[] = ": it was changed, or is another file; nothing of it was added";
 
 /* Reads over what has been counted. */
 static int skip(struct ingest *in, const char *file, struct source *src, const struct cursor_file *at)
 {
 	char bytes[64 << 10];
 	for (uint64_t left = at->offset; left > 0;) {
-		int rc = source_has_more(src) ? 0 : ingest_wait(in, src->fd);
+		int rc = source_has_more(src) && !signals_stop() ? 0 : ingest_wait(in, src->fd);
 		size_t most = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
 		ssize_t n = rc ? rc : source_read(src, bytes, most);
 		if (n == -EINTR)
@@ -149,30 +95,12 @@ static int skip(struct ingest *in, const char *file, struct source *src, const s
 		if (n < 0)
 			return ingest_read_failed(in, src, (int)n);
 		if (n == 0)
-			return shorter(file, at->offset);
+			return chain_refuse(file, at, CHAIN_SHORTER, nothing);
 		mark_feed(&in->stream->mark, bytes, (size_t)n);
 		left -= (uint64_t)n;
 	}
-	return check_mark(file, &in->stream->mark, at->mark);
-}
-
-/* The files that can be looked at beforehand, so that nothing is added when one is another. */
-static int check_files(const struct stream *s, char **files)
-{
-	int rc = EX_OK;
-	for (size_t i = 0; rc == EX_OK && i < s->cursor.files_count; i++) {
-		struct stat st;
-		struct mark m;
-		if (s->cursor.files[i].offset == 0 || strcmp(files[i], "-") == 0 || stat(files[i], &st) ||
-		    !S_ISREG(st.st_mode) || source_kind_of(files[i]) != SOURCE_PLAIN)
-			continue;
-		int fd = open(files[i], O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			return command_fail(EX_IOERR, "%s: %s", files[i], strerror(errno));
-		rc = mark_file(&m, files[i], fd, 0, &s->cursor.files[i]);
-		close(fd);
-	}
-	return rc;
+	bool is_same = mark_hash(&in->stream->mark) == at->mark;
+	return is_same ? EX_OK : chain_refuse(file, at, CHAIN_ANOTHER, nothing);
 }
 
 void stream_next_file(struct stream *s, size_t index)
@@ -182,6 +110,8 @@ void stream_next_file(struct stream *s, size_t index)
 	s->file_index = index;
 	s->has_mark = false;
 	s->is_in_long_line = false;
+	s->is_next = false;
+	s->is_left = false;
 	s->mark = (struct mark){0};
 }
 
@@ -193,10 +123,12 @@ static int find_place(struct ingest *in, const char *file, struct source *src, o
 		return EX_OK;
 	if (!s->is_regular)
 		return skip(in, file, src, at);
-	int rc = mark_file(&s->mark, file, src->fd, base, at);
-	if (rc == EX_OK && lseek(src->fd, base + (off_t)at->offset, SEEK_SET) < 0)
-		rc = command_fail(EX_IOERR, "%s: %s", file, strerror(errno));
-	return rc;
+	int rc = chain_check(src->fd, base, at, &s->mark);
+	if (rc > 0)
+		return chain_refuse(file, at, rc, nothing);
+	if (rc < 0 || lseek(src->fd, base + (off_t)at->offset, SEEK_SET) < 0)
+		return command_fail(EX_IOERR, "%s: %s", file, strerror(rc < 0 ? -rc : errno));
+	return EX_OK;
 }
 
 int stream_open_file(struct ingest *in, const char *file, struct source *src)
@@ -205,7 +137,10 @@ int stream_open_file(struct ingest *in, const char *file, struct source *src)
 	struct stat st;
 	bool is_plain = src->kind == SOURCE_PLAIN;
 	off_t base = lseek(src->fd, 0, SEEK_CUR);
-	s->is_regular = is_plain && fstat(src->fd, &st) == 0 && S_ISREG(st.st_mode) && base >= 0;
+	s->is_regular = is_plain && in->is_regular && base >= 0;
+	s->file_id = in->is_regular && fstat(src->fd, &st) == 0 ? chain_id(st.st_ino) : 0;
+	if (s->is_next)
+		return EX_OK;
 	in->file_lines = s->cursor.files[s->file_index].lines;
 	int rc = find_place(in, file, src, base);
 	uint64_t over = is_plain ? s->cursor.files[s->file_index].offset : src->bytes;
@@ -220,5 +155,5 @@ int stream_begin(struct ingest *in, char **files, int count)
 {
 	shc_on_refused(in->shc, ingest_on_refused, in);
 	int rc = open_session(in, (size_t)count);
-	return rc ? rc : check_files(in->stream, files);
+	return rc ? rc : stream_check_files(in->stream, files);
 }

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../lib/conn.h"
 #include "../lib/url.h"
+#include "autostart.h"
 #include "target.h"
 
 #define SYSTEM_SOCKET "/run/shcounterd/shcounterd.sock"
+
+enum { NS_PER_MS = 1000000 };
 
 /* An empty variable is as good as none: that is how scripts take one back. */
 static const char *environment(const char *name)
@@ -66,33 +71,43 @@ static bool is_private(const char *directory)
 	       (st.st_mode & 077) == 0;
 }
 
-/* "name it yourself": the user's own socket, when there is a place for one. */
-static const char *user_socket(char *path, size_t size)
+/* The user's own socket. Relative paths do not count, says the XDG base directory specification. False: its
+ * directory is not to be believed, or its path too long. */
+static bool user_socket(char *path, size_t size)
 {
 	const char *runtime = environment("XDG_RUNTIME_DIR");
 	char directory[64];
-	if (!runtime) {
-		snprintf(directory, sizeof(directory), "/tmp/shcounterd-%u", (unsigned)geteuid());
-		return is_private(directory) &&
-				       snprintf(path, size, "%s/shcounterd.sock", directory) < (int)size
-			       ? path
-			       : NULL;
-	}
-	return snprintf(path, size, "%s/shcounterd/shcounterd.sock", runtime) < (int)size ? path : NULL;
+	if (runtime && runtime[0] == '/')
+		return snprintf(path, size, "%s/shcounterd/shcounterd.sock", runtime) <= URL_PATH_MAX;
+	snprintf(directory, sizeof(directory), "/tmp/shcounterd-%u", (unsigned)geteuid());
+	snprintf(path, size, "%s/shcounterd.sock", directory);
+	return is_private(directory);
+}
+
+/* Nobody answers in the usual places. */
+static int connect_started(const struct invocation *inv, const char *own, int64_t deadline_ns,
+			   struct shc **out)
+{
+	if (strlen(own) > URL_PATH_MAX)
+		return command_fail(EX_CONFIG,
+				    "%s: a socket's path can have %d bytes, this one has %zu: give a shorter "
+				    "XDG_RUNTIME_DIR, or name a daemon with -s or -u",
+				    own, URL_PATH_MAX, strlen(own));
+	return autostart_connect(inv, own, deadline_ns, out);
 }
 
 static int connect_usual(const struct invocation *inv, struct shc **out)
 {
-	char own[URL_PATH_MAX + 1];
-	const char *places[] = {user_socket(own, sizeof(own)), SYSTEM_SOCKET};
+	int64_t deadline_ns = conn_now_ns() + (int64_t)inv->timeout_ms * NS_PER_MS;
+	char own[PATH_MAX];
+	const char *places[] = {user_socket(own, sizeof(own)) ? own : NULL, SYSTEM_SOCKET};
 	char tried[2][URL_ERROR_SIZE + URL_PATH_MAX];
 	size_t tried_count = 0;
 	for (size_t i = 0; i < 2; i++) {
-		int exit_status;
-		struct shc *shc =
-			places[i] ? open_url(inv, places[i], places[i], EX_CONFIG, &exit_status) : NULL;
 		if (!places[i])
 			continue;
+		int exit_status;
+		struct shc *shc = open_url(inv, places[i], places[i], EX_CONFIG, &exit_status);
 		if (!shc)
 			return exit_status;
 		enum shc_status status = shc_connect(shc);
@@ -108,8 +123,12 @@ static int connect_usual(const struct invocation *inv, struct shc **out)
 		snprintf(tried[tried_count++], sizeof(tried[0]), "%s", shc_error(shc));
 		shc_close(shc);
 	}
+	const char *refusal = autostart_refusal();
+	if (!refusal)
+		return connect_started(inv, own, deadline_ns, out);
 	for (size_t i = 0; i < tried_count; i++)
 		command_fail(EX_UNAVAILABLE, "%s", tried[i]);
+	command_fail(EX_UNAVAILABLE, "%s", refusal);
 	return how_to_start();
 }
 

@@ -19,6 +19,7 @@ enum {
 	LOOK_NS = 100 * 1000 * 1000, /* how old the shares of busy time may be */
 	PAUSE_MS = 100,		     /* after accept(2) had no descriptor left */
 	STATUS_IO = 74,
+	DRAIN_TRIES_MAX = 30, /* without descriptors, and with workers that give some back */
 };
 
 static int64_t now_ns(void)
@@ -119,6 +120,8 @@ static void give(struct acceptor *a, int fd)
 	acceptor_describe(fd, &h->address);
 	/* Here and not when the worker takes it: a burst of connections must be spread, too. */
 	atomic_fetch_add_explicit(&w->stats.peers, 1, memory_order_relaxed);
+	idle_open(&a->idle);
+	a->accepted++;
 	worker_give(w, h);
 }
 
@@ -141,8 +144,11 @@ static bool accept_failed(struct acceptor *a, int error, bool *is_dead)
 				    strerror(error), PAUSE_MS);
 		a->is_short = true;
 		return false;
-	case EBADF:
 	case EINVAL:
+		if (a->is_shut)
+			return false;
+		/* fallthrough */
+	case EBADF:
 	case ENOTSOCK:
 	case EOPNOTSUPP:
 		log_error("a listener has failed and is given up: %s", strerror(error));
@@ -153,49 +159,136 @@ static bool accept_failed(struct acceptor *a, int error, bool *is_dead)
 	}
 }
 
+/* Takes one. False: nothing to accept now, or ever on this listener (then *is_dead). */
+static bool accept_one(struct acceptor *a, int listener, bool *is_dead)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return accept_failed(a, errno, is_dead);
+	if (a->is_short)
+		log_info("connections are accepted again");
+	a->is_short = false;
+	give(a, fd);
+	return true;
+}
+
 /* Takes what has come in. False: the listener is dead. */
 static bool accept_all(struct acceptor *a, int listener)
 {
 	bool is_dead = false;
 
-	while (!atomic_load(&a->is_stopping)) {
-		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-		if (fd < 0 && !accept_failed(a, errno, &is_dead))
-			break;
-		if (fd < 0)
-			continue;
-		if (a->is_short)
-			log_info("connections are accepted again");
-		a->is_short = false;
-		give(a, fd);
-	}
+	while (!atomic_load(&a->is_stopping) && accept_one(a, listener, &is_dead))
+		continue;
 	return !is_dead;
+}
+
+/* ---- leaving ---- */
+
+/* A queue holds one more than the backlog; a TCP listener that could not be made deaf has no end. */
+static void drain_listener(struct acceptor *a, int listener)
+{
+	bool is_dead = false;
+	int taken = 0;
+
+	for (int tries = 0; tries < DRAIN_TRIES_MAX; tries++) {
+		while (taken <= ACCEPTOR_BACKLOG && accept_one(a, listener, &is_dead))
+			taken++;
+		if (!a->is_short || atomic_load(&a->is_stopping))
+			break;
+		(void)poll(NULL, 0, PAUSE_MS);
+	}
+}
+
+/* Shuts the door and takes everybody who has come in. True: there was somebody. */
+static bool drain(struct acceptor *a)
+{
+	uint64_t before = a->accepted;
+
+	acceptor_shut(a);
+	for (size_t i = 0; i < a->listener_count; i++)
+		if (a->listeners[i].kind != LISTENER_INHERITED && a->listeners[i].fd >= 0)
+			drain_listener(a, a->listeners[i].fd);
+	return a->accepted != before;
+}
+
+/* Nobody has been connected for so long. False: somebody came in meanwhile, so we stay. */
+static bool leave(struct acceptor *a)
+{
+	char why[512];
+
+	if (!drain(a)) {
+		server_stop(a->server, true, "nobody is connected (idle-exit)");
+		return true;
+	}
+	log_debug("somebody has connected while the daemon was leaving: it stays");
+	if (acceptor_reopen(a, why, sizeof(why))) {
+		log_error("%s; leaving with the last connection", why);
+		idle_hurry(&a->idle);
+	} else {
+		acceptor_watch(a);
+	}
+	return false;
+}
+
+/* ---- the thread ---- */
+
+static void fill_poll(const struct acceptor *a, struct pollfd *fds)
+{
+	fds[0] = (struct pollfd){.fd = a->waker.fd, .events = POLLIN};
+	for (size_t i = 0; i < a->listener_count; i++)
+		fds[1 + i] = (struct pollfd){.fd = a->listeners[i].fd, .events = POLLIN};
+	fds[1 + a->listener_count] = (struct pollfd){.fd = a->watch_fd, .events = POLLIN};
+}
+
+static void look_at_place(struct acceptor *a, struct pollfd *watch)
+{
+	if (!(watch->revents & POLLIN) || !acceptor_watch_tells_end(a))
+		return;
+	log_info("%s is not there any more: leaving with the last connection (idle-exit)", a->socket_path);
+	idle_hurry(&a->idle);
+	watch->fd = -1;
+}
+
+/* Sleeps for `wait_ms` at most, and takes who has come. */
+static void wait_and_accept(struct acceptor *a, struct pollfd *fds, int wait_ms)
+{
+	bool was_short = a->is_short;
+
+	/* Out of descriptors: the listeners stay readable, and poll would return at once. */
+	(void)poll(fds, was_short ? 1 : (nfds_t)(2 + a->listener_count), was_short ? PAUSE_MS : wait_ms);
+	waker_unpark(&a->waker);
+	waker_drain(&a->waker);
+	for (size_t i = 0; i < a->listener_count; i++)
+		if (fds[1 + i].fd >= 0 && (was_short || fds[1 + i].revents) && !accept_all(a, fds[1 + i].fd))
+			fds[1 + i].fd = -1; /* poll skips it */
+	if (!was_short)
+		look_at_place(a, &fds[1 + a->listener_count]);
 }
 
 static void *run(void *arg)
 {
 	struct acceptor *a = arg;
-	struct pollfd fds[1 + ACCEPTOR_LISTENERS_MAX];
+	struct pollfd fds[2 + ACCEPTOR_LISTENERS_MAX];
 
 	pthread_setname_np(pthread_self(), "acceptor");
-	fds[0] = (struct pollfd){.fd = a->waker.fd, .events = POLLIN};
-	for (size_t i = 0; i < a->listener_count; i++)
-		fds[1 + i] = (struct pollfd){.fd = a->listeners[i], .events = POLLIN};
+	acceptor_watch(a);
+	fill_poll(a, fds);
 	for (;;) {
-		bool was_short = a->is_short;
+		int wait_ms;
 
 		waker_park(&a->waker);
-		if (atomic_load(&a->is_stopping))
+		if (atomic_load(&a->is_stopping)) {
+			(void)drain(a);
 			break;
-		/* Out of descriptors: the listeners stay readable, and poll would return at once. */
-		(void)poll(fds, was_short ? 1 : (nfds_t)(1 + a->listener_count), was_short ? PAUSE_MS : -1);
-		waker_unpark(&a->waker);
-		waker_drain(&a->waker);
-		for (size_t i = 0; i < a->listener_count; i++)
-			if (fds[1 + i].fd >= 0 && (was_short || fds[1 + i].revents) &&
-			    !accept_all(a, fds[1 + i].fd))
-				fds[1 + i].fd = -1; /* poll skips it */
+		}
+		wait_ms = idle_wait_ms(&a->idle, now_ns());
+		if (wait_ms != 0)
+			wait_and_accept(a, fds, wait_ms);
+		else if (leave(a))
+			break;
+		else
+			fill_poll(a, fds);
 	}
 	waker_unpark(&a->waker);
 	return NULL;
@@ -223,6 +316,8 @@ int acceptor_open(struct acceptor *a, struct server *server, char *why, size_t w
 
 	memset(a, 0, sizeof(*a));
 	a->server = server;
+	a->watch_fd = -1;
+	idle_init(&a->idle, server->config->idle_exit_ms, &a->waker, now_ns());
 	if (waker_init(&a->waker)) {
 		snprintf(why, why_size, "cannot make an eventfd: %s", strerror(errno));
 		return STATUS_IO;

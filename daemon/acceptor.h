@@ -6,7 +6,9 @@
  * Least busy: the share of time not asleep of late, in eighths; among those within one eighth of the least
  * (so that noise does not decide) the one with the fewest connections.
  *
- * acceptor.c is the thread, acceptor_listen.c makes the listeners.
+ * With idle-exit it has the daemon stop when nobody has been connected for so long (idle.h).
+ *
+ * acceptor.c is the thread, acceptor_listen.c makes the listeners, acceptor_leave.c stops listening.
  */
 #ifndef SHC_ACCEPTOR_H
 #define SHC_ACCEPTOR_H
@@ -21,17 +23,26 @@
 #include <sys/un.h>
 
 #include "client.h"
+#include "idle.h"
 #include "waker.h"
 
 struct server;
 
-enum { ACCEPTOR_LISTENERS_MAX = 16 };
+enum { ACCEPTOR_LISTENERS_MAX = 16, ACCEPTOR_BACKLOG = 4096 };
+
+/* Inherited: from LISTEN_FDS. Whoever passed it keeps it, with its queue, and starts the next daemon. */
+enum listener_kind { LISTENER_INHERITED, LISTENER_UNIX, LISTENER_TCP };
+
+struct listener {
+	int fd;
+	enum listener_kind kind;
+};
 
 struct acceptor {
 	struct server *server;
 	pthread_t thread;
 	struct waker waker;
-	int listeners[ACCEPTOR_LISTENERS_MAX];
+	struct listener listeners[ACCEPTOR_LISTENERS_MAX];
 	size_t listener_count;
 	uint16_t tcp_port; /* of the first TCP listener; 0: none */
 	bool is_inherited; /* from LISTEN_FDS: the path is not ours to remove */
@@ -41,6 +52,8 @@ struct acceptor {
 	char socket_path[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
 	dev_t socket_dev;
 	ino_t socket_ino;
+	int watch_fd;	  /* with idle-exit: readable when something happens to the socket's file; or -1 */
+	struct idle idle; /* the workers tell it of closes */
 	_Atomic bool is_stopping;
 	_Atomic uint64_t refused;  /* over max-clients */
 	_Atomic uint64_t failures; /* accept(2) had no descriptor or no memory */
@@ -51,22 +64,39 @@ struct acceptor {
 	int64_t looked_ns;
 	bool is_short; /* of descriptors: has said so, and waits */
 	bool is_full;  /* max-clients: has said so */
+	bool is_shut;  /* nobody can come in */
+	uint64_t accepted;
 };
 
 /* Takes over inherited sockets or makes those of the configuration. On failure `why` has a sentence; returns
  * an exit status (69, 74, 77, 78), 0 done. */
 int acceptor_open(struct acceptor *a, struct server *server, char *why, size_t why_size);
 int acceptor_start(struct acceptor *a); /* 0 or -errno */
-/* No more connections: ends the thread, closes the listeners, removes the socket. Allowed after a failed
- * open. */
+/* No more connections: gives those that have come in to the workers, ends the thread, closes the listeners,
+ * removes the socket. Allowed after a failed open. */
 void acceptor_stop(struct acceptor *a);
 
 /* acceptor_listen.c: the listeners; results as acceptor_open. On failure those made so far stand in `a`. */
 int acceptor_listen(struct acceptor *a, char *why, size_t why_size);
+/* Whether the socket is at its place. */
+bool acceptor_has_place(const struct acceptor *a);
 /* Closes them, and removes the socket if it is still the one that was made. */
 void acceptor_unlisten(struct acceptor *a);
+/* A fresh socket in the place of `l`, which is shut and drained. On failure l->fd is -1. */
+int acceptor_listen_again(struct acceptor *a, struct listener *l, char *why, size_t why_size);
 /* What CLIENT LIST shows of an accepted connection. */
 void acceptor_describe(int fd, struct client_address *out);
+
+/* acceptor_leave.c, the thread: nobody can come in any more, but for inherited listeners; those who have,
+ * are in the queues. And back; results as acceptor_open, on failure there is no Unix listener. */
+void acceptor_shut(struct acceptor *a);
+int acceptor_reopen(struct acceptor *a, char *why, size_t why_size);
+
+/* A daemon whose socket was removed, as a user's runtime directory is at the end of the last session, is
+ * found by nobody any more, and keeps its state from the next one: with idle-exit it leaves with the last
+ * connection. Begins to watch, also after a reopen; reads what watch_fd has to tell: true when it is gone. */
+void acceptor_watch(struct acceptor *a);
+bool acceptor_watch_tells_end(struct acceptor *a);
 
 /* The choice, pure, for tests: index of the least busy. */
 uint32_t acceptor_choose(const uint32_t *busy_eighths, const int64_t *peers, uint32_t count);

@@ -34,7 +34,6 @@ enum {
 	STATUS_IO = 74,
 	STATUS_NO_PERMISSION = 77,
 	STATUS_CONFIG = 78,
-	BACKLOG = 4096,
 	INHERITED_FIRST = 3, /* sd_listen_fds(3) */
 };
 
@@ -90,14 +89,14 @@ static int refuse_errno(const struct why *why, const char *what, const char *doi
 }
 
 /* Takes the descriptor, also on failure. */
-static int add_listener(struct acceptor *a, int fd, const struct why *why)
+static int add_listener(struct acceptor *a, enum listener_kind kind, int fd, const struct why *why)
 {
 	if (a->listener_count == ACCEPTOR_LISTENERS_MAX) {
 		close(fd);
 		return refuse(why, STATUS_CONFIG, "more than %d addresses to listen on: give fewer",
 			      ACCEPTOR_LISTENERS_MAX);
 	}
-	a->listeners[a->listener_count++] = fd;
+	a->listeners[a->listener_count++] = (struct listener){.fd = fd, .kind = kind};
 	return 0;
 }
 
@@ -154,7 +153,7 @@ static int take_inherited(struct acceptor *a, int fd, const struct why *why)
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return refuse_errno(why, "LISTEN_FDS", "make a socket non-blocking");
-	return add_listener(a, fd, why);
+	return add_listener(a, LISTENER_INHERITED, fd, why);
 }
 
 static int listen_inherited(struct acceptor *a, int count, const struct why *why)
@@ -270,7 +269,8 @@ static int find_group(const char *name, gid_t *gid, const struct why *why)
 	return 0;
 }
 
-/* From here on there is a file to remove. */
+/* From here on there is a file to remove. Workers may be reading the path of an earlier one, which is the
+ * same. */
 static bool remember_socket(struct acceptor *a, const char *path)
 {
 	struct stat st;
@@ -279,7 +279,23 @@ static bool remember_socket(struct acceptor *a, const char *path)
 		return false;
 	a->socket_dev = st.st_dev;
 	a->socket_ino = st.st_ino;
-	return strlcpy(a->socket_path, path, sizeof(a->socket_path)) < sizeof(a->socket_path);
+	return a->socket_path[0] ||
+	       strlcpy(a->socket_path, path, sizeof(a->socket_path)) < sizeof(a->socket_path);
+}
+
+bool acceptor_has_place(const struct acceptor *a)
+{
+	struct stat st;
+
+	return a->socket_path[0] && !lstat(a->socket_path, &st) && st.st_dev == a->socket_dev &&
+	       st.st_ino == a->socket_ino;
+}
+
+/* Unless it is somebody else's by now. */
+static void remove_socket(const struct acceptor *a)
+{
+	if (acceptor_has_place(a) && unlink(a->socket_path))
+		log_warning("%s: cannot be removed: %s", a->socket_path, strerror(errno));
 }
 
 /* Binds so that the file is at no moment more open than asked for: on Linux its mode is that of the
@@ -306,11 +322,28 @@ static int bind_private(struct acceptor *a, int fd, const union address *address
 	return 0;
 }
 
+/* Nothing is at its place. *fd is -1 on failure. */
+static int make_listener(struct acceptor *a, const union address *address, const struct why *why, int *fd)
+{
+	const char *path = a->server->config->socket;
+	int status = make_socket(AF_UNIX, why, path, fd);
+
+	if (!status)
+		status = bind_private(a, *fd, address, why);
+	if (!status && listen(*fd, ACCEPTOR_BACKLOG))
+		status = refuse_errno(why, path, "listen");
+	if (status && *fd >= 0) {
+		close(*fd);
+		*fd = -1;
+	}
+	return status;
+}
+
 static int listen_unix(struct acceptor *a, const struct why *why)
 {
 	const char *path = a->server->config->socket;
 	union address address = {.un = {.sun_family = AF_UNIX}};
-	int fd = -1, status;
+	int fd, status;
 
 	if (strlen(path) >= sizeof(address.un.sun_path))
 		return refuse(why, STATUS_CONFIG,
@@ -321,15 +354,21 @@ static int listen_unix(struct acceptor *a, const struct why *why)
 	if (!status)
 		status = remove_stale(path, &address, why);
 	if (!status)
-		status = make_socket(AF_UNIX, why, path, &fd);
-	if (status)
-		return status;
-	status = bind_private(a, fd, &address, why);
-	if (!status && listen(fd, BACKLOG))
-		status = refuse_errno(why, path, "listen");
-	if (!status)
-		return add_listener(a, fd, why);
-	close(fd);
+		status = make_listener(a, &address, why, &fd);
+	return status ? status : add_listener(a, LISTENER_UNIX, fd, why);
+}
+
+int acceptor_listen_again(struct acceptor *a, struct listener *l, char *text, size_t size)
+{
+	const struct why why = {.text = text, .size = size};
+	union address address = {.un = {.sun_family = AF_UNIX}};
+	int fd, status;
+
+	strlcpy(address.un.sun_path, a->socket_path, sizeof(address.un.sun_path));
+	remove_socket(a);
+	status = make_listener(a, &address, &why, &fd);
+	close(l->fd);
+	l->fd = fd;
 	return status;
 }
 
@@ -365,7 +404,7 @@ static int bind_tcp(const struct addrinfo *ai, const char *what, const struct wh
 		(void)setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	if (bind(*fd, ai->ai_addr, ai->ai_addrlen))
 		status = refuse_errno(why, what, "bind (listen)");
-	else if (listen(*fd, BACKLOG))
+	else if (listen(*fd, ACCEPTOR_BACKLOG))
 		status = refuse_errno(why, what, "listen");
 	if (status)
 		close(*fd);
@@ -403,7 +442,7 @@ static int listen_addresses(struct acceptor *a, const struct addrinfo *all, cons
 		if (!status) {
 			if (!a->tcp_port)
 				a->tcp_port = port_of((const union address *)(const void *)ai->ai_addr);
-			status = add_listener(a, fd, why);
+			status = add_listener(a, LISTENER_TCP, fd, why);
 		}
 		if (status && status != STATUS_CONFIG)
 			return status;
@@ -452,14 +491,13 @@ int acceptor_listen(struct acceptor *a, char *text, size_t size)
 
 void acceptor_unlisten(struct acceptor *a)
 {
-	struct stat st;
-
 	/* The file first: who comes now finds no server instead of a dead one. */
-	if (a->socket_path[0] && !lstat(a->socket_path, &st) && st.st_dev == a->socket_dev &&
-	    st.st_ino == a->socket_ino && unlink(a->socket_path))
-		log_warning("%s: cannot be removed: %s", a->socket_path, strerror(errno));
+	remove_socket(a);
 	for (size_t i = 0; i < a->listener_count; i++)
-		close(a->listeners[i]);
+		close(a->listeners[i].fd);
+	if (a->watch_fd >= 0)
+		close(a->watch_fd);
+	a->watch_fd = -1;
 	a->listener_count = 0;
 }
 

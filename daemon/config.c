@@ -16,7 +16,7 @@
 enum { VALUE_TEXT_MAX = 4096, WHY_MAX = 384 };
 
 /* How the field of struct config is declared. */
-enum storage { AS_STRING, AS_MODE, AS_U32, AS_ENUM, AS_BOOL, AS_ATOMIC_INT, AS_ATOMIC_I64 };
+enum storage { AS_STRING, AS_MODE, AS_U32, AS_I64, AS_ENUM, AS_BOOL, AS_ATOMIC_INT, AS_ATOMIC_I64 };
 
 struct option_row {
 	const char *name;
@@ -159,6 +159,12 @@ static const struct option_row options[] = {
 	 .initial = SECONDS(60),
 	 .is_reloadable = true,
 	 .help = "a connection that takes no reply for so long is closed"},
+	{.name = "idle-exit",
+	 .arg = "DURATION",
+	 FIELD(idle_exit_ms, I64),
+	 NUMBER(DURATION, 0, HOURS(24 * 7)),
+	 .initial = 0,
+	 .help = "leave when nobody has been connected for so long; 0 is never"},
 	{.name = "log-format",
 	 .arg = "FORMAT",
 	 FIELD(is_log_json, BOOL),
@@ -188,6 +194,7 @@ static struct config_value field_load(const struct config *c, const struct optio
 	case AS_STRING: value.text = *(char *const *)field; break;
 	case AS_MODE: value.number = *(const mode_t *)field; break;
 	case AS_U32: value.number = *(const uint32_t *)field; break;
+	case AS_I64: value.number = *(const int64_t *)field; break;
 	case AS_ENUM: value.number = *(const unsigned *)field; break;
 	case AS_BOOL: value.number = *(const bool *)field; break;
 	case AS_ATOMIC_INT:
@@ -211,6 +218,7 @@ static void field_store(struct config *c, const struct option_row *row, struct c
 		break;
 	case AS_MODE: *(mode_t *)field = (mode_t)value.number; break;
 	case AS_U32: *(uint32_t *)field = (uint32_t)value.number; break;
+	case AS_I64: *(int64_t *)field = value.number; break;
 	case AS_ENUM: *(unsigned *)field = (unsigned)value.number; break;
 	case AS_BOOL: *(bool *)field = value.number != 0; break;
 	case AS_ATOMIC_INT:

@@ -34,6 +34,7 @@ struct config {
 	enum durability durability;
 	enum io_kind io;
 	bool is_log_json;
+	int64_t idle_exit_ms; /* 0: never */
 	/* reloadable */
 	_Atomic int64_t commit_interval_ms;
 	_Atomic int64_t snapshot_interval_ms;

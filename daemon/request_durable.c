@@ -129,6 +129,6 @@ enum request_result request_shutdown(struct request *r)
 			 !slice_is_word(r->argv[i], "force"))
 			return reply_syntax(r);
 	}
-	server_stop(r->worker->server, is_folding);
+	server_stop(r->worker->server, is_folding, "SHUTDOWN");
 	return REQUEST_CLOSE;
 }

@@ -77,7 +77,7 @@ static void say_holder(const char *path)
 /* 0 or an exit status. */
 static int lock_state(struct server *s)
 {
-	char path[4096], line[32];
+	char path[4096], text[4096 + 32];
 	int len;
 
 	if ((size_t)snprintf(path, sizeof(path), "%s.lock", s->config->db) >= sizeof(path)) {
@@ -98,8 +98,9 @@ static int lock_state(struct server *s)
 			  path, strerror(-rc));
 		return server_status_of(rc);
 	}
-	len = snprintf(line, sizeof(line), "%ld\n", (long)getpid());
-	if (ftruncate(s->lock_fd, 0) || write(s->lock_fd, line, (size_t)len) != len)
+	/* Who has it, for people and scripts, and where he is to be found, for shcount. */
+	len = snprintf(text, sizeof(text), "%ld\n%s\n", (long)getpid(), s->config->socket);
+	if (ftruncate(s->lock_fd, 0) || write(s->lock_fd, text, (size_t)len) != len)
 		log_warning("%s: cannot write the process id: %s", path, strerror(errno));
 	return 0;
 }
@@ -273,18 +274,20 @@ static void reload(struct server *s)
 
 static void wait_for_stop(struct server *s, const sigset_t *set)
 {
+	const char *reason;
 	int sig = 0;
 
 	while (sigwait(set, &sig) || sig == SIGHUP)
 		if (sig == SIGHUP)
 			reload(s);
-	log_info("%s: stopping", atomic_load(&s->is_stopping) ? "SHUTDOWN" : strsignal(sig));
+	reason = atomic_load(&s->stop_reason);
+	log_info("%s: stopping", reason ? reason : strsignal(sig));
 }
 
-void server_stop(struct server *s, bool is_folding)
+void server_stop(struct server *s, bool is_folding, const char *reason)
 {
 	atomic_store(&s->is_folding_at_stop, is_folding);
-	atomic_store(&s->is_stopping, true);
+	atomic_store(&s->stop_reason, reason);
 	kill(getpid(), SIGTERM);
 }
 

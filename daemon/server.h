@@ -3,8 +3,8 @@
  * server.h - the daemon as a whole: who exists, in which order it starts and ends.
  *
  * Start: lock, store, load, clock, committer, workers, listeners, acceptor, READY. Stop (SIGTERM, SIGINT,
- * SHUTDOWN): acceptor, workers (answer what was received), committer (commit, fold), store. Main thread:
- * sigwait.
+ * SHUTDOWN, idle-exit): acceptor (takes who has connected), workers (answer what was received), committer
+ * (commit, fold), store. Main thread: sigwait.
  *
  * Lock order: session, or stripe (tokens) -> counters; segment (registry) -> directory (registry); segment
  * -> counter; counters by address; the arena's, the table of sessions' and the client directory's are leaves.
@@ -49,7 +49,7 @@ struct server {
 	uint32_t worker_count;
 	struct acceptor acceptor;
 
-	_Atomic bool is_stopping;
+	const char *_Atomic stop_reason; /* static; null: a signal from outside */
 	_Atomic bool is_folding_at_stop; /* SHUTDOWN NOSAVE: no */
 };
 
@@ -59,7 +59,7 @@ int server_run(struct config *config);
 /* The exit status for a negative errno of the store or of files. */
 int server_status_of(int rc);
 
-/* SHUTDOWN: any thread. */
-void server_stop(struct server *s, bool is_folding);
+/* As SIGTERM does; `reason`, for the log, is static. Any thread. */
+void server_stop(struct server *s, bool is_folding, const char *reason);
 
 #endif

@@ -84,6 +84,13 @@ void worker_begin_sweep(struct worker *w)
 
 /* ---- new connections ---- */
 
+/* Counted by the acceptor when it gave it to us. */
+static void conn_ended(struct worker *w)
+{
+	atomic_fetch_sub_explicit(&w->stats.peers, 1, memory_order_relaxed);
+	idle_close(&w->server->acceptor.idle, now_ns());
+}
+
 void worker_give(struct worker *w, struct handoff *h)
 {
 	h->next = atomic_load_explicit(&w->inbox, memory_order_relaxed);
@@ -94,12 +101,13 @@ void worker_give(struct worker *w, struct handoff *h)
 	waker_wake(&w->waker);
 }
 
-static void take_inbox(struct worker *w)
+/* True: somebody has come, and what he has sent will be told in the next turn. */
+static bool take_inbox(struct worker *w)
 {
 	struct handoff *h;
 
 	if (!atomic_load_explicit(&w->inbox, memory_order_relaxed))
-		return;
+		return false;
 	h = atomic_exchange_explicit(&w->inbox, NULL, memory_order_acquire);
 	while (h) {
 		struct handoff *next = h->next;
@@ -110,11 +118,12 @@ static void take_inbox(struct worker *w)
 			stat_add(&w->stats.connections, 1);
 		} else {
 			log_warning("no memory for a new connection: closed");
-			atomic_fetch_sub_explicit(&w->stats.peers, 1, memory_order_relaxed);
+			conn_ended(w);
 		}
 		free(h);
 		h = next;
 	}
+	return true;
 }
 
 /* ---- events ---- */
@@ -126,7 +135,7 @@ static void peer_gone(struct worker *w, struct peer *p)
 	if (buf_len(&p->sending))
 		w->sending_count--;
 	peer_free(p);
-	atomic_fetch_sub_explicit(&w->stats.peers, 1, memory_order_relaxed);
+	conn_ended(w);
 }
 
 static void handle(struct worker *w, const struct io_event *ev)
@@ -333,8 +342,7 @@ static void turn(struct worker *w)
 			  io_kind_name(w->server->io), strerror(-rc));
 		_exit(EXIT_IO);
 	}
-	take_inbox(w);
-	w->has_events = false;
+	w->has_events = take_inbox(w);
 	while (io_next(w->io, &ev)) {
 		w->has_events = true;
 		handle(w, &ev);

@@ -82,7 +82,7 @@ struct worker {
 	int64_t sessions_looked_ms; /* through all of them, for room */
 	int64_t stop_deadline_ms;   /* run_down has begun; 0: not */
 	uint32_t sending_count;	    /* peers with a send in flight */
-	bool has_events;	    /* the last turn had some */
+	bool has_events;	    /* the last turn had some, or new connections */
 	uint64_t sweep_cursor;
 	bool is_sweeping; /* after FLUSHALL: takes the dead out of memory, a slice a turn */
 	/* shared */

@@ -61,12 +61,20 @@ void shc_set_timeout(struct shc *shc, int timeout_ms)
 
 const char *shc_error(const struct shc *shc)
 {
-	return shc->wire.error;
+	return shc ? shc->wire.error : "out of memory";
+}
+
+static enum shc_status refuse_beside_session(struct shc *shc)
+{
+	return wire_say(&shc->wire, SHC_USAGE,
+			"a session is open on this handle: close it, or use another handle");
 }
 
 enum shc_status shc_connect(struct shc *shc)
 {
 	wire_begin(&shc->wire);
+	if (shc->session)
+		return refuse_beside_session(shc);
 	enum shc_status status = wire_connect(&shc->wire);
 	if (status)
 		shcount_batches_lost(shc);
@@ -201,12 +209,6 @@ static enum shc_status check_args(struct shc *shc, size_t argc)
 	return SHC_OK;
 }
 
-static enum shc_status refuse_beside_session(struct shc *shc)
-{
-	return wire_say(&shc->wire, SHC_USAGE,
-			"a session is open on this handle: close it, or use another handle");
-}
-
 static enum shc_status append_args(struct shc *shc, size_t argc, const char *const *argv,
 				   const size_t *argv_len, bool is_write)
 {
@@ -299,8 +301,22 @@ enum shc_status shc_incr(struct shc *shc, const char *name, size_t name_len, int
 		return status;
 	if (reply->type != SHC_T_INT)
 		return unexpected(shc, true);
-	*value = reply->integer;
+	if (value)
+		*value = reply->integer;
 	return SHC_OK;
+}
+
+/* Of a reply to GET, or an element of one to MGET: SHC_OK, SHC_MISSING with *value 0, SHC_REFUSED when it is
+ * no counter, or SHC_PROTOCOL; without a sentence. */
+static enum shc_status read_value(const struct shc_reply *reply, int64_t *value)
+{
+	if (reply->type == SHC_T_NIL) {
+		*value = 0;
+		return SHC_MISSING;
+	}
+	if (reply->type != SHC_T_STRING)
+		return SHC_PROTOCOL;
+	return num_parse_i64((struct slice){reply->data, reply->len}, value) ? SHC_OK : SHC_REFUSED;
 }
 
 enum shc_status shc_get(struct shc *shc, const char *name, size_t name_len, int64_t *value)
@@ -310,15 +326,80 @@ enum shc_status shc_get(struct shc *shc, const char *name, size_t name_len, int6
 	enum shc_status status = name_command(shc, 2, argv, false, &reply);
 	if (status)
 		return status;
-	if (reply->type == SHC_T_NIL) {
-		*value = 0;
-		return SHC_MISSING;
-	}
-	if (reply->type != SHC_T_STRING)
+	int64_t read;
+	status = read_value(reply, &read);
+	if (status == SHC_PROTOCOL)
 		return unexpected(shc, false);
-	if (!num_parse_i64((struct slice){reply->data, reply->len}, value))
-		return wire_say(&shc->wire, SHC_REFUSED, "what is stored under this name is not a counter");
+	if (status == SHC_REFUSED)
+		return wire_say(&shc->wire, status, "what is stored under this name is not a counter");
+	if (value)
+		*value = read;
+	return status;
+}
+
+static struct slice name_at(const char *const *names, const size_t *name_lens, size_t i)
+{
+	return name_lens ? (struct slice){names[i], name_lens[i]} : slice_str(names[i]);
+}
+
+static enum shc_status append_mget(struct shc *shc, size_t count, const char *const *names,
+				   const size_t *name_lens)
+{
+	struct buf *out = &shc->wire.out;
+	size_t out_len = buf_len(out);
+	resp_put_array(out, 1 + count);
+	resp_put_bulk_str(out, "MGET");
+	for (size_t i = 0; i < count; i++) {
+		struct slice name = name_at(names, name_lens, i);
+		resp_put_bulk(out, name.data, name.len);
+	}
+	return wire_appended(&shc->wire, out_len, 0, false);
+}
+
+/* Looks at all before it writes any, so that the outputs are untouched on failure. */
+static enum shc_status take_values(struct shc *shc, const struct shc_reply *reply, size_t count,
+				   int64_t *values, bool *is_there)
+{
+	if (reply->type != SHC_T_ARRAY || reply->count != count)
+		return unexpected(shc, false);
+	for (size_t i = 0; i < count; i++) {
+		int64_t value;
+		enum shc_status status = read_value(&reply->elements[i], &value);
+		if (status == SHC_PROTOCOL)
+			return unexpected(shc, false);
+		if (status == SHC_REFUSED)
+			return wire_say(&shc->wire, status,
+					"what is stored under name %zu of %zu is not a counter", i + 1,
+					count);
+	}
+	for (size_t i = 0; i < count; i++) {
+		enum shc_status status = read_value(&reply->elements[i], &values[i]);
+		if (is_there)
+			is_there[i] = status == SHC_OK;
+	}
 	return SHC_OK;
+}
+
+enum shc_status shc_mget(struct shc *shc, size_t count, const char *const *names, const size_t *name_lens,
+			 int64_t *values, bool *is_there)
+{
+	enum shc_status status = shcount_begin(shc);
+	if (status || count == 0)
+		return status;
+	if (count > RESP_ARGS_MAX - 1)
+		return wire_say(&shc->wire, SHC_USAGE, "at most %d counters at a time", RESP_ARGS_MAX - 1);
+	for (size_t i = 0; i < count; i++) {
+		if (!slice_is_name(name_at(names, name_lens, i)))
+			return wire_say(&shc->wire, SHC_USAGE,
+					"bad name %zu of %zu: 1 to %d bytes without control characters are "
+					"expected",
+					i + 1, count, NAME_LEN_MAX);
+	}
+	status = append_mget(shc, count, names, name_lens);
+	const struct shc_reply *reply;
+	if (status == SHC_OK)
+		status = next_reply(shc, &reply);
+	return status ? status : take_values(shc, reply, count, values, is_there);
 }
 
 enum shc_status shc_set(struct shc *shc, const char *name, size_t name_len, int64_t value)

@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shcount.h - libshcount: the C client of shcounterd.
+ * shcount.h - libshcount: the C client of shcounterd. The manual is libshcount(3), with whole programs.
  *
  * A handle is one connection, made at the first call that needs it and closed by shc_close. It belongs to one
- * thread at a time (no locks inside, no globals). No function prints, exits or raises a signal.
+ * thread at a time: there are no locks inside, and no globals, so different handles need none either. No
+ * function prints, exits, raises a signal or touches how signals are handled; a signal that is handled
+ * interrupts no call. After fork(2) a child may do nothing with a handle but shc_close it, which the parent
+ * does not notice, and opens its own. Calls are cancellation points: a handle whose call was cancelled is
+ * good for shc_close alone.
  *
- * Results: SHC_OK (0) and the other positive values of enum shc_status; never errno. shc_error() has the
- * sentence. After SHC_IN_DOUBT, SHC_UNREACHABLE or SHC_PROTOCOL the connection is closed, and what was
- * pending or buffered is forgotten, a session's batches excepted; the next call makes a new connection. A
- * kept connection that the server closed meanwhile is replaced unseen, once a call, as long as no byte of the
- * call has left.
+ * Results: SHC_OK (0) and the other positive values of enum shc_status; never errno, which calls may change.
+ * Later versions may add values: what is not known is a failure. shc_error() has the sentence. After
+ * SHC_IN_DOUBT, SHC_UNREACHABLE or SHC_PROTOCOL the connection is closed, and what was pending or buffered is
+ * forgotten, a session's batches excepted; the next call makes a new connection. A kept connection that the
+ * server closed meanwhile is replaced unseen, once a call, as long as no byte of the call has left.
+ *
+ * Arguments are borrowed for the call, and may lie in the reply that the handle gave before. Every call waits
+ * up to the handle's time limit, and there is none that waits for nothing: an event loop gives a thread to
+ * its handle.
  */
 #ifndef SHCOUNT_H
 #define SHCOUNT_H
@@ -33,7 +41,7 @@ enum shc_status {
 			  */
 	SHC_IN_DOUBT,	 /* a change was sent and no answer came: it may or may not have been applied */
 	SHC_DENIED,	 /* not permitted: NOAUTH, WRONGPASS, NOPERM, or the socket's mode */
-	SHC_USAGE,	 /* an argument makes no sense: name, URL, time limit; nothing was sent */
+	SHC_USAGE, /* an argument makes no sense (name, URL, time limit), or the call now; nothing was sent */
 	SHC_PROTOCOL, /* the server's bytes are not RESP, or make no sense; for a change that is SHC_IN_DOUBT
 		       */
 	SHC_MEMORY,   /* out of memory; nothing was sent */
@@ -58,41 +66,60 @@ struct shc_reply {
  * path as it stands (anything without "://"). timeout_ms bounds every call below as a whole, connecting
  * included, but for the resolver's work on a host name (5000 is a good value). SHC_OK, SHC_USAGE or
  * SHC_MEMORY. With SHC_USAGE *out is a handle whose shc_error says what is wrong with the URL, good for
- * nothing but that and shc_close; with SHC_MEMORY it is null. */
+ * nothing but that and shc_close; with SHC_MEMORY it is null, which both take. */
 enum shc_status shc_open(struct shc **out, const char *url, int timeout_ms);
 
 /* Another limit from the next call on, at least 1. */
 void shc_set_timeout(struct shc *shc, int timeout_ms);
 
-/* Connects (and authenticates) now, to find out early. */
+/* Connects (and authenticates) now, to find out early; does nothing while there is a connection. SHC_OK;
+ * SHC_UNREACHABLE, SHC_DENIED, SHC_PROTOCOL: what was buffered or pending is forgotten; nothing of it had
+ * left. */
 enum shc_status shc_connect(struct shc *shc);
 
 /* How many connections it has made so far: whoever relies on something the server keeps for a connection, or
  * on talking to the same server process as before, compares. */
 uint64_t shc_connections(const struct shc *shc);
 
-/* Sends nothing that is still buffered (see shc_flush). Null is allowed. */
+/* Sends nothing that is still buffered (see shc_flush), and waits for nothing. Null is allowed. */
 void shc_close(struct shc *shc);
 
-/* The last failure of this handle as a sentence; "" after success. The handle's, until its next call. */
+/* What the last call on this handle failed with, as a sentence without a newline; "" after success. It may
+ * hold bytes of the server's, also such as a terminal acts on. The handle's, until its next call. Null is
+ * allowed: shc_open had no memory. */
 const char *shc_error(const struct shc *shc);
 
-/* ---- one counter, one round trip ---- names: 1 to 255 bytes, no control characters. Outputs untouched on
- * failure. */
+/* ---- one counter, one round trip ----
+ *
+ * Names: 1 to 255 bytes, no control characters. Outputs are untouched on failure. Each returns SHC_OK, or any
+ * failure of enum shc_status but SHC_LOST: SHC_IN_DOUBT from those that change something, SHC_UNREACHABLE
+ * also from those that do not and got no answer. What shc_add has buffered is not sent by them, and not seen.
+ */
 
 /* Adds and returns the new value (exact: unique and linearizable as long as only such calls change the
- * counter). */
+ * counter), which may be null. To subtract, add a negative delta. */
 enum shc_status shc_incr(struct shc *shc, const char *name, size_t name_len, int64_t delta, int64_t *value);
 
-/* SHC_OK, or SHC_MISSING with *value 0. */
+/* SHC_OK, or SHC_MISSING with *value 0; SHC_REFUSED also when a Redis server keeps something else than a
+ * number there. `value` may be null. */
 enum shc_status shc_get(struct shc *shc, const char *name, size_t name_len, int64_t *value);
 
+/* The same for up to 1048575 counters in one round trip; they are not read at one moment. `name_lens` may be
+ * null: the names end with a NUL then. values[i] and is_there[i] (which may be null) are names[i]'s: 0 and
+ * false when it was never touched. That is SHC_OK too. */
+enum shc_status shc_mget(struct shc *shc, size_t count, const char *const *names, const size_t *name_lens,
+			 int64_t *values, bool *is_there);
+
+/* Gives the counter this value, whatever it had. */
 enum shc_status shc_set(struct shc *shc, const char *name, size_t name_len, int64_t value);
 
-/* SHC_OK, or SHC_MISSING. */
+/* Removes the counter. SHC_OK, or SHC_MISSING: there was none. */
 enum shc_status shc_del(struct shc *shc, const char *name, size_t name_len);
 
-/* Returns when everything acknowledged so far is on disk. */
+/* Returns SHC_OK when everything that was acknowledged to anybody so far is on disk. What shc_add has
+ * buffered is not acknowledged: shc_flush first. SHC_IN_DOUBT: not within the time limit, or the connection
+ * was lost since this handle wrote something, so that the server may have been killed in between: what this
+ * handle had acknowledged before may or may not be there. */
 enum shc_status shc_sync(struct shc *shc);
 
 /* Adds once, however often it is asked for: `token` (1 to 255 bytes, no control characters) names this
@@ -103,9 +130,10 @@ enum shc_status shc_sync(struct shc *shc);
  *
  * SHC_OK: it is in, exactly once. *value is the counter's value now, *is_applied (both may be null) whether
  * it was added by the request that was answered, and not by an earlier one, be it one of this call.
- * SHC_IN_DOUBT: the time limit ended without an answer (or, with is_durable, without the disk); asking again
- * with the same token is safe. SHC_REFUSED: not added (overflow, full disk, too many tokens), or the token
- * was used with another delta. */
+ * SHC_IN_DOUBT: the time limit ended without an answer (or, with is_durable, without the disk), or the server
+ * let nobody in when it was asked again; asking again with the same token is safe. SHC_REFUSED: not added
+ * (overflow, full disk, too many tokens), or the token was used with another delta. SHC_UNREACHABLE,
+ * SHC_DENIED, SHC_USAGE (also: shc_flush first), SHC_MEMORY: not added. */
 enum shc_status shc_once(struct shc *shc, const char *token, size_t token_len, const char *name,
 			 size_t name_len, int64_t delta, bool is_durable, int64_t *value, bool *is_applied);
 
@@ -128,8 +156,8 @@ enum shc_status shc_flush(struct shc *shc, uint64_t *refused);
 typedef void shc_refused_fn(void *arg, const char *name, size_t name_len, int64_t delta);
 void shc_on_refused(struct shc *shc, shc_refused_fn *fn, void *arg);
 
-/* What became of all additions that shc_add took. Together with what is buffered or unanswered now they are
- * all of them. */
+/* What became of all additions that shc_add took since shc_open. Together with what is buffered or unanswered
+ * now they are all of them. */
 struct shc_add_stats {
 	uint64_t acknowledged;
 	uint64_t refused;
@@ -150,8 +178,8 @@ void shc_add_stats(const struct shc *shc, struct shc_add_stats *out);
  * calls, with short pauses, until the handle's time limit for the call ends; the server is asked for its last
  * number, and the batches behind that are sent again.
  *
- * A handle has one session at a time, and then serves no other call but shc_close, shc_error, shc_on_refused,
- * shc_add_stats and the ones below; others answer SHC_USAGE. */
+ * A handle has one session at a time, and then serves no other call but shc_close, shc_error,
+ * shc_set_timeout, shc_on_refused, shc_add_stats and the ones below; others answer SHC_USAGE. */
 
 enum {
 	SHC_BATCH_ADDS_MAX = 262144,	/* additions of one batch */
@@ -173,7 +201,8 @@ struct shc_session {
 /* Opens the session `id` (1 to 255 bytes, no control characters) and takes it over from any other connection.
  * Returns when what it tells is on disk. An open session of this handle is closed first. Retries as the calls
  * below. SHC_OK; SHC_UNREACHABLE: no answer, or not from the disk, within the time limit; SHC_REFUSED,
- * SHC_DENIED, SHC_PROTOCOL, SHC_USAGE, SHC_MEMORY. In all cases nothing was added. */
+ * SHC_DENIED, SHC_PROTOCOL, SHC_USAGE (also: shc_flush, or shc_next, first), SHC_MEMORY. In all cases nothing
+ * was added. */
 enum shc_status shc_session_open(struct shc *shc, const char *id, size_t id_len, struct shc_session *out);
 
 /* Puts an addition into the open batch; nothing is sent. Names may repeat. SHC_OK; SHC_USAGE: the batch is
@@ -217,21 +246,27 @@ void shc_session_stats(const struct shc *shc, struct shc_session_stats *out);
 
 /* ---- any command ---- */
 
-/* One command and its reply, which belongs to the handle until the next call. `is_write` decides between
- * SHC_IN_DOUBT and SHC_UNREACHABLE when no answer comes. An error reply gives SHC_REFUSED or SHC_DENIED and
- * *reply with type SHC_T_ERROR. */
+/* One command of `argc` words (1 to 1048576) and its reply, which belongs to the handle until the next call.
+ * `argv_len` may be null: the words end with a NUL then. `is_write` decides between SHC_IN_DOUBT and
+ * SHC_UNREACHABLE when no answer comes. An error reply gives SHC_REFUSED or SHC_DENIED and *reply with type
+ * SHC_T_ERROR; with every other failure *reply is untouched. For commands with one reply each: not SUBSCRIBE,
+ * MONITOR or CLIENT REPLY. What a command does to its connection (SELECT, HELLO, MULTI) ends with it unseen:
+ * send MULTI to EXEC as one pipeline. */
 enum shc_status shc_command(struct shc *shc, size_t argc, const char *const *argv, const size_t *argv_len,
 			    bool is_write, const struct shc_reply **reply);
 
-/* Pipelining: shc_append puts a command into the outgoing buffer, shc_next sends what is buffered and returns
- * the next reply in order. shc_pending is the number of replies not taken yet. While some are pending only
- * these three may be used. */
+/* Pipelining: shc_append puts a command into the outgoing buffer, which grows as needed, and sends nothing:
+ * SHC_OK, SHC_USAGE or SHC_MEMORY. shc_next sends what is buffered and returns the next reply in order, with
+ * the statuses of shc_command; SHC_USAGE: none is pending. After SHC_REFUSED and SHC_DENIED the others go on,
+ * unless shc_pending is 0: the server wanted no connection. shc_pending is the number of replies not taken
+ * yet. While some are pending only these three, shc_error, shc_close and shc_set_timeout may be used; others
+ * answer SHC_USAGE. */
 enum shc_status shc_append(struct shc *shc, size_t argc, const char *const *argv, const size_t *argv_len,
 			   bool is_write);
 enum shc_status shc_next(struct shc *shc, const struct shc_reply **reply);
 size_t shc_pending(const struct shc *shc);
 
-/* "0.1.0" */
+/* Of the library that runs, as "0.1.0". Static. */
 const char *shc_version(void);
 
 #ifdef __cplusplus

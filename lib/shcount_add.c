@@ -163,8 +163,12 @@ enum shc_status shc_add(struct shc *shc, const char *name, size_t name_len, int6
 				"bad name: 1 to %d bytes without control characters are expected",
 				NAME_LEN_MAX);
 	const struct add_batch *open = &shc->batches[shc->batch_open];
-	if (open->count >= ADD_PAIRS_MAX || buf_len(&open->body) >= ADD_BYTES_MAX)
+	char bytes[NAME_LEN_MAX];
+	if (open->count >= ADD_PAIRS_MAX || buf_len(&open->body) >= ADD_BYTES_MAX) {
+		memcpy(bytes, name, name_len); /* it may lie in a reply, which the answers overwrite */
+		s.data = bytes;
 		status = send_open(shc);
+	}
 	if (status == SHC_OK && !batch_put(&shc->batches[shc->batch_open], s, delta))
 		status = wire_say(&shc->wire, SHC_MEMORY, "out of memory; this addition was not taken");
 	return status;

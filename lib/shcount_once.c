@@ -2,11 +2,14 @@
 /*
  * shcount_once.c - one addition under a token: asked for again until there is an answer.
  */
+#include <string.h>
+
 #include "num.h"
 #include "shcount_impl.h"
 
 struct once {
-	struct slice token, name;
+	struct slice token, name; /* in `bytes`: they may have come in a reply, which attempts overwrite */
+	char bytes[2 * NAME_LEN_MAX];
 	int64_t delta;
 	bool is_durable;
 	/* found out so far */
@@ -97,11 +100,19 @@ static enum shc_status give_up(struct shc *shc, const struct once *o)
 				 : "it may or may not have been counted");
 }
 
+/* Whether a failure says nothing about a request that has left: one of an earlier attempt, or this one when
+ * what came back is no answer. A refusal does: had it been counted, the server would know the token. */
+static bool is_doubt(int rc, bool has_left_before)
+{
+	return rc == SHC_PROTOCOL || (has_left_before && rc != SHC_OK && rc != SHC_REFUSED);
+}
+
 static enum shc_status ask(struct shc *shc, struct once *o)
 {
 	for (;;) {
+		bool has_left_before = o->has_left;
 		enum shc_status status = wire_connect_patiently(&shc->wire);
-		if (status == SHC_UNREACHABLE)
+		if (status == SHC_UNREACHABLE || (status && has_left_before))
 			return give_up(shc, o);
 		if (status)
 			return status;
@@ -110,7 +121,7 @@ static enum shc_status ask(struct shc *shc, struct once *o)
 		if (!is_clean)
 			wire_drop(&shc->wire);
 		if (rc != AGAIN)
-			return (enum shc_status)rc;
+			return is_doubt(rc, has_left_before) ? give_up(shc, o) : (enum shc_status)rc;
 		if (!wire_pause(&shc->wire))
 			return give_up(shc, o);
 	}
@@ -129,6 +140,8 @@ enum shc_status shc_once(struct shc *shc, const char *token, size_t token_len, c
 		return wire_say(&shc->wire, SHC_USAGE,
 				"bad %s: 1 to %d bytes without control characters are expected",
 				slice_is_name(o.name) ? "token" : "name", NAME_LEN_MAX);
+	o.token.data = memcpy(o.bytes, token, token_len);
+	o.name.data = memcpy(o.bytes + NAME_LEN_MAX, name, name_len);
 	status = ask(shc, &o);
 	if (status)
 		return status;

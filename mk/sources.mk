@@ -24,6 +24,7 @@ LIB_CLIENT := \
 
 DAEMON := \
 	daemon/acceptor.c \
+	daemon/acceptor_leave.c \
 	daemon/acceptor_listen.c \
 	daemon/arena.c \
 	daemon/backup.c \
@@ -35,6 +36,7 @@ DAEMON := \
 	daemon/counter.c \
 	daemon/epoch.c \
 	daemon/epoch_buffer.c \
+	daemon/idle.c \
 	daemon/io.c \
 	daemon/io_epoll.c \
 	daemon/io_uring.c \
@@ -83,6 +85,8 @@ DAEMON := \
 	daemon/worker.c
 
 CMD := \
+	cmd/autostart.c \
+	cmd/chain.c \
 	cmd/cmd_backup.c \
 	cmd/cmd_del.c \
 	cmd/cmd_export.c \
@@ -113,12 +117,14 @@ CMD := \
 	cmd/main.c \
 	cmd/output.c \
 	cmd/progress.c \
+	cmd/rotated.c \
 	cmd/runs.c \
 	cmd/signals.c \
 	cmd/sorter.c \
 	cmd/source.c \
 	cmd/statsd.c \
 	cmd/stream.c \
+	cmd/stream_log.c \
 	cmd/stream_resume.c \
 	cmd/table.c \
 	cmd/target.c \
@@ -136,6 +142,7 @@ FAULT := $(sort $(wildcard tests/fault/*.c))
 SIM := $(sort $(wildcard tests/sim/*.c))
 SIM_REPLACED := \
 	daemon/acceptor.c \
+	daemon/acceptor_leave.c \
 	daemon/acceptor_listen.c \
 	daemon/io_epoll.c \
 	daemon/io_uring.c \

@@ -46,6 +46,7 @@ static struct {
 
 static struct kept_faults faults;
 static int64_t full_until_ns;
+static bool has_failed;
 static void (*on_landed)(void);
 
 /* The daemon's handle. */
@@ -60,6 +61,7 @@ struct store {
 void kept_init(void (*landed)(void))
 {
 	on_landed = landed;
+	has_failed = false;
 	disk.epoch_limit = 1;
 	disk.id_next = 1;
 }
@@ -73,6 +75,11 @@ void kept_fini(void)
 	free(disk.tokens);
 	memset(&disk, 0, sizeof(disk));
 	full_until_ns = 0;
+}
+
+bool kept_has_failed(void)
+{
+	return has_failed;
 }
 
 void kept_set_faults(struct kept_faults f)
@@ -285,6 +292,7 @@ static void land(void)
 
 void kept_crash(void)
 {
+	has_failed = false;
 	if (sim_one_in(2))
 		land();
 	while (disk.part_count > disk.pending_from)
@@ -462,7 +470,8 @@ int store_commit(struct store *s, uint64_t epoch, const struct journal_writer *w
 		s->journal_bytes += buf_len(&w->parts[i]);
 	}
 	take_time();
-	if (faults.error_one_in && sim_one_in(faults.error_one_in))
+	has_failed = faults.error_one_in && sim_one_in(faults.error_one_in);
+	if (has_failed)
 		return -EIO; /* kept_crash decides what it was */
 	land();
 	disk.id_next = id_next;

@@ -29,6 +29,7 @@ void kept_crash(void);
 uint64_t kept_epoch(void);   /* the last with content */
 uint64_t kept_commits(void); /* so far, of all incarnations */
 bool kept_is_full(void);     /* now */
+bool kept_has_failed(void);  /* with an error of this incarnation's, so that the daemon is about to end */
 
 /* The live counter of a name: false when there is none. */
 bool kept_counter(const char *name, int64_t *value);

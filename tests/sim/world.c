@@ -178,7 +178,8 @@ static void live(bool is_last)
 	recover();
 	oracle_set_may_refuse(faults.full_one_in);
 	kept_set_faults(faults);
-	for (uint32_t n = 0; n < steps && sim_status() == SIM_RUNS; n++)
+	/* A disk that has failed has doomed the daemon: it does not come to rest. */
+	for (uint32_t n = 0; (n < steps || kept_has_failed()) && sim_status() == SIM_RUNS; n++)
 		step();
 	if (sim_status() != SIM_RUNS) {
 		sim_check(sim_status() == EXIT_IO && faults.error_one_in, "the daemon ends with %d",

@@ -6,7 +6,7 @@
 #   teardown_file() { stop_daemon; remove_place; }
 #
 # Variables, exported by new_place: SHC_DIR (the private directory), SHC_SOCK, SHC_DB, SHC_LOG, and SHCOUNT_SOCKET, so that
-# plain `shcount` finds the daemon. From outside: BUILD (default build), SHCOUNT and SHCOUNTERD (the programs), SHC_IO
+# plain `shcount` finds the daemon, and SHCOUNT_AUTOSTART, so that it never starts one of its own. From outside: BUILD (default build), SHCOUNT and SHCOUNTERD (the programs), SHC_IO
 # (io_uring or epoll). SHCOUNTERD=redis-server runs what a stand-in can; the rest is skipped by need_daemon.
 
 shc_top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -36,7 +36,8 @@ new_place() {
 	SHC_DB=$SHC_DIR/counters.db
 	SHC_LOG=$SHC_DIR/log
 	SHCOUNT_SOCKET=$SHC_SOCK
-	export SHC_DIR SHC_SOCK SHC_DB SHC_LOG SHCOUNT_SOCKET
+	SHCOUNT_AUTOSTART=0
+	export SHC_DIR SHC_SOCK SHC_DB SHC_LOG SHCOUNT_SOCKET SHCOUNT_AUTOSTART
 	unset SHCOUNT_URL XDG_RUNTIME_DIR
 }
 

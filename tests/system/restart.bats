@@ -103,6 +103,22 @@ load drive
 	drive restart sigterm_answers
 }
 
+@test "SIGTERM and SIGINT answer whoever has connected and asked, accepted or not" {
+	drive restart sigterm_queued
+}
+
+@test "idle-exit ends it like SIGTERM when nobody has been connected for so long" {
+	drive restart idle_exit
+}
+
+@test "whoever can connect to a daemon that leaves is answered" {
+	drive restart idle_exit_serves
+}
+
+@test "passed sockets keep their queue when the daemon leaves" {
+	drive restart listen_fds_keep_their_queue
+}
+
 @test "SIGTERM while it starts ends it cleanly" {
 	drive restart sigterm_while_starting
 }

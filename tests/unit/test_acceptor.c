@@ -54,17 +54,36 @@ void worker_give(struct worker *w, struct handoff *h)
 	sem_post(&inbox.given);
 }
 
-/* The next connection that the workers were given. */
-static const struct handoff *take(void)
+/* A twin of server_stop: keeps why. */
+static const char *_Atomic stopped;
+static sem_t has_stopped;
+
+void server_stop(struct server *s, bool is_folding, const char *reason)
 {
-	const struct handoff *h;
+	(void)s;
+	atomic_store(&stopped, is_folding ? reason : NULL);
+	sem_post(&has_stopped);
+}
+
+static bool wait_for(sem_t *sem)
+{
 	struct timespec deadline;
 
 	clock_gettime(CLOCK_REALTIME, &deadline);
 	deadline.tv_sec += DEADLINE_S;
-	while (sem_timedwait(&inbox.given, &deadline))
+	while (sem_timedwait(sem, &deadline))
 		if (errno == ETIMEDOUT)
-			return NULL;
+			return false;
+	return true;
+}
+
+/* The next connection that the workers were given. */
+static const struct handoff *take(void)
+{
+	const struct handoff *h;
+
+	if (!wait_for(&inbox.given))
+		return NULL;
 	pthread_mutex_lock(&inbox.mutex);
 	h = inbox.handoffs[inbox.taken++];
 	pthread_mutex_unlock(&inbox.mutex);
@@ -93,7 +112,8 @@ static int setup(void **state)
 	config.socket = path;
 	config.socket_mode = 0600;
 	atomic_init(&config.max_clients, 1000);
-	return sem_init(&inbox.given, 0, 0);
+	atomic_store(&stopped, NULL);
+	return sem_init(&has_stopped, 0, 0) || sem_init(&inbox.given, 0, 0);
 }
 
 static int teardown(void **state)
@@ -107,6 +127,7 @@ static int teardown(void **state)
 	}
 	inbox.count = inbox.taken = 0;
 	sem_destroy(&inbox.given);
+	sem_destroy(&has_stopped);
 	(void)snprintf(command, sizeof(command), "rm -rf %s", dir);
 	return system(command);
 }
@@ -569,6 +590,178 @@ static void test_clients_beyond_the_limit_are_told_and_closed(void **state)
 	stop();
 }
 
+/* ---- stopping and leaving ---- */
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Connections in a queue, made before anybody accepts. */
+enum { QUEUED = 3 };
+
+static void test_a_stop_takes_everybody_who_has_connected(void **state)
+{
+	char address[32];
+	uint16_t port;
+	int fds[2 * QUEUED];
+
+	(void)state;
+	close(tcp_socket(&port, false));
+	(void)snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+	config.listen = address;
+	assert_opens();
+	for (int i = 0; i < QUEUED; i++) {
+		fds[i] = connect_unix(path);
+		fds[QUEUED + i] = connect_tcp(port);
+	}
+	assert_int_equal(acceptor_start(&server.acceptor), 0);
+	stop();
+	assert_int_equal(inbox.count, 2 * QUEUED);
+	for (int i = 0; i < 2 * QUEUED; i++)
+		close(fds[i]);
+}
+
+static void test_a_shut_door_refuses_and_keeps_the_queue_until_it_is_open_again(void **state)
+{
+	int before, after;
+	struct stat first, second;
+
+	(void)state;
+	assert_opens();
+	before = connect_unix(path);
+	assert_int_equal(lstat(path, &first), 0);
+	acceptor_shut(&server.acceptor);
+	assert_int_equal(connect_unix(path), -ECONNREFUSED);
+	close(accept(server.acceptor.listeners[0].fd, NULL, NULL));
+	assert_int_equal(acceptor_reopen(&server.acceptor, why, sizeof(why)), 0);
+	after = connect_unix(path);
+	assert_true(after >= 0);
+	assert_int_equal(lstat(path, &second), 0);
+	assert_int_equal(second.st_mode & 07777, 0600);
+	close(before);
+	close(after);
+	stop();
+	assert_false(exists(path));
+}
+
+static void test_a_deaf_tcp_listener_keeps_its_queue_and_hears_again(void **state)
+{
+	char address[32];
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	uint16_t port;
+	int before, late, listener;
+
+	(void)state;
+	close(tcp_socket(&port, false));
+	(void)snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+	a.sin_port = htons(port);
+	config.listen = address;
+	assert_opens();
+	listener = server.acceptor.listeners[1].fd;
+	before = connect_tcp(port);
+	acceptor_shut(&server.acceptor);
+	late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_int_equal(connect(late, (const struct sockaddr *)&a, sizeof(a)), -1);
+	assert_int_equal(errno, EINPROGRESS);
+	close(accept(listener, NULL, NULL));
+	/* On the loopback interface whoever is heard is in the queue at once. */
+	assert_int_equal(accept(listener, NULL, NULL), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(acceptor_reopen(&server.acceptor, why, sizeof(why)), 0);
+	close(connect_tcp(port));
+	assert_true(accept(listener, NULL, NULL) >= 0);
+	close(before);
+	close(late);
+	stop();
+}
+
+/* The time is over before it starts. */
+static void open_idle(void)
+{
+	const struct timespec longer = {.tv_nsec = 2 * 1000 * 1000};
+
+	config.idle_exit_ms = 1;
+	assert_opens();
+	nanosleep(&longer, NULL);
+}
+
+static void test_idle_long_enough_it_stops_the_server(void **state)
+{
+	(void)state;
+	open_idle();
+	assert_int_equal(acceptor_start(&server.acceptor), 0);
+	assert_true(wait_for(&has_stopped));
+	assert_non_null(strstr(atomic_load(&stopped), "idle-exit"));
+	assert_int_equal(connect_unix(path), -ECONNREFUSED);
+	stop();
+	assert_false(exists(path));
+}
+
+static void test_whoever_connects_while_it_leaves_is_served_and_it_stays(void **state)
+{
+	int first, second;
+
+	(void)state;
+	open_idle();
+	first = connect_unix(path);
+	assert_int_equal(acceptor_start(&server.acceptor), 0);
+	assert_non_null(take());
+	/* The new socket may come a moment later. */
+	while ((second = connect_unix(path)) < 0)
+		assert_true(second == -ECONNREFUSED || second == -ENOENT);
+	assert_non_null(take());
+	assert_null(atomic_load(&stopped));
+	/* The workers close both. */
+	idle_close(&server.acceptor.idle, 0);
+	idle_close(&server.acceptor.idle, 0);
+	assert_true(wait_for(&has_stopped));
+	close(first);
+	close(second);
+	stop();
+}
+
+static void test_when_its_socket_is_removed_it_leaves_with_the_last_connection(void **state)
+{
+	int fd;
+
+	(void)state;
+	config.idle_exit_ms = 1000 * 1000;
+	start();
+	fd = connect_unix(path);
+	assert_non_null(take());
+	assert_int_equal(unlink(path), 0);
+	idle_close(&server.acceptor.idle, now_ms() * 1000000);
+	assert_true(wait_for(&has_stopped));
+	close(fd);
+	stop();
+}
+
+static void test_without_its_place_it_leaves_with_the_last_connection(void **state)
+{
+	const int64_t limit_ms = 1000 * 1000;
+	int first, other;
+
+	(void)state;
+	assert_opens();
+	idle_init(&server.acceptor.idle, limit_ms, &server.acceptor.waker,
+		  (now_ms() - limit_ms - 1) * 1000000);
+	first = connect_unix(path);
+	assert_int_equal(unlink(path), 0);
+	other = unix_listener(path);
+	assert_int_equal(acceptor_start(&server.acceptor), 0);
+	assert_non_null(take());
+	idle_close(&server.acceptor.idle, now_ms() * 1000000);
+	assert_true(wait_for(&has_stopped));
+	stop();
+	assert_true(exists(path));
+	close(first);
+	close(other);
+}
+
 /* ---- in a child: descriptors 3 and up, and limits, are the process's ---- */
 
 /* Runs fn there; its result is the exit status. 0: fine. */
@@ -682,14 +875,6 @@ static void test_inherited_sockets_that_make_no_sense_are_refused(void **state)
 	assert_child(child_inherits_datagrams);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* Goal: without descriptors the acceptor neither spins nor gives up. Method: a limit just above what is open.
  */
 static int child_runs_out_of_descriptors(void)
@@ -756,6 +941,13 @@ int main(void)
 		TEST(test_all_addresses_of_a_host_are_listened_on_once),
 		TEST(test_a_unix_client_is_described_by_its_credentials),
 		TEST(test_clients_beyond_the_limit_are_told_and_closed),
+		TEST(test_a_stop_takes_everybody_who_has_connected),
+		TEST(test_a_shut_door_refuses_and_keeps_the_queue_until_it_is_open_again),
+		TEST(test_a_deaf_tcp_listener_keeps_its_queue_and_hears_again),
+		TEST(test_idle_long_enough_it_stops_the_server),
+		TEST(test_whoever_connects_while_it_leaves_is_served_and_it_stays),
+		TEST(test_when_its_socket_is_removed_it_leaves_with_the_last_connection),
+		TEST(test_without_its_place_it_leaves_with_the_last_connection),
 		TEST(test_inherited_sockets_are_served_and_left_in_place),
 		TEST(test_an_inherited_tcp_socket_replaces_listen),
 		TEST(test_inherited_sockets_that_make_no_sense_are_refused),

@@ -298,6 +298,7 @@ static void test_what_does_not_fit_is_refused_at_once(void **state)
 	int64_t v;
 	assert_int_equal(shc_get(shc, "x", 1, &v), SHC_USAGE);
 	assert_says("a session is open");
+	assert_int_equal(shc_connect(shc), SHC_USAGE);
 	finish();
 }
 
@@ -505,6 +506,28 @@ static void test_a_token_without_an_answer_is_in_doubt(void **state)
 	shc_close(shc);
 }
 
+static void test_a_token_that_has_left_is_in_doubt_whatever_fails_afterwards(void **state)
+{
+	(void)state;
+	static const struct step denying[] = {
+		DO(ACCEPT), SAY(REQUEST, "AUTH u p"), SAY(REPLY, "+OK\r\n"),	       ONCE,   DO(CLOSE),
+		DO(ACCEPT), SAY(REQUEST, "AUTH u p"), SAY(REPLY, "-WRONGPASS no\r\n"), DO(END)};
+	server_start_tcp(&server, denying, "u:p@");
+	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+	assert_int_equal(once(false, NULL, NULL), SHC_IN_DOUBT);
+	assert_says("WRONGPASS");
+	finish();
+	static const struct step no_answer[] = {DO(ACCEPT), ONCE, SAY(REPLY, "+what\r\n"), DO(END)};
+	start(no_answer, PATIENCE_MS);
+	assert_int_equal(once(false, NULL, NULL), SHC_IN_DOUBT);
+	assert_says("makes no sense");
+	finish();
+	static const struct step denied_at_once[] = {DO(ACCEPT), ONCE, SAY(REPLY, "-NOPERM no\r\n"), DO(END)};
+	start(denied_at_once, PATIENCE_MS);
+	assert_int_equal(once(false, NULL, NULL), SHC_DENIED);
+	finish();
+}
+
 /* ---- sync ---- */
 
 static void test_sync_does_not_vouch_for_a_lost_connection(void **state)
@@ -557,6 +580,7 @@ int main(void)
 		cmocka_unit_test(test_a_token_is_sent_again_until_there_is_an_answer),
 		cmocka_unit_test(test_a_durable_token_lost_before_the_disk_is_sent_again),
 		cmocka_unit_test(test_a_token_without_an_answer_is_in_doubt),
+		cmocka_unit_test(test_a_token_that_has_left_is_in_doubt_whatever_fails_afterwards),
 		cmocka_unit_test(test_sync_does_not_vouch_for_a_lost_connection),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

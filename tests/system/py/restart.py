@@ -345,6 +345,63 @@ def sigterm_answers():
             equal(d.counters(), {b"x%d" % i: count for i in range(clients)}, "after the restart")
 
 
+def sigterm_queued():
+    """Connections that nobody has accepted yet when the signal comes, their requests sent: made while it was stopped."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    clients = 60
+    for place in (None, ("127.0.0.1", port)):
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            with Daemon("--workers", 2, "--commit-interval", "1h", "--listen", f"127.0.0.1:{port}") as d:
+                d.freeze()
+                conns = [Conn(place) if place else d.conn() for _ in range(clients)]
+                for i, c in enumerate(conns):
+                    c.send("INCRBY", f"x{i}", i)
+                d.process.send_signal(sign)
+                d.process.send_signal(signal.SIGCONT)
+                for i, c in enumerate(conns):
+                    equal(c.read_all(), b":%d\r\n" % i, f"client {i} of {place}")
+                equal(d.process.wait(30), 0, "exit status")
+                d.start()
+                equal(d.counters(), {b"x%d" % i: i for i in range(clients)}, "after the restart")
+
+
+def idle_exit():
+    """Nobody connected for so long ends it like SIGTERM; a connection keeps it, however quiet."""
+    with Daemon("--idle-exit", "100ms", "--commit-interval", "1h") as d:
+        with d.conn() as c:
+            equal(c.do("INCR", "x"), 1, "INCR")
+            time.sleep(0.5)  # longer than it would stay
+            equal(c.do("INCR", "x"), 2, "INCR after a while")
+        equal(d.process.wait(30), 0, "exit status")
+        check("idle-exit" in d.log(), d.log())
+        check(not os.path.exists(d.sock), "the socket is still there")
+        with sqlite3.connect(f"file:{d.db}?mode=ro", uri=True) as db:
+            equal(db.execute("SELECT current_value FROM counter").fetchall(), [(2,)], "the snapshot")
+
+
+def idle_exit_serves():
+    """Whoever can connect is answered, however the daemon is about to leave; and all of it is kept."""
+    rng = random.Random(SEED)
+    asked = starts = 0
+    with Daemon("--idle-exit", "1ms", "--commit-interval", "1h", "--workers", 2, is_started=False) as d:
+        d.launch()
+        while asked < 200 or starts < 5:
+            try:
+                c = d.conn()
+            except OSError:
+                if d.process.poll() is not None:
+                    equal(d.process.returncode, 0, "exit status")
+                    d.launch()
+                    starts += 1
+                continue
+            with c:
+                asked += 1
+                equal(c.do("INCR", "x"), asked, f"INCR after {starts} ends")
+            time.sleep(rng.choice((0, 0.0005, 0.001, 0.0012, 0.002)) if starts < 10 else 0)  # the moment
+
+
 def sigterm_while_starting():
     """At whatever moment it comes, the end is clean."""
     rng = random.Random(SEED)
@@ -439,6 +496,26 @@ def listen_fds():
         check(os.path.exists(passed), "removed the service manager's socket")
 
 
+def listen_fds_keep_their_queue():
+    """As a service manager does: whoever connects after the daemon has left waits in the queue for the next one."""
+    with socket.socket(socket.AF_UNIX) as listener, Daemon("--idle-exit", "50ms", is_started=False) as d:
+        d.sock = os.path.join(d.dir, "passed")
+        listener.bind(d.sock)
+        listener.listen(16)
+        program = shutil.which(PROGRAM)
+        command = d.command()
+        script = "import os, sys\nos.dup2(int(sys.argv[1]), 3)\nos.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))\n" \
+                 "os.execv(sys.argv[2], sys.argv[2:])"
+        d.command = lambda: ["/usr/bin/python3", "-c", script, str(listener.fileno()), program] + command[1:]
+        d.popen = {"pass_fds": (listener.fileno(),)}
+        for i in range(1, 4):
+            with d.conn() as c:
+                c.send("INCR", "x")
+                d.launch()
+                equal(c.recv(), i, "INCR")
+            equal(d.process.wait(30), 0, "exit status")
+
+
 def socket_activation():
     activate = shutil.which("systemd-socket-activate")
     if not activate:
@@ -484,5 +561,7 @@ def tcp():
 
 if __name__ == "__main__":
     main([backend, survives, stop_under_load, folding_restarts, view_is_complete, epochs_never_go_back, deletions_survive,
-          sighup_reloads, sigterm_answers, sigterm_while_starting, sigterm_with_waiting, shutdown, ready, listen_fds,
+          sighup_reloads, sigterm_answers, sigterm_queued, idle_exit, idle_exit_serves,
+          sigterm_while_starting, sigterm_with_waiting, shutdown, ready, listen_fds,
+          listen_fds_keep_their_queue,
           socket_activation, bad_listen_fds, tcp])

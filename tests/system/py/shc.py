@@ -304,6 +304,17 @@ class Daemon:
         """A sanitizer's memory is its own affair."""
         check(is_sanitized() or self.rss() <= most, f"{what}: {self.rss() >> 20} MiB resident, {most >> 20} are allowed")
 
+    def freeze(self):
+        """Stops it in its tracks: the kernel still takes connections, nothing is answered."""
+        self.process.send_signal(signal.SIGSTOP)
+
+        def is_frozen():
+            tasks = f"/proc/{self.process.pid}/task"
+            states = [open(f"{tasks}/{t}/stat", encoding="ascii").read().rpartition(")")[2].split()[0] for t in os.listdir(tasks)]
+            return all(state == "T" for state in states)
+
+        wait_until(is_frozen, "every thread has stopped")
+
     def rss(self):
         """Bytes."""
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:

@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <bsd/libutil.h>
+#include <bsd/string.h>
+
+#include "../lib/conn.h"
+#include "autostart.h"
+
+#define SYSTEM_DIRECTORY "/run/shcounterd"
+#define IDLE_EXIT	 "10m"
+
+enum {
+	NS_PER_MS = 1000000,
+	PAUSE_MIN_NS = 1 * NS_PER_MS,
+	PAUSE_MAX_NS = 20 * NS_PER_MS,
+	LOG_BYTES_MAX = 1 << 20, /* then it begins afresh */
+	TAIL_BYTES_MAX = 4096,	 /* of the log, in a complaint */
+};
+
+/* What is being done. */
+struct start {
+	struct shc *shc;
+	const char *socket;
+	int64_t deadline_ns, pause_ns;
+	int lock_fd; /* -1: somebody else starts one */
+	char program[PATH_MAX], db[PATH_MAX], log[PATH_MAX];
+	off_t log_begin; /* where the daemon's words begin */
+	pid_t child;	 /* 0: none is running */
+	int ended;	 /* wait status of the last one; -1: none has ended */
+};
+
+const char *autostart_refusal(void)
+{
+	const char *wish = getenv("SHCOUNT_AUTOSTART");
+	if (wish && strcmp(wish, "0") == 0)
+		return "SHCOUNT_AUTOSTART=0: none is started";
+	if (access(SYSTEM_DIRECTORY, F_OK) == 0)
+		return SYSTEM_DIRECTORY " exists, so the system's daemon may be about to come back, and no "
+					"other one is started";
+	return NULL;
+}
+
+/* ---- places ---- */
+
+static int exit_of(int error)
+{
+	switch (error) {
+	case EACCES:
+	case EPERM:
+	case EROFS: return EX_NOPERM;
+	case ENOENT:
+	case ENOTDIR:
+	case EEXIST:
+	case ELOOP:
+	case ENAMETOOLONG: return EX_CONFIG;
+	default: return EX_IOERR;
+	}
+}
+
+/* The directory of `path`: "" when there is none. */
+static void directory_of(const char *path, char out[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+	snprintf(out, PATH_MAX, "%.*s", slash ? (int)(slash - path) : 0, path);
+}
+
+/* Makes `path` and what is missing above it, for the user alone. 0 or an errno. */
+static int make_directories(const char *path)
+{
+	char part[PATH_MAX];
+	strlcpy(part, path, sizeof(part));
+	for (char *p = part + 1;; p++) {
+		char c = *p;
+		if (c && c != '/')
+			continue;
+		*p = '\0';
+		/* It may be there, whatever is said: EEXIST, or EROFS. */
+		int error = mkdir(part, 0700) ? errno : 0;
+		if (error && access(part, F_OK))
+			return error;
+		*p = c;
+		if (!c)
+			return 0;
+	}
+}
+
+/* Ours, or as /tmp: with `sudo -E` it is another user's, who could not use what we make there. */
+static bool is_place(const char *parent)
+{
+	struct stat st;
+	return stat(parent, &st) || st.st_uid == geteuid() || (st.st_mode & S_ISVTX);
+}
+
+/* Where others may make files, it could be waiting for us. */
+static int ensure_socket_directory(const char *socket)
+{
+	char path[PATH_MAX], parent[PATH_MAX];
+	struct stat st;
+	directory_of(socket, path);
+	directory_of(path, parent);
+	if (!is_place(parent))
+		return command_fail(EX_NOPERM,
+				    "%s: somebody else's directory, so your daemon's socket cannot be in it; "
+				    "give an XDG_RUNTIME_DIR that is yours, or unset it",
+				    parent);
+	if ((mkdir(path, 0700) && errno != EEXIST) || lstat(path, &st))
+		return command_fail(exit_of(errno),
+				    "%s: cannot make the directory of your daemon's socket: %s; give an "
+				    "XDG_RUNTIME_DIR that is yours, or unset it",
+				    path, strerror(errno));
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
+		return command_fail(EX_NOPERM,
+				    "%s: not safe for your daemon's socket: it must be a directory, no "
+				    "symbolic link, be yours, and closed to everybody else (chmod 700)",
+				    path);
+	return EX_OK;
+}
+
+/* Of the XDG base directory specification: a path that is not absolute is ignored. */
+static bool state_directory(char out[PATH_MAX])
+{
+	const char *base = getenv("XDG_STATE_HOME"), *below = "/shcounterd";
+	if (!base || base[0] != '/') {
+		base = getenv("HOME");
+		below = "/.local/state/shcounterd";
+	}
+	if (!base || base[0] != '/') {
+		const struct passwd *user = getpwuid(geteuid());
+		base = user ? user->pw_dir : "";
+	}
+	/* As much room as the longest name in it needs. */
+	return base[0] == '/' && snprintf(out, PATH_MAX, "%s%s", base, below) < PATH_MAX - 32;
+}
+
+static int ensure_state_directory(struct start *s)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	if (!state_directory(path))
+		return command_fail(EX_CONFIG,
+				    "there is no place for your counters: set HOME or XDG_STATE_HOME");
+	int error = make_directories(path);
+	if (!error && stat(path, &st))
+		error = errno;
+	if (!error && !S_ISDIR(st.st_mode))
+		error = ENOTDIR;
+	if (error)
+		return command_fail(exit_of(error),
+				    "%s: cannot make the directory of your counters: %s; set XDG_STATE_HOME "
+				    "to one that can be written",
+				    path, strerror(error));
+	if (st.st_uid != geteuid() || (st.st_mode & 022))
+		return command_fail(EX_NOPERM,
+				    "%s: not safe for your counters: it must be yours, and nobody else may "
+				    "write to it (chmod go-w)",
+				    path);
+	snprintf(s->db, sizeof(s->db), "%.*s/counters.db", PATH_MAX - 32, path);
+	snprintf(s->log, sizeof(s->log), "%.*s/shcounterd.log", PATH_MAX - 32, path);
+	return EX_OK;
+}
+
+/* ---- the program ---- */
+
+static bool is_program(char out[PATH_MAX], const char *directory, size_t len)
+{
+	return len > 0 && directory[0] == '/' &&
+	       snprintf(out, PATH_MAX, "%.*s/shcounterd", (int)len, directory) < PATH_MAX &&
+	       access(out, X_OK) == 0;
+}
+
+/* The one beside this program, else the first on the path. */
+static int find_program(struct start *s)
+{
+	char self[PATH_MAX], directory[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	self[len > 0 ? len : 0] = '\0';
+	directory_of(self, directory);
+	if (is_program(s->program, directory, strlen(directory)))
+		return EX_OK;
+	const char *path = getenv("PATH");
+	for (size_t n; path && *path; path += n + (path[n] == ':')) {
+		n = strcspn(path, ":");
+		if (is_program(s->program, path, n))
+			return EX_OK;
+	}
+	return command_fail(EX_UNAVAILABLE,
+			    "there is no shcounterd in %s or on the PATH: install it there, or name a daemon "
+			    "with -s or -u",
+			    directory);
+}
+
+/* ---- the daemon ---- */
+
+/* EX_OK, or an exit status after a complaint. */
+static int open_log(struct start *s, int *out)
+{
+	struct stat st;
+	int fd = open(s->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || fstat(fd, &st))
+		return command_fail(exit_of(errno), "%s: cannot write the log of your daemon: %s", s->log,
+				    strerror(errno));
+	if (s->ended < 0) /* the first of ours: a later one may still say little when the time is over */
+		s->log_begin = st.st_size > LOG_BYTES_MAX && ftruncate(fd, 0) == 0 ? 0 : st.st_size;
+	*out = fd;
+	return EX_OK;
+}
+
+/* Nothing of the caller's: no file, signal, session or directory. */
+static int spawn(struct start *s, int null_fd, int log_fd)
+{
+	const char *const argv[] = {"shcounterd", "--socket", s->socket,     "--socket-mode", "0600",
+				    "--db",	  s->db,      "--idle-exit", IDLE_EXIT,	      NULL};
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attributes;
+	sigset_t none, all;
+	sigemptyset(&none);
+	sigfillset(&all);
+	if (posix_spawn_file_actions_init(&files))
+		return ENOMEM;
+	if (posix_spawnattr_init(&attributes)) {
+		posix_spawn_file_actions_destroy(&files);
+		return ENOMEM;
+	}
+	int rc = posix_spawn_file_actions_adddup2(&files, null_fd, STDIN_FILENO);
+	rc = rc ? rc : posix_spawn_file_actions_adddup2(&files, log_fd, STDOUT_FILENO);
+	rc = rc ? rc : posix_spawn_file_actions_adddup2(&files, log_fd, STDERR_FILENO);
+	rc = rc ? rc : posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
+	rc = rc ? rc : posix_spawn_file_actions_addchdir_np(&files, "/");
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setsigdefault(&attributes, &all);
+	posix_spawnattr_setflags(&attributes,
+				 POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	rc = rc ? rc
+		: posix_spawn(&s->child, s->program, &files, &attributes, (char *const *)(uintptr_t)argv,
+			      environ);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&files);
+	return rc;
+}
+
+/* What a service manager told us is not for it. */
+static void clean_environment(void)
+{
+	static const char *const names[] = {"NOTIFY_SOCKET",  "LISTEN_PID",   "LISTEN_FDS",
+					    "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		unsetenv(names[i]);
+}
+
+static int start_daemon(struct start *s)
+{
+	int log_fd = -1, exit_status = find_program(s);
+	if (!exit_status)
+		exit_status = open_log(s, &log_fd);
+	if (exit_status)
+		return exit_status;
+	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int error = null_fd < 0 ? errno : 0;
+	s->pause_ns = PAUSE_MIN_NS;
+	clean_environment();
+	signal(SIGCHLD, SIG_DFL); /* ignored, it would take the exit status with it */
+	if (!error)
+		error = spawn(s, null_fd, log_fd);
+	if (null_fd >= 0)
+		close(null_fd);
+	close(log_fd);
+	if (error)
+		return command_fail(EX_UNAVAILABLE, "%s: cannot be run: %s", s->program, strerror(error));
+	return EX_OK;
+}
+
+/* ---- when it has ended ---- */
+
+/* What it wrote since it was started, a line each. */
+static void show_log(const struct start *s)
+{
+	char text[TAIL_BYTES_MAX + 1];
+	struct stat st;
+	int fd = open(s->log, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st)) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	off_t tail = st.st_size - TAIL_BYTES_MAX;
+	ssize_t n = pread(fd, text, TAIL_BYTES_MAX, tail > s->log_begin ? tail : s->log_begin);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
+		if (line[0])
+			command_fail(EX_OK, "  %s", line);
+	}
+}
+
+/* Its own exit status where it means the same here. */
+static int complain_ended(const struct start *s)
+{
+	int status = WIFEXITED(s->ended) ? WEXITSTATUS(s->ended) : EX_UNAVAILABLE;
+	if (WIFEXITED(s->ended))
+		command_fail(EX_OK, "your daemon (%s) has ended with %d; %s says:", s->program, status,
+			     s->log);
+	else
+		command_fail(EX_OK, "your daemon (%s) was ended by signal %d; %s says:", s->program,
+			     WTERMSIG(s->ended), s->log);
+	show_log(s);
+	return status == EX_IOERR || status == EX_NOPERM || status == EX_CONFIG ? status : EX_UNAVAILABLE;
+}
+
+static int complain_late(const struct start *s)
+{
+	if (s->ended >= 0)
+		return complain_ended(s);
+	if (s->child)
+		return command_fail(
+			EX_UNAVAILABLE,
+			"your daemon (process %ld) has been started and does not answer yet: with very many "
+			"counters it needs longer; try again, with a longer --timeout; its log is %s",
+			(long)s->child, s->log);
+	return command_fail(EX_UNAVAILABLE,
+			    "%s; another shcount is starting your daemon: try again, with a longer --timeout",
+			    shc_error(s->shc));
+}
+
+/* Another daemon has the state or the socket: the last one, which is leaving. Or it has left in good order
+ * before we could connect. */
+static bool is_passing(int ended)
+{
+	return WIFEXITED(ended) && (WEXITSTATUS(ended) == EX_UNAVAILABLE || WEXITSTATUS(ended) == EX_OK);
+}
+
+static int look_at_child(struct start *s)
+{
+	int status;
+	if (waitpid(s->child, &status, WNOHANG) != s->child)
+		return EX_OK;
+	s->child = 0;
+	s->ended = status;
+	return is_passing(status) ? EX_OK : complain_ended(s);
+}
+
+/* ---- the one that has the state already ---- */
+
+/* What stands in the second line of the state's lock: the socket of the daemon that has it, or had it last.
+ */
+static bool read_holder(const struct start *s, char *socket, size_t size)
+{
+	char path[PATH_MAX + 8], text[PATH_MAX], *rest = text;
+	snprintf(path, sizeof(path), "%s.lock", s->db);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	(void)strsep(&rest, "\n"); /* its process id */
+	const char *line = strsep(&rest, "\n");
+	return line && line[0] == '/' && strlcpy(socket, line, size) < size;
+}
+
+/* Another daemon may listen there by now. */
+static bool has_our_state(const struct start *s, struct shc *shc)
+{
+	static const char *const words[] = {"CONFIG", "GET", "db"};
+	const struct shc_reply *reply;
+	return shc_command(shc, 3, words, NULL, false, &reply) == SHC_OK && reply->type == SHC_T_ARRAY &&
+	       reply->count == 2 && reply->elements[1].type == SHC_T_STRING &&
+	       reply->elements[1].len == strlen(s->db) &&
+	       memcmp(reply->elements[1].data, s->db, reply->elements[1].len) == 0;
+}
+
+static int left_ms(const struct start *s)
+{
+	int64_t ms = (s->deadline_ns - conn_now_ns()) / NS_PER_MS;
+	return ms > 0 ? (int)ms : 1;
+}
+
+/* True: s->shc is connected to it. */
+static bool connect_holder(struct start *s)
+{
+	char socket[PATH_MAX];
+	struct shc *shc;
+	if (!read_holder(s, socket, sizeof(socket)) || strcmp(socket, s->socket) == 0)
+		return false;
+	if (shc_open(&shc, socket, left_ms(s)) != SHC_OK || shc_connect(shc) != SHC_OK ||
+	    !has_our_state(s, shc)) {
+		shc_close(shc);
+		return false;
+	}
+	shc_close(s->shc);
+	s->shc = shc;
+	return true;
+}
+
+/* ---- until it answers ---- */
+
+static int lock(struct start *s)
+{
+	char directory[PATH_MAX], path[PATH_MAX + 16];
+	directory_of(s->socket, directory);
+	snprintf(path, sizeof(path), "%s/start.lock", directory);
+	s->lock_fd = flopen(path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (s->lock_fd >= 0 || errno == EWOULDBLOCK)
+		return EX_OK;
+	return command_fail(exit_of(errno), "%s: cannot lock the start of your daemon: %s", path,
+			    strerror(errno));
+}
+
+/* False: the time is over. */
+static bool pause_longer(struct start *s)
+{
+	int64_t left_ns = s->deadline_ns - conn_now_ns();
+	if (left_ns <= 0)
+		return false;
+	int64_t ns = left_ns < s->pause_ns ? left_ns : s->pause_ns;
+	const struct timespec ts = {.tv_nsec = ns};
+	nanosleep(&ts, NULL);
+	s->pause_ns = s->pause_ns * 2 < PAUSE_MAX_NS ? s->pause_ns * 2 : PAUSE_MAX_NS;
+	return true;
+}
+
+static enum shc_status try_connect(const struct start *s)
+{
+	shc_set_timeout(s->shc, left_ms(s));
+	return shc_connect(s->shc);
+}
+
+/* The next step of whoever has the lock or tries to get it. *is_again: look at once. */
+static int step(struct start *s, bool *is_again)
+{
+	*is_again = false;
+	if (s->child)
+		return look_at_child(s);
+	if (s->lock_fd >= 0)
+		return start_daemon(s);
+	int exit_status = lock(s);
+	*is_again = s->lock_fd >= 0; /* it may have been started before we got it */
+	return exit_status;
+}
+
+static int connect_or_start(struct start *s)
+{
+	for (bool is_again = false;;) {
+		enum shc_status status = try_connect(s);
+		if (status == SHC_OK)
+			return EX_OK;
+		if (status != SHC_UNREACHABLE)
+			return command_status(s->shc, status);
+		if (!s->child && s->lock_fd >= 0 && connect_holder(s))
+			return EX_OK;
+		int exit_status = step(s, &is_again);
+		if (exit_status)
+			return exit_status;
+		if (!is_again && !pause_longer(s))
+			return complain_late(s);
+	}
+}
+
+int autostart_connect(const struct invocation *inv, const char *socket, int64_t deadline_ns, struct shc **out)
+{
+	struct start s = {.socket = socket,
+			  .deadline_ns = deadline_ns,
+			  .pause_ns = PAUSE_MIN_NS,
+			  .lock_fd = -1,
+			  .ended = -1};
+	int exit_status = ensure_socket_directory(socket);
+	if (!exit_status)
+		exit_status = ensure_state_directory(&s);
+	if (!exit_status && shc_open(&s.shc, socket, inv->timeout_ms) != SHC_OK)
+		exit_status = command_fail(EX_IOERR, "out of memory");
+	if (!exit_status)
+		exit_status = connect_or_start(&s);
+	if (s.lock_fd >= 0)
+		close(s.lock_fd);
+	if (exit_status) {
+		shc_close(s.shc);
+		return exit_status;
+	}
+	shc_set_timeout(s.shc, inv->timeout_ms);
+	*out = s.shc;
+	return EX_OK;
+}

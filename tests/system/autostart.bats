@@ -1,0 +1,371 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# The user's own daemon: when shcount starts one, when it does not and what it says then, and how that daemon leaves.
+
+# shellcheck disable=SC2154 # stderr and shc_top are set by run and common
+bats_require_minimum_version 1.5.0
+load common
+
+# Programs of our own: shcount starts the shcounterd beside it, and that is a script with the real one's options.
+setup() {
+	need_daemon
+	[ ! -e /run/shcounterd ] || skip "this machine has /run/shcounterd: none is started"
+	new_place
+	real=$SHCOUNTERD
+	SHCOUNT=$SHC_DIR/bin/shcount
+	export XDG_RUNTIME_DIR=$SHC_DIR/run XDG_STATE_HOME=$SHC_DIR/state
+	state=$XDG_STATE_HOME/shcounterd
+	mkdir -m 700 "$SHC_DIR/bin" "$XDG_RUNTIME_DIR"
+	cp "$BUILD/shcount" "$SHCOUNT"
+	daemon_is "exec $real \"\$@\" ${SHC_IO:+--io $SHC_IO}"
+	unset SHCOUNT_SOCKET SHCOUNT_AUTOSTART
+}
+
+teardown() {
+	local lock file
+	[ -n "${SHC_DIR:-}" ] || return 0
+	[ -z "${holder:-}" ] || kill "$holder" 2>/dev/null || true
+	while read -r lock; do
+		flock -n "$lock" true || kill "$(head -n 1 "$lock")"
+		wait_until flock -n "$lock" true
+	done < <(find "$SHC_DIR" -name counters.db.lock)
+	while read -r file; do
+		! grep -E "Sanitizer|runtime error:|Assertion" "$file" || return 1
+	done < <(find "$SHC_DIR" -name shcounterd.log)
+	remove_place
+}
+
+# What is run as shcounterd, a line of shell.
+daemon_is() {
+	printf '#!/bin/sh\n%s\n' "$1" >"$SHC_DIR/bin/shcounterd"
+	chmod 755 "$SHC_DIR/bin/shcounterd"
+}
+
+own_pid() {
+	head -n 1 "$state/counters.db.lock"
+}
+
+# How many daemons have been ready.
+starts() {
+	grep -c ' ready: ' "$state/shcounterd.log"
+}
+
+none_was_started() {
+	[ ! -e "$state/shcounterd.log" ] && [ ! -e "$XDG_RUNTIME_DIR/shcounterd/shcounterd.sock" ]
+}
+
+# With other directories in the place of /tmp and /run: $SHC_DIR/tmp, with programs and state in it, and $SHC_DIR/run.
+elsewhere() {
+	local unshare=(unshare -m)
+	"${unshare[@]}" true 2>/dev/null || unshare=(unshare -rm)
+	"${unshare[@]}" true 2>/dev/null || skip "mount namespaces are not allowed here"
+	# shellcheck disable=SC2016 # for the inner shell
+	"${unshare[@]}" bash -c 'mount --bind "$1/run" /run && mount --bind "$1/tmp" /tmp && shift && exec "$@"' - \
+		"$SHC_DIR" env SHCOUNT=/tmp/bin/shcount XDG_STATE_HOME=/tmp/state "$@"
+}
+
+prepare_elsewhere() {
+	mkdir -p "$SHC_DIR/tmp"
+	cp -r "$SHC_DIR/bin" "$SHC_DIR/tmp/bin"
+	cp "$real" "$SHC_DIR/tmp/bin/real"
+	sed -i "s|exec $real|exec /tmp/bin/real|" "$SHC_DIR/tmp/bin/shcounterd"
+	state=$SHC_DIR/tmp/state/shcounterd
+}
+
+# ---- started ----
+
+@test "the first use starts a daemon in the user's places, the second finds it" {
+	expect "$(shcount incr a)" 1
+	local first
+	first=$(own_pid)
+	expect "$(shcount incr a)" 2
+	expect "$(own_pid)" "$first"
+	expect "$(starts)" 1
+	expect "$(stat -c %a "$XDG_RUNTIME_DIR/shcounterd" "$XDG_RUNTIME_DIR/shcounterd/shcounterd.sock" "$XDG_STATE_HOME" \
+		"$state" "$state/shcounterd.log" | tr '\n' ' ')" "700 600 700 700 600 "
+}
+
+@test "the caller's files, session, directory and signals are not the daemon's" {
+	local pid
+	exec 7>"$SHC_DIR/held"
+	expect "$(trap '' TERM USR1 CHLD && cd "$SHC_DIR" && "$SHCOUNT" incr a)" 1
+	exec 7>&-
+	pid=$(own_pid)
+	expect "$(readlink "/proc/$pid/cwd")" /
+	expect "$(readlink "/proc/$pid/fd/0" "/proc/$pid/fd/1" "/proc/$pid/fd/2" | tr '\n' ' ')" \
+		"/dev/null $state/shcounterd.log $state/shcounterd.log "
+	run ! grep -q "$SHC_DIR/held\|pipe:" <(ls -l "/proc/$pid/fd")
+	expect "$(ps -o sid= -p "$pid" | tr -d ' ')" "$pid"
+	# SIGUSR1 and SIGTERM, which the caller ignored.
+	expect $((16#$(awk '/^SigIgn/ { print $2 }' "/proc/$pid/status") & (1 << 9 | 1 << 14))) 0
+}
+
+@test "fifty at once start one daemon and lose nothing" {
+	local i pids=()
+	for ((i = 0; i < 50; i++)); do
+		"$SHCOUNT" --timeout 60s incr n >/dev/null 2>>"$SHC_DIR/said" 3>&- &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do wait "$i"; done
+	expect "$(cat "$SHC_DIR/said")" ""
+	expect "$(shcount get n)" 50
+	expect "$(grep -c . "$state/shcounterd.log")" 2 # one that reads its state and is ready, and nobody turned away
+}
+
+@test "without XDG_RUNTIME_DIR, or with a relative one, the socket is in a directory of the user's under /tmp" {
+	prepare_elsewhere
+	expect "$(elsewhere env -u XDG_RUNTIME_DIR /tmp/bin/shcount incr a)" 1
+	expect "$(elsewhere env XDG_RUNTIME_DIR=run /tmp/bin/shcount incr a)" 2
+	expect "$(cd "$SHC_DIR/tmp" && stat -c '%a %F' shcounterd-*)" "700 directory"
+	expect "$(starts)" 1
+}
+
+@test "without XDG_STATE_HOME, or with a relative one, the state is in ~/.local/state" {
+	expect "$(XDG_STATE_HOME=state HOME=$SHC_DIR/home shcount incr a)" 1
+	[ -s "$SHC_DIR/home/.local/state/shcounterd/counters.db" ]
+	expect "$(XDG_STATE_HOME='' HOME=$SHC_DIR/home shcount incr a)" 2
+}
+
+@test "a daemon with the user's state is found wherever it listens" {
+	expect "$(shcount incr a)" 1
+	# As cron, which has no XDG_RUNTIME_DIR.
+	mkdir -m 700 "$SHC_DIR/run2"
+	expect "$(XDG_RUNTIME_DIR=$SHC_DIR/run2 shcount incr a)" 2
+	expect "$(grep -c . "$state/shcounterd.log")" 2
+}
+
+@test "a daemon that listens where the last one did, with another state, is not taken for it" {
+	mkdir -m 700 "$SHC_DIR/run2"
+	expect "$(XDG_RUNTIME_DIR=$SHC_DIR/run2 shcount incr a 5 --durable)" 5
+	kill -KILL "$(own_pid)"
+	wait_until flock -n "$state/counters.db.lock" true
+	SHC_SOCK=$SHC_DIR/run2/shcounterd/shcounterd.sock
+	start_daemon
+	expect "$(shcount incr a)" 6
+	expect "$(shcount -s "$SHC_SOCK" get a)" 0
+}
+
+@test "the shcounterd on the PATH is started when there is none beside shcount" {
+	mkdir "$SHC_DIR/path"
+	mv "$SHC_DIR/bin/shcounterd" "$SHC_DIR/path"
+	expect "$(PATH=$SHC_DIR/nowhere:$SHC_DIR/path:$PATH shcount incr a)" 1
+	expect "$(starts)" 1
+}
+
+@test "the log begins afresh when it has grown beyond 1 MiB" {
+	mkdir -p "$state"
+	chmod 700 "$XDG_STATE_HOME" "$state"
+	yes "an old line" | head -c 1100000 >"$state/shcounterd.log"
+	expect "$(shcount incr a)" 1
+	[ "$(stat -c %s "$state/shcounterd.log")" -lt 10000 ]
+}
+
+# ---- leaving ----
+
+@test "a daemon that leaves when idle loses nothing, and nobody is refused because it leaves" {
+	daemon_is "exec $real \"\$@\" ${SHC_IO:+--io $SHC_IO} --idle-exit 30ms"
+	local rounds=10
+	count_them() {
+		local i
+		for ((i = 0; i < rounds; i++)); do
+			"$SHCOUNT" --timeout 60s incr n || return
+			sleep "0.0$((RANDOM % 6))$((RANDOM % 10))" # the moment
+		done
+	}
+	count_them >"$SHC_DIR/first" 3>&- &
+	count_them >"$SHC_DIR/second"
+	wait $!
+	expect "$(sort -n "$SHC_DIR/first" "$SHC_DIR/second" | tr '\n' ' ')" "$(seq $((2 * rounds)) | tr '\n' ' ')"
+	[ "$(starts)" -gt 1 ]
+}
+
+@test "after kill -9 the next use starts one with all that was on disk" {
+	expect "$(shcount incr a 5 --durable)" 5
+	kill -KILL "$(own_pid)"
+	wait_until flock -n "$state/counters.db.lock" true
+	[ -S "$XDG_RUNTIME_DIR/shcounterd/shcounterd.sock" ]
+	expect "$(shcount incr a)" 6
+	expect "$(starts)" 2
+}
+
+@test "a daemon that still has the state is waited for" {
+	local pid limit
+	mkdir -p "$state"
+	chmod 700 "$XDG_STATE_HOME" "$state"
+	mkfifo "$SHC_DIR/let-go"
+	flock --no-fork "$state/counters.db.lock" cat "$SHC_DIR/let-go" >/dev/null 3>&- &
+	holder=$!
+	wait_until eval "! flock -n '$state/counters.db.lock' true"
+	# Long enough for one daemon to be turned away.
+	for limit in 200ms 1s 5s 20s; do
+		run shcount --timeout $limit incr a
+		expect_status 69
+		[[ $output != *"another shcounterd"* ]] || break
+	done
+	expect_contains "$output" "another shcounterd"
+	expect_contains "$output" "ended with 69"
+	"$SHCOUNT" --timeout 60s incr a >"$SHC_DIR/printed" 3>&- &
+	pid=$!
+	local before
+	before=$(grep -c . "$state/shcounterd.log")
+	wait_until eval "[ \$(grep -c . '$state/shcounterd.log') -gt $before ]"
+	echo >"$SHC_DIR/let-go"
+	wait "$pid" "$holder"
+	expect "$(cat "$SHC_DIR/printed")" 1
+}
+
+# ---- not started ----
+
+@test "SHCOUNT_AUTOSTART=0: exit 69 with what was tried and what to do" {
+	SHCOUNT_AUTOSTART=0 run shcount incr a
+	expect_status 69
+	expect_contains "$output" "cannot connect to $XDG_RUNTIME_DIR/shcounterd/shcounterd.sock"
+	expect_contains "$output" "cannot connect to /run/shcounterd/shcounterd.sock"
+	expect_contains "$output" "SHCOUNT_AUTOSTART=0"
+	expect_contains "$output" "shcounterd --socket PATH --db FILE"
+	none_was_started
+}
+
+@test "a server that was named is not replaced by one of the user's own" {
+	for name in "-s $SHC_DIR/x" "-u unix://$SHC_DIR/x"; do
+		# shellcheck disable=SC2086 # two words
+		run shcount $name incr a
+		expect_status 69
+	done
+	SHCOUNT_SOCKET=$SHC_DIR/x run shcount incr a
+	expect_status 69
+	SHCOUNT_URL=unix://$SHC_DIR/x run shcount incr a
+	expect_status 69
+	none_was_started
+}
+
+@test "where /run/shcounterd is, none is started: the system's may be about to come back" {
+	prepare_elsewhere
+	mkdir "$SHC_DIR/run/shcounterd"
+	run elsewhere /tmp/bin/shcount incr a
+	expect_status 69
+	expect_contains "$output" "/run/shcounterd exists"
+	expect_contains "$output" "systemctl start shcounterd"
+	[ ! -e "$state" ]
+}
+
+@test "completion starts none" {
+	# shellcheck disable=SC2016,SC1091 # for the inner shell
+	PATH=$SHC_DIR/bin:$PATH bash -c '. "$1" && COMP_WORDS=(shcount incr "") COMP_CWORD=2 && _shcount' - \
+		"$shc_top/completions/shcount.bash"
+	none_was_started
+}
+
+@test "a directory of the socket that is not the user's alone is refused" {
+	local dir=$XDG_RUNTIME_DIR/shcounterd
+	refused() {
+		run shcount incr a
+		expect_status 77
+		expect_contains "$output" "$dir: not safe"
+		none_was_started
+	}
+	mkdir -m 750 "$dir"
+	refused
+	chmod 700 "$dir"
+	mv "$dir" "$dir.real"
+	ln -s "$dir.real" "$dir"
+	refused
+	rm "$dir"
+	: >"$dir"
+	refused
+	[ "$(id -u)" = 0 ] || return 0
+	rm "$dir"
+	mkdir -m 700 "$dir"
+	chown 12345 "$dir"
+	refused
+	rm -r "$dir"
+	chown 12345 "$XDG_RUNTIME_DIR"
+	run shcount incr a
+	expect_status 77
+	expect_contains "$output" "$XDG_RUNTIME_DIR: somebody else's"
+	none_was_started
+}
+
+@test "somebody else's directory under /tmp is neither used nor believed" {
+	prepare_elsewhere
+	local dir
+	dir=$SHC_DIR/tmp/shcounterd-$(elsewhere id -u)
+	chmod 1777 "$SHC_DIR/tmp"
+	mkdir -m 777 "$dir"
+	chmod 777 "$dir"
+	run elsewhere env -u XDG_RUNTIME_DIR /tmp/bin/shcount incr a
+	expect_status 77
+	expect_contains "$output" "not safe"
+	[ ! -e "$state" ]
+}
+
+@test "a state directory that cannot be made or written is named" {
+	: >"$XDG_STATE_HOME"
+	run shcount incr a
+	expect_status 78
+	expect_contains "$output" "$state: cannot make"
+	rm "$XDG_STATE_HOME"
+	mkdir -p "$state"
+	chmod 777 "$state"
+	run shcount incr a
+	expect_status 77
+	expect_contains "$output" "$state: not safe"
+	# Nobody owns nothing.
+	if [ "$(id -u)" = 0 ]; then
+		chmod 755 "$SHC_DIR" "$SHC_DIR/bin"
+		rm -rf "$XDG_RUNTIME_DIR/shcounterd"
+		chown nobody "$XDG_RUNTIME_DIR"
+		XDG_STATE_HOME=$SHC_DIR/closed run setpriv --reuid nobody --clear-groups "$SHCOUNT" incr a
+		expect_status 77
+		expect_contains "$output" "$SHC_DIR/closed/shcounterd: cannot make"
+	fi
+	none_was_started
+}
+
+@test "a path that is too long for a socket is named with the limit" {
+	local long
+	long=$SHC_DIR/$(printf 'x%.0s' {1..100})
+	mkdir -m 700 "$long"
+	XDG_RUNTIME_DIR=$long run shcount incr a
+	expect_status 78
+	expect_contains "$output" "107 bytes"
+}
+
+@test "without a shcounterd: exit 69, and where it was looked for" {
+	rm "$SHC_DIR/bin/shcounterd"
+	run --separate-stderr env PATH="$SHC_DIR/nowhere" "$SHCOUNT" incr a
+	expect_status 69
+	expect_contains "$stderr" "no shcounterd in $SHC_DIR/bin"
+}
+
+@test "a daemon that ends at once is quoted, and its exit status passed on where it means the same" {
+	mkdir -p "$state"
+	chmod 700 "$XDG_STATE_HOME" "$state"
+	echo "of another day" >"$state/shcounterd.log"
+	local pair
+	for pair in 78:78 74:74 77:77 65:69 3:69; do
+		daemon_is "echo 'something $pair is wrong' >&2; exit ${pair%:*}"
+		run --separate-stderr shcount incr a
+		expect_status "${pair#*:}"
+		expect "$output" ""
+		expect_contains "$stderr" "something $pair is wrong"
+		expect_contains "$stderr" "ended with ${pair%:*}"
+		expect_contains "$stderr" "$state/shcounterd.log"
+		[[ $stderr != *"another day"* ]]
+	done
+	daemon_is "kill -KILL \$\$"
+	run shcount incr a
+	expect_status 69
+	expect_contains "$output" "signal 9"
+}
+
+@test "a daemon that needs longer than the time limit is left to it" {
+	mkfifo "$SHC_DIR/go"
+	daemon_is "read -r go <'$SHC_DIR/go'; exec $real \"\$@\" ${SHC_IO:+--io $SHC_IO}"
+	run shcount --timeout 200ms incr a
+	expect_status 69
+	expect_contains "$output" "does not answer yet"
+	echo go >"$SHC_DIR/go"
+	expect "$(shcount --timeout 60s incr a)" 1
+	expect "$(starts)" 1
+}
