@@ -127,7 +127,6 @@ static int import_all(const struct invocation *inv, struct import *in)
 		rc = target_connect(inv, &in->shc);
 	if (rc)
 		return rc;
-	signals_note_questions();
 	signals_note_stops();
 	progress_begin(&in->progress, bytes_total, inv->is_quiet);
 	for (int i = 0; rc == EX_OK && i < count; i++)

@@ -196,8 +196,8 @@ static bool read_stream(const struct invocation *inv, int files_count, struct st
 static int ingest_one(struct ingest *in, const char *file)
 {
 	const char *name;
-	bool is_done = false, is_stdin = strcmp(file, "-") == 0;
-	int rc = in->stream && !is_stdin ? stream_ingest(in, file, &is_done) : EX_OK;
+	bool is_done = false;
+	int rc = in->stream ? stream_ingest(in, file, &is_done) : EX_OK;
 	if (is_done)
 		return rc;
 	int fd = inputs_open(file, &name);

@@ -9,7 +9,7 @@ static bool is_blank(char c)
 }
 
 /* The first field of runs of blanks in `rest`, which it moves behind it. */
-static bool next_blank_field(struct slice *rest, struct slice *field)
+static inline bool next_blank_field(struct slice *rest, struct slice *field)
 {
 	size_t begin = 0;
 	while (begin < rest->len && is_blank(rest->data[begin]))
@@ -61,45 +61,63 @@ static int take_delta(struct slice text, int64_t *delta, const char **reason)
 	return FIELDS_BAD;
 }
 
-/* A field, and whether a quote in it stands twice. */
-static bool next_field(const struct fields_rule *rule, struct slice *rest, struct csv_field *field)
+static int last_field(const struct fields_rule *rule)
 {
-	if (rule->is_csv)
-		return csv_next(rest, rule->separator, field);
-	field->has_pairs = false;
-	return rule->separator ? next_separated_field(rest, rule->separator, &field->text)
-			       : next_blank_field(rest, &field->text);
+	return rule->name_field > rule->delta_field ? rule->name_field : rule->delta_field;
+}
+
+/* False when the line has not so many. What is not asked for stays as it is. */
+static bool find_fields(const struct fields_rule *rule, struct slice line, struct slice *name,
+			struct slice *worth)
+{
+	struct slice rest = line, field;
+	for (int i = 1, last = last_field(rule); i <= last; i++) {
+		if (rule->separator ? !next_separated_field(&rest, rule->separator, &field)
+				    : !next_blank_field(&rest, &field))
+			return false;
+		if (i == rule->name_field)
+			*name = field;
+		if (i == rule->delta_field)
+			*worth = field;
+	}
+	return true;
+}
+
+static bool find_csv_fields(const struct fields_rule *rule, struct slice record, char *room,
+			    struct slice *name, struct slice *worth)
+{
+	struct csv_field field;
+	for (int i = 1, last = last_field(rule); i <= last; i++) {
+		if (!csv_next(&record, rule->separator, &field))
+			return false;
+		if (i == rule->delta_field)
+			*worth = field.text;
+		if (i != rule->name_field)
+			continue;
+		*name = field.text;
+		if (field.has_pairs && name->len <= FIELDS_ROOM) /* a longer one is too long in any case */
+			*name = (struct slice){room, csv_unpair(field.text, room)};
+	}
+	return true;
 }
 
 int fields_take(const struct fields_rule *rule, struct slice line, char *room, struct slice *name,
 		int64_t *delta, const char **reason)
 {
-	struct csv_field found = {0}, worth = {0};
-	if (rule->name_field == 0)
-		found.text = line;
-	int last = rule->name_field > rule->delta_field ? rule->name_field : rule->delta_field;
-	struct slice rest = line;
-	struct csv_field field;
-	for (int i = 1; i <= last; i++) {
-		if (!next_field(rule, &rest, &field))
-			return FIELDS_SKIP;
-		if (i == rule->name_field)
-			found = field;
-		if (i == rule->delta_field)
-			worth = field;
-	}
-	if (found.text.len == 0)
+	struct slice found = line, worth = {0};
+	if (rule->is_csv ? !find_csv_fields(rule, line, room, &found, &worth)
+			 : !find_fields(rule, line, &found, &worth))
 		return FIELDS_SKIP;
-	if (found.has_pairs && found.text.len <= FIELDS_ROOM) /* a longer one is too long in any case */
-		found.text = (struct slice){room, csv_unpair(found.text, room)};
-	*reason = fields_name_fault(found.text, rule->name_max);
+	if (found.len == 0)
+		return FIELDS_SKIP;
+	*reason = fields_name_fault(found, rule->name_max);
 	if (*reason)
 		return FIELDS_BAD;
 	int64_t value = 1;
-	int rc = rule->delta_field ? take_delta(worth.text, &value, reason) : FIELDS_OK;
+	int rc = rule->delta_field ? take_delta(worth, &value, reason) : FIELDS_OK;
 	if (rc)
 		return rc;
-	*name = found.text;
+	*name = found;
 	*delta = value;
 	return FIELDS_OK;
 }
