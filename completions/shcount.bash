@@ -73,8 +73,9 @@ _shcount() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		;;
 	incr | decr | get | set | del | shards)
-		# Only names that the shell would take as they are, and what half a second finds of them.
-		names=$(timeout 0.5 shcount list --timeout 300ms --sort none --limit 200 "${current//[^[:alnum:]_.\/-]/?}*" 2>/dev/null |
+		# Only names that the shell would take as they are, and what half a second finds of them; and a key pressed must
+		# not start a daemon.
+		names=$(SHCOUNT_AUTOSTART=0 timeout 0.5 shcount list --timeout 300ms --sort none --limit 200 "${current//[^[:alnum:]_.\/-]/?}*" 2>/dev/null |
 			cut -f1 | grep -E '^[[:alnum:]_./-]+$')
 		mapfile -t COMPREPLY < <(compgen -W "$names" -- "$current")
 		;;
