@@ -381,11 +381,10 @@ const struct command cmd_explain = {
 	.help = "  shcount explain visits           WHAT<TAB>VALUE, a line each\n"
 		"  shcount explain --json visits    one object\n"
 		"\n"
-		"The value, and whether the disk has it; the parts it is made of and whether workers\n"
-		"compete for it; when it was last changed (an epoch is what is written to disk\n"
-		"together); the rate, from two readings a quarter of a second apart; the slot that the\n"
-		"name has in a Redis Cluster. Of a server that is no shcounterd only value, rate and slot\n"
-		"are known.\n",
+		"The value, and whether the disk has it; the parts it is made of and whether workers "
+		"compete for it; when it was last changed (an epoch is what is written to disk together); "
+		"the rate, from two readings a quarter of a second apart; the slot that the name has in a "
+		"Redis Cluster. Of a server that is no shcounterd only value, rate and slot are known.\n",
 	.options = options,
 	.operands_min = 1,
 	.operands_max = 1,

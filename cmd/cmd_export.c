@@ -122,12 +122,10 @@ const struct command cmd_export = {
 		"  shcount export -f json | jq .value\n"
 		"\n"
 		"csv has the line name,value first, names in quotes where they need them, and lines that "
-		"end in LF; a name\n"
-		"that is not UTF-8 stands there byte by byte. json has an object a line, with name_base64 "
-		"for such a name.\n"
-		"Counters come in the server's order, at once, however many there are. One that comes or "
-		"goes meanwhile\n"
-		"may be missing. To copy the whole state of a daemon: shcount backup.\n",
+		"end in LF; a name that is not UTF-8 stands there byte by byte. json has an object a "
+		"line, with name_base64 for such a name. Counters come in the server's order, at once, "
+		"however many there are. One that comes or goes meanwhile may be missing. To copy the "
+		"whole state of a daemon: shcount backup.\n",
 	.options = options,
 	.operands_max = 1,
 	.run = run,

@@ -161,19 +161,15 @@ const struct command cmd_import = {
 	.help = "  shcount import counters.csv              what shcount export printed\n"
 		"  shcount export | shcount -s OTHER import\n"
 		"  shcount import -f json counters.jsonl    {\"name\":\"x\",\"value\":5}, one a line\n"
-		"  shcount import --add counters.csv        add, as when two states are put together\n"
+		"  shcount import --add counters.csv        add, to put two states together\n"
 		"\n"
 		"Without FILE, or where it is -, standard input is read; files named .gz and .zst are "
-		"decompressed. csv begins\n"
-		"with a line that names the columns: name and value, in any order; others are ignored. "
-		"Counters are set to\n"
-		"their values, so that importing twice is the same as once; but with --add it is not. A "
-		"counter that is not\n"
-		"in the file stays as it is. At a bad line (FILE:LINE: reason on stderr) it stops, with "
-		"all before it set and\n"
-		"nothing after; --on-error skip leaves bad lines out. Both exit 65. When the connection is "
-		"lost, it is told up\n"
-		"to which line all is in.\n",
+		"decompressed. csv begins with a line that names the columns: name and value, in any "
+		"order; others are ignored. Counters are set to their values, so that importing twice is "
+		"the same as once; but with --add it is not. A counter that is not in the file stays as "
+		"it is. At a bad line (FILE:LINE: reason on stderr) it stops, with all before it set and "
+		"nothing after; --on-error skip leaves bad lines out. Both exit 65. When the connection "
+		"is lost, it is told up to which line all is in.\n",
 	.options = options,
 	.operands_max = -1,
 	.run = run,

@@ -29,8 +29,8 @@ enum {
 };
 
 static const struct option_spec options[] = {
-	[OPTION_FORMAT] = {'f', "format", OPTION_VALUE, "FORMAT",
-			   "lines (default), tsv, csv, uniq, json or statsd"},
+	[OPTION_FORMAT] = {'f', "format", OPTION_VALUE, "lines|tsv|csv|uniq|json|statsd",
+			   "how lines are read (default lines)"},
 	[OPTION_SEPARATOR] = {'F', "separator", OPTION_VALUE, "CHAR",
 			      "fields are separated by CHAR, not by runs of blanks (or commas)"},
 	[OPTION_FIELD] = {'k', "field", OPTION_VALUE, "N", "field N is the name, from 1"},
@@ -379,38 +379,27 @@ const struct command cmd_ingest = {
 		"  shcount ingest -k 7 --prefix 'path:' access.log access.log.2.gz\n"
 		"  shcount ingest -F : -k 7 /etc/passwd     count login shells\n"
 		"  shcount ingest -f tsv -d 2 sums.tsv      NAME<TAB>DELTA\n"
-		"  shcount ingest -f csv -k 3 -d 5 --from-line 2 sales.csv    without its line of titles\n"
+		"  shcount ingest -f csv -k 3 -d 5 --from-line 2 sales.csv    without titles\n"
 		"  sort words | uniq -c | shcount ingest -f uniq\n"
 		"  shcount ingest -f json sums.jsonl        {\"name\":\"a\",\"delta\":3} a line\n"
 		"  shcount ingest -f statsd metrics.txt     name:3|c, name:1|c|@0.1\n"
 		"\n"
-		"Without FILE, or where it is -, standard input is read; files named *.gz and *.zst are\n"
-		"decompressed. With -F, -d, -f tsv or -f csv the name is field 1 unless -k says otherwise. "
-		"Empty\n"
-		"lines and lines without the field are skipped. Lines are counted in memory and sent as "
-		"sums. At\n"
-		"a bad line (FILE:LINE: reason on stderr) it stops, with all before it counted and nothing "
-		"after,\n"
-		"and says how to resume; --on-error skip leaves bad lines out. Both exit 65.\n"
-		"What comes through a pipe is sent at the latest a second later. ^C stops between two lines: "
-		"what "
-		"was\n"
-		"counted is sent, and it says how to go on. A second ^C ends it at once. SIGUSR1 prints how "
-		"far it "
-		"is.\n"
+		"Without FILE, or where it is -, standard input is read; files named *.gz and *.zst are "
+		"decompressed. With -F, -d, -f tsv or -f csv the name is field 1 unless -k says "
+		"otherwise. Empty lines and lines without the field are skipped. Lines are counted in "
+		"memory and sent as sums. At a bad line (FILE:LINE: reason on stderr) it stops, with all "
+		"before it counted and nothing after, and says how to resume; --on-error skip leaves bad "
+		"lines out. Both exit 65. What comes through a pipe is sent at the latest a second later. "
+		"^C stops between two lines: what was counted is sent, and it says how to go on. A second "
+		"^C ends it at once. SIGUSR1 prints how far it is.\n"
 		"\n"
 		"  shcount ingest --stream access access.log   exactly once: safe to run again\n"
 		"\n"
 		"With --stream the server stores, with the sums, up to where the input is in them. A run "
-		"with "
-		"the same\n"
-		"ID, options and files goes on there, also when the files have grown; when nothing is left, "
-		"it "
-		"adds\n"
-		"nothing. A last line without its end is left for the next run, but for --eof. A log that "
-		"was rotated\n"
-		"(FILE.1, FILE.2, FILE-DATE) is found again: its rest is counted, then what is newer, then "
-		"FILE.\n",
+		"with the same ID, options and files goes on there, also when the files have grown; when "
+		"nothing is left, it adds nothing. A last line without its end is left for the next run, "
+		"but for --eof. A log that was rotated (FILE.1, FILE.2, FILE-DATE) is found again: its "
+		"rest is counted, then what is newer, then FILE.\n",
 	.options = options,
 	.operands_max = -1,
 	.run = run,

@@ -160,10 +160,8 @@ const struct command cmd_list = {
 		"  shcount list --sort none         at once, in the server's order\n"
 		"\n"
 		"GLOB knows * ? [abc] [a-z] [^a] and \\ as Redis does. Names are sorted byte by byte. A "
-		"counter that comes\n"
-		"or goes meanwhile may be missing. What does not fit into 64 MiB is sorted in a temporary "
-		"file, in TMPDIR or\n"
-		"/tmp.\n",
+		"counter that comes or goes meanwhile may be missing. What does not fit into 16 MiB is "
+		"sorted in a temporary file, in TMPDIR or /tmp.\n",
 	.options = options,
 	.operands_max = 1,
 	.run = run,

@@ -356,15 +356,15 @@ const struct command cmd_watch = {
 	.operands = "NAME...",
 	.summary = "print values and rates as they change",
 	.help = "  shcount watch visits errors      a table that is redrawn; ^C ends it\n"
-		"  shcount watch visits | tee log   NAME<TAB>VALUE<TAB>RATE, a line for each change\n"
+		"  shcount watch visits | tee log   NAME<TAB>VALUE<TAB>RATE, a line a change\n"
 		"  shcount watch --interval 10s --count 7 visits\n"
 		"\n"
-		"The first values are always told. The rate is the change per second between two\n"
+		"The first values are always told. The rate is the change per second between two "
 		"readings. A counter that was never touched reads 0.\n"
 		"\n"
-		"When the server goes away, that is told, and it is asked again at every interval\n"
-		"until it answers: a watch outlives a restart of the daemon. With --count, a try\n"
-		"without an answer counts, and the exit status is 69 if the last one was such.\n",
+		"When the server goes away, that is told, and it is asked again at every interval until "
+		"it answers: a watch outlives a restart of the daemon. With --count, a try without an "
+		"answer counts, and the exit status is 69 if the last one was such.\n",
 	.options = options,
 	.operands_min = 1,
 	.operands_max = -1,

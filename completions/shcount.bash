@@ -123,7 +123,7 @@ _shcount_names() {
 	while IFS= read -r name; do
 		name=${name%$'\t'*}
 		[[ ! $is_ended && $name == -* ]] || _shcount_offer "$name"
-	done < <(SHCOUNT_AUTOSTART=0 timeout 2 "$program" "${connect[@]}" list --timeout 300ms --limit 200 -- "$pattern*" \
+	done < <(SHCOUNT_AUTOSTART=0 timeout 0.5 "$program" "${connect[@]}" list --timeout 300ms --sort none --limit 200 -- "$pattern*" \
 		2>/dev/null </dev/null | LC_ALL=C.UTF-8 grep -ax $'[[:print:]]*\t-*[0-9]*')
 }
 

@@ -36,7 +36,7 @@ end
 # Names that begin with $argv[2], from the server, if it answers at once; never starts one. What cannot be shown is left out.
 function __shcount_names --argument-names program typed
     set -l pattern (string replace -ra '[\\\\*?\[]' '\\\\$0' -- $typed)
-    env SHCOUNT_AUTOSTART=0 timeout 2 $program $argv[3..] list --timeout 300ms --limit 200 -- $pattern'*' 2>/dev/null </dev/null |
+    env SHCOUNT_AUTOSTART=0 timeout 0.5 $program $argv[3..] list --timeout 300ms --sort none --limit 200 -- $pattern'*' 2>/dev/null </dev/null |
         LC_ALL=C.UTF-8 grep -ax '[[:print:]]*'\t'-*[0-9]*' | string replace -r '\t[^\t]*$' ''
 end
 

@@ -119,6 +119,7 @@ is_on_right_io() {
 end_daemon() {
 	wait_until test -s "$SHC_DIR/pid"
 	kill "-$1" "$(daemon_pid)" 2>/dev/null || true # it may have exited by itself
+	kill -CONT "$(daemon_pid)" 2>/dev/null || true # a test that failed may have left it frozen
 	wait_until daemon_has_exited
 	return "$(cat "$SHC_DIR/exit")"
 }

@@ -196,7 +196,7 @@ list shcount backup --fo => --force  -- $(said_of_force)"
 			echo "tab shcount -s $SHC_SOCK get 'x[" |
 				PATH=$SHC_DIR/stub:$PATH python3 "$BATS_TEST_DIRNAME/py/complete.py" $shell "$COMPLETIONS"
 		fi
-		expect "$(cat calls)" "<0><-s><$SHC_SOCK><list><--timeout><300ms><--limit><200><--><x\\[*>"
+		expect "$(cat calls)" "<0><-s><$SHC_SOCK><list><--timeout><300ms><--sort><none><--limit><200><--><x\\[*>"
 	done
 }
 

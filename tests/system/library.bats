@@ -12,7 +12,7 @@ setup_file() {
 	# packaging.bats runs make in the same directory.
 	flock "$BUILD/make.lock" make -s BUILD="$BUILD" install DESTDIR="$dest" PREFIX=/usr/local
 	export PKG_CONFIG_PATH=$dest/usr/local/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$dest
-	export LD_LIBRARY_PATH=$dest/usr/local/lib
+	export LD_LIBRARY_PATH=$dest/usr/local/lib PATH=$BUILD:$PATH
 	new_place
 	start_daemon
 }

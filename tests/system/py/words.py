@@ -17,9 +17,9 @@ import sys
 # Manuals of others that ours may point to.
 FOREIGN_PAGES = {
     ("awk", "1"), ("cp", "1"), ("gzip", "1"), ("jq", "1"), ("nohup", "1"), ("pkg-config", "1"), ("redis-cli", "1"),
-    ("sqlite3", "1"), ("systemd", "1"), ("top", "1"), ("uniq", "1"), ("watch", "1"), ("zstd", "1"), ("fdatasync", "2"),
-    ("fork", "2"), ("sd_listen_fds", "3"), ("sd_notify", "3"), ("strftime", "3"), ("crontab", "5"), ("systemd.exec", "5"),
-    ("epoll", "7"), ("io_uring", "7"), ("locale", "7"), ("pthreads", "7"), ("cron", "8"), ("logrotate", "8"),
+    ("sqlite3", "1"), ("systemd", "1"), ("top", "1"), ("uniq", "1"), ("watch", "1"), ("zstd", "1"), ("execve", "2"), ("fdatasync", "2"),
+    ("fork", "2"), ("sd_listen_fds", "3"), ("sd_notify", "3"), ("strftime", "3"), ("vis", "3"), ("crontab", "5"), ("systemd.exec", "5"),
+    ("epoll", "7"), ("io_uring", "7"), ("locale", "7"), ("pthreads", "7"), ("cron", "8"), ("ld.so", "8"), ("logrotate", "8"),
 }
 SYSEXITS = {
     "EX_USAGE": 64, "EX_DATAERR": 65, "EX_NOINPUT": 66, "EX_NOUSER": 67, "EX_NOHOST": 68, "EX_UNAVAILABLE": 69,
@@ -266,7 +266,7 @@ def check_shcount_manual():
     described = {}
     for head, body in page.items("Fl"):
         for option, arg in options_of_head(macro_words(head)).items():
-            described[option] = (arg, body)
+            described.setdefault(option, []).append((arg, body))
     for name, command in program.commands.items():
         words, body = commands.get(name, ([], []))
         given = options_of_head(words)
@@ -299,19 +299,28 @@ def check_shcount_manual():
 
 
 def check_described(where, name, option, given, described, body):
+    """In the command's head, or in an item of its own; of those that several commands have one must fit."""
     forms = [f for f in (f"--{option.word}", option.letter and f"-{option.letter}") if f]
-    found = [(f, given[f], body) for f in forms if f in given] + [(f, *described[f]) for f in forms if f in described]
-    if not found:
-        differ(where, f"{name}: the option --{option.word} is missing")
-    for form, arg, text in found:
-        choices = option.arg.split("|")
+    choices = option.arg.split("|")
+
+    def fits(arg, text):
         # `-f format`, with each format where it is explained.
         is_named = arg == option.word and (choices[1:] == [] or all(f"Cm {c}" in "\n".join(text) for c in choices))
-        if not alike(arg, option.arg) and not is_named:
+        return alike(arg, option.arg) or is_named
+
+    heads = [(f, given[f]) for f in forms if f in given]
+    items = [(f, arg, text) for f in forms for arg, text in described.get(f, [])]
+    if not heads and not items:
+        differ(where, f"{name}: the option --{option.word} is missing")
+    for form, arg in heads:
+        if not fits(arg, body):
             differ(where, f"{name}: {form} takes '{option.arg}', not '{arg}'")
+    for form in {f for f, _, _ in items}:
+        if not any(fits(arg, text) for f, arg, text in items if f == form):
+            differ(where, f"{name}: {form} takes '{option.arg}', which no item says")
     default = option.default()
-    texts = [" ".join(lines) for _, _, lines in found]
-    if found and default and not any("default" in t and default in plain(t) for t in texts):
+    texts = [" ".join(text) for _, _, text in items] + ([" ".join(body)] if heads else [])
+    if texts and default and not any("default" in t and default in plain(t) for t in texts):
         differ(where, f"{name}: --{option.word}: the default {default} is not named")
 
 

@@ -1,0 +1,65 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# The recipes of docs/recipes.md, and the first session of the README, do what they show.
+
+load common
+
+setup_file() {
+	new_place
+	start_daemon
+}
+
+teardown_file() {
+	stop_daemon
+	remove_place
+}
+
+setup() {
+	mkdir "$SHC_DIR/here"
+	cd "$SHC_DIR/here" || return
+	PATH=$(cd "$(dirname "$SHCOUNT")" && pwd):$PATH
+}
+
+teardown() {
+	cd / && rm -rf "$SHC_DIR/here"
+}
+
+recipe() { # HEADING
+	python3 "$BATS_TEST_DIRNAME/py/session.py" "$shc_top/docs/recipes.md" "$1"
+}
+
+@test "a number for every deploy" {
+	unset MAKEFLAGS MFLAGS MAKELEVEL
+	recipe "A number for every deploy"
+}
+
+@test "a cron job that says how it went" {
+	recipe "A cron job that says how it went"
+}
+
+@test "one-liners for logs, beside awk" {
+	recipe "One-liners for logs, beside awk"
+}
+
+@test "tickets in a script" {
+	recipe "Tickets in a script"
+}
+
+@test "the rate of a log, in real time" {
+	recipe "The rate of a log, in real time"
+}
+
+@test "as a systemd service" {
+	command -v systemd-analyze >/dev/null || skip "systemd-analyze is not installed"
+	recipe "As a systemd service"
+}
+
+@test "no recipe is without a test" {
+	run bash -c "grep '^## ' '$shc_top/docs/recipes.md' | sed 's/^## //'"
+	while IFS= read -r heading; do
+		grep -qF "recipe \"$heading\"" "$BATS_TEST_FILENAME" || {
+			echo "not run: $heading" >&2
+			return 1
+		}
+	done <<<"$output"
+}
