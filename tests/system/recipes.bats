@@ -28,6 +28,11 @@ recipe() { # HEADING
 	python3 "$BATS_TEST_DIRNAME/py/session.py" "$shc_top/docs/recipes.md" "$1"
 }
 
+@test "the first session of the README" {
+	python3 "$BATS_TEST_DIRNAME/py/session.py" "$shc_top/README.md" "30 seconds"
+	shcount del visits # other tests begin with 0
+}
+
 @test "a number for every deploy" {
 	unset MAKEFLAGS MFLAGS MAKELEVEL
 	recipe "A number for every deploy"
