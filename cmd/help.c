@@ -114,11 +114,12 @@ int help_list(const struct command *const *commands, size_t count, const struct 
 	put(&p, "\n");
 	put_entry(&p, "help [COMMAND]", "this, or all about a command");
 	put_options(&p, "Options, before or behind the command:", globals);
-	put(&p, "\nThe server is the one of -s or -u, $SHCOUNT_URL, $SHCOUNT_SOCKET, "
-		"$XDG_RUNTIME_DIR/shcounterd/shcounterd.sock, /run/shcounterd/shcounterd.sock; where none answers, "
-		"a daemon of your own is started (SHCOUNT_AUTOSTART=0: not).\n\n"
-		"Exit status: 0 done, 1 no, 64 usage, 65 bad input, 69 no server, 74 I/O error, "
-		"75 in doubt, 77 not permitted, 78 configuration. More: man shcount\n");
+	put(&p,
+	    "\nThe server is the one of -s or -u, $SHCOUNT_URL, $SHCOUNT_SOCKET, "
+	    "$XDG_RUNTIME_DIR/shcounterd/shcounterd.sock, /run/shcounterd/shcounterd.sock; where none answers, "
+	    "a daemon of your own is started (SHCOUNT_AUTOSTART=0: not).\n\n"
+	    "Exit status: 0 done, 1 no, 64 usage, 65 bad input, 69 no server, 74 I/O error, "
+	    "75 in doubt, 77 not permitted, 78 configuration. More: man shcount\n");
 	return output_finish(&p.out);
 }
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The recipes of docs/recipes.md, and the first session of the README, do what they show.
 
+# shellcheck disable=SC2154 # shc_top comes from common
 load common
 
 setup_file() {
