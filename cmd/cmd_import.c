@@ -19,7 +19,7 @@ enum { OPTION_FORMAT, OPTION_ADD, OPTION_ON_ERROR };
 
 static const struct option_spec options[] = {
 	[OPTION_FORMAT] = {'f', "format", OPTION_VALUE, "csv|json",
-			   "csv (default), or json: one object a line"},
+			   "csv or json; without it, a file that begins with { is json"},
 	[OPTION_ADD] = {0, "add", OPTION_FLAG, NULL, "add the values to the counters, do not set them"},
 	[OPTION_ON_ERROR] = {0, "on-error", OPTION_VALUE, "stop|skip",
 			     "at a bad line: stop there (default), or leave it out"},
@@ -30,6 +30,7 @@ static bool read_options(const struct invocation *inv, struct import *in)
 {
 	const char *format = inv->values[OPTION_FORMAT], *on_error = inv->values[OPTION_ON_ERROR];
 	in->is_add = inv->values[OPTION_ADD] != NULL;
+	in->is_told = format != NULL;
 	in->is_json = format && strcmp(format, "json") == 0;
 	in->is_skip = on_error && strcmp(on_error, "skip") == 0;
 	if (format && !in->is_json && strcmp(format, "csv") != 0)
@@ -160,7 +161,7 @@ const struct command cmd_import = {
 	.summary = "set counters from a file that export made",
 	.help = "  shcount import counters.csv              what shcount export printed\n"
 		"  shcount export | shcount -s OTHER import\n"
-		"  shcount import -f json counters.jsonl    {\"name\":\"x\",\"value\":5}, one a line\n"
+		"  shcount import counters.jsonl            {\"name\":\"x\",\"value\":5}, one a line\n"
 		"  shcount import --add counters.csv        add, to put two states together\n"
 		"\n"
 		"Without FILE, or where it is -, standard input is read; files named .gz and .zst are "

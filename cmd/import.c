@@ -219,6 +219,15 @@ static void drop_mark(struct block *b)
 	memmove(b->data, b->data + MARK_BYTES, b->len);
 }
 
+/* A header of ours cannot begin as an object does. */
+static void guess_format(struct import *in, const struct block *b)
+{
+	size_t at = 0;
+	while (at < b->len && memchr(" \t\r\n", b->data[at], 4))
+		at++;
+	in->is_json = at < b->len && b->data[at] == '{';
+}
+
 /* ---- reading ---- */
 
 /* 0 when there is something to read, or -errno; -ECANCELED: asked to stop. */
@@ -277,6 +286,8 @@ static int import_source(struct import *in, struct block *b, struct source *src,
 			continue;
 		if (!is_begun)
 			drop_mark(b);
+		if (!is_begun && !in->is_told)
+			guess_format(in, b);
 		is_begun = true;
 		rc = take_block(in, b);
 		if (rc == EX_OK)

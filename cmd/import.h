@@ -43,6 +43,7 @@ struct import_batch {
 struct import {
 	/* what is wanted; set by the caller */
 	bool is_add;  /* add, do not set */
+	bool is_told; /* what is_json says; else each file's first byte tells */
 	bool is_json; /* else CSV */
 	bool is_skip; /* --on-error skip */
 	struct shc *shc;

@@ -36,6 +36,14 @@ has_counters() { # COUNT
 	[ "$(shcount list --sort none | wc -l)" -eq "$1" ]
 }
 
+@test "without -f, what begins with { is JSON" {
+	printf '\n  {"name":"guess:a","value":3}\n' >"$SHC_DIR/guess"
+	printf 'name,value\nguess:b,4\n' | shcount import -q "$SHC_DIR/guess" -
+	expect "$(shcount get guess:a guess:b)" $'guess:a\t3\nguess:b\t4'
+	run shcount import -f csv "$SHC_DIR/guess"
+	expect_status 65
+}
+
 # ---- there and back ----
 
 @test "what Python writes is imported, and what is exported is what Python reads, for every kind of name and value" {
@@ -55,7 +63,7 @@ has_counters() { # COUNT
 	for form in csv json; do
 		shcount export -f $form >"$SHC_DIR/before"
 		clear
-		shcount -q import -f $form "$SHC_DIR/before"
+		shcount -q import "$SHC_DIR/before"
 		shcount export -f $form | LC_ALL=C sort | cmp - <(LC_ALL=C sort "$SHC_DIR/before")
 	done
 }
@@ -96,7 +104,7 @@ has_counters() { # COUNT
 	expect "$(shcount list)" $'c\t5\nd\t6'
 	local header
 	for header in "" "a,1" "name" "value" "name,value,name" "names,value" '{"name":"x","value":1}' '"name,value'; do
-		run shcount import <<<"$header"
+		run shcount import -f csv <<<"$header"
 		expect_status 65
 		expect_contains "$output" "(standard input):1: "
 		expect_contains "$output" "the first line is expected to name the columns: name,value"
