@@ -29,7 +29,7 @@ static void test_a_cursor_is_read_as_it_was_written(void **state)
 		c.lines_skipped = 6;
 		c.is_finished = true;
 		c.files_count = 2;
-		c.files[0] = (struct cursor_file){1, 2, UINT64_MAX};
+		c.files[0] = (struct cursor_file){.offset = 1, .lines = 2, .mark = UINT64_MAX, .id = 7};
 		c.files[1] = (struct cursor_file){.offset = 4, .lines = 5, .mark = 6};
 		struct buf text = BUF_INIT, again = BUF_INIT;
 		struct cursor read;
