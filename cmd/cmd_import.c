@@ -117,10 +117,8 @@ static int import_one(struct import *in, const char *file)
 
 static int import_all(const struct invocation *inv, struct import *in)
 {
-	static char dash[] = "-";
-	static char *only_stdin[] = {dash};
-	char **files = inv->operands_count > 0 ? inv->operands : only_stdin;
-	int count = inv->operands_count > 0 ? inv->operands_count : 1;
+	int count;
+	char **files = inputs_of(inv, &count);
 	uint64_t bytes_total = 0;
 	int rc =
 		inputs_look(files, count, in->is_add ? "nothing was added" : "nothing was set", &bytes_total);

@@ -314,10 +314,8 @@ static int finish(const struct invocation *inv, struct ingest *in, int rc)
 
 static int ingest_all(const struct invocation *inv, struct ingest *in)
 {
-	static char dash[] = "-";
-	static char *only_stdin[] = {dash};
-	char **files = inv->operands_count > 0 ? inv->operands : only_stdin;
-	int count = inv->operands_count > 0 ? inv->operands_count : 1;
+	int count;
+	char **files = inputs_of(inv, &count);
 	uint64_t bytes_total = 0;
 	int rc = inputs_look(files, count, "nothing was added", &bytes_total);
 	if (rc)

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "command.h"
 #include "inputs.h"
 
 const char inputs_stdin_name[] = "(standard input)";
@@ -14,6 +13,14 @@ const char inputs_stdin_name[] = "(standard input)";
 static bool is_stdin(const char *file)
 {
 	return strcmp(file, "-") == 0;
+}
+
+char **inputs_of(const struct invocation *inv, int *count)
+{
+	static char dash[] = "-";
+	static char *only_stdin[] = {dash};
+	*count = inv->operands_count > 0 ? inv->operands_count : 1;
+	return inv->operands_count > 0 ? inv->operands : only_stdin;
 }
 
 int inputs_look(char **files, int count, const char *nothing, uint64_t *bytes_total)

@@ -8,8 +8,13 @@
 
 #include <stdint.h>
 
+#include "command.h"
+
 /* What standard input is called in what is said about it. */
 extern const char inputs_stdin_name[];
+
+/* The files on the command line; "-" alone when there are none. */
+char **inputs_of(const struct invocation *inv, int *count);
 
 /* Can all be read? EX_OK with their size, or 0 when it cannot be known; or an exit status after a complaint,
  * which says `nothing`: what has not been done. */
