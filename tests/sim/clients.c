@@ -297,6 +297,16 @@ uint64_t clients_owed(void)
 	return owed;
 }
 
+uint64_t clients_coming(void)
+{
+	uint64_t coming = 0;
+
+	for (size_t i = 0; i < LINKS_MAX; i++)
+		if (links[i])
+			coming += links[i]->left - links[i]->arrived;
+	return coming;
+}
+
 uint64_t clients_arrived(void)
 {
 	return arrived;

@@ -82,7 +82,8 @@ struct actor *clients_add(const struct script *script, uint32_t index);
 void clients_step(void);
 /* They send nothing more, and only take their replies. */
 void clients_set_quiet(bool is_quiet);
-uint64_t clients_owed(void); /* replies */
+uint64_t clients_owed(void);   /* replies */
+uint64_t clients_coming(void); /* of these, those that have left the daemon */
 /* After net_crash: what has come is taken, the rest is lost. */
 void clients_crash(void);
 bool clients_is_commit_mode(void);

@@ -101,8 +101,8 @@ static void come_to_rest(void)
 		} else if (deadline_ns >= 0) {
 			if (deadline_ns > sim_now_ns())
 				sim_advance(deadline_ns - sim_now_ns());
-		} else {
-			idle++;
+		} else if (clients_coming() == 0) {
+			idle++; /* a client that is slow to look is no fault of the daemon's */
 		}
 		oracle_step();
 		if (clients_arrived() != arrived)
