@@ -31,6 +31,7 @@ enum shc_status shc_open(struct shc **out, const char *url, int timeout_ms)
 	char error[URL_ERROR_SIZE];
 	int rc = url_parse(&parsed, url, error);
 	wire_init(&shc->wire, &parsed, timeout_ms);
+	shc->wire.is_unusable = rc == URL_BAD || timeout_ms <= 0;
 	if (rc == URL_BAD)
 		return wire_say(&shc->wire, SHC_USAGE, "%s", error);
 	if (rc == 0 && timeout_ms <= 0)
@@ -72,10 +73,12 @@ static enum shc_status refuse_beside_session(struct shc *shc)
 
 enum shc_status shc_connect(struct shc *shc)
 {
-	wire_begin(&shc->wire);
+	enum shc_status status = wire_begin(&shc->wire);
+	if (status)
+		return status;
 	if (shc->session)
 		return refuse_beside_session(shc);
-	enum shc_status status = wire_connect(&shc->wire);
+	status = wire_connect(&shc->wire);
 	if (status)
 		shcount_batches_lost(shc);
 	return status;
@@ -229,7 +232,9 @@ static enum shc_status append_args(struct shc *shc, size_t argc, const char *con
 enum shc_status shc_append(struct shc *shc, size_t argc, const char *const *argv, const size_t *argv_len,
 			   bool is_write)
 {
-	wire_begin(&shc->wire);
+	enum shc_status status = wire_begin(&shc->wire);
+	if (status)
+		return status;
 	if (shc->session)
 		return refuse_beside_session(shc);
 	return append_args(shc, argc, argv, argv_len, is_write);
@@ -237,7 +242,9 @@ enum shc_status shc_append(struct shc *shc, size_t argc, const char *const *argv
 
 enum shc_status shc_next(struct shc *shc, const struct shc_reply **reply)
 {
-	wire_begin(&shc->wire);
+	enum shc_status status = wire_begin(&shc->wire);
+	if (status)
+		return status;
 	if (shc_pending(shc) == 0)
 		return wire_say(&shc->wire, SHC_USAGE, "no reply is pending");
 	return next_reply(shc, reply);
@@ -247,7 +254,9 @@ enum shc_status shc_next(struct shc *shc, const struct shc_reply **reply)
 
 enum shc_status shcount_begin(struct shc *shc)
 {
-	wire_begin(&shc->wire);
+	enum shc_status status = wire_begin(&shc->wire);
+	if (status)
+		return status;
 	if (shc->session)
 		return refuse_beside_session(shc);
 	if (shc_pending(shc) > 0)

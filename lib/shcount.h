@@ -65,8 +65,9 @@ struct shc_reply {
 /* Connects at the first use. `url`: "unix:///path", "redis://[user[:password]@]host[:port]", or a socket's
  * path as it stands (anything without "://"). timeout_ms bounds every call below as a whole, connecting
  * included, but for the resolver's work on a host name (5000 is a good value). SHC_OK, SHC_USAGE or
- * SHC_MEMORY. With SHC_USAGE *out is a handle whose shc_error says what is wrong with the URL, good for
- * nothing but that and shc_close; with SHC_MEMORY it is null, which both take. */
+ * SHC_MEMORY. With SHC_USAGE *out is a handle whose shc_error says what is wrong with the URL or the time
+ * limit, and keeps saying it: every call on it that returns a status answers SHC_USAGE. With SHC_MEMORY it is
+ * null, which shc_error and shc_close take, and nothing else. */
 enum shc_status shc_open(struct shc **out, const char *url, int timeout_ms);
 
 /* Another limit from the next call on, at least 1. */

@@ -449,7 +449,9 @@ static enum shc_status drive(struct shc *shc, bool (*is_reached)(const struct sh
 /* SHC_OK when there is a session that goes on. */
 static enum shc_status begin(struct shc *shc)
 {
-	wire_begin(&shc->wire);
+	enum shc_status status = wire_begin(&shc->wire);
+	if (status)
+		return status;
 	if (!shc->session)
 		return wire_say(&shc->wire, SHC_USAGE, "no session is open on this handle");
 	return shc->session->ended ? tell_end(shc) : SHC_OK;

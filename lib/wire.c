@@ -32,11 +32,14 @@ void wire_fini(struct wire *w)
 	url_fini(&w->url);
 }
 
-void wire_begin(struct wire *w)
+enum shc_status wire_begin(struct wire *w)
 {
+	if (w->is_unusable)
+		return SHC_USAGE;
 	w->deadline_ns = conn_now_ns() + w->timeout_ns;
 	w->pause_ns = 0;
 	w->error[0] = '\0';
+	return SHC_OK;
 }
 
 enum shc_status wire_say(struct wire *w, enum shc_status status, const char *fmt, ...)

@@ -42,6 +42,7 @@ struct wire {
 	uint64_t adds_in_doubt, adds_unsent; /* lost with connections, all told */
 	uint64_t connections;		     /* made so far */
 	int64_t pause_ns;		     /* the next one before trying again; grows */
+	bool is_unusable; /* opened with arguments that made no sense: `error` says which */
 	char error[320];
 };
 
@@ -49,8 +50,9 @@ struct wire {
 void wire_init(struct wire *w, const struct url *url, int timeout_ms);
 void wire_fini(struct wire *w);
 
-/* Begins a public call: sets its deadline, forgets the last error. */
-void wire_begin(struct wire *w);
+/* Begins a public call: sets its deadline, forgets the last error. SHC_OK; SHC_USAGE, with the sentence kept,
+ * when it is unusable: there is nowhere to connect to. */
+enum shc_status wire_begin(struct wire *w);
 
 /* Sets the error's sentence and returns `status`. */
 enum shc_status wire_say(struct wire *w, enum shc_status status, const char *fmt, ...)

@@ -572,6 +572,67 @@ static void test_what_makes_no_sense_is_not_sent(void **state)
 	shc_close(NULL);
 }
 
+/* What each call that returns a status answers on a handle that shc_open answered SHC_USAGE for. */
+static void check_unusable(const char *sentence)
+{
+	static const char *const words[] = {"PING"};
+	const struct shc_reply *reply = NULL;
+	struct shc_session session;
+	int64_t v = 7;
+	bool is = true;
+	uint64_t refused = 7;
+	for (int call = 0; call < 17; call++) {
+		enum shc_status status = SHC_OK;
+		switch (call) {
+		case 0: status = shc_connect(shc); break;
+		case 1: status = shc_incr(shc, "x", 1, 1, &v); break;
+		case 2: status = shc_get(shc, "x", 1, &v); break;
+		case 3: status = shc_mget(shc, 1, words, NULL, &v, &is); break;
+		case 4: status = shc_set(shc, "x", 1, 1); break;
+		case 5: status = shc_del(shc, "x", 1); break;
+		case 6: status = shc_sync(shc); break;
+		case 7: status = shc_once(shc, "t", 1, "x", 1, 1, true, &v, &is); break;
+		case 8: status = shc_add(shc, "x", 1, 1); break;
+		case 9: status = shc_flush(shc, &refused); break;
+		case 10: status = shc_session_open(shc, "s", 1, &session); break;
+		case 11: status = shc_session_add(shc, "x", 1, 1); break;
+		case 12: status = shc_session_apply(shc, "c", 1); break;
+		case 13: status = shc_session_flush(shc); break;
+		case 14: status = shc_command(shc, 1, words, NULL, false, &reply); break;
+		case 15: status = shc_append(shc, 1, words, NULL, false); break;
+		default: status = shc_next(shc, &reply); break;
+		}
+		assert_int_equal(status, SHC_USAGE);
+		assert_string_equal(shc_error(shc), sentence);
+	}
+	assert_int_equal(v, 7);
+	assert_int_equal(refused, 7);
+	assert_null(reply);
+}
+
+static void test_a_handle_without_a_server_to_go_to_answers_usage_to_every_call(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *url;
+		int timeout_ms;
+		const char *says;
+	} cases[] = {{"http://x", 1000, "unknown scheme"}, {"/x", 0, "time limit"}, {"/x", -1, "time limit"}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char sentence[320];
+		assert_int_equal(shc_open(&shc, cases[i].url, cases[i].timeout_ms), SHC_USAGE);
+		assert_says(cases[i].says);
+		strcpy(sentence, shc_error(shc));
+		check_unusable(sentence);
+		shc_set_timeout(shc, 1000); /* mends nothing */
+		shc_session_close(shc);
+		check_unusable(sentence);
+		assert_int_equal(shc_pending(shc), 0);
+		assert_int_equal(shc_connections(shc), 0);
+		shc_close(shc);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -603,6 +664,7 @@ int main(void)
 		cmocka_unit_test(test_additions_that_never_left_are_unreachable),
 		cmocka_unit_test(test_a_single_command_takes_the_batches_answers_first),
 		cmocka_unit_test(test_what_makes_no_sense_is_not_sent),
+		cmocka_unit_test(test_a_handle_without_a_server_to_go_to_answers_usage_to_every_call),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
