@@ -187,7 +187,7 @@ static enum shc_status next_reply(struct shc *shc, const struct shc_reply **repl
 		status = wire_next(&shc->wire, &raw, &answered);
 		if (status || answered.adds == 0)
 			break;
-		shcount_batch_answered(shc, raw);
+		status = shcount_batch_answered(shc, raw);
 	}
 	if (status == SHC_OK && !publish_reply(shc, raw))
 		status = wire_give_up(&shc->wire, SHC_UNREACHABLE, answered.is_write,
@@ -423,7 +423,9 @@ enum shc_status shc_set(struct shc *shc, const char *name, size_t name_len, int6
 	enum shc_status status = name_command(shc, 3, argv, true, &reply);
 	if (status)
 		return status;
-	return reply->type == SHC_T_STATUS ? SHC_OK : unexpected(shc, true);
+	bool is_ok = reply->type == SHC_T_STATUS &&
+		     slice_equal((struct slice){reply->data, reply->len}, slice_str("OK"));
+	return is_ok ? SHC_OK : unexpected(shc, true);
 }
 
 enum shc_status shc_del(struct shc *shc, const char *name, size_t name_len)

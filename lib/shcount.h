@@ -162,7 +162,7 @@ void shc_on_refused(struct shc *shc, shc_refused_fn *fn, void *arg);
 struct shc_add_stats {
 	uint64_t acknowledged;
 	uint64_t refused;
-	uint64_t in_doubt; /* sent over a connection that was lost before the answer */
+	uint64_t in_doubt; /* sent, and no answer came that makes sense */
 	uint64_t unsent;   /* forgotten with a lost connection before a byte had left */
 };
 void shc_add_stats(const struct shc *shc, struct shc_add_stats *out);

@@ -68,16 +68,26 @@ static void tell_refused(struct shc *shc, const struct add_batch *b)
 	}
 }
 
-void shcount_batch_answered(struct shc *shc, const struct resp_reply *reply)
+static bool is_ok(const struct resp_reply *reply)
+{
+	return reply->type == RESP_SIMPLE && slice_equal(reply->str, slice_str("OK"));
+}
+
+enum shc_status shcount_batch_answered(struct shc *shc, const struct resp_reply *reply)
 {
 	uint32_t oldest = (shc->batch_open + BATCH_SLOTS - shc->batches_unanswered) % BATCH_SLOTS;
 	struct add_batch *b = &shc->batches[oldest];
 	shc->batches_unanswered--;
-	if (reply->type != RESP_ERROR) {
+	if (is_ok(reply)) {
 		shc->stats.acknowledged += b->count;
 		shcount_wrote(shc);
 		batch_clear(b);
-		return;
+		return SHC_OK;
+	}
+	if (reply->type != RESP_ERROR) {
+		shc->stats.in_doubt += b->count;
+		batch_clear(b);
+		return wire_give_up(&shc->wire, SHC_PROTOCOL, true, "the answer to SHC.ADD makes no sense");
 	}
 	if (shc->refusal == SHC_OK) {
 		shc->refusal = shcount_classify(reply->str);
@@ -88,6 +98,7 @@ void shcount_batch_answered(struct shc *shc, const struct resp_reply *reply)
 	shc->refused_in_flush += b->count;
 	tell_refused(shc, b);
 	batch_clear(b);
+	return SHC_OK;
 }
 
 void shcount_batches_lost(struct shc *shc)
@@ -109,7 +120,7 @@ static enum shc_status settle(struct shc *shc, uint32_t unanswered_max)
 		struct wire_pending answered;
 		status = wire_next(&shc->wire, &reply, &answered);
 		if (status == SHC_OK)
-			shcount_batch_answered(shc, reply);
+			status = shcount_batch_answered(shc, reply);
 	}
 	return status;
 }

@@ -49,8 +49,9 @@ struct shc {
 /* SHC_DENIED for the codes that say so, else SHC_REFUSED; for an error reply. */
 enum shc_status shcount_classify(struct slice error);
 
-/* Takes one answer of a batch off the wire's reply. */
-void shcount_batch_answered(struct shc *shc, const struct resp_reply *reply);
+/* Takes one answer of a batch off the wire's reply. SHC_OK, also for a refusal, which shc_flush will tell;
+ * SHC_IN_DOUBT: it is none of SHC.ADD's, and the connection is closed. */
+enum shc_status shcount_batch_answered(struct shc *shc, const struct resp_reply *reply);
 
 /* A write was acknowledged. */
 static inline void shcount_wrote(struct shc *shc)

@@ -35,6 +35,16 @@ static void put_request(struct buf *out, const struct once *o)
 		shcount_put_barrier(out);
 }
 
+/* The value, and 1 when this request added, 0 when one before it had. */
+static bool is_answer(const struct resp_reply *reply)
+{
+	if (reply->type != RESP_ARRAY || reply->count != 2)
+		return false;
+	const struct resp_reply *value = &reply->elements[0], *is_applied = &reply->elements[1];
+	return value->type == RESP_INT && is_applied->type == RESP_INT &&
+	       (is_applied->i64 == 0 || is_applied->i64 == 1);
+}
+
 static int take_answer(struct shc *shc, struct once *o, const struct resp_reply *reply)
 {
 	if (shcount_is_passing(reply)) {
@@ -44,8 +54,7 @@ static int take_answer(struct shc *shc, struct once *o, const struct resp_reply 
 	if (reply->type == RESP_ERROR)
 		return (int)wire_say(&shc->wire, shcount_classify(reply->str), "%.*s", (int)reply->str.len,
 				     reply->str.data);
-	if (reply->type != RESP_ARRAY || reply->count != 2 || reply->elements[0].type != RESP_INT ||
-	    reply->elements[1].type != RESP_INT)
+	if (!is_answer(reply))
 		return (int)wire_say(&shc->wire, SHC_PROTOCOL, "the answer to SHC.ONCE makes no sense");
 	o->is_in = true;
 	o->value = reply->elements[0].i64;

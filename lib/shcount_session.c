@@ -255,9 +255,10 @@ static enum shc_status take_applied(struct shc *shc, const struct resp_reply *re
 	struct session *s = shc->session;
 	if (reply->type == RESP_ERROR)
 		return take_refusal(shc, reply->str);
-	if (reply->type != RESP_INT || s->acked_seq >= s->sent_seq)
+	bool is_answer = reply->type == RESP_INT && (reply->i64 == 0 || reply->i64 == 1);
+	if (!is_answer || s->acked_seq >= s->sent_seq)
 		return end(shc, SHC_PROTOCOL, slice_str("the answer to SHC.APPLY makes no sense"));
-	if (reply->i64 != 1)
+	if (reply->i64 == 0)
 		return endf(shc, SHC_LOST,
 			    "the server has applied another batch %" PRId64 " (this client has given %" PRId64
 			    "): another client uses the session",

@@ -547,6 +547,64 @@ static void test_a_single_command_takes_the_batches_answers_first(void **state)
 	finish();
 }
 
+/* As when MULTI was sent with shc_command, or something else than a shcounterd listens there. */
+static const char *const no_acknowledgements[] = {
+	"+QUEUED\r\n", "+O\r\n", "$2\r\nOK\r\n", ":1\r\n", "$-1\r\n", "*1\r\n+OK\r\n",
+};
+enum { NO_ACKNOWLEDGEMENTS = sizeof(no_acknowledgements) / sizeof(no_acknowledgements[0]) };
+
+static void test_only_ok_acknowledges_additions(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NO_ACKNOWLEDGEMENTS; i++) {
+		const struct step steps[] = {
+			DO(ACCEPT), SAY(ANSWER, "+OK\r\n"), {ANSWER, no_acknowledgements[i], 1},
+			DO(ACCEPT), SAY(ANSWER, "+OK\r\n"), DO(END)};
+		uint64_t refused = 7;
+		struct shc_add_stats stats;
+		start(steps, PATIENCE_MS);
+		add_numbered(0, BATCH + 3, SHC_OK);
+		assert_int_equal(shc_flush(shc, &refused), SHC_IN_DOUBT);
+		assert_says("the answer to SHC.ADD makes no sense; what was sent may or may not");
+		assert_int_equal(refused, 7);
+		assert_int_equal(shc_add(shc, "a", 1, 1), SHC_OK);
+		assert_int_equal(shc_flush(shc, NULL), SHC_OK); /* over a new connection */
+		shc_add_stats(shc, &stats);
+		assert_int_equal(stats.acknowledged, BATCH + 1);
+		assert_int_equal(stats.in_doubt, 3);
+		assert_int_equal(stats.refused + stats.unsent, 0);
+		finish();
+	}
+}
+
+static void test_a_single_command_finds_that_additions_were_not_acknowledged(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(ACCEPT), {TAKE, NULL, 2}, SAY(REPLY, ":1\r\n:5\r\n"), DO(END)};
+	int64_t v = 7;
+	struct shc_add_stats stats;
+	start(steps, PATIENCE_MS);
+	add_numbered(0, BATCH + 1, SHC_OK);
+	assert_int_equal(shc_get(shc, "x", 1, &v), SHC_IN_DOUBT);
+	assert_int_equal(v, 7);
+	assert_int_equal(shc_flush(shc, NULL), SHC_OK); /* told already */
+	shc_add_stats(shc, &stats);
+	assert_int_equal(stats.in_doubt, BATCH);
+	assert_int_equal(stats.unsent, 1);
+	finish();
+}
+
+static void test_only_ok_acknowledges_a_set(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NO_ACKNOWLEDGEMENTS; i++) {
+		const struct step steps[] = {DO(ACCEPT), {ANSWER, no_acknowledgements[i], 1}, DO(END)};
+		start(steps, PATIENCE_MS);
+		assert_int_equal(shc_set(shc, "x", 1, 5), SHC_IN_DOUBT);
+		finish();
+	}
+}
+
 /* ---- arguments ---- */
 
 static void test_what_makes_no_sense_is_not_sent(void **state)
@@ -663,6 +721,9 @@ int main(void)
 		cmocka_unit_test(test_what_became_of_lost_additions_is_known),
 		cmocka_unit_test(test_additions_that_never_left_are_unreachable),
 		cmocka_unit_test(test_a_single_command_takes_the_batches_answers_first),
+		cmocka_unit_test(test_only_ok_acknowledges_additions),
+		cmocka_unit_test(test_a_single_command_finds_that_additions_were_not_acknowledged),
+		cmocka_unit_test(test_only_ok_acknowledges_a_set),
 		cmocka_unit_test(test_what_makes_no_sense_is_not_sent),
 		cmocka_unit_test(test_a_handle_without_a_server_to_go_to_answers_usage_to_every_call),
 	};

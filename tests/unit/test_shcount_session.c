@@ -430,13 +430,17 @@ static void test_answers_that_make_no_sense_end_it(void **state)
 	start(unknown, PATIENCE_MS);
 	assert_int_equal(open_session(), SHC_REFUSED);
 	finish();
-	static const struct step no_number[] = {DO(ACCEPT), NEW, APPLY("1", "a"), SAY(REPLY, "+OK\r\n"),
-						DO(END)};
-	start(no_number, PATIENCE_MS);
-	assert_int_equal(open_session(), SHC_OK);
-	(void)apply("a");
-	assert_int_equal(shc_session_flush(shc), SHC_PROTOCOL);
-	finish();
+	static const char *const no_answers[] = {"+OK\r\n", "+QUEUED\r\n", ":2\r\n", ":-1\r\n",
+						 "$1\r\n1\r\n"};
+	for (size_t i = 0; i < sizeof(no_answers) / sizeof(no_answers[0]); i++) {
+		const struct step steps[] = {
+			DO(ACCEPT), NEW, APPLY("1", "a"), {REPLY, no_answers[i], 1}, DO(END)};
+		start(steps, PATIENCE_MS);
+		assert_int_equal(open_session(), SHC_OK);
+		(void)apply("a");
+		assert_int_equal(shc_session_flush(shc), SHC_PROTOCOL);
+		finish();
+	}
 }
 
 /* ---- tokens ---- */
@@ -517,11 +521,19 @@ static void test_a_token_that_has_left_is_in_doubt_whatever_fails_afterwards(voi
 	assert_int_equal(once(false, NULL, NULL), SHC_IN_DOUBT);
 	assert_says("WRONGPASS");
 	finish();
-	static const struct step no_answer[] = {DO(ACCEPT), ONCE, SAY(REPLY, "+what\r\n"), DO(END)};
-	start(no_answer, PATIENCE_MS);
-	assert_int_equal(once(false, NULL, NULL), SHC_IN_DOUBT);
-	assert_says("makes no sense");
-	finish();
+	static const char *const no_answers[] = {"+what\r\n",
+						 ":9\r\n",
+						 "*2\r\n:9\r\n:2\r\n",
+						 "*2\r\n:9\r\n:-1\r\n",
+						 "*3\r\n:9\r\n:1\r\n:1\r\n",
+						 "*2\r\n$1\r\n9\r\n:1\r\n"};
+	for (size_t i = 0; i < sizeof(no_answers) / sizeof(no_answers[0]); i++) {
+		const struct step steps[] = {DO(ACCEPT), ONCE, {REPLY, no_answers[i], 1}, DO(END)};
+		start(steps, PATIENCE_MS);
+		assert_int_equal(once(false, NULL, NULL), SHC_IN_DOUBT);
+		assert_says("makes no sense");
+		finish();
+	}
 	static const struct step denied_at_once[] = {DO(ACCEPT), ONCE, SAY(REPLY, "-NOPERM no\r\n"), DO(END)};
 	start(denied_at_once, PATIENCE_MS);
 	assert_int_equal(once(false, NULL, NULL), SHC_DENIED);
