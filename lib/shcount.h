@@ -45,7 +45,7 @@ enum shc_status {
 	SHC_PROTOCOL, /* the server's bytes are not RESP, or make no sense; for a change that is SHC_IN_DOUBT
 		       */
 	SHC_MEMORY,   /* out of memory; nothing was sent */
-	SHC_LOST,     /* the session is another connection's now; see shc_session_open */
+	SHC_LOST      /* the session is another connection's now; see shc_session_open */
 };
 
 /* One reply as the server gave it, for shc_command. */
@@ -189,7 +189,7 @@ enum {
 	/* What is kept here until it is on the server's disk: so many batches or bytes, and one batch more.
 	 */
 	SHC_KEPT_BATCHES_MAX = 64,
-	SHC_KEPT_BYTES_MAX = 32 << 20,
+	SHC_KEPT_BYTES_MAX = 32 << 20
 };
 
 /* Where the session stands. */

@@ -104,7 +104,7 @@ functions() {
 }
 
 @test "libshcount(3) says what each status means" {
-	for status in $(grep -o '^[[:space:]]SHC_[A-Z_]*[, ]' lib/shcount.h | sed '/_MAX/d' | tr -d ' ,\t'); do
+	for status in $(grep -o '^[[:space:]]SHC_[A-Z_]*[,[:space:]]' lib/shcount.h | sed '/_MAX/d' | tr -d ' ,\t'); do
 		grep -q "^\.It Dv $status\$" man/libshcount.3 || { echo "missing: $status"; return 1; }
 	done
 }
@@ -145,8 +145,12 @@ functions() {
 	echo '#include <shcount.h>' >"$bin/header.cc"
 	for compiler in clang++ g++; do
 		command -v $compiler >/dev/null || continue
-		# shellcheck disable=SC2046 # several words
-		$compiler -std=c++11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only $(pkg-config --cflags shcount) "$bin/header.cc"
+		for standard in c++98 c++11 c++20; do
+			$compiler -std=$standard -fsyntax-only -x c++ - </dev/null || continue # an older or newer compiler
+			# shellcheck disable=SC2046 # several words
+			$compiler -std=$standard -Wall -Wextra -Wpedantic -Werror -fsyntax-only $(pkg-config --cflags shcount) \
+				"$bin/header.cc"
+		done
 	done
 }
 
