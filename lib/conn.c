@@ -48,7 +48,7 @@ int conn_wait(const struct conn *c, short events, int64_t deadline_ns)
 }
 
 /* A full accept queue of a Unix socket is told by EAGAIN, and there is nothing to poll: wait inside
- * connect(2), whose patience is SO_SNDTIMEO. */
+ * connect(2), whose patience is SO_SNDTIMEO. -EINTR: nothing has happened, call again. */
 static int connect_unix_patiently(int fd, const struct sockaddr_un *addr, int64_t deadline_ns)
 {
 	int64_t left_ns = deadline_ns - conn_now_ns();

@@ -13,11 +13,13 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -160,6 +162,57 @@ static void test_a_full_accept_queue_ends_at_the_deadline(void **state)
 	close(listener);
 }
 
+static int busy_listener, signals;
+
+/* The third one makes room in the accept queue. */
+static void on_alarm(int signal)
+{
+	(void)signal;
+	int saved = errno;
+	if (++signals == 3)
+		close(accept(busy_listener, NULL, NULL));
+	errno = saved;
+}
+
+/* Signals that interrupt whatever waits, every 10 ms; ends them with 0. */
+static void set_alarms(int interval_ms)
+{
+	struct sigaction action = {.sa_handler = interval_ms ? on_alarm : SIG_DFL}; /* without SA_RESTART */
+	struct timeval interval = {.tv_usec = interval_ms * 1000};
+	struct itimerval timer = {interval, interval};
+	signals = 0;
+	if (interval_ms)
+		sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+	if (!interval_ms)
+		sigaction(SIGALRM, &action, NULL);
+}
+
+static void test_signals_do_not_end_the_wait_for_a_full_accept_queue(void **state)
+{
+	(void)state;
+	busy_listener = listen_unix(0);
+	struct conn first = CONN_INIT, second = CONN_INIT, third = CONN_INIT;
+	assert_int_equal(conn_open_unix(&first, path, in_ms(5000)), 0);
+	set_alarms(10);
+	int rc = conn_open_unix(&second, path, in_ms(5000));
+	set_alarms(0);
+	assert_int_equal(rc, 0);
+	assert_true(fcntl(second.fd, F_GETFL) & O_NONBLOCK);
+
+	set_alarms(10);
+	signals = 3; /* nobody makes room */
+	int64_t begin_ns = conn_now_ns();
+	rc = conn_open_unix(&third, path, in_ms(100));
+	int64_t took_ns = conn_now_ns() - begin_ns;
+	set_alarms(0);
+	assert_int_equal(rc, -ETIMEDOUT);
+	assert_true(took_ns >= 95 * 1000000);
+	conn_close(&first);
+	conn_close(&second);
+	close(busy_listener);
+}
+
 static void test_waiting_ends_at_the_deadline(void **state)
 {
 	(void)state;
@@ -218,6 +271,7 @@ int main(void)
 		cmocka_unit_test(test_nobody_listening_is_told_apart),
 		cmocka_unit_test(test_a_host_that_is_none_is_told_in_words),
 		cmocka_unit_test(test_a_full_accept_queue_ends_at_the_deadline),
+		cmocka_unit_test(test_signals_do_not_end_the_wait_for_a_full_accept_queue),
 		cmocka_unit_test(test_waiting_ends_at_the_deadline),
 		cmocka_unit_test(test_a_stale_connection_is_noticed),
 	};
