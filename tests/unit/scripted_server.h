@@ -29,6 +29,8 @@ enum step_op {
 	ANSWER,	 /* `count` times: reads a request, sends the text */
 	CLOSE,
 	DEAF,	/* closes the listener */
+	ABSENT, /* that, and removes the socket */
+	LISTEN, /* makes a new one in the same place; Unix only */
 	SIGNAL, /* lets server_wait() return */
 	PAUSE,	/* waits for server_go() */
 };
@@ -107,6 +109,15 @@ static void server_new_connection(struct server *s)
 	s->fd = accept(s->listener, NULL, NULL);
 }
 
+static void server_listen(struct server *s)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	strcpy(addr.sun_path, s->path);
+	s->listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (bind(s->listener, (struct sockaddr *)&addr, sizeof(addr)) || listen(s->listener, 8))
+		abort();
+}
+
 static void server_step(struct server *s, const struct step *step)
 {
 	char words[256] = "";
@@ -133,9 +144,16 @@ static void server_step(struct server *s, const struct step *step)
 		}
 		break;
 	case CLOSE: close(s->fd); break;
+	case ABSENT:
 	case DEAF:
 		close(s->listener);
 		s->listener = -1;
+		if (step->op == ABSENT)
+			unlink(s->path);
+		break;
+	case LISTEN:
+		unlink(s->path);
+		server_listen(s);
 		break;
 	case SIGNAL: sem_post(&s->signal); break;
 	case PAUSE: sem_wait(&s->go); break;
@@ -167,11 +185,7 @@ static void server_start(struct server *s, const struct step *steps)
 		abort();
 	snprintf(s->path, sizeof(s->path), "%s/s", s->dir);
 	snprintf(s->url, sizeof(s->url), "unix://%s", s->path);
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	strcpy(addr.sun_path, s->path);
-	s->listener = socket(AF_UNIX, SOCK_STREAM, 0);
-	if (bind(s->listener, (struct sockaddr *)&addr, sizeof(addr)) || listen(s->listener, 8))
-		abort();
+	server_listen(s);
 	pthread_create(&s->thread, NULL, server_main, s);
 }
 

@@ -9,6 +9,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
+#include <sys/syscall.h>
+
 #include "../../lib/shcount.h"
 #include "scripted_server.h"
 
@@ -17,6 +20,21 @@ enum { PATIENCE_MS = 5000, IMPATIENCE_MS = 50 };
 static struct server server;
 static struct shc *shc;
 static struct shc_session at;
+static int connects_in_vain;
+static bool lets_server_go; /* each of them the script's next PAUSE */
+
+/* Instead of libc's, so that a server can come up when it is known that nobody was found. */
+int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int rc = (int)syscall(SYS_connect, fd, addr, len), error = errno;
+	if (rc < 0 && (error == ENOENT || error == ECONNREFUSED)) {
+		connects_in_vain++;
+		if (lets_server_go)
+			server_go(&server);
+	}
+	errno = error;
+	return rc;
+}
 
 static void start(const struct step *steps, int timeout_ms)
 {
@@ -247,6 +265,60 @@ static void test_no_server_is_unreachable_while_nothing_has_left(void **state)
 	assert_int_equal(open_session(), SHC_UNREACHABLE);
 	assert_says("cannot connect");
 	finish();
+}
+
+static void test_a_session_is_opened_when_the_server_comes_up_in_time(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {
+		DO(PAUSE), DO(PAUSE), DO(PAUSE), DO(LISTEN), DO(ACCEPT), STANDS("7", "g", "7"), DO(END)};
+	static const enum step_op away[] = {ABSENT, DEAF};
+	for (size_t i = 0; i < 2; i++) {
+		struct step all[12] = {{away[i], NULL, 0}, DO(SIGNAL)};
+		memcpy(all + 2, steps, sizeof(steps));
+		start(all, PATIENCE_MS);
+		server_wait(&server);
+		connects_in_vain = 0;
+		lets_server_go = true;
+		assert_int_equal(open_session(), SHC_OK);
+		lets_server_go = false;
+		assert_true(connects_in_vain >= 3);
+		assert_int_equal(at.last_seq, 7);
+		assert_string_equal(shc_error(shc), "");
+		finish();
+	}
+}
+
+/* The handle has a connection from before, which it finds dead. */
+static void test_a_session_is_opened_when_the_server_comes_back_in_time(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(ACCEPT), SAY(ANSWER, ":1\r\n"),
+					    DO(DEAF),	DO(CLOSE),
+					    DO(SIGNAL), DO(PAUSE),
+					    DO(PAUSE),	DO(LISTEN),
+					    DO(ACCEPT), STANDS("7", "g", "7"),
+					    DO(END)};
+	int64_t v;
+	start(steps, PATIENCE_MS);
+	assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_OK);
+	server_wait(&server);
+	lets_server_go = true;
+	assert_int_equal(open_session(), SHC_OK);
+	lets_server_go = false;
+	assert_int_equal(at.last_seq, 7);
+	finish();
+}
+
+static void test_the_time_limit_of_opening_is_used_up(void **state)
+{
+	(void)state;
+	connects_in_vain = 0;
+	assert_int_equal(shc_open(&shc, "/nonexistent/socket", IMPATIENCE_MS), SHC_OK);
+	assert_int_equal(open_session(), SHC_UNREACHABLE);
+	assert_true(connects_in_vain >= 2);
+	assert_says("cannot connect to /nonexistent/socket: No such file or directory");
+	shc_close(shc);
 }
 
 /* ---- the bounds ---- */
@@ -580,6 +652,9 @@ int main(void)
 		cmocka_unit_test(test_a_server_that_is_loading_or_full_is_asked_again),
 		cmocka_unit_test(test_in_doubt_is_said_in_time_and_a_flush_goes_on),
 		cmocka_unit_test(test_no_server_is_unreachable_while_nothing_has_left),
+		cmocka_unit_test(test_a_session_is_opened_when_the_server_comes_up_in_time),
+		cmocka_unit_test(test_a_session_is_opened_when_the_server_comes_back_in_time),
+		cmocka_unit_test(test_the_time_limit_of_opening_is_used_up),
 		cmocka_unit_test(test_what_is_kept_is_bounded_by_a_barrier),
 		cmocka_unit_test(test_what_does_not_fit_is_refused_at_once),
 		cmocka_unit_test(test_a_session_that_was_taken_over_is_not_fought_for),
