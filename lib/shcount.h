@@ -126,15 +126,15 @@ enum shc_status shc_sync(struct shc *shc);
 /* Adds once, however often it is asked for: `token` (1 to 255 bytes, no control characters) names this
  * addition to this counter, and the server remembers it for a time (24 h, unless it was told otherwise). So
  * this call may be repeated after any failure, and repeats itself: a lost connection is made anew and the
- * request resent until the handle's time limit ends. With `is_durable` it also waits until the addition is on
- * disk.
+ * request resent until the handle's time limit ends. The same token with another counter is another token:
+ * it adds there. With `is_durable` it also waits until the addition is on disk.
  *
  * SHC_OK: it is in, exactly once. *value is the counter's value now, *is_applied (both may be null) whether
  * it was added by the request that was answered, and not by an earlier one, be it one of this call.
  * SHC_IN_DOUBT: the time limit ended without an answer (or, with is_durable, without the disk), or the server
  * let nobody in when it was asked again; asking again with the same token is safe. SHC_REFUSED: not added
- * (overflow, full disk, too many tokens), or the token was used with another delta. SHC_UNREACHABLE,
- * SHC_DENIED, SHC_USAGE (also: shc_flush first), SHC_MEMORY: not added. */
+ * (overflow, full disk, too many tokens), or the token was used with another delta for this counter.
+ * SHC_UNREACHABLE, SHC_DENIED, SHC_USAGE (also: shc_flush first), SHC_MEMORY: not added. */
 enum shc_status shc_once(struct shc *shc, const char *token, size_t token_len, const char *name,
 			 size_t name_len, int64_t delta, bool is_durable, int64_t *value, bool *is_applied);
 

@@ -103,6 +103,54 @@ functions() {
 	diff "$bin/header" "$bin/manual"
 }
 
+@test "libshcount(3) shows each structure, enumeration and limit as shcount.h has it" {
+	mandoc -Tutf8 man/libshcount.3 >"$bin/manual"
+	# What enum shc_status means stands in RETURN VALUES.
+	python3 - lib/shcount.h "$bin/manual" <<-'EOT'
+		import re, sys
+		def shapes(path):
+		    text = re.sub(r"/\*.*?\*/", "", open(path).read(), flags=re.S)
+		    found = re.findall(r"\b(?:struct|enum)(?: shc_\w+)? \{[^}]*\};", text)
+		    found = (" ".join(re.findall(r"\w+|\S", shape)) for shape in found)
+		    return sorted(s for s in found if re.search("shc_|SHC_", s) and not s.startswith("enum shc_status"))
+		header, manual = map(shapes, sys.argv[1:])
+		for shape in header:
+		    if shape not in manual: print("only in the header:", shape)
+		for shape in manual:
+		    if shape not in header: print("only in the manual:", shape)
+		sys.exit(header != manual or len(header) < 6)
+	EOT
+}
+
+@test "libshcount(3) and shcount.h name the limits that the library has for one command" {
+	cat >"$bin/limits.c" <<-'EOT'
+		#include <shcount.h>
+		#include <stdio.h>
+		int main(void)
+		{
+		    struct shc *shc;
+		    int64_t value;
+		    const struct shc_reply *reply;
+		    if (shc_open(&shc, "/x", 1) || shc_mget(shc, (size_t)-1, NULL, NULL, &value, NULL) != SHC_USAGE)
+		        return 1;
+		    puts(shc_error(shc));
+		    if (shc_command(shc, 0, NULL, NULL, false, &reply) != SHC_USAGE)
+		        return 1;
+		    puts(shc_error(shc));
+		    shc_close(shc);
+		    return 0;
+		}
+	EOT
+	# shellcheck disable=SC2046 # several words
+	gcc "${strict[@]}" -o "$bin/limits" "$bin/limits.c" $(pkg-config --cflags --libs shcount)
+	mapfile -t limits < <("$bin/limits" | grep -o '[0-9]\{5,\}')
+	expect "${#limits[@]}" 2
+	for text in man/libshcount.3 lib/shcount.h; do
+		grep -q "up to ${limits[0]} counters" "$text"
+		grep -q "1 to ${limits[1]}\b" "$text"
+	done
+}
+
 @test "libshcount(3) says what each status means" {
 	for status in $(grep -o '^[[:space:]]SHC_[A-Z_]*[,[:space:]]' lib/shcount.h | sed '/_MAX/d' | tr -d ' ,\t'); do
 		grep -q "^\.It Dv $status\$" man/libshcount.3 || { echo "missing: $status"; return 1; }
@@ -180,6 +228,18 @@ functions() {
 	# shellcheck disable=SC2046 # several words
 	gcc -o "$bin/version" "$bin/version.c" $(pkg-config --cflags --libs shcount)
 	expect "$("$bin/version")" "$(cat VERSION)"
+}
+
+# ---- what the manuals say of tokens ----
+
+@test "the same token with another counter is another token, and with another delta it is refused" {
+	expect "$(shcount incr --once pair token:a 3)" 3
+	expect "$(shcount incr --once pair token:b 4)" 4
+	expect "$(shcount incr --once pair token:b 4)" 4
+	run shcount incr --once pair token:a 4
+	expect_status 1
+	expect_contains "$output" "another delta for this counter"
+	expect "$(shcount get token:a token:b | cut -f 2 | paste -sd ' ')" "3 4"
 }
 
 # ---- the examples at work ----
