@@ -147,8 +147,9 @@ const struct command cmd_incr = {
 		"Exit status 75 says: sent, but no answer; it may or may not have been counted. Without --once "
 		"nobody can tell, and running it again may count twice. With --once it is sent again by itself "
 		"until --timeout ends, and running it again with the same token is safe for as long as the "
-		"server keeps tokens (24 h unless configured otherwise). A token belongs to one counter and one "
-		"DELTA; with --json, \"applied\" is false when an earlier run had been counted already.\n",
+		"server keeps tokens (24 h unless configured otherwise). The same token with another counter "
+		"is another token, and counts there; with another DELTA it is refused. With --json, "
+		"\"applied\" is false when an earlier run had been counted already.\n",
 	.options = options,
 	.operands_min = 1,
 	.operands_max = 2,
