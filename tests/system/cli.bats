@@ -282,6 +282,29 @@ teardown_file() {
 	expect_status 78
 }
 
+@test "what has no scheme is no URL" {
+	run shcount -u localhost:6379 ping
+	expect_status 64
+	expect_contains "$output" "-u: no scheme: did you mean redis://localhost:6379?"
+	run env SHCOUNT_URL=localhost:6379 "$SHCOUNT" ping
+	expect_status 78
+	expect_contains "$output" "SHCOUNT_URL: no scheme: did you mean redis://localhost:6379?"
+	run shcount -u "$SHC_SOCK" ping
+	expect_status 64
+	expect_contains "$output" "did you mean unix://$SHC_SOCK?"
+	run shcount --url user:secret@host ping
+	expect_status 64
+	expect_contains "$output" "unix:///PATH or redis://HOST:PORT is expected"
+	[[ "$output" != *secret* ]]
+	run shcount -u '' ping
+	expect_status 64
+	expect_contains "$output" "unix:///PATH or redis://HOST:PORT is expected"
+	# It is not what counts.
+	expect "$(SHCOUNT_URL=localhost:6379 shcount -s "$SHC_SOCK" ping)" PONG
+	expect "$(SHCOUNT_URL='' shcount ping)" PONG
+	SHCOUNT_URL=localhost:6379 shcount help
+}
+
 @test "without any, the user's own socket is tried" {
 	mkdir -p "$SHC_DIR/run/shcounterd"
 	ln -sf "$SHC_SOCK" "$SHC_DIR/run/shcounterd/shcounterd.sock"
