@@ -267,6 +267,29 @@ teardown_file() {
 	[[ "$output" != *"did you mean"* ]]
 }
 
+@test "what is to come is told as that, and a word too many for help as that" {
+	local words
+	while read -r -a words; do
+		run shcount "${words[@]}"
+		expect_status 64
+		expect_contains "$output" "${words[0]}"
+		expect_contains "$output" "not supported by this version"
+		[[ "$output" != *"did you mean"* ]]
+	done <<-'END'
+		hit a
+		top
+		--shards 3 incr a
+		-c host:1 ping
+	END
+	run shcount incr --ttl 5s a
+	expect_contains "$output" "--ttl is not supported by this version"
+	run shcount help log
+	expect_contains "$output" "not supported by this version"
+	run shcount help incr extra
+	expect_status 64
+	expect_contains "$output" 'help takes less: "extra" is too much; shcount help [COMMAND]'
+}
+
 @test "--version prints the version of the tree" {
 	expect "$(shcount --version)" "shcount $(cat "$shc_top/VERSION")"
 }
