@@ -14,7 +14,7 @@
 #define ERASE_ECHO  "\r\033[K" /* of "^C", which stands in the line of the cursor */
 #define NS_A_SECOND 1000000000
 
-static const int ENDS[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+static const int ENDS[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2};
 enum { ENDS_COUNT = sizeof(ENDS) / sizeof(ENDS[0]) };
 
 static struct {

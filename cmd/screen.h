@@ -3,9 +3,10 @@
  * screen.h - a terminal that somebody draws on for a while: without its cursor, which comes back on every way
  * out.
  *
- * Signals that end the process (SIGINT, SIGTERM, SIGHUP, SIGQUIT) do so, and SIGTSTP stops it, but the cursor
- * is shown before. One that is ignored stays ignored: who starts us so (nohup) means it. A new size, and
- * going on after a stop, are noted, and end screen_wait. One in a process.
+ * Signals that somebody sends to end a process (SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGALRM, SIGUSR1
+ * and SIGUSR2) do so, and SIGTSTP stops it, but the cursor is shown before. One that is ignored stays
+ * ignored: who starts us so (nohup) means it. A new size, and going on after a stop, are noted, and end
+ * screen_wait. One in a process.
  */
 #ifndef SHC_SCREEN_H
 #define SHC_SCREEN_H

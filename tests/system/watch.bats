@@ -10,7 +10,7 @@ load drive
 	drive watch redraws_in_place
 }
 
-@test "the cursor is shown again after SIGINT, SIGTERM, SIGHUP and SIGQUIT" {
+@test "the cursor is shown again after every signal that can be sent to end it" {
 	drive watch ends_by_signals
 }
 

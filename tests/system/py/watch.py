@@ -44,7 +44,8 @@ def redraws_in_place():
 
 def ends_by_signals():
     with Daemon() as d:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGALRM, signal.SIGUSR1,
+                       signal.SIGUSR2):
             with on_terminal(d, "x") as t:
                 t.until_shown(r"^x +0 +0/s$")
                 t.send(number)
