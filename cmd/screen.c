@@ -78,6 +78,7 @@ static void on_stop(int sig)
 	raise(sig);
 	sigemptyset(&stop);
 	sigaddset(&stop, sig);
+	sigaddset(&stop, SIGCONT);		  /* or it would be noted a second time when we wait */
 	sigprocmask(SIG_UNBLOCK, &stop, &before); /* stops here */
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	handle(sig, on_stop, SA_RESTART);
