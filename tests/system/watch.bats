@@ -14,6 +14,10 @@ load drive
 	drive watch ends_by_signals
 }
 
+@test "what is typed while it draws is not shown, and the terminal echoes again when it is stopped or has ended" {
+	drive watch typing_does_not_show
+}
+
 @test "a signal that is ignored stays ignored" {
 	drive watch ignored_signal_stays_ignored
 }

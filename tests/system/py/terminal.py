@@ -198,6 +198,10 @@ class Terminal:
     def type(self, keys):
         os.write(self.fd, keys)
 
+    def has_echo(self):
+        """Asks the side that stays."""
+        return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
+
     def resize(self, columns, rows):
         """The kernel sends SIGWINCH."""
         self.screen.columns, self.screen.rows, self.screen.widest = columns, rows, 0
