@@ -321,7 +321,9 @@ static int import_source(struct import *in, struct block *b, struct source *src,
 			rc = is_regular ? import_send(in) : import_settle(in);
 	}
 	if (rc == EX_OK && !in->is_json && in->name_index < 0)
-		return bad_header(in, 1, "it is empty");
+		return bad_header(in, 1,
+				  in->is_told ? "it is empty"
+					      : "it is empty (as JSON that would be no counters: -f json)");
 	return rc ? rc : check_lines_over(in);
 }
 

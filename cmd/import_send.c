@@ -54,7 +54,7 @@ void import_tell_how_on(const struct import *in, struct import_place place)
 			     (unsigned long long)place.line + 1, is_stdin ? "< the same input" : place.file,
 			     others);
 	else
-		command_fail(0, "run it again: a counter that is set twice is as set once");
+		command_fail(0, "to go on, run it again: a counter that is set twice is as set once");
 }
 
 static void tell_place(const struct import *in)

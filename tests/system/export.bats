@@ -109,18 +109,33 @@ has_counters() { # COUNT
 		expect_contains "$output" "(standard input):1: "
 		expect_contains "$output" "the first line is expected to name the columns: name,value"
 	done
-	run shcount import </dev/null
+	run shcount import -f csv </dev/null
 	expect_status 65
-	expect_contains "$output" "it is empty"
+	expect_contains "$output" "(standard input):1: it is empty; the first line is expected"
 	expect "$(shcount list)" $'c\t5\nd\t6'
+}
+
+@test "no counters are exported and imported, too; what is empty is JSON only where that is said" {
+	local file=$SHC_DIR/none
+	for form in csv json; do
+		shcount export -f $form | tee "$file.2" >"$file"
+		run shcount import -f $form "$file" - <"$file.2"
+		expect_status 0
+		expect_contains "$output" " 0 counters set"
+	done
+	for given in "$file" -; do
+		run shcount import "$given" </dev/null
+		expect_status 65
+		expect_contains "$output" ":1: it is empty (as JSON that would be no counters: -f json); the first line"
+	done
 }
 
 # ---- where to go on ----
 
-# Runs the command that the last output tells to go on with, the files put in by us.
-go_on() { # FILE...
-	[[ $output =~ "go on with: shcount import --add --from-line "([0-9]+)" ... " ]] || return 1
-	run shcount import --add --from-line "${BASH_REMATCH[1]}" "$@"
+# Runs the command that is said to go on with, the files put in by us.
+go_on() { # SAID FILE...
+	[[ $1 =~ "go on with: shcount import --add --from-line "([0-9]+)" ... " ]] || return 1
+	run shcount import --add --from-line "${BASH_REMATCH[1]}" "${@:2}"
 }
 
 @test "import --add that stopped at a bad record goes on behind what is in, with the header of the file" {
@@ -131,11 +146,11 @@ go_on() { # FILE...
 	expect_status 65
 	expect_contains "$output" "stopped: what comes before $file:4 is in, nothing after"
 	expect_contains "$output" "go on with: shcount import --add --from-line 4 ... $file and the files behind it"
-	go_on "$file" "$SHC_DIR/more.csv" # not mended
+	go_on "$output" "$file" "$SHC_DIR/more.csv" # not mended
 	expect_status 65
 	expect_contains "$output" "$file:4: "
 	sed -i 's/x,c/3,c/' "$file"
-	go_on "$file" "$SHC_DIR/more.csv"
+	go_on "$output" "$file" "$SHC_DIR/more.csv"
 	expect_status 0
 	expect_contains "$output" "4 lines, 0 bad lines, 0 skipped, 3 counters added to"
 	expect "$(shcount list)" $'a\t2\nb\t2\nc\t3\nd\t4'
@@ -146,7 +161,7 @@ go_on() { # FILE...
 	run shcount import --add - <"$SHC_DIR/on.jsonl"
 	expect_contains "$output" "go on with: shcount import --add --from-line 1500 ... < the same input"
 	sed -i 's/x}/1}/' "$SHC_DIR/on.jsonl"
-	go_on - <"$SHC_DIR/on.jsonl"
+	go_on "$output" - <"$SHC_DIR/on.jsonl"
 	expect_status 0
 	expect "$(shcount list | cut -f 2 | uniq -c | tr -s ' ')" " 2000 1"
 	run shcount import --add --from-line 2001 "$SHC_DIR/on.jsonl"
