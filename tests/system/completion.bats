@@ -172,6 +172,8 @@ fish_offers() {
 	need_shell fish
 	fish_offers <<<'shcount get zz' | tr ' ' '\n' >offered
 	expect "$(wc -l <offered) $(grep -cx 'zz:[0-9]*' offered) $(grep -cx zz offered)" "202 201 1"
+	fish_offers <<<'shcount get ' | tr ' ' '\n' >offered
+	expect "$(grep -cx -e -- offered)" 1
 }
 
 # What help says of --force, and of ping.
