@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../lib/num.h"
 #include "command.h"
 #include "import.h"
 #include "inputs.h"
@@ -15,7 +16,7 @@
 #include "signals.h"
 #include "target.h"
 
-enum { OPTION_FORMAT, OPTION_ADD, OPTION_ON_ERROR };
+enum { OPTION_FORMAT, OPTION_ADD, OPTION_ON_ERROR, OPTION_FROM_LINE };
 
 static const struct option_spec options[] = {
 	[OPTION_FORMAT] = {'f', "format", OPTION_VALUE, "csv|json",
@@ -23,8 +24,21 @@ static const struct option_spec options[] = {
 	[OPTION_ADD] = {0, "add", OPTION_FLAG, NULL, "add the values to the counters, do not set them"},
 	[OPTION_ON_ERROR] = {0, "on-error", OPTION_VALUE, "stop|skip",
 			     "at a bad line: stop there (default), or leave it out"},
+	[OPTION_FROM_LINE] = {0, "from-line", OPTION_VALUE, "N",
+			      "go on at line N of the first FILE, behind its header"},
 	{0},
 };
+
+static bool read_from_line(const struct invocation *inv, uint64_t *lines_over)
+{
+	const char *text = inv->values[OPTION_FROM_LINE];
+	int64_t n = 1;
+	if (text && (!num_parse_i64_loose(slice_str(text), &n) || n < 1))
+		return command_usage(inv, "--from-line \"%.32s\": the number of a line is expected, from 1",
+				     text) == EX_OK;
+	*lines_over = (uint64_t)n - 1;
+	return true;
+}
 
 static bool read_options(const struct invocation *inv, struct import *in)
 {
@@ -38,7 +52,7 @@ static bool read_options(const struct invocation *inv, struct import *in)
 	if (on_error && !in->is_skip && strcmp(on_error, "stop") != 0)
 		return command_usage(inv, "--on-error \"%.32s\": stop or skip is expected", on_error) ==
 		       EX_OK;
-	return true;
+	return read_from_line(inv, &in->start.line);
 }
 
 /* ---- the end ---- */
@@ -73,13 +87,17 @@ static int show_json(const struct import *in, double seconds)
 /* Where reading ended before its end; all that was read is in. */
 static void tell_stop(const struct import *in, int rc)
 {
-	unsigned long long line = in->file_lines;
+	struct import_place here = import_here(in);
+	unsigned long long line = here.line;
+	if (rc == EX_OK || (rc == EX_DATAERR && in->file_lines < in->lines_over))
+		return; /* at the end, or not yet where it was to begin */
 	if (rc == EX_DATAERR)
 		command_fail(0, "stopped: what comes before %s:%llu is in, nothing after", in->file,
 			     line + 1);
-	else if (rc == EX_IOERR || rc == IMPORT_STOPPED)
+	else
 		command_fail(0, "stopped%s behind %s:%llu: all up to there is in, nothing after",
 			     rc == IMPORT_STOPPED ? " by a signal" : "", in->file, line);
+	import_tell_how_on(in, here);
 }
 
 /* `rc` is how reading ended. */
@@ -105,6 +123,10 @@ static int import_one(struct import *in, const char *file)
 {
 	const char *name;
 	int fd = inputs_open(file, &name);
+	bool is_first = !in->start.file;
+	if (is_first)
+		in->start = (struct import_place){name, in->start.line, in->files_left};
+	in->lines_over = is_first ? in->start.line : 0;
 	if (fd < 0) {
 		in->file = name;
 		in->file_lines = 0;
@@ -128,8 +150,10 @@ static int import_all(const struct invocation *inv, struct import *in)
 		return rc;
 	signals_note_stops();
 	progress_begin(&in->progress, bytes_total, inv->is_quiet);
-	for (int i = 0; rc == EX_OK && i < count; i++)
+	for (int i = 0; rc == EX_OK && i < count; i++) {
+		in->files_left = count - 1 - i;
 		rc = import_one(in, files[i]);
+	}
 	if (!in->lost) {
 		int sent = import_settle(in);
 		progress_wipe(&in->progress);
@@ -167,8 +191,9 @@ const struct command cmd_import = {
 		"order; others are ignored. Counters are set to their values, so that importing twice is "
 		"the same as once; but with --add it is not. A counter that is not in the file stays as "
 		"it is. At a bad line (FILE:LINE: reason on stderr) it stops, with all before it set and "
-		"nothing after; --on-error skip leaves bad lines out. Both exit 65. When the connection "
-		"is lost, it is told up to which line all is in.\n",
+		"nothing after; --on-error skip leaves bad lines out. Both exit 65. Where it stops, also at "
+		"^C or when the connection is lost, it says up to which line all is in, and how to go "
+		"on.\n",
 	.options = options,
 	.operands_max = -1,
 	.run = run,

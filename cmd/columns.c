@@ -2,11 +2,14 @@
 #include <locale.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <wchar.h>
 
 #include "columns.h"
 
-/* A character and how much room it takes. */
+#define CSTYLE "nrbavtfs0" /* vis(3): behind a backslash, a byte */
+
+/* A character, or one made visible, and how much room it takes. */
 struct glyph {
 	size_t len; /* bytes */
 	size_t columns;
@@ -41,10 +44,26 @@ static size_t columns_of_code(wchar_t code)
 	return columns < 0 ? WIDE : (size_t)columns;
 }
 
+/* What output_visible writes for a byte: the length of "\303" or "\t" at the beginning, or 1. A name may
+ * have the same by itself; it stays whole, too. */
+static size_t escape_len(struct slice text)
+{
+	size_t digits = 1;
+	while (digits < text.len && digits <= 3 && text.data[digits] >= '0' && text.data[digits] <= '7')
+		digits++;
+	if (digits == 4)
+		return digits;
+	return text.len > 1 && memchr(CSTYLE, text.data[1], sizeof(CSTYLE) - 1) ? 2 : 1;
+}
+
 /* The first one; `text` is not empty. */
 static struct glyph first_of(struct slice text)
 {
 	const unsigned char *p = (const unsigned char *)text.data;
+	if (p[0] == '\\') {
+		size_t len = escape_len(text);
+		return (struct glyph){len, len};
+	}
 	if (p[0] < 0x80)
 		return (struct glyph){1, 1};
 	size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
@@ -114,8 +133,8 @@ static size_t cut(struct buf *out, struct slice text, size_t columns, size_t col
 	}
 	if (columns == 0)
 		return 0;
-	size_t len = beginning(text, columns - 1 - columns_tail, &head);
 	struct slice end = ending(text, columns_tail, &tail);
+	size_t len = beginning(text, columns - 1 - tail, &head);
 	buf_append(out, text.data, len);
 	buf_append(out, mark, strlen(mark));
 	buf_append(out, end.data, end.len);

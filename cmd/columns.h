@@ -2,9 +2,9 @@
 /*
  * columns.h - how much room text takes on a terminal, and text cut to fit.
  *
- * Takes what output_visible has made: UTF-8 without controls. Wide characters take two columns, combining
- * ones none; where terminals do not agree, or nobody knows, the larger number counts, so that no line gets
- * wider than it may be. One thread.
+ * Takes what output_visible has made: UTF-8 without controls. What that wrote for a byte is not cut. Wide
+ * characters take two columns, combining ones none; where terminals do not agree, or nobody knows, the larger
+ * number counts, so that no line gets wider than it may be. One thread.
  */
 #ifndef SHC_COLUMNS_H
 #define SHC_COLUMNS_H

@@ -171,10 +171,25 @@ static size_t drop_rest(struct import *in, const struct block *b)
 	return end ? (size_t)(end - b->data) + 1 : b->len;
 }
 
+/* One in front of what is wanted. */
+static int pass_over(struct import *in, const struct csv_record *r, uint64_t line)
+{
+	uint64_t last = line + r->lines - 1;
+	if (last <= in->lines_over)
+		return EX_OK;
+	progress_wipe(&in->progress);
+	return command_fail(
+		EX_DATAERR,
+		"%s: no record begins at line %llu, which is in the one of the lines %llu to %llu", in->file,
+		(unsigned long long)in->lines_over + 1, (unsigned long long)line, (unsigned long long)last);
+}
+
 static int take_record(struct import *in, const struct csv_record *r)
 {
 	uint64_t line = in->file_lines + 1;
 	bool is_header = !in->is_json && in->name_index < 0;
+	if (!is_header && line <= in->lines_over)
+		return pass_over(in, r, line);
 	if (r->fault)
 		return is_header ? bad_header(in, line, r->fault) : bad_record(in, line, r->fault);
 	if (in->is_json)
@@ -199,9 +214,10 @@ static int take_block(struct import *in, struct block *b)
 					      : csv_cut(&in->cutter, data, b->len - at, b->is_end, &r);
 		if (!has_record)
 			break;
+		bool is_wanted = in->file_lines >= in->lines_over;
 		rc = take_record(in, &r);
 		in->file_lines += rc == EX_OK ? r.lines : 0;
-		in->seen.lines += r.lines;
+		in->seen.lines += is_wanted ? r.lines : 0;
 		in->is_dropping = r.is_endless;
 		at += r.size;
 	}
@@ -273,6 +289,17 @@ static int read_failed(struct import *in, const struct source *src, int error)
 	return command_fail(EX_IOERR, "%s: %s", in->file, strerror(-error));
 }
 
+/* Were there as many? */
+static int check_lines_over(struct import *in)
+{
+	if (in->file_lines >= in->lines_over)
+		return EX_OK;
+	progress_wipe(&in->progress);
+	return command_fail(EX_DATAERR, "%s: has only %llu lines, so there is no line %llu to begin at",
+			    in->file, (unsigned long long)in->file_lines,
+			    (unsigned long long)in->lines_over + 1);
+}
+
 /* What has been read is on its way before the next read; and is in, when that one may take long. */
 static int import_source(struct import *in, struct block *b, struct source *src, bool is_regular)
 {
@@ -294,8 +321,10 @@ static int import_source(struct import *in, struct block *b, struct source *src,
 			rc = is_regular ? import_send(in) : import_settle(in);
 	}
 	if (rc == EX_OK && !in->is_json && in->name_index < 0)
-		rc = bad_header(in, 1, "it is empty");
-	return rc;
+		return bad_header(in, 1,
+				  in->is_told ? "it is empty"
+					      : "it is empty (as JSON that would be no counters: -f json)");
+	return rc ? rc : check_lines_over(in);
 }
 
 int import_file(struct import *in, const char *file, int fd)

@@ -31,6 +31,7 @@ enum {
 struct import_place {
 	const char *file; /* as the user wrote it; null: in front of it all */
 	uint64_t line;
+	int files_left; /* on the command line, behind it */
 };
 
 /* Pairs on their way. */
@@ -42,16 +43,19 @@ struct import_batch {
 
 struct import {
 	/* what is wanted; set by the caller */
-	bool is_add;  /* add, do not set */
-	bool is_told; /* what is_json says; else each file's first byte tells */
-	bool is_json; /* else CSV */
-	bool is_skip; /* --on-error skip */
+	bool is_add;		   /* add, do not set */
+	bool is_told;		   /* what is_json says; else each file's first byte tells */
+	bool is_json;		   /* else CSV */
+	bool is_skip;		   /* --on-error skip */
+	struct import_place start; /* what comes behind it is wanted */
 	struct shc *shc;
 	struct progress progress; /* begun by the caller */
 
 	/* where it is */
 	const char *file;
-	uint64_t file_lines;	    /* of it, in records taken so far */
+	int files_left;		    /* behind it; set by the caller */
+	uint64_t lines_over;	    /* at its beginning, which are in already; set by the caller */
+	uint64_t file_lines;	    /* of it, in records taken or passed over so far */
 	struct progress_state seen; /* of all files */
 	uint64_t lines_skipped;
 	struct csv_cutter cutter;
@@ -76,7 +80,8 @@ void import_fini(struct import *in);
 /* All return EX_OK to go on, or the exit status after a complaint. */
 
 /* Reads to the end. EX_DATAERR: at a bad record, or where a compressed file is damaged; what came before it
- * is in or on its way, nothing after. IMPORT_STOPPED: the same, between two records. EX_IOERR. */
+ * is in or on its way, nothing after. IMPORT_STOPPED: the same, between two records. EX_IOERR. EX_DATAERR
+ * also where no record begins behind lines_over; nothing is sent then. */
 int import_file(struct import *in, const char *file, int fd);
 
 /* Sets or adds one, sooner or later; `line` is where it stands. */
@@ -87,5 +92,11 @@ int import_send(struct import *in);
 
 /* The same, and waits until all is answered. */
 int import_settle(struct import *in);
+
+/* Where it is: behind everything that has been taken, or is not wanted. */
+struct import_place import_here(const struct import *in);
+
+/* How another run does what is left; `place`: up to there everything is in. */
+void import_tell_how_on(const struct import *in, struct import_place place);
 
 #endif

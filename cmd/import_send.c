@@ -8,6 +8,7 @@
 #include "../lib/num.h"
 #include "command.h"
 #include "import.h"
+#include "inputs.h"
 
 enum { SLOTS = IMPORT_UNANSWERED + 1, REFUSALS_TOLD_MAX = 10, SINGLES_UNANSWERED = 64 };
 
@@ -38,18 +39,40 @@ static void clear(struct buf *b)
 
 /* ---- it has come to an end ---- */
 
+struct import_place import_here(const struct import *in)
+{
+	uint64_t line = in->file_lines > in->lines_over ? in->file_lines : in->lines_over;
+	return (struct import_place){in->file, line, in->files_left};
+}
+
+void import_tell_how_on(const struct import *in, struct import_place place)
+{
+	bool is_stdin = place.file == inputs_stdin_name;
+	const char *others = place.files_left > 0 ? " and the files behind it" : "";
+	if (in->is_add)
+		command_fail(0, "go on with: shcount import --add --from-line %llu ... %s%s",
+			     (unsigned long long)place.line + 1, is_stdin ? "< the same input" : place.file,
+			     others);
+	else
+		command_fail(0, "to go on, run it again: a counter that is set twice is as set once");
+}
+
 static void tell_place(const struct import *in)
 {
 	const struct import_place *sent = &in->sent;
+	bool is_in_doubt = sent->file && (sent->file != in->safe.file || sent->line != in->safe.line);
 	if (in->safe.file)
 		command_fail(0, "all up to %s:%llu is in", in->safe.file, (unsigned long long)in->safe.line);
 	else
 		command_fail(0, "nothing is surely in");
-	if (sent->file && (sent->file != in->safe.file || sent->line != in->safe.line))
+	if (is_in_doubt)
 		command_fail(0, "what comes behind that, up to %s:%llu, may be in; the rest is not",
 			     sent->file, (unsigned long long)sent->line);
-	if (!in->is_add)
-		command_fail(0, "run it again: a counter that is set twice is as set once");
+	import_tell_how_on(in, in->safe.file ? in->safe : in->start);
+	if (is_in_doubt && in->is_add) {
+		command_fail(0, "that may add twice what may be in; to leave it out:");
+		import_tell_how_on(in, *sent);
+	}
 }
 
 /* The connection failed, or the server will not go on. */
@@ -202,7 +225,7 @@ static enum shc_status append_batch(const struct import *in, const struct import
 int import_send(struct import *in)
 {
 	struct import_batch *b = &in->batches[in->open];
-	struct import_place here = {in->file, in->file_lines};
+	struct import_place here = import_here(in);
 	if (b->count == 0) {
 		/* Lines without counters need no answer. */
 		if (in->unanswered == 0)

@@ -34,7 +34,7 @@ int json_line_open(struct json_line *l, struct slice text)
 		return bad(l, "not JSON: %s (column %d)", error.text, error.column);
 	if (!json_is_object(root)) {
 		json_decref(root);
-		return bad(l, "not a JSON object: {\"name\":...,\"delta\":...} is expected");
+		return bad(l, "not a JSON object: one with \"name\" and a number is expected");
 	}
 	l->root = root;
 	return JSON_LINE_OK;

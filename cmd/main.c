@@ -151,10 +151,24 @@ static void offer_words(struct nearest *n, const struct option_spec *table)
 		nearest_offer(n, table->word);
 }
 
+/* Of versions to come; who asks for one has read about it. */
+static bool is_to_come(const char *word)
+{
+	static const char *const WORDS[] = {"hit",	 "hits",  "allow", "log",   "top",	"bench", "-c",
+					    "--cluster", "--ttl", "--max", "--min", "--shards", "--read"};
+	for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
+		if (strcmp(word, WORDS[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int unknown_option(const struct invocation *inv, const struct scan *s)
 {
 	struct nearest n = {.word = s->shown + 2};
 	char known[48] = "there is";
+	if (is_to_come(s->shown))
+		return command_usage(inv, "%s is not supported by this version", s->shown);
 	if (inv->command)
 		snprintf(known, sizeof(known), "%s has", inv->command->name);
 	if (s->shown[1] != '-')
@@ -191,6 +205,8 @@ static const struct command *find_command(const char *name)
 static int unknown_command(const struct invocation *inv, const char *name)
 {
 	struct nearest n = {.word = name};
+	if (is_to_come(name))
+		return command_usage(inv, "\"%s\" is not supported by this version", name);
 	for (size_t i = 0; i < COMMANDS_COUNT; i++)
 		nearest_offer(&n, commands[i]->name);
 	nearest_offer(&n, "help");
@@ -221,6 +237,26 @@ static int set_global(struct invocation *inv, int index, const char *value, bool
 	}
 	if (inv->socket && inv->url)
 		return command_usage(inv, "-s and -u exclude each other: one server at a time");
+	return EX_OK;
+}
+
+/* lib/url.h takes text without a scheme for a socket's path, as -s does; here it is HOST:PORT more often. */
+static int no_scheme(int status, const char *origin, const char *url)
+{
+	if (!url[0] || strchr(url, '@') || (url[0] != '/' && strchr(url, '/'))) /* no password is shown */
+		return command_fail(status, "%s: no scheme: unix:///PATH or redis://HOST:PORT is expected",
+				    origin);
+	return command_fail(status, "%s: no scheme: did you mean %s://%s?", origin,
+			    url[0] == '/' ? "unix" : "redis", url);
+}
+
+static int check_url(const struct invocation *inv)
+{
+	const char *environment = inv->socket || inv->url ? NULL : getenv("SHCOUNT_URL");
+	if (inv->url && !strstr(inv->url, "://"))
+		return no_scheme(EX_USAGE, "-u", inv->url);
+	if (environment && environment[0] && !strstr(environment, "://"))
+		return no_scheme(EX_CONFIG, "SHCOUNT_URL", environment);
 	return EX_OK;
 }
 
@@ -307,6 +343,10 @@ static int run_help(const struct invocation *inv, int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (argv[i][0] == '-')
 			continue;
+		if (name)
+			return command_usage(inv,
+					     "help takes less: \"%.64s\" is too much; shcount help [COMMAND]",
+					     argv[i]);
 		if (is_seen)
 			name = argv[i];
 		is_seen = true;
@@ -349,5 +389,7 @@ int main(int argc, char **argv)
 	if (is_help)
 		return help_command(inv.command, globals);
 	rc = check_operands(&inv);
+	if (rc == EX_OK)
+		rc = check_url(&inv);
 	return rc ? rc : inv.command->run(&inv);
 }

@@ -7,6 +7,7 @@
 #include <bsd/vis.h>
 
 #include "../lib/num.h"
+#include "columns.h"
 #include "command.h"
 #include "output.h"
 #include "terminal.h"
@@ -69,16 +70,27 @@ static bool is_turning(const unsigned char *s, size_t len)
 	       (c >= 0x2066 && c <= 0x2069);
 }
 
+/* Combining marks are drawn onto what stands before them. */
+static bool is_mark(const unsigned char *s, size_t len)
+{
+	return columns_of((struct slice){(const char *)s, len}) == 0;
+}
+
 static void put_visible(struct buf *b, struct slice s, size_t len_max)
 {
 	const unsigned char *p = (const unsigned char *)s.data;
+	bool has_letter = false; /* before pos, as it is */
 	for (size_t pos = 0; pos < s.len;) {
 		size_t len = utf8_len(p + pos, s.len - pos);
-		if (len > 0 && len <= len_max && !is_control(p + pos, len) && !is_turning(p + pos, len)) {
+		bool is_harmless =
+			len > 0 && len <= len_max && !is_control(p + pos, len) && !is_turning(p + pos, len);
+		if (is_harmless && (has_letter || !is_mark(p + pos, len))) {
 			buf_append(b, p + pos, len);
 			pos += len;
+			has_letter = true;
 			continue;
 		}
+		has_letter = false;
 		char text[VISIBLE_CHARS_MAX];
 		const char *end = vis(text, p[pos], VIS_OCTAL | VIS_CSTYLE | VIS_TAB | VIS_NL, 0);
 		buf_append(b, text, (size_t)(end - text));

@@ -65,8 +65,9 @@ void json_raw(struct output *out, struct slice key, struct slice text);
 
 bool output_is_utf8(struct slice s);
 
-/* Appends `s` in a form that cannot steer a terminal: UTF-8 stays, controls, broken bytes, and what turns the
- * direction of writing round (a value could seem to be part of a name) become visible. */
+/* Appends `s` in a form that cannot steer a terminal: UTF-8 stays, controls, broken bytes, what turns the
+ * direction of writing round (a value could seem to be part of a name), and combining marks that have no
+ * letter of this text before them become visible. */
 void output_visible(struct buf *b, struct slice s);
 
 /* The same for a terminal that does not take UTF-8: every byte that is not ASCII. There, a byte in the middle

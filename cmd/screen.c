@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,16 +15,17 @@
 #define ERASE_ECHO  "\r\033[K" /* of "^C", which stands in the line of the cursor */
 #define NS_A_SECOND 1000000000
 
-static const int ENDS[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+static const int ENDS[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2};
 enum { ENDS_COUNT = sizeof(ENDS) / sizeof(ENDS[0]) };
 
 static struct {
 	int fd;
 	bool is_begun;
-	sigset_t mask; /* as it was */
+	sigset_t mask;	      /* as it was */
+	struct termios modes; /* as they were, while is_silent */
 } screen;
 
-static volatile sig_atomic_t is_resized, is_resumed, is_hidden;
+static volatile sig_atomic_t is_resized, is_resumed, is_hidden, is_silent;
 
 static void put(const char *text)
 {
@@ -31,9 +33,29 @@ static void put(const char *text)
 	(void)ignored; /* the terminal may be gone */
 }
 
+/* A line that somebody types would move the picture. */
+static void silence(void)
+{
+	struct termios modes;
+	if (is_silent || tcgetattr(screen.fd, &screen.modes))
+		return;
+	modes = screen.modes;
+	modes.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
+	is_silent = tcsetattr(screen.fd, TCSANOW, &modes) == 0;
+}
+
+/* From the background SIGTTOU would stop us, and the modes are somebody else's by then. */
+static void unsilence(void)
+{
+	if (is_silent && tcgetpgrp(screen.fd) == getpgrp())
+		tcsetattr(screen.fd, TCSANOW, &screen.modes);
+	is_silent = 0;
+}
+
 /* What is in the line of the cursor is ours only while we have hidden it. */
 static void show_cursor(const char *text)
 {
+	unsilence();
 	if (is_hidden)
 		put(text);
 	is_hidden = 0;
@@ -44,9 +66,16 @@ bool screen_take(void)
 	pid_t foreground = tcgetpgrp(screen.fd); /* -1: not the terminal of our session */
 	if (foreground > 0 && foreground != getpgrp())
 		return false;
-	if (!is_hidden)
-		put(HIDE);
+	if (is_hidden)
+		return true;
+	sigset_t all, before; /* a handler finds both done, or neither */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
+	if (foreground > 0)
+		silence();
+	put(HIDE);
 	is_hidden = 1;
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	return true;
 }
 
@@ -78,6 +107,7 @@ static void on_stop(int sig)
 	raise(sig);
 	sigemptyset(&stop);
 	sigaddset(&stop, sig);
+	sigaddset(&stop, SIGCONT);		  /* or it would be noted a second time when we wait */
 	sigprocmask(SIG_UNBLOCK, &stop, &before); /* stops here */
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	handle(sig, on_stop, SA_RESTART);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * screen.h - a terminal that somebody draws on for a while: without its cursor, which comes back on every way
- * out.
+ * screen.h - a terminal that somebody draws on for a while: without its cursor, and without echo, which come
+ * back on every way out.
  *
- * Signals that end the process (SIGINT, SIGTERM, SIGHUP, SIGQUIT) do so, and SIGTSTP stops it, but the cursor
- * is shown before. One that is ignored stays ignored: who starts us so (nohup) means it. A new size, and
- * going on after a stop, are noted, and end screen_wait. One in a process.
+ * Signals that somebody sends to end a process (SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGALRM, SIGUSR1
+ * and SIGUSR2) do so, and SIGTSTP stops it, but the cursor is shown before. One that is ignored stays
+ * ignored: who starts us so (nohup) means it. A new size, and going on after a stop, are noted, and end
+ * screen_wait. One in a process.
  */
 #ifndef SHC_SCREEN_H
 #define SHC_SCREEN_H
@@ -16,10 +17,11 @@
 /* The terminal is `fd`. Nothing is written yet. */
 void screen_begin(int fd);
 
-/* Before drawing: hides the cursor. False in the background, where the terminal is somebody else's. */
+/* Before drawing: hides the cursor, and turns echo off. False in the background, where the terminal is
+ * somebody else's. */
 bool screen_take(void);
 
-/* Shows it, and has signals act as before. Harmless without screen_begin. */
+/* Takes both back, and has signals act as before. Harmless without screen_begin. */
 void screen_end(void);
 
 enum screen_event {

@@ -115,16 +115,19 @@ _shcount_walk() {
 	done
 }
 
-# Names that begin with `word`, from the server, if it answers at once; never starts one. What cannot be shown is left out.
+# Names that begin with `word`, from the server, if it answers at once; never starts one. What cannot be shown is left out. Where
+# there are more than 200, some of them are shown, and `word` is offered, too: what they have in common is not what all have.
 _shcount_names() {
-	local pattern=$word name
+	local pattern=$word lines name
 	[[ ! $is_expanded ]] || return
 	pattern=${pattern//\\/\\\\} pattern=${pattern//\*/\\*} pattern=${pattern//\?/\\?} pattern=${pattern//\[/\\[}
+	mapfile -t lines < <(SHCOUNT_AUTOSTART=0 timeout 0.5 "$program" "${connect[@]}" list --timeout 300ms --sort none --limit 201 -- \
+		"$pattern*" 2>/dev/null </dev/null)
+	[[ ${#lines[@]} -le 200 ]] || _shcount_offer "$word"
 	while IFS= read -r name; do
 		name=${name%$'\t'*}
 		[[ ! $is_ended && $name == -* ]] || _shcount_offer "$name"
-	done < <(SHCOUNT_AUTOSTART=0 timeout 0.5 "$program" "${connect[@]}" list --timeout 300ms --sort none --limit 200 -- "$pattern*" \
-		2>/dev/null </dev/null | LC_ALL=C.UTF-8 grep -ax $'[[:print:]]*\t-*[0-9]*')
+	done < <(printf '%s\n' "${lines[@]}" | LC_ALL=C.UTF-8 grep -ax $'[[:print:]]*\t-*[0-9]*')
 }
 
 # What may stand where help says $1; $2 stands before it in the same word.
@@ -155,7 +158,7 @@ _shcount_operand() {
 
 _shcount() {
 	local program words word open_quote cut is_expanded options commands operands position is_ended connect waiting
-	local command='' given
+	local command='' given IFS=$' \t\n'
 	local -A values
 	COMPREPLY=()
 	program=$(type -P -- "$1") || program=shcount

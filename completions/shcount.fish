@@ -34,10 +34,15 @@ function __shcount_typed
 end
 
 # Names that begin with $argv[2], from the server, if it answers at once; never starts one. What cannot be shown is left out.
+# Where there are more than 200, some of them are offered, and what is typed, too: what they have in common is not what all have.
+# Where nothing is typed that is --, which may stand there.
 function __shcount_names --argument-names program typed
     set -l pattern (string replace -ra '[\\\\*?\[]' '\\\\$0' -- $typed)
-    env SHCOUNT_AUTOSTART=0 timeout 0.5 $program $argv[3..] list --timeout 300ms --sort none --limit 200 -- $pattern'*' 2>/dev/null </dev/null |
-        LC_ALL=C.UTF-8 grep -ax '[[:print:]]*'\t'-*[0-9]*' | string replace -r '\t[^\t]*$' ''
+    set -l lines (env SHCOUNT_AUTOSTART=0 timeout 0.5 $program $argv[3..] list --timeout 300ms --sort none --limit 201 -- $pattern'*' 2>/dev/null </dev/null)
+    if test (count $lines) -gt 200
+        test -n "$typed" && echo -- $typed || echo -- --
+    end
+    printf '%s\n' $lines | LC_ALL=C.UTF-8 grep -ax '[[:print:]]*'\t'-*[0-9]*' | string replace -r '\t[^\t]*$' ''
 end
 
 # The options of a page. What may stand only behind = is offered with it.

@@ -267,6 +267,29 @@ teardown_file() {
 	[[ "$output" != *"did you mean"* ]]
 }
 
+@test "what is to come is told as that, and a word too many for help as that" {
+	local words
+	while read -r -a words; do
+		run shcount "${words[@]}"
+		expect_status 64
+		expect_contains "$output" "${words[0]}"
+		expect_contains "$output" "not supported by this version"
+		[[ "$output" != *"did you mean"* ]]
+	done <<-'END'
+		hit a
+		top
+		--shards 3 incr a
+		-c host:1 ping
+	END
+	run shcount incr --ttl 5s a
+	expect_contains "$output" "--ttl is not supported by this version"
+	run shcount help log
+	expect_contains "$output" "not supported by this version"
+	run shcount help incr extra
+	expect_status 64
+	expect_contains "$output" 'help takes less: "extra" is too much; shcount help [COMMAND]'
+}
+
 @test "--version prints the version of the tree" {
 	expect "$(shcount --version)" "shcount $(cat "$shc_top/VERSION")"
 }
@@ -280,6 +303,29 @@ teardown_file() {
 	expect_status 69
 	run env SHCOUNT_URL=http://x "$SHCOUNT" ping
 	expect_status 78
+}
+
+@test "what has no scheme is no URL" {
+	run shcount -u localhost:6379 ping
+	expect_status 64
+	expect_contains "$output" "-u: no scheme: did you mean redis://localhost:6379?"
+	run env SHCOUNT_URL=localhost:6379 "$SHCOUNT" ping
+	expect_status 78
+	expect_contains "$output" "SHCOUNT_URL: no scheme: did you mean redis://localhost:6379?"
+	run shcount -u "$SHC_SOCK" ping
+	expect_status 64
+	expect_contains "$output" "did you mean unix://$SHC_SOCK?"
+	run shcount --url user:secret@host ping
+	expect_status 64
+	expect_contains "$output" "unix:///PATH or redis://HOST:PORT is expected"
+	[[ "$output" != *secret* ]]
+	run shcount -u '' ping
+	expect_status 64
+	expect_contains "$output" "unix:///PATH or redis://HOST:PORT is expected"
+	# It is not what counts.
+	expect "$(SHCOUNT_URL=localhost:6379 shcount -s "$SHC_SOCK" ping)" PONG
+	expect "$(SHCOUNT_URL='' shcount ping)" PONG
+	SHCOUNT_URL=localhost:6379 shcount help
 }
 
 @test "without any, the user's own socket is tried" {

@@ -16,6 +16,8 @@ setup_file() {
 	for name in visits a:b:c a:b:d 'a b' "a'q" 'a"q' 'a$x' 'a\x' 'a*' 'a;x' ü 'x[y' $'no\xfftext' $'no\xc2\x9bcontrol' -dash; do
 		shcount incr -q -- "$name"
 	done
+	seq -f 'zz:%.0f' 300 | shcount ingest -q
+	shcount incr -q -- zoo
 	cd "$SHC_DIR" && touch input.log
 }
 
@@ -34,11 +36,11 @@ need_shell() {
 
 # Types the lines of the table "KEY LINE => LINE AFTER", and fails for each that comes out differently. The expected ends with
 # the blank that a shell puts behind what is complete, written as _.
-expect_lines() { # SHELL TABLE
+expect_lines() { # SHELL TABLE [COMMAND OF THE SHELL BEFORE]
 	local keys expected got failed=0 i
 	mapfile -t keys < <(sed 's/ => .*//; s/_$/ /' <<<"$2")
 	mapfile -t expected < <(sed 's/.* => //; s/_$/ /' <<<"$2")
-	printf '%s\n' "${keys[@]}" | python3 "$BATS_TEST_DIRNAME/py/complete.py" "$1" "$COMPLETIONS" >"$SHC_DIR/got" || failed=1
+	printf '%s\n' "${keys[@]}" | python3 "$BATS_TEST_DIRNAME/py/complete.py" "$1" "$COMPLETIONS" "${3-}" >"$SHC_DIR/got" || failed=1
 	mapfile -t got <"$SHC_DIR/got"
 	for i in "${!keys[@]}"; do
 		expect "${got[i]-}" "${expected[i]}" || { echo "for: ${keys[i]}" >&2 && failed=1; }
@@ -82,6 +84,11 @@ everywhere() {
 		tab shcount get x\[ => shcount get x\[y_
 		tab shcount get ü => shcount get ü_
 		tab shcount get no => shcount get no
+		tab shcount get zo => shcount get zoo_
+		tab shcount get z => shcount get z
+		tab shcount get zz => shcount get zz
+		tab shcount get 'zz => shcount get 'zz
+		tab shcount get _ => shcount get _
 		tab shcount get -da => shcount get -da
 		tab shcount get -- -d => shcount get -- -dash_
 		tab shcount -s none get vis => shcount -s none get vis
@@ -103,6 +110,12 @@ all shcount get a:b => shcount get a:b:c b:d_"
 	need_shell zsh
 	expect_lines zsh "$(everywhere)
 all shcount get a:b => shcount get a:b:c a:b:d_"
+}
+
+@test "bash completes also where IFS is something else" {
+	expect_lines bash 'tab shcount ing => shcount ingest_
+tab shcount incr --durable= => shcount incr --durable=disk_
+tab shcount get vis => shcount get visits_' 'IFS=:'
 }
 
 # "LINE => WHAT IS OFFERED, ...", as it is before fish quotes it.
@@ -155,6 +168,14 @@ fish_offers() {
 	expect "$(printf '%s\n' "${lines[@]}" | fish_offers)" "$expected"
 }
 
+@test "fish offers what is typed beside some of the names when there are too many" {
+	need_shell fish
+	fish_offers <<<'shcount get zz' | tr ' ' '\n' >offered
+	expect "$(wc -l <offered) $(grep -cx 'zz:[0-9]*' offered) $(grep -cx zz offered)" "202 201 1"
+	fish_offers <<<'shcount get ' | tr ' ' '\n' >offered
+	expect "$(grep -cx -e -- offered)" 1
+}
+
 # What help says of --force, and of ping.
 said_of_force() {
 	shcount help backup | sed -n 's/^ *--force  *//p'
@@ -196,7 +217,7 @@ list shcount backup --fo => --force  -- $(said_of_force)"
 			echo "tab shcount -s $SHC_SOCK get 'x[" |
 				PATH=$SHC_DIR/stub:$PATH python3 "$BATS_TEST_DIRNAME/py/complete.py" $shell "$COMPLETIONS"
 		fi
-		expect "$(cat calls)" "<0><-s><$SHC_SOCK><list><--timeout><300ms><--sort><none><--limit><200><--><x\\[*>"
+		expect "$(cat calls)" "<0><-s><$SHC_SOCK><list><--timeout><300ms><--sort><none><--limit><201><--><x\\[*>"
 	done
 }
 

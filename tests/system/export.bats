@@ -109,10 +109,84 @@ has_counters() { # COUNT
 		expect_contains "$output" "(standard input):1: "
 		expect_contains "$output" "the first line is expected to name the columns: name,value"
 	done
-	run shcount import </dev/null
+	run shcount import -f csv </dev/null
 	expect_status 65
-	expect_contains "$output" "it is empty"
+	expect_contains "$output" "(standard input):1: it is empty; the first line is expected"
 	expect "$(shcount list)" $'c\t5\nd\t6'
+}
+
+@test "no counters are exported and imported, too; what is empty is JSON only where that is said" {
+	local file=$SHC_DIR/none
+	for form in csv json; do
+		shcount export -f $form | tee "$file.2" >"$file"
+		run shcount import -f $form "$file" - <"$file.2"
+		expect_status 0
+		expect_contains "$output" " 0 counters set"
+	done
+	for given in "$file" -; do
+		run shcount import "$given" </dev/null
+		expect_status 65
+		expect_contains "$output" ":1: it is empty (as JSON that would be no counters: -f json); the first line"
+	done
+}
+
+# ---- where to go on ----
+
+# Runs the command that is said to go on with, the files put in by us.
+go_on() { # SAID FILE...
+	[[ $1 =~ "go on with: shcount import --add --from-line "([0-9]+)" ... " ]] || return 1
+	run shcount import --add --from-line "${BASH_REMATCH[1]}" "${@:2}"
+}
+
+@test "import --add that stopped at a bad record goes on behind what is in, with the header of the file" {
+	local file=$SHC_DIR/on.csv
+	printf 'value,name\n1,"a"\n2,b\nx,c\n4,d\n' >"$file"
+	printf 'name,value\na,1\n' >"$SHC_DIR/more.csv"
+	run shcount import --add "$file" "$SHC_DIR/more.csv"
+	expect_status 65
+	expect_contains "$output" "stopped: what comes before $file:4 is in, nothing after"
+	expect_contains "$output" "go on with: shcount import --add --from-line 4 ... $file and the files behind it"
+	go_on "$output" "$file" "$SHC_DIR/more.csv" # not mended
+	expect_status 65
+	expect_contains "$output" "$file:4: "
+	sed -i 's/x,c/3,c/' "$file"
+	go_on "$output" "$file" "$SHC_DIR/more.csv"
+	expect_status 0
+	expect_contains "$output" "4 lines, 0 bad lines, 0 skipped, 3 counters added to"
+	expect "$(shcount list)" $'a\t2\nb\t2\nc\t3\nd\t4'
+}
+
+@test "import goes on in JSON, in standard input, behind the last line, and where batches were sent" {
+	seq -f '{"name":"n:%.0f","value":1}' 1 2000 | sed '1500s/1}/x}/' >"$SHC_DIR/on.jsonl"
+	run shcount import --add - <"$SHC_DIR/on.jsonl"
+	expect_contains "$output" "go on with: shcount import --add --from-line 1500 ... < the same input"
+	sed -i 's/x}/1}/' "$SHC_DIR/on.jsonl"
+	go_on "$output" - <"$SHC_DIR/on.jsonl"
+	expect_status 0
+	expect "$(shcount list | cut -f 2 | uniq -c | tr -s ' ')" " 2000 1"
+	run shcount import --add --from-line 2001 "$SHC_DIR/on.jsonl"
+	expect_status 0
+	expect_contains "$output" " 0 lines, "
+	expect "$(shcount list | cut -f 2 | uniq -c | tr -s ' ')" " 2000 1"
+}
+
+@test "--from-line names the beginning of a record of the file, or nothing is added" {
+	printf 'name,value,note\na,1,"x\n\ny"\nb,1,\n' >"$SHC_DIR/on.csv"
+	for line in 3 4; do
+		run shcount import --add --from-line $line "$SHC_DIR/on.csv"
+		expect_status 65
+		expect_contains "$output" "on.csv: no record begins at line $line, which is in the one of the lines 2 to 4"
+	done
+	run shcount import --add --from-line 7 "$SHC_DIR/on.csv"
+	expect_status 65
+	expect_contains "$output" "on.csv: has only 5 lines, so there is no line 7 to begin at"
+	expect "$(shcount list)" ""
+	shcount -q import --add --from-line 5 "$SHC_DIR/on.csv"
+	expect "$(shcount list)" $'b\t1'
+	for line in 0 -1 x 1.5; do
+		run shcount import --from-line $line "$SHC_DIR/on.csv"
+		expect_status 64
+	done
 }
 
 # ---- what goes wrong ----
@@ -126,6 +200,7 @@ has_counters() { # COUNT
 		expect_status 65
 		expect_contains "$output" "$SHC_DIR/bad.csv:4: "
 		expect_contains "$output" "stopped: what comes before $SHC_DIR/bad.csv:4 is in, nothing after"
+		expect_contains "$output" "run it again: a counter that is set twice is as set once"
 		expect "$(shcount list)" $'a\t1'
 		run shcount import --on-error skip "$SHC_DIR/bad.csv"
 		expect_status 65
@@ -143,6 +218,7 @@ has_counters() { # COUNT
 		run shcount import -f json "$SHC_DIR/bad.json"
 		expect_status 65
 		expect_contains "$output" "$SHC_DIR/bad.json:3: "
+		[[ "$output" != *delta* ]] # which is ingest's
 		expect "$(shcount list)" $'a\t1'
 		run shcount import -f json --on-error skip "$SHC_DIR/bad.json"
 		expect_status 65
@@ -209,13 +285,16 @@ has_counters() { # COUNT
 	exec 5>&-
 	expect "$rc" 143
 	expect_contains "$(cat "$SHC_DIR/said")" "stopped by a signal behind $SHC_DIR/pipe:3: all up to there is in, nothing after"
+	expect_contains "$(cat "$SHC_DIR/said")" "go on with: shcount import --add --from-line 4 ... $SHC_DIR/pipe"
 	expect "$(shcount list)" $'a\t1\nb\t2'
 }
 
-@test "a lost connection is told with the line up to which all is in" {
+# A connection that is lost when line 4 is under way.
+lose_connection() { # OPTION...
 	local import rc=0
+	rm -f "$SHC_DIR/input"
 	mkfifo "$SHC_DIR/input"
-	"$SHCOUNT" --timeout 1s import "$SHC_DIR/input" 2>"$SHC_DIR/said" &
+	"$SHCOUNT" --timeout 1s import "$@" "$SHC_DIR/input" 2>"$SHC_DIR/said" &
 	import=$!
 	exec 5>"$SHC_DIR/input"
 	printf 'name,value\na,1\nb,2\n' >&5
@@ -228,7 +307,15 @@ has_counters() { # COUNT
 	expect "$rc" 75
 	expect_contains "$(cat "$SHC_DIR/said")" "all up to $SHC_DIR/input:3 is in"
 	expect_contains "$(cat "$SHC_DIR/said")" "what comes behind that, up to $SHC_DIR/input:4, may be in; the rest is not"
+}
+
+@test "a lost connection is told with the line up to which all is in, and with the ways to go on" {
+	lose_connection
 	expect_contains "$(cat "$SHC_DIR/said")" "run it again"
+	clear
+	lose_connection --add
+	expect "$(sed -n 's/.*go on with: shcount import //p' "$SHC_DIR/said")" \
+		"--add --from-line 4 ... $SHC_DIR/input"$'\n'"--add --from-line 5 ... $SHC_DIR/input"
 }
 
 @test "options that make no sense are 64" {

@@ -10,8 +10,12 @@ load drive
 	drive watch redraws_in_place
 }
 
-@test "the cursor is shown again after SIGINT, SIGTERM, SIGHUP and SIGQUIT" {
+@test "the cursor is shown again after every signal that can be sent to end it" {
 	drive watch ends_by_signals
+}
+
+@test "what is typed while it draws is not shown, and the terminal echoes again when it is stopped or has ended" {
+	drive watch typing_does_not_show
 }
 
 @test "a signal that is ignored stays ignored" {

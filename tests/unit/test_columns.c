@@ -80,7 +80,7 @@ static void test_a_wide_character_is_never_halved(void **state)
 	const char *wide = "\xe4\xbd\xa0\xe4\xbd\xa0\xe4\xbd\xa0\xe4\xbd\xa0"; /* four times two */
 	(void)state;
 	expect_middle(wide, 8, wide, 8);
-	expect_middle(wide, 7, "\xe4\xbd\xa0~\xe4\xbd\xa0", 5);
+	expect_middle(wide, 7, "\xe4\xbd\xa0\xe4\xbd\xa0~\xe4\xbd\xa0", 7);
 	expect_middle(wide, 6, "\xe4\xbd\xa0~\xe4\xbd\xa0", 5);
 	expect_middle(wide, 4, "\xe4\xbd\xa0~", 3);
 	expect_middle(wide, 2, "~", 1);
@@ -102,6 +102,21 @@ static void test_an_accent_stays_with_its_letter(void **state)
 		   2, "a\xcc\x81~", 2);
 }
 
+static void test_an_escape_is_never_halved(void **state)
+{
+	(void)state;
+	static const char OCTAL[] = "\\303\\274\\303\\274"; /* two letters where only ASCII may stand */
+	expect_columns(OCTAL, 16);
+	expect_middle(OCTAL, 15, "\\303\\274~\\274", 13);
+	expect_middle(OCTAL, 12, "\\303~\\274", 9);
+	expect_middle(OCTAL, 8, "\\303~", 5);
+	expect_end(OCTAL, 8, "\\303~", 5);
+	expect_end("ab\\tc", 4, "ab~", 3);
+	expect_end("ab\\", 3, "ab\\", 3);
+	expect_end("ab\\xc", 4, "ab\\~", 4); /* a backslash of the name's own */
+	expect_end("ab\\27x", 5, "ab\\2~", 5);
+}
+
 static void test_bytes_that_are_no_utf8_take_a_column_each(void **state)
 {
 	(void)state;
@@ -118,6 +133,7 @@ int main(void)
 		cmocka_unit_test(test_a_sentence_is_cut_at_its_end),
 		cmocka_unit_test(test_a_wide_character_is_never_halved),
 		cmocka_unit_test(test_an_accent_stays_with_its_letter),
+		cmocka_unit_test(test_an_escape_is_never_halved),
 		cmocka_unit_test(test_bytes_that_are_no_utf8_take_a_column_each),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

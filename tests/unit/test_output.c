@@ -65,6 +65,19 @@ static void test_a_name_cannot_turn_the_direction_of_writing(void **state)
 	expect("a\\342\\200\\256321\\342\\201\\246\\330\\234\\342\\200\\251z\xe2\x80\xa7\t1\n");
 }
 
+static void test_a_mark_is_not_drawn_onto_what_stands_before_the_name(void **state)
+{
+	(void)state;
+	out.is_terminal = true;
+	/* Two accents and a blank without width, in front of a letter with one; and one behind a control. */
+	output_row(&out,
+		   slice_str("\xcc\x81\xcc\x88\xe2\x80\x8b"
+			     "e\xcc\x81\x01\xcc\x81"),
+		   1);
+	expect("\\314\\201\\314\\210\\342\\200\\213"
+	       "e\xcc\x81\\001\\314\\201\t1\n");
+}
+
 static void test_a_terminal_without_utf8_gets_ascii(void **state)
 {
 	(void)state;
@@ -179,6 +192,8 @@ int main(void)
 						close_pipe),
 		cmocka_unit_test_setup_teardown(test_a_name_cannot_turn_the_direction_of_writing, open_pipe,
 						close_pipe),
+		cmocka_unit_test_setup_teardown(test_a_mark_is_not_drawn_onto_what_stands_before_the_name,
+						open_pipe, close_pipe),
 		cmocka_unit_test_setup_teardown(test_a_terminal_without_utf8_gets_ascii, open_pipe,
 						close_pipe),
 		cmocka_unit_test_setup_teardown(test_labels_stand_in_a_column_where_there_is_room, open_pipe,

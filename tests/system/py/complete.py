@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""complete.py bash|zsh DIRECTORY < LINES: what a shell on a terminal makes of each line when a key is pressed at its end.
+"""complete.py bash|zsh DIRECTORY [COMMAND] < LINES: what a shell on a terminal makes of each line when a key is pressed at its end.
 
-DIRECTORY holds the completions. A line is KEY, a blank, and what is typed; KEY is `tab`, or `all`: every match is put into the
+DIRECTORY holds the completions. COMMAND is run by the shell before. A line is KEY, a blank, and what is typed; KEY is `tab`, or `all`: every match is put into the
 line. A line is printed for each, as it then stands. With `list`, in zsh, it is what the shell has shown of each match.
 """
 import os
@@ -38,7 +38,7 @@ SECONDS_MAX = 30
 
 
 class Shell:
-    def __init__(self, name, directory):
+    def __init__(self, name, directory, command):
         """The shell writes what stands in its line to descriptor 9."""
         self.answers, answers_in = os.pipe()
         self.pid, self.terminal = pty.fork()
@@ -48,7 +48,7 @@ class Shell:
             os.execvp(COMMAND[name][0], COMMAND[name])
         os.close(answers_in)
         self.shown = b""
-        self.type(SETUP[name].encode() + b"echo ready >&9\n")
+        self.type(SETUP[name].encode() + command.encode() + b"\necho ready >&9\n")
         self.read_answer()
 
     def type(self, text):
@@ -89,7 +89,7 @@ class Shell:
 
 
 def main():
-    shell = Shell(sys.argv[1], os.path.abspath(sys.argv[2]))
+    shell = Shell(sys.argv[1], os.path.abspath(sys.argv[2]), "".join(sys.argv[3:]))
     for line in sys.stdin.buffer:
         key, _, text = line.rstrip(b"\n").partition(b" ")
         sys.stdout.buffer.write(shell.complete(key.decode(), text))

@@ -120,7 +120,8 @@ class Terminal:
         if job == 0:
             os.setpgid(0, 0)
             os.tcsetpgrp(0, os.getpid())
-            signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+            for number in (signal.SIGTTOU, signal.SIGPIPE):  # the latter is ignored by Python
+                signal.signal(number, signal.SIG_DFL)
             os.close(report_to)
             os.execvpe(argv[0], argv, env)
         signal.signal(signal.SIGUSR1, lambda *_: os.tcsetpgrp(0, os.getpgrp()))
@@ -196,6 +197,10 @@ class Terminal:
 
     def type(self, keys):
         os.write(self.fd, keys)
+
+    def has_echo(self):
+        """Asks the side that stays."""
+        return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
 
     def resize(self, columns, rows):
         """The kernel sends SIGWINCH."""

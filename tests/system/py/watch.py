@@ -44,7 +44,8 @@ def redraws_in_place():
 
 def ends_by_signals():
     with Daemon() as d:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGALRM, signal.SIGUSR1,
+                       signal.SIGUSR2):
             with on_terminal(d, "x") as t:
                 t.until_shown(r"^x +0 +0/s$")
                 t.send(number)
@@ -79,6 +80,27 @@ def stops_and_goes_on():
         t.until(lambda s: len(re.findall(HEADING, s.text(), re.M)) == 3, "a third picture")
         t.send(signal.SIGTERM)
         check(t.end(f"signal:{int(signal.SIGTERM)}").is_cursor_shown, "the cursor is hidden at the end")
+
+
+def typing_does_not_show():
+    with Daemon() as d, d.conn() as c, on_terminal(d, "x") as t:
+        t.until_shown(r"^x +0 +0/s$")
+        check(not t.has_echo(), "it echoes while it draws")
+        t.type(b"ab\n\n\n")
+        c.do("SET", "x", 7)
+        t.until_shown(r"^x +7 +0/s$")
+        equal(re.sub(" +", " ", t.screen.text()), "NAME VALUE RATE\nx 7 0/s\n", "the screen")
+        t.type(b"\x1a")
+        t.until_report("stopped")
+        check(t.has_echo(), "no echo while it is stopped")
+        t.send(signal.SIGCONT)
+        t.until(lambda s: len(re.findall(HEADING, s.text(), re.M)) == 2 and not t.has_echo(), "it goes on without echo")
+        t.send(signal.SIGTERM)
+        t.end(f"signal:{int(signal.SIGTERM)}")
+        check(t.has_echo(), "no echo at the end")
+    with Daemon() as d, on_terminal(d, "x", "--count", "3") as t:
+        t.end("exit:0")
+        check(t.has_echo(), "no echo at the end")
 
 
 def keeps_off_in_the_background():
@@ -288,7 +310,7 @@ def every_command_is_harmless():
 
 
 if __name__ == "__main__":
-    main([redraws_in_place, ends_by_signals, ignored_signal_stays_ignored, stops_and_goes_on, keeps_off_in_the_background, takes_a_resize, fits,
+    main([redraws_in_place, ends_by_signals, ignored_signal_stays_ignored, stops_and_goes_on, typing_does_not_show, keeps_off_in_the_background, takes_a_resize, fits,
           outlives_a_restart, is_plain_where_nothing_can_move, colors_are_left_out, pipe_gets_a_line_a_change,
           json_has_an_object_a_change, pipe_outlives_a_restart, reader_that_leaves_ends_it,
           frozen_server_does_not_hold_a_signal_up, count_with_no_server_is_69, every_command_is_harmless])
