@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +15,7 @@
 
 #include "../lib/conn.h"
 #include "autostart.h"
+#include "spawn.h"
 
 #define SYSTEM_DIRECTORY "/run/shcounterd"
 #define IDLE_EXIT	 "10m"
@@ -171,36 +170,6 @@ static int ensure_state_directory(struct start *s)
 	return EX_OK;
 }
 
-/* ---- the program ---- */
-
-static bool is_program(char out[PATH_MAX], const char *directory, size_t len)
-{
-	return len > 0 && directory[0] == '/' &&
-	       snprintf(out, PATH_MAX, "%.*s/shcounterd", (int)len, directory) < PATH_MAX &&
-	       access(out, X_OK) == 0;
-}
-
-/* The one beside this program, else the first on the path. */
-static int find_program(struct start *s)
-{
-	char self[PATH_MAX], directory[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	self[len > 0 ? len : 0] = '\0';
-	directory_of(self, directory);
-	if (is_program(s->program, directory, strlen(directory)))
-		return EX_OK;
-	const char *path = getenv("PATH");
-	for (size_t n; path && *path; path += n + (path[n] == ':')) {
-		n = strcspn(path, ":");
-		if (is_program(s->program, path, n))
-			return EX_OK;
-	}
-	return command_fail(EX_UNAVAILABLE,
-			    "there is no shcounterd in %s or on the PATH: install it there, or name a daemon "
-			    "with -s or -u",
-			    directory);
-}
-
 /* ---- the daemon ---- */
 
 /* EX_OK, or an exit status after a complaint. */
@@ -217,64 +186,17 @@ static int open_log(struct start *s, int *out)
 	return EX_OK;
 }
 
-/* Nothing of the caller's: no file, signal, session or directory. */
-static int spawn(struct start *s, int null_fd, int log_fd)
+static int start_daemon(struct start *s)
 {
 	const char *const argv[] = {"shcounterd", "--socket", s->socket,     "--socket-mode", "0600",
 				    "--db",	  s->db,      "--idle-exit", IDLE_EXIT,	      NULL};
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	sigemptyset(&none);
-	sigfillset(&all);
-	if (posix_spawn_file_actions_init(&files))
-		return ENOMEM;
-	if (posix_spawnattr_init(&attributes)) {
-		posix_spawn_file_actions_destroy(&files);
-		return ENOMEM;
-	}
-	int rc = posix_spawn_file_actions_adddup2(&files, null_fd, STDIN_FILENO);
-	rc = rc ? rc : posix_spawn_file_actions_adddup2(&files, log_fd, STDOUT_FILENO);
-	rc = rc ? rc : posix_spawn_file_actions_adddup2(&files, log_fd, STDERR_FILENO);
-	rc = rc ? rc : posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-	rc = rc ? rc : posix_spawn_file_actions_addchdir_np(&files, "/");
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	posix_spawnattr_setflags(&attributes,
-				 POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	rc = rc ? rc
-		: posix_spawn(&s->child, s->program, &files, &attributes, (char *const *)(uintptr_t)argv,
-			      environ);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&files);
-	return rc;
-}
-
-/* What a service manager told us is not for it. */
-static void clean_environment(void)
-{
-	static const char *const names[] = {"NOTIFY_SOCKET",  "LISTEN_PID",   "LISTEN_FDS",
-					    "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC"};
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		unsetenv(names[i]);
-}
-
-static int start_daemon(struct start *s)
-{
-	int log_fd = -1, exit_status = find_program(s);
+	int log_fd = -1, exit_status = spawn_find(s->program);
 	if (!exit_status)
 		exit_status = open_log(s, &log_fd);
 	if (exit_status)
 		return exit_status;
-	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	int error = null_fd < 0 ? errno : 0;
 	s->pause_ns = PAUSE_MIN_NS;
-	clean_environment();
-	signal(SIGCHLD, SIG_DFL); /* ignored, it would take the exit status with it */
-	if (!error)
-		error = spawn(s, null_fd, log_fd);
-	if (null_fd >= 0)
-		close(null_fd);
+	int error = spawn_run(s->program, argv, log_fd, s->ended < 0, &s->child);
 	close(log_fd);
 	if (error)
 		return command_fail(EX_UNAVAILABLE, "%s: cannot be run: %s", s->program, strerror(error));
@@ -473,6 +395,7 @@ int autostart_connect(const struct invocation *inv, const char *socket, int64_t 
 			  .pause_ns = PAUSE_MIN_NS,
 			  .lock_fd = -1,
 			  .ended = -1};
+	mode_t umask_before = umask(077); /* 0777 would make directories that nobody can enter */
 	int exit_status = ensure_socket_directory(socket);
 	if (!exit_status)
 		exit_status = ensure_state_directory(&s);
@@ -480,6 +403,7 @@ int autostart_connect(const struct invocation *inv, const char *socket, int64_t 
 		exit_status = command_fail(EX_IOERR, "out of memory");
 	if (!exit_status)
 		exit_status = connect_or_start(&s);
+	umask(umask_before);
 	if (s.lock_fd >= 0)
 		close(s.lock_fd);
 	if (exit_status) {

@@ -131,6 +131,7 @@ CMD := \
 	cmd/signals.c \
 	cmd/sorter.c \
 	cmd/source.c \
+	cmd/spawn.c \
 	cmd/statsd.c \
 	cmd/stream.c \
 	cmd/stream_log.c \

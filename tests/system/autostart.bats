@@ -100,6 +100,23 @@ prepare_elsewhere() {
 	expect $((16#$(awk '/^SigIgn/ { print $2 }' "/proc/$pid/status") & (1 << 9 | 1 << 14))) 0
 }
 
+@test "the caller's limits, nice value and umask are not the daemon's" {
+	local pid
+	expect "$(umask 0777 && ulimit -S -f 100 && ulimit -S -t 1000 && nice -n 5 "$SHCOUNT" incr a 2>&1)" 1
+	pid=$(own_pid)
+	# The soft limits are the hard ones.
+	run ! grep -E "^Max (file size|cpu time) +1" "/proc/$pid/limits"
+	[ "$(nice -n -1 nice 2>/dev/null)" != -1 ] || expect "$(ps -o ni= -p "$pid" | tr -d ' ')" "$(nice)"
+	expect "$(stat -c %a "$XDG_RUNTIME_DIR/shcounterd" "$XDG_STATE_HOME" "$state" | tr '\n' ' ')" "700 700 700 "
+}
+
+@test "a hard limit that the daemon is left with is told, once" {
+	expect "$(ulimit -f 1000000 && "$SHCOUNT" incr a 2>"$SHC_DIR/said")" 1
+	expect "$(grep -c "ulimit -f" "$SHC_DIR/said")" 1
+	expect_contains "$(<"$SHC_DIR/said")" "hard limit of 1024000000"
+	expect "$(ulimit -f 1000000 && "$SHCOUNT" incr a 2>&1)" 2
+}
+
 @test "fifty at once start one daemon and lose nothing" {
 	local i pids=()
 	for ((i = 0; i < 50; i++)); do
