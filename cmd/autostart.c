@@ -15,6 +15,7 @@
 
 #include "../lib/conn.h"
 #include "autostart.h"
+#include "holder.h"
 #include "spawn.h"
 
 #define SYSTEM_DIRECTORY "/run/shcounterd"
@@ -24,8 +25,9 @@ enum {
 	NS_PER_MS = 1000000,
 	PAUSE_MIN_NS = 1 * NS_PER_MS,
 	PAUSE_MAX_NS = 20 * NS_PER_MS,
-	LOG_BYTES_MAX = 1 << 20, /* then it begins afresh */
-	TAIL_BYTES_MAX = 4096,	 /* of the log, in a complaint */
+	PAUSE_FAILED_MAX_NS = 500 * NS_PER_MS, /* when what was started ends again and again */
+	LOG_BYTES_MAX = 1 << 20,	       /* then it begins afresh */
+	TAIL_BYTES_MAX = 4096,		       /* of the log, in a complaint */
 };
 
 /* What is being done. */
@@ -35,9 +37,10 @@ struct start {
 	int64_t deadline_ns, pause_ns;
 	int lock_fd; /* -1: somebody else starts one */
 	char program[PATH_MAX], db[PATH_MAX], log[PATH_MAX];
-	off_t log_begin; /* where the daemon's words begin */
+	off_t log_begin; /* where the words of the one we started begin */
 	pid_t child;	 /* 0: none is running */
-	int ended;	 /* wait status of the last one; -1: none has ended */
+	int ended;	 /* its wait status; -1: it has not ended */
+	int started;	 /* so many */
 };
 
 const char *autostart_refusal(void)
@@ -180,8 +183,7 @@ static int open_log(struct start *s, int *out)
 	if (fd < 0 || fstat(fd, &st))
 		return command_fail(exit_of(errno), "%s: cannot write the log of your daemon: %s", s->log,
 				    strerror(errno));
-	if (s->ended < 0) /* the first of ours: a later one may still say little when the time is over */
-		s->log_begin = st.st_size > LOG_BYTES_MAX && ftruncate(fd, 0) == 0 ? 0 : st.st_size;
+	s->log_begin = st.st_size > LOG_BYTES_MAX && ftruncate(fd, 0) == 0 ? 0 : st.st_size;
 	*out = fd;
 	return EX_OK;
 }
@@ -195,8 +197,10 @@ static int start_daemon(struct start *s)
 		exit_status = open_log(s, &log_fd);
 	if (exit_status)
 		return exit_status;
-	s->pause_ns = PAUSE_MIN_NS;
-	int error = spawn_run(s->program, argv, log_fd, s->ended < 0, &s->child);
+	if (s->started == 0)
+		s->pause_ns = PAUSE_MIN_NS;
+	s->ended = -1;
+	int error = spawn_run(s->program, argv, log_fd, s->started++ == 0, &s->child);
 	close(log_fd);
 	if (error)
 		return command_fail(EX_UNAVAILABLE, "%s: cannot be run: %s", s->program, strerror(error));
@@ -205,25 +209,26 @@ static int start_daemon(struct start *s)
 
 /* ---- when it has ended ---- */
 
-/* What it wrote since it was started, a line each. */
+/* What it wrote since it was started, a line each; of very much the end. */
 static void show_log(const struct start *s)
 {
-	char text[TAIL_BYTES_MAX + 1];
+	char text[TAIL_BYTES_MAX + 1], *rest = text, *line;
 	struct stat st;
 	int fd = open(s->log, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st)) {
-		if (fd >= 0)
-			close(fd);
-		return;
+	ssize_t n = -1;
+	if (fd >= 0 && fstat(fd, &st) == 0) {
+		off_t tail = st.st_size - TAIL_BYTES_MAX;
+		bool is_cut = tail > s->log_begin;
+		n = pread(fd, text, TAIL_BYTES_MAX, is_cut ? tail : s->log_begin);
+		text[n > 0 ? n : 0] = '\0';
+		if (n > 0 && is_cut)
+			(void)strsep(&rest, "\n"); /* half a line */
 	}
-	off_t tail = st.st_size - TAIL_BYTES_MAX;
-	ssize_t n = pread(fd, text, TAIL_BYTES_MAX, tail > s->log_begin ? tail : s->log_begin);
-	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
+	if (fd >= 0)
+		close(fd);
+	while (n > 0 && (line = strsep(&rest, "\n")))
 		if (line[0])
 			command_fail(EX_OK, "  %s", line);
-	}
 }
 
 /* Its own exit status where it means the same here. */
@@ -240,19 +245,69 @@ static int complain_ended(const struct start *s)
 	return status == EX_IOERR || status == EX_NOPERM || status == EX_CONFIG ? status : EX_UNAVAILABLE;
 }
 
+static void lock_path(const struct start *s, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%.*s.lock", PATH_MAX - 8, s->db);
+}
+
+static void start_lock_path(const struct start *s, char path[PATH_MAX])
+{
+	char directory[PATH_MAX];
+	directory_of(s->socket, directory);
+	snprintf(path, PATH_MAX, "%.*s/start.lock", PATH_MAX - 16, directory);
+}
+
+/* Somebody has the state, and does not answer. */
+static int complain_held(const struct start *s, const struct holder *h)
+{
+	switch (h->phase) {
+	case HOLDER_LEAVING:
+		return command_fail(EX_UNAVAILABLE,
+				    "your last daemon (process %ld) is still leaving, and writes what it has "
+				    "counted to the disk; try again, with a longer --timeout; its log is %s",
+				    h->pid, s->log);
+	case HOLDER_LOADING:
+		return command_fail(EX_UNAVAILABLE,
+				    "your daemon (process %ld) is loading its counters; try again, with a "
+				    "longer --timeout; its log is %s",
+				    h->pid, s->log);
+	case HOLDER_SERVING:
+		return command_fail(EX_UNAVAILABLE,
+				    "your daemon (process %ld) has your counters and does not answer on %s; "
+				    "end it, and the next use starts another one",
+				    h->pid, h->socket);
+	case HOLDER_UNKNOWN: break;
+	}
+	return command_fail(
+		EX_UNAVAILABLE,
+		"%s.lock: process %ld has your counters, and is no daemon that is known here; end "
+		"it, or wait until it has ended",
+		s->db, h->pid);
+}
+
 static int complain_late(const struct start *s)
 {
+	char path[PATH_MAX];
+	struct holder holder;
+	lock_path(s, path);
+	if (holder_look(path, &holder))
+		return complain_held(s, &holder);
 	if (s->ended >= 0)
 		return complain_ended(s);
 	if (s->child)
 		return command_fail(
 			EX_UNAVAILABLE,
-			"your daemon (process %ld) has been started and does not answer yet: with very many "
-			"counters it needs longer; try again, with a longer --timeout; its log is %s",
+			"your daemon (process %ld) has been started and does not answer yet; try again, with a "
+			"longer --timeout; its log is %s",
 			(long)s->child, s->log);
-	return command_fail(EX_UNAVAILABLE,
-			    "%s; another shcount is starting your daemon: try again, with a longer --timeout",
-			    shc_error(s->shc));
+	start_lock_path(s, path);
+	if (s->lock_fd < 0 && holder_look(path, &holder) && holder.pid > 0)
+		return command_fail(
+			EX_UNAVAILABLE,
+			"another shcount (process %ld) is starting your daemon; try again, with a longer "
+			"--timeout, or let it go on if it is stopped (kill -CONT %ld)",
+			holder.pid, holder.pid);
+	return command_fail(EX_UNAVAILABLE, "%s: try again, with a longer --timeout", shc_error(s->shc));
 }
 
 /* Another daemon has the state or the socket: the last one, which is leaving. Or it has left in good order
@@ -274,22 +329,6 @@ static int look_at_child(struct start *s)
 
 /* ---- the one that has the state already ---- */
 
-/* What stands in the second line of the state's lock: the socket of the daemon that has it, or had it last.
- */
-static bool read_holder(const struct start *s, char *socket, size_t size)
-{
-	char path[PATH_MAX + 8], text[PATH_MAX], *rest = text;
-	snprintf(path, sizeof(path), "%s.lock", s->db);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (fd >= 0)
-		close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	(void)strsep(&rest, "\n"); /* its process id */
-	const char *line = strsep(&rest, "\n");
-	return line && line[0] == '/' && strlcpy(socket, line, size) < size;
-}
-
 /* Another daemon may listen there by now. */
 static bool has_our_state(const struct start *s, struct shc *shc)
 {
@@ -308,13 +347,12 @@ static int left_ms(const struct start *s)
 }
 
 /* True: s->shc is connected to it. */
-static bool connect_holder(struct start *s)
+static bool connect_holder(struct start *s, const struct holder *h)
 {
-	char socket[PATH_MAX];
 	struct shc *shc;
-	if (!read_holder(s, socket, sizeof(socket)) || strcmp(socket, s->socket) == 0)
+	if (!h->socket[0] || h->phase == HOLDER_LEAVING || strcmp(h->socket, s->socket) == 0)
 		return false;
-	if (shc_open(&shc, socket, left_ms(s)) != SHC_OK || shc_connect(shc) != SHC_OK ||
+	if (shc_open(&shc, h->socket, left_ms(s)) != SHC_OK || shc_connect(shc) != SHC_OK ||
 	    !has_our_state(s, shc)) {
 		shc_close(shc);
 		return false;
@@ -328,10 +366,11 @@ static bool connect_holder(struct start *s)
 
 static int lock(struct start *s)
 {
-	char directory[PATH_MAX], path[PATH_MAX + 16];
-	directory_of(s->socket, directory);
-	snprintf(path, sizeof(path), "%s/start.lock", directory);
+	char path[PATH_MAX];
+	start_lock_path(s, path);
 	s->lock_fd = flopen(path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (s->lock_fd >= 0)
+		holder_write(s->lock_fd);
 	if (s->lock_fd >= 0 || errno == EWOULDBLOCK)
 		return EX_OK;
 	return command_fail(exit_of(errno), "%s: cannot lock the start of your daemon: %s", path,
@@ -347,7 +386,8 @@ static bool pause_longer(struct start *s)
 	int64_t ns = left_ns < s->pause_ns ? left_ns : s->pause_ns;
 	const struct timespec ts = {.tv_nsec = ns};
 	nanosleep(&ts, NULL);
-	s->pause_ns = s->pause_ns * 2 < PAUSE_MAX_NS ? s->pause_ns * 2 : PAUSE_MAX_NS;
+	int64_t max_ns = s->started > 1 ? PAUSE_FAILED_MAX_NS : PAUSE_MAX_NS;
+	s->pause_ns = s->pause_ns * 2 < max_ns ? s->pause_ns * 2 : max_ns;
 	return true;
 }
 
@@ -357,14 +397,26 @@ static enum shc_status try_connect(const struct start *s)
 	return shc_connect(s->shc);
 }
 
+/* None is started while another one has the state: it would be turned away. */
+static int start_unless_held(struct start *s, bool *is_connected)
+{
+	char path[PATH_MAX];
+	struct holder holder;
+	lock_path(s, path);
+	if (!holder_look(path, &holder))
+		return start_daemon(s);
+	*is_connected = connect_holder(s, &holder);
+	return EX_OK;
+}
+
 /* The next step of whoever has the lock or tries to get it. *is_again: look at once. */
-static int step(struct start *s, bool *is_again)
+static int step(struct start *s, bool *is_again, bool *is_connected)
 {
 	*is_again = false;
 	if (s->child)
 		return look_at_child(s);
 	if (s->lock_fd >= 0)
-		return start_daemon(s);
+		return start_unless_held(s, is_connected);
 	int exit_status = lock(s);
 	*is_again = s->lock_fd >= 0; /* it may have been started before we got it */
 	return exit_status;
@@ -372,16 +424,14 @@ static int step(struct start *s, bool *is_again)
 
 static int connect_or_start(struct start *s)
 {
-	for (bool is_again = false;;) {
+	for (bool is_again = false, is_connected = false;;) {
 		enum shc_status status = try_connect(s);
 		if (status == SHC_OK)
 			return EX_OK;
 		if (status != SHC_UNREACHABLE)
 			return command_status(s->shc, status);
-		if (!s->child && s->lock_fd >= 0 && connect_holder(s))
-			return EX_OK;
-		int exit_status = step(s, &is_again);
-		if (exit_status)
+		int exit_status = step(s, &is_again, &is_connected);
+		if (exit_status || is_connected)
 			return exit_status;
 		if (!is_again && !pause_longer(s))
 			return complain_late(s);

@@ -112,6 +112,7 @@ CMD := \
 	cmd/fields.c \
 	cmd/fraction.c \
 	cmd/help.c \
+	cmd/holder.c \
 	cmd/import.c \
 	cmd/import_send.c \
 	cmd/ingest.c \

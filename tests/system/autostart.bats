@@ -194,6 +194,7 @@ prepare_elsewhere() {
 	wait $!
 	expect "$(sort -n "$SHC_DIR/first" "$SHC_DIR/second" | tr '\n' ' ')" "$(seq $((2 * rounds)) | tr '\n' ' ')"
 	[ "$(starts)" -gt 1 ]
+	run ! grep "error:" "$state/shcounterd.log"
 }
 
 @test "after kill -9 the next use starts one with all that was on disk" {
@@ -205,29 +206,72 @@ prepare_elsewhere() {
 	expect "$(starts)" 2
 }
 
-@test "a daemon that still has the state is waited for" {
-	local pid limit
+# Somebody else has the state, and what he wrote is about a daemon: $1, its phase.
+hold_state() {
 	mkdir -p "$state"
 	chmod 700 "$XDG_STATE_HOME" "$state"
-	mkfifo "$SHC_DIR/let-go"
+	[ -p "$SHC_DIR/let-go" ] || mkfifo "$SHC_DIR/let-go"
 	flock --no-fork "$state/counters.db.lock" cat "$SHC_DIR/let-go" >/dev/null 3>&- &
 	holder=$!
 	wait_until eval "! flock -n '$state/counters.db.lock' true"
-	# Long enough for one daemon to be turned away.
-	for limit in 200ms 1s 5s 20s; do
-		run shcount --timeout $limit incr a
-		expect_status 69
-		[[ $output != *"another shcounterd"* ]] || break
-	done
-	expect_contains "$output" "another shcounterd"
-	expect_contains "$output" "ended with 69"
+	printf '%s\n' "$holder" "$XDG_RUNTIME_DIR/shcounterd/shcounterd.sock" "$1" >"$state/counters.db.lock"
+}
+
+@test "a daemon that still has the state is waited for, and none is started beside it" {
+	local pid
+	hold_state leaving
+	run shcount --timeout 300ms incr a
+	expect_status 69
+	expect_contains "$output" "your last daemon (process $holder) is still leaving"
+	none_was_started
 	"$SHCOUNT" --timeout 60s incr a >"$SHC_DIR/printed" 3>&- &
 	pid=$!
-	local before
-	before=$(grep -c . "$state/shcounterd.log")
-	wait_until eval "[ \$(grep -c . '$state/shcounterd.log') -gt $before ]"
+	wait_until eval "! flock -n '$XDG_RUNTIME_DIR/shcounterd/start.lock' true"
 	echo >"$SHC_DIR/let-go"
 	wait "$pid" "$holder"
+	expect "$(cat "$SHC_DIR/printed")" 1
+	expect "$(grep -c . "$state/shcounterd.log")" 2
+}
+
+@test "who has the state and does not answer is told as what it is" {
+	hold_state loading
+	run shcount --timeout 100ms incr a
+	expect_status 69
+	expect_contains "$output" "your daemon (process $holder) is loading its counters"
+	printf '%s\n' "$holder" "$SHC_DIR/x" serving >"$state/counters.db.lock"
+	run shcount --timeout 100ms incr a
+	expect_status 69
+	expect_contains "$output" "(process $holder) has your counters and does not answer on $SHC_DIR/x"
+	echo 17 >"$state/counters.db.lock"
+	run shcount --timeout 100ms incr a
+	expect_status 69
+	expect_contains "$output" "process 17 has your counters"
+	none_was_started
+}
+
+@test "the lock of the state says what its daemon is about" {
+	expect "$(shcount incr a)" 1
+	expect "$(tail -n +2 "$state/counters.db.lock" | tr '\n' ' ')" "$XDG_RUNTIME_DIR/shcounterd/shcounterd.sock serving "
+	kill "$(own_pid)"
+	wait_until flock -n "$state/counters.db.lock" true
+	expect "$(tail -n 1 "$state/counters.db.lock")" leaving
+}
+
+@test "a shcount that is stopped while it starts a daemon is named" {
+	local pid
+	mkfifo "$SHC_DIR/go"
+	daemon_is "read -r go <'$SHC_DIR/go'; exec $real \"\$@\" ${SHC_IO:+--io $SHC_IO}"
+	"$SHCOUNT" --timeout 60s incr a >"$SHC_DIR/printed" 3>&- &
+	pid=$!
+	wait_until test -e "$state/shcounterd.log"
+	kill -STOP "$pid"
+	wait_until is_frozen "$pid"
+	run shcount --timeout 100ms incr a
+	kill -CONT "$pid"
+	expect_status 69
+	expect_contains "$output" "another shcount (process $pid) is starting your daemon"
+	echo go >"$SHC_DIR/go"
+	wait "$pid"
 	expect "$(cat "$SHC_DIR/printed")" 1
 }
 
