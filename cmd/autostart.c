@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "../lib/conn.h"
 #include "autostart.h"
 #include "holder.h"
+#include "place.h"
 #include "spawn.h"
 
 #define SYSTEM_DIRECTORY "/run/shcounterd"
@@ -54,125 +54,6 @@ const char *autostart_refusal(void)
 	return NULL;
 }
 
-/* ---- places ---- */
-
-static int exit_of(int error)
-{
-	switch (error) {
-	case EACCES:
-	case EPERM:
-	case EROFS: return EX_NOPERM;
-	case ENOENT:
-	case ENOTDIR:
-	case EEXIST:
-	case ELOOP:
-	case ENAMETOOLONG: return EX_CONFIG;
-	default: return EX_IOERR;
-	}
-}
-
-/* The directory of `path`: "" when there is none. */
-static void directory_of(const char *path, char out[PATH_MAX])
-{
-	const char *slash = strrchr(path, '/');
-	snprintf(out, PATH_MAX, "%.*s", slash ? (int)(slash - path) : 0, path);
-}
-
-/* Makes `path` and what is missing above it, for the user alone. 0 or an errno. */
-static int make_directories(const char *path)
-{
-	char part[PATH_MAX];
-	strlcpy(part, path, sizeof(part));
-	for (char *p = part + 1;; p++) {
-		char c = *p;
-		if (c && c != '/')
-			continue;
-		*p = '\0';
-		/* It may be there, whatever is said: EEXIST, or EROFS. */
-		int error = mkdir(part, 0700) ? errno : 0;
-		if (error && access(part, F_OK))
-			return error;
-		*p = c;
-		if (!c)
-			return 0;
-	}
-}
-
-/* Ours, or as /tmp: with `sudo -E` it is another user's, who could not use what we make there. */
-static bool is_place(const char *parent)
-{
-	struct stat st;
-	return stat(parent, &st) || st.st_uid == geteuid() || (st.st_mode & S_ISVTX);
-}
-
-/* Where others may make files, it could be waiting for us. */
-static int ensure_socket_directory(const char *socket)
-{
-	char path[PATH_MAX], parent[PATH_MAX];
-	struct stat st;
-	directory_of(socket, path);
-	directory_of(path, parent);
-	if (!is_place(parent))
-		return command_fail(EX_NOPERM,
-				    "%s: somebody else's directory, so your daemon's socket cannot be in it; "
-				    "give an XDG_RUNTIME_DIR that is yours, or unset it",
-				    parent);
-	if ((mkdir(path, 0700) && errno != EEXIST) || lstat(path, &st))
-		return command_fail(exit_of(errno),
-				    "%s: cannot make the directory of your daemon's socket: %s; give an "
-				    "XDG_RUNTIME_DIR that is yours, or unset it",
-				    path, strerror(errno));
-	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
-		return command_fail(EX_NOPERM,
-				    "%s: not safe for your daemon's socket: it must be a directory, no "
-				    "symbolic link, be yours, and closed to everybody else (chmod 700)",
-				    path);
-	return EX_OK;
-}
-
-/* Of the XDG base directory specification: a path that is not absolute is ignored. */
-static bool state_directory(char out[PATH_MAX])
-{
-	const char *base = getenv("XDG_STATE_HOME"), *below = "/shcounterd";
-	if (!base || base[0] != '/') {
-		base = getenv("HOME");
-		below = "/.local/state/shcounterd";
-	}
-	if (!base || base[0] != '/') {
-		const struct passwd *user = getpwuid(geteuid());
-		base = user ? user->pw_dir : "";
-	}
-	/* As much room as the longest name in it needs. */
-	return base[0] == '/' && snprintf(out, PATH_MAX, "%s%s", base, below) < PATH_MAX - 32;
-}
-
-static int ensure_state_directory(struct start *s)
-{
-	char path[PATH_MAX];
-	struct stat st;
-	if (!state_directory(path))
-		return command_fail(EX_CONFIG,
-				    "there is no place for your counters: set HOME or XDG_STATE_HOME");
-	int error = make_directories(path);
-	if (!error && stat(path, &st))
-		error = errno;
-	if (!error && !S_ISDIR(st.st_mode))
-		error = ENOTDIR;
-	if (error)
-		return command_fail(exit_of(error),
-				    "%s: cannot make the directory of your counters: %s; set XDG_STATE_HOME "
-				    "to one that can be written",
-				    path, strerror(error));
-	if (st.st_uid != geteuid() || (st.st_mode & 022))
-		return command_fail(EX_NOPERM,
-				    "%s: not safe for your counters: it must be yours, and nobody else may "
-				    "write to it (chmod go-w)",
-				    path);
-	snprintf(s->db, sizeof(s->db), "%.*s/counters.db", PATH_MAX - 32, path);
-	snprintf(s->log, sizeof(s->log), "%.*s/shcounterd.log", PATH_MAX - 32, path);
-	return EX_OK;
-}
-
 /* ---- the daemon ---- */
 
 /* EX_OK, or an exit status after a complaint. */
@@ -181,8 +62,8 @@ static int open_log(struct start *s, int *out)
 	struct stat st;
 	int fd = open(s->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || fstat(fd, &st))
-		return command_fail(exit_of(errno), "%s: cannot write the log of your daemon: %s", s->log,
-				    strerror(errno));
+		return command_fail(place_exit_of(errno), "%s: cannot write the log of your daemon: %s",
+				    s->log, strerror(errno));
 	s->log_begin = st.st_size > LOG_BYTES_MAX && ftruncate(fd, 0) == 0 ? 0 : st.st_size;
 	*out = fd;
 	return EX_OK;
@@ -235,13 +116,21 @@ static void show_log(const struct start *s)
 static int complain_ended(const struct start *s)
 {
 	int status = WIFEXITED(s->ended) ? WEXITSTATUS(s->ended) : EX_UNAVAILABLE;
+	struct stat st;
+	bool is_silent = stat(s->log, &st) == 0 && st.st_size <= s->log_begin;
+	const char *says = is_silent ? "has nothing about it" : "says:";
 	if (WIFEXITED(s->ended))
-		command_fail(EX_OK, "your daemon (%s) has ended with %d; %s says:", s->program, status,
-			     s->log);
+		command_fail(EX_OK, "your daemon (%s) has ended with %d; %s %s", s->program, status, s->log,
+			     says);
 	else
-		command_fail(EX_OK, "your daemon (%s) was ended by signal %d; %s says:", s->program,
-			     WTERMSIG(s->ended), s->log);
+		command_fail(EX_OK, "your daemon (%s) was ended by signal %d; %s %s", s->program,
+			     WTERMSIG(s->ended), s->log, says);
 	show_log(s);
+	if (status == EX_IOERR) {
+		char directory[PATH_MAX];
+		place_directory_of(s->db, directory);
+		command_fail(EX_OK, "%s: see whether the disk has room: df %s", directory, directory);
+	}
 	return status == EX_IOERR || status == EX_NOPERM || status == EX_CONFIG ? status : EX_UNAVAILABLE;
 }
 
@@ -253,7 +142,7 @@ static void lock_path(const struct start *s, char path[PATH_MAX])
 static void start_lock_path(const struct start *s, char path[PATH_MAX])
 {
 	char directory[PATH_MAX];
-	directory_of(s->socket, directory);
+	place_directory_of(s->socket, directory);
 	snprintf(path, PATH_MAX, "%.*s/start.lock", PATH_MAX - 16, directory);
 }
 
@@ -373,7 +262,7 @@ static int lock(struct start *s)
 		holder_write(s->lock_fd);
 	if (s->lock_fd >= 0 || errno == EWOULDBLOCK)
 		return EX_OK;
-	return command_fail(exit_of(errno), "%s: cannot lock the start of your daemon: %s", path,
+	return command_fail(place_exit_of(errno), "%s: cannot lock the start of your daemon: %s", path,
 			    strerror(errno));
 }
 
@@ -446,9 +335,9 @@ int autostart_connect(const struct invocation *inv, const char *socket, int64_t 
 			  .lock_fd = -1,
 			  .ended = -1};
 	mode_t umask_before = umask(077); /* 0777 would make directories that nobody can enter */
-	int exit_status = ensure_socket_directory(socket);
+	int exit_status = place_make_for_socket(socket);
 	if (!exit_status)
-		exit_status = ensure_state_directory(&s);
+		exit_status = place_make_for_state(s.db, s.log);
 	if (!exit_status && shc_open(&s.shc, socket, inv->timeout_ms) != SHC_OK)
 		exit_status = command_fail(EX_IOERR, "out of memory");
 	if (!exit_status)

@@ -125,6 +125,7 @@ CMD := \
 	cmd/nearest.c \
 	cmd/output.c \
 	cmd/picture.c \
+	cmd/place.c \
 	cmd/progress.c \
 	cmd/rotated.c \
 	cmd/runs.c \

@@ -323,28 +323,76 @@ hold_state() {
 		run shcount incr a
 		expect_status 77
 		expect_contains "$output" "$dir: not safe"
+		expect_contains "$output" "$1"
 		none_was_started
 	}
 	mkdir -m 750 "$dir"
-	refused
+	refused "chmod 700"
 	chmod 700 "$dir"
 	mv "$dir" "$dir.real"
 	ln -s "$dir.real" "$dir"
-	refused
+	refused "no directory"
 	rm "$dir"
 	: >"$dir"
-	refused
+	refused "no directory"
 	[ "$(id -u)" = 0 ] || return 0
 	rm "$dir"
 	mkdir -m 700 "$dir"
 	chown 12345 "$dir"
-	refused
+	refused "belongs to user 12345; set XDG_RUNTIME_DIR"
+	SHCOUNT_AUTOSTART=0 refused "belongs to user 12345"
 	rm -r "$dir"
 	chown 12345 "$XDG_RUNTIME_DIR"
 	run shcount incr a
 	expect_status 77
 	expect_contains "$output" "$XDG_RUNTIME_DIR: somebody else's"
 	none_was_started
+}
+
+@test "a daemon in a directory that is not the user's alone is not connected to" {
+	local dir=$XDG_RUNTIME_DIR/shcounterd
+	mkdir -m 700 "$dir"
+	SHC_SOCK=$dir/shcounterd.sock
+	start_daemon
+	expect "$(shcount incr a)" 1
+	chmod 711 "$dir"
+	run shcount incr a
+	expect_status 77
+	expect_contains "$output" "$dir: not safe"
+	chmod 700 "$dir"
+	if [ "$(id -u)" = 0 ]; then
+		chown 12345 "$dir"
+		run shcount incr a
+		expect_status 77
+		expect_contains "$output" "belongs to user 12345"
+		chown 0 "$dir"
+	fi
+	expect "$(shcount incr a)" 2
+	stop_daemon
+}
+
+@test "a user whom the system's socket refuses is told of the group" {
+	[ "$(id -u)" = 0 ] || skip "only root can make the socket somebody else's"
+	prepare_elsewhere
+	chmod 755 "$SHC_DIR" "$SHC_DIR/tmp/bin" "$SHC_DIR/run"
+	chmod 1777 "$SHC_DIR/tmp"
+	mkdir -m 700 "$SHC_DIR/run/shcounterd"
+	run elsewhere setpriv --reuid nobody --clear-groups env -u XDG_RUNTIME_DIR /tmp/bin/shcount incr a
+	expect_status 77
+	expect_contains "$output" "usermod -aG shcounterd"
+}
+
+@test "another user's XDG_RUNTIME_DIR, as su keeps it, is told" {
+	[ "$(id -u)" = 0 ] || skip "only root can be another user"
+	chmod 755 "$SHC_DIR" "$SHC_DIR/bin"
+	local owner
+	for owner in 0 12345; do
+		chown "$owner" "$XDG_RUNTIME_DIR"
+		run setpriv --reuid nobody --clear-groups "$SHCOUNT" incr a
+		expect_status 77
+		expect_contains "$output" "somebody else's"
+		expect_contains "$output" "unset it"
+	done
 }
 
 @test "somebody else's directory under /tmp is neither used nor believed" {
@@ -357,6 +405,14 @@ hold_state() {
 	run elsewhere env -u XDG_RUNTIME_DIR /tmp/bin/shcount incr a
 	expect_status 77
 	expect_contains "$output" "not safe"
+	[ ! -e "$state" ]
+	[ "$(id -u)" = 0 ] || return 0
+	chmod 700 "$dir"
+	chown daemon "$dir"
+	run elsewhere env -u XDG_RUNTIME_DIR /tmp/bin/shcount incr a
+	expect_status 77
+	expect_contains "$output" "belongs to daemon; set XDG_RUNTIME_DIR to a directory of yours"
+	[[ $output != *chmod* ]]
 	[ ! -e "$state" ]
 }
 
@@ -381,6 +437,15 @@ hold_state() {
 		expect_contains "$output" "$SHC_DIR/closed/shcounterd: cannot make"
 	fi
 	none_was_started
+}
+
+@test "a state's path that is too long is told" {
+	local long
+	long=/$(printf 'x%.0s' {1..4070})
+	XDG_STATE_HOME=$long run shcount incr a
+	expect_status 78
+	expect_contains "$output" "too long"
+	expect_contains "$output" "shorter"
 }
 
 @test "a path that is too long for a socket is named with the limit" {
@@ -418,6 +483,11 @@ hold_state() {
 	run shcount incr a
 	expect_status 69
 	expect_contains "$output" "signal 9"
+	daemon_is "exit 74"
+	run shcount incr a
+	expect_status 74
+	expect_contains "$output" "$state/shcounterd.log has nothing about it"
+	expect_contains "$output" "df $state"
 }
 
 @test "a daemon that needs longer than the time limit is left to it" {
