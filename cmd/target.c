@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../lib/conn.h"
+#include "../lib/revive.h"
 #include "../lib/url.h"
 #include "autostart.h"
 #include "place.h"
@@ -147,18 +148,46 @@ static int connect_usual(const struct invocation *inv, struct shc **out)
 	return autostart_connect(inv, own, deadline_ns, out);
 }
 
+/* The server that was named: its URL, and by what. False: none was. */
+static bool find_named(const struct invocation *inv, const char **url, const char **origin, int *usage_exit)
+{
+	static const char *const variables[] = {"SHCOUNT_URL", "SHCOUNT_SOCKET"};
+	*usage_exit = EX_USAGE;
+	*url = inv->socket ? inv->socket : inv->url;
+	*origin = inv->socket ? "-s" : "-u";
+	for (size_t i = 0; i < 2 && !*url; i++) {
+		*usage_exit = EX_CONFIG;
+		*url = environment(variables[i]);
+		*origin = variables[i];
+	}
+	return *url != NULL;
+}
+
 int target_connect(const struct invocation *inv, struct shc **out)
 {
+	const char *url, *origin;
+	int usage_exit;
 	*out = NULL;
-	if (inv->socket)
-		return connect_one(inv, inv->socket, "-s", EX_USAGE, out);
-	if (inv->url)
-		return connect_one(inv, inv->url, "-u", EX_USAGE, out);
-	const char *url = environment("SHCOUNT_URL");
-	if (url)
-		return connect_one(inv, url, "SHCOUNT_URL", EX_CONFIG, out);
-	url = environment("SHCOUNT_SOCKET");
-	if (url)
-		return connect_one(inv, url, "SHCOUNT_SOCKET", EX_CONFIG, out);
+	if (find_named(inv, &url, &origin, &usage_exit))
+		return connect_one(inv, url, origin, usage_exit, out);
 	return connect_usual(inv, out);
+}
+
+static bool start_again(void *inv, const char *path, int64_t deadline_ns)
+{
+	struct shc *shc;
+	if (autostart_connect(inv, path, deadline_ns, &shc))
+		return false;
+	shc_close(shc);
+	return true;
+}
+
+void target_keep(struct invocation *inv, struct shc *shc)
+{
+	const char *url, *origin, *path = revive_path(shc);
+	int usage_exit;
+	if (find_named(inv, &url, &origin, &usage_exit) || !path || strcmp(path, SYSTEM_SOCKET) == 0 ||
+	    autostart_refusal())
+		return;
+	revive_on(shc, start_again, inv);
 }

@@ -17,6 +17,7 @@ LIB_BASE := \
 # The client library on top of it.
 LIB_CLIENT := \
 	lib/conn.c \
+	lib/revive.c \
 	lib/shcount.c \
 	lib/shcount_add.c \
 	lib/shcount_once.c \

@@ -206,6 +206,58 @@ prepare_elsewhere() {
 	expect "$(starts)" 2
 }
 
+# The daemon is killed when the command has a connection to it and waits for its answer.
+killed_under() { # COMMAND...
+	local pid server
+	server=$(own_pid)
+	kill -STOP "$server"
+	wait_until is_frozen "$server"
+	"$SHCOUNT" --timeout 60s "$@" >"$SHC_DIR/printed" 2>"$SHC_DIR/said" 3>&- &
+	pid=$!
+	wait_until eval "ls -l /proc/$pid/fd | grep -q socket:"
+	kill -KILL "$server"
+	wait "$pid"
+}
+
+@test "incr --once and ingest --stream start the daemon again that was killed under them" {
+	expect "$(shcount incr a --durable)" 1
+	killed_under incr --once token --durable a
+	expect "$(cat "$SHC_DIR/printed" "$SHC_DIR/said")" 2
+	expect "$(starts)" 2
+	printf '%s\n' a b a >"$SHC_DIR/words"
+	killed_under ingest -q --stream s "$SHC_DIR/words"
+	expect "$(cat "$SHC_DIR/said")" ""
+	expect "$(starts)" 3
+	expect "$(shcount get a b | tr "\n\t" "  ")" "a 4 b 1 "
+}
+
+@test "watch starts the daemon again that was killed under it" {
+	local pid
+	expect "$(shcount incr a --durable)" 1
+	"$SHCOUNT" watch --interval 20ms a >"$SHC_DIR/printed" 2>&1 3>&- &
+	pid=$!
+	wait_until grep -q "^a	1" "$SHC_DIR/printed"
+	kill -KILL "$(own_pid)"
+	wait_until eval "[ \$(starts) -eq 2 ]"
+	expect "$(shcount incr a)" 2
+	wait_until grep -q "^a	2" "$SHC_DIR/printed"
+	kill "$pid"
+}
+
+@test "a server that was named is not started again" {
+	expect "$(shcount incr a --durable)" 1
+	local pid server
+	server=$(own_pid)
+	SHCOUNT_SOCKET=$XDG_RUNTIME_DIR/shcounterd/shcounterd.sock "$SHCOUNT" watch --interval 20ms --count 1000000 a \
+		>"$SHC_DIR/printed" 2>&1 3>&- &
+	pid=$!
+	wait_until grep -q "^a	1" "$SHC_DIR/printed"
+	kill -KILL "$server"
+	wait_until grep -q "trying again" "$SHC_DIR/printed"
+	expect "$(starts)" 1
+	kill "$pid"
+}
+
 # Somebody else has the state, and what he wrote is about a daemon: $1, its phase.
 hold_state() {
 	mkdir -p "$state"
