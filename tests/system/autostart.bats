@@ -22,17 +22,36 @@ setup() {
 }
 
 teardown() {
-	local lock file
+	local file
 	[ -n "${SHC_DIR:-}" ] || return 0
-	[ -z "${holder:-}" ] || kill "$holder" 2>/dev/null || true
-	while read -r lock; do
-		flock -n "$lock" true || kill "$(head -n 1 "$lock")"
-		wait_until flock -n "$lock" true
-	done < <(find "$SHC_DIR" -name counters.db.lock)
+	if [ -n "${holder:-}" ]; then
+		kill "$holder" 2>/dev/null || true
+		wait "$holder" 2>/dev/null || true
+	fi
+	end_daemons
 	while read -r file; do
 		! grep -E "Sanitizer|runtime error:|Assertion" "$file" || return 1
 	done < <(find "$SHC_DIR" -name shcounterd.log)
 	remove_place
+}
+
+# Also when nobody has waited for it: what is left then has no program any more.
+is_gone() { # PID
+	[ ! -e "/proc/$1/exe" ]
+}
+
+# The lock is free before its daemon is gone, and the one of start_daemon leaves its exit status in the place.
+end_daemons() {
+	local lock pid
+	if [ -e "$SHC_DIR/pid" ]; then
+		stop_daemon || true
+	fi
+	while read -r lock; do
+		! flock -n "$lock" true || continue
+		pid=$(head -n 1 "$lock")
+		kill "$pid"
+		wait_until is_gone "$pid"
+	done < <(find "$SHC_DIR" -name counters.db.lock)
 }
 
 # What is run as shcounterd, a line of shell.
@@ -294,10 +313,10 @@ hold_state() {
 	run shcount --timeout 100ms incr a
 	expect_status 69
 	expect_contains "$output" "(process $holder) has your counters and does not answer on $SHC_DIR/x"
-	echo 17 >"$state/counters.db.lock"
+	echo 4999999 >"$state/counters.db.lock" # larger than a process id can be
 	run shcount --timeout 100ms incr a
 	expect_status 69
-	expect_contains "$output" "process 17 has your counters"
+	expect_contains "$output" "process 4999999 has your counters"
 	none_was_started
 }
 
