@@ -2,9 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +14,9 @@
 
 #include "../lib/conn.h"
 #include "autostart.h"
+#include "holder.h"
+#include "place.h"
+#include "spawn.h"
 
 #define SYSTEM_DIRECTORY "/run/shcounterd"
 #define IDLE_EXIT	 "10m"
@@ -25,8 +25,9 @@ enum {
 	NS_PER_MS = 1000000,
 	PAUSE_MIN_NS = 1 * NS_PER_MS,
 	PAUSE_MAX_NS = 20 * NS_PER_MS,
-	LOG_BYTES_MAX = 1 << 20, /* then it begins afresh */
-	TAIL_BYTES_MAX = 4096,	 /* of the log, in a complaint */
+	PAUSE_FAILED_MAX_NS = 500 * NS_PER_MS, /* when what was started ends again and again */
+	LOG_BYTES_MAX = 1 << 20,	       /* then it begins afresh */
+	TAIL_BYTES_MAX = 4096,		       /* of the log, in a complaint */
 };
 
 /* What is being done. */
@@ -36,9 +37,10 @@ struct start {
 	int64_t deadline_ns, pause_ns;
 	int lock_fd; /* -1: somebody else starts one */
 	char program[PATH_MAX], db[PATH_MAX], log[PATH_MAX];
-	off_t log_begin; /* where the daemon's words begin */
+	off_t log_begin; /* where the words of the one we started begin */
 	pid_t child;	 /* 0: none is running */
-	int ended;	 /* wait status of the last one; -1: none has ended */
+	int ended;	 /* its wait status; -1: it has not ended */
+	int started;	 /* so many */
 };
 
 const char *autostart_refusal(void)
@@ -52,155 +54,6 @@ const char *autostart_refusal(void)
 	return NULL;
 }
 
-/* ---- places ---- */
-
-static int exit_of(int error)
-{
-	switch (error) {
-	case EACCES:
-	case EPERM:
-	case EROFS: return EX_NOPERM;
-	case ENOENT:
-	case ENOTDIR:
-	case EEXIST:
-	case ELOOP:
-	case ENAMETOOLONG: return EX_CONFIG;
-	default: return EX_IOERR;
-	}
-}
-
-/* The directory of `path`: "" when there is none. */
-static void directory_of(const char *path, char out[PATH_MAX])
-{
-	const char *slash = strrchr(path, '/');
-	snprintf(out, PATH_MAX, "%.*s", slash ? (int)(slash - path) : 0, path);
-}
-
-/* Makes `path` and what is missing above it, for the user alone. 0 or an errno. */
-static int make_directories(const char *path)
-{
-	char part[PATH_MAX];
-	strlcpy(part, path, sizeof(part));
-	for (char *p = part + 1;; p++) {
-		char c = *p;
-		if (c && c != '/')
-			continue;
-		*p = '\0';
-		/* It may be there, whatever is said: EEXIST, or EROFS. */
-		int error = mkdir(part, 0700) ? errno : 0;
-		if (error && access(part, F_OK))
-			return error;
-		*p = c;
-		if (!c)
-			return 0;
-	}
-}
-
-/* Ours, or as /tmp: with `sudo -E` it is another user's, who could not use what we make there. */
-static bool is_place(const char *parent)
-{
-	struct stat st;
-	return stat(parent, &st) || st.st_uid == geteuid() || (st.st_mode & S_ISVTX);
-}
-
-/* Where others may make files, it could be waiting for us. */
-static int ensure_socket_directory(const char *socket)
-{
-	char path[PATH_MAX], parent[PATH_MAX];
-	struct stat st;
-	directory_of(socket, path);
-	directory_of(path, parent);
-	if (!is_place(parent))
-		return command_fail(EX_NOPERM,
-				    "%s: somebody else's directory, so your daemon's socket cannot be in it; "
-				    "give an XDG_RUNTIME_DIR that is yours, or unset it",
-				    parent);
-	if ((mkdir(path, 0700) && errno != EEXIST) || lstat(path, &st))
-		return command_fail(exit_of(errno),
-				    "%s: cannot make the directory of your daemon's socket: %s; give an "
-				    "XDG_RUNTIME_DIR that is yours, or unset it",
-				    path, strerror(errno));
-	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
-		return command_fail(EX_NOPERM,
-				    "%s: not safe for your daemon's socket: it must be a directory, no "
-				    "symbolic link, be yours, and closed to everybody else (chmod 700)",
-				    path);
-	return EX_OK;
-}
-
-/* Of the XDG base directory specification: a path that is not absolute is ignored. */
-static bool state_directory(char out[PATH_MAX])
-{
-	const char *base = getenv("XDG_STATE_HOME"), *below = "/shcounterd";
-	if (!base || base[0] != '/') {
-		base = getenv("HOME");
-		below = "/.local/state/shcounterd";
-	}
-	if (!base || base[0] != '/') {
-		const struct passwd *user = getpwuid(geteuid());
-		base = user ? user->pw_dir : "";
-	}
-	/* As much room as the longest name in it needs. */
-	return base[0] == '/' && snprintf(out, PATH_MAX, "%s%s", base, below) < PATH_MAX - 32;
-}
-
-static int ensure_state_directory(struct start *s)
-{
-	char path[PATH_MAX];
-	struct stat st;
-	if (!state_directory(path))
-		return command_fail(EX_CONFIG,
-				    "there is no place for your counters: set HOME or XDG_STATE_HOME");
-	int error = make_directories(path);
-	if (!error && stat(path, &st))
-		error = errno;
-	if (!error && !S_ISDIR(st.st_mode))
-		error = ENOTDIR;
-	if (error)
-		return command_fail(exit_of(error),
-				    "%s: cannot make the directory of your counters: %s; set XDG_STATE_HOME "
-				    "to one that can be written",
-				    path, strerror(error));
-	if (st.st_uid != geteuid() || (st.st_mode & 022))
-		return command_fail(EX_NOPERM,
-				    "%s: not safe for your counters: it must be yours, and nobody else may "
-				    "write to it (chmod go-w)",
-				    path);
-	snprintf(s->db, sizeof(s->db), "%.*s/counters.db", PATH_MAX - 32, path);
-	snprintf(s->log, sizeof(s->log), "%.*s/shcounterd.log", PATH_MAX - 32, path);
-	return EX_OK;
-}
-
-/* ---- the program ---- */
-
-static bool is_program(char out[PATH_MAX], const char *directory, size_t len)
-{
-	return len > 0 && directory[0] == '/' &&
-	       snprintf(out, PATH_MAX, "%.*s/shcounterd", (int)len, directory) < PATH_MAX &&
-	       access(out, X_OK) == 0;
-}
-
-/* The one beside this program, else the first on the path. */
-static int find_program(struct start *s)
-{
-	char self[PATH_MAX], directory[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	self[len > 0 ? len : 0] = '\0';
-	directory_of(self, directory);
-	if (is_program(s->program, directory, strlen(directory)))
-		return EX_OK;
-	const char *path = getenv("PATH");
-	for (size_t n; path && *path; path += n + (path[n] == ':')) {
-		n = strcspn(path, ":");
-		if (is_program(s->program, path, n))
-			return EX_OK;
-	}
-	return command_fail(EX_UNAVAILABLE,
-			    "there is no shcounterd in %s or on the PATH: install it there, or name a daemon "
-			    "with -s or -u",
-			    directory);
-}
-
 /* ---- the daemon ---- */
 
 /* EX_OK, or an exit status after a complaint. */
@@ -209,72 +62,26 @@ static int open_log(struct start *s, int *out)
 	struct stat st;
 	int fd = open(s->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || fstat(fd, &st))
-		return command_fail(exit_of(errno), "%s: cannot write the log of your daemon: %s", s->log,
-				    strerror(errno));
-	if (s->ended < 0) /* the first of ours: a later one may still say little when the time is over */
-		s->log_begin = st.st_size > LOG_BYTES_MAX && ftruncate(fd, 0) == 0 ? 0 : st.st_size;
+		return command_fail(place_exit_of(errno), "%s: cannot write the log of your daemon: %s",
+				    s->log, strerror(errno));
+	s->log_begin = st.st_size > LOG_BYTES_MAX && ftruncate(fd, 0) == 0 ? 0 : st.st_size;
 	*out = fd;
 	return EX_OK;
 }
 
-/* Nothing of the caller's: no file, signal, session or directory. */
-static int spawn(struct start *s, int null_fd, int log_fd)
+static int start_daemon(struct start *s)
 {
 	const char *const argv[] = {"shcounterd", "--socket", s->socket,     "--socket-mode", "0600",
 				    "--db",	  s->db,      "--idle-exit", IDLE_EXIT,	      NULL};
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	sigemptyset(&none);
-	sigfillset(&all);
-	if (posix_spawn_file_actions_init(&files))
-		return ENOMEM;
-	if (posix_spawnattr_init(&attributes)) {
-		posix_spawn_file_actions_destroy(&files);
-		return ENOMEM;
-	}
-	int rc = posix_spawn_file_actions_adddup2(&files, null_fd, STDIN_FILENO);
-	rc = rc ? rc : posix_spawn_file_actions_adddup2(&files, log_fd, STDOUT_FILENO);
-	rc = rc ? rc : posix_spawn_file_actions_adddup2(&files, log_fd, STDERR_FILENO);
-	rc = rc ? rc : posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-	rc = rc ? rc : posix_spawn_file_actions_addchdir_np(&files, "/");
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	posix_spawnattr_setflags(&attributes,
-				 POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	rc = rc ? rc
-		: posix_spawn(&s->child, s->program, &files, &attributes, (char *const *)(uintptr_t)argv,
-			      environ);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&files);
-	return rc;
-}
-
-/* What a service manager told us is not for it. */
-static void clean_environment(void)
-{
-	static const char *const names[] = {"NOTIFY_SOCKET",  "LISTEN_PID",   "LISTEN_FDS",
-					    "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC"};
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		unsetenv(names[i]);
-}
-
-static int start_daemon(struct start *s)
-{
-	int log_fd = -1, exit_status = find_program(s);
+	int log_fd = -1, exit_status = spawn_find(s->program);
 	if (!exit_status)
 		exit_status = open_log(s, &log_fd);
 	if (exit_status)
 		return exit_status;
-	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	int error = null_fd < 0 ? errno : 0;
-	s->pause_ns = PAUSE_MIN_NS;
-	clean_environment();
-	signal(SIGCHLD, SIG_DFL); /* ignored, it would take the exit status with it */
-	if (!error)
-		error = spawn(s, null_fd, log_fd);
-	if (null_fd >= 0)
-		close(null_fd);
+	if (s->started == 0)
+		s->pause_ns = PAUSE_MIN_NS;
+	s->ended = -1;
+	int error = spawn_run(s->program, argv, log_fd, s->started++ == 0, &s->child);
 	close(log_fd);
 	if (error)
 		return command_fail(EX_UNAVAILABLE, "%s: cannot be run: %s", s->program, strerror(error));
@@ -283,54 +90,113 @@ static int start_daemon(struct start *s)
 
 /* ---- when it has ended ---- */
 
-/* What it wrote since it was started, a line each. */
+/* What it wrote since it was started, a line each; of very much the end. */
 static void show_log(const struct start *s)
 {
-	char text[TAIL_BYTES_MAX + 1];
+	char text[TAIL_BYTES_MAX + 1], *rest = text, *line;
 	struct stat st;
 	int fd = open(s->log, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st)) {
-		if (fd >= 0)
-			close(fd);
-		return;
+	ssize_t n = -1;
+	if (fd >= 0 && fstat(fd, &st) == 0) {
+		off_t tail = st.st_size - TAIL_BYTES_MAX;
+		bool is_cut = tail > s->log_begin;
+		n = pread(fd, text, TAIL_BYTES_MAX, is_cut ? tail : s->log_begin);
+		text[n > 0 ? n : 0] = '\0';
+		if (n > 0 && is_cut)
+			(void)strsep(&rest, "\n"); /* half a line */
 	}
-	off_t tail = st.st_size - TAIL_BYTES_MAX;
-	ssize_t n = pread(fd, text, TAIL_BYTES_MAX, tail > s->log_begin ? tail : s->log_begin);
-	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
+	if (fd >= 0)
+		close(fd);
+	while (n > 0 && (line = strsep(&rest, "\n")))
 		if (line[0])
 			command_fail(EX_OK, "  %s", line);
-	}
 }
 
 /* Its own exit status where it means the same here. */
 static int complain_ended(const struct start *s)
 {
 	int status = WIFEXITED(s->ended) ? WEXITSTATUS(s->ended) : EX_UNAVAILABLE;
+	struct stat st;
+	bool is_silent = stat(s->log, &st) == 0 && st.st_size <= s->log_begin;
+	const char *says = is_silent ? "has nothing about it" : "says:";
 	if (WIFEXITED(s->ended))
-		command_fail(EX_OK, "your daemon (%s) has ended with %d; %s says:", s->program, status,
-			     s->log);
+		command_fail(EX_OK, "your daemon (%s) has ended with %d; %s %s", s->program, status, s->log,
+			     says);
 	else
-		command_fail(EX_OK, "your daemon (%s) was ended by signal %d; %s says:", s->program,
-			     WTERMSIG(s->ended), s->log);
+		command_fail(EX_OK, "your daemon (%s) was ended by signal %d; %s %s", s->program,
+			     WTERMSIG(s->ended), s->log, says);
 	show_log(s);
+	if (status == EX_IOERR) {
+		char directory[PATH_MAX];
+		place_directory_of(s->db, directory);
+		command_fail(EX_OK, "%s: see whether the disk has room: df %s", directory, directory);
+	}
 	return status == EX_IOERR || status == EX_NOPERM || status == EX_CONFIG ? status : EX_UNAVAILABLE;
+}
+
+static void lock_path(const struct start *s, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%.*s.lock", PATH_MAX - 8, s->db);
+}
+
+static void start_lock_path(const struct start *s, char path[PATH_MAX])
+{
+	char directory[PATH_MAX];
+	place_directory_of(s->socket, directory);
+	snprintf(path, PATH_MAX, "%.*s/start.lock", PATH_MAX - 16, directory);
+}
+
+/* Somebody has the state, and does not answer. */
+static int complain_held(const struct start *s, const struct holder *h)
+{
+	switch (h->phase) {
+	case HOLDER_LEAVING:
+		return command_fail(EX_UNAVAILABLE,
+				    "your last daemon (process %ld) is still leaving, and writes what it has "
+				    "counted to the disk; try again, with a longer --timeout; its log is %s",
+				    h->pid, s->log);
+	case HOLDER_LOADING:
+		return command_fail(EX_UNAVAILABLE,
+				    "your daemon (process %ld) is loading its counters; try again, with a "
+				    "longer --timeout; its log is %s",
+				    h->pid, s->log);
+	case HOLDER_SERVING:
+		return command_fail(EX_UNAVAILABLE,
+				    "your daemon (process %ld) has your counters and does not answer on %s; "
+				    "end it, and the next use starts another one",
+				    h->pid, h->socket);
+	case HOLDER_UNKNOWN: break;
+	}
+	return command_fail(
+		EX_UNAVAILABLE,
+		"%s.lock: process %ld has your counters, and is no daemon that is known here; end "
+		"it, or wait until it has ended",
+		s->db, h->pid);
 }
 
 static int complain_late(const struct start *s)
 {
+	char path[PATH_MAX];
+	struct holder holder;
+	lock_path(s, path);
+	if (holder_look(path, &holder))
+		return complain_held(s, &holder);
 	if (s->ended >= 0)
 		return complain_ended(s);
 	if (s->child)
 		return command_fail(
 			EX_UNAVAILABLE,
-			"your daemon (process %ld) has been started and does not answer yet: with very many "
-			"counters it needs longer; try again, with a longer --timeout; its log is %s",
+			"your daemon (process %ld) has been started and does not answer yet; try again, with a "
+			"longer --timeout; its log is %s",
 			(long)s->child, s->log);
-	return command_fail(EX_UNAVAILABLE,
-			    "%s; another shcount is starting your daemon: try again, with a longer --timeout",
-			    shc_error(s->shc));
+	start_lock_path(s, path);
+	if (s->lock_fd < 0 && holder_look(path, &holder) && holder.pid > 0)
+		return command_fail(
+			EX_UNAVAILABLE,
+			"another shcount (process %ld) is starting your daemon; try again, with a longer "
+			"--timeout, or let it go on if it is stopped (kill -CONT %ld)",
+			holder.pid, holder.pid);
+	return command_fail(EX_UNAVAILABLE, "%s: try again, with a longer --timeout", shc_error(s->shc));
 }
 
 /* Another daemon has the state or the socket: the last one, which is leaving. Or it has left in good order
@@ -352,22 +218,6 @@ static int look_at_child(struct start *s)
 
 /* ---- the one that has the state already ---- */
 
-/* What stands in the second line of the state's lock: the socket of the daemon that has it, or had it last.
- */
-static bool read_holder(const struct start *s, char *socket, size_t size)
-{
-	char path[PATH_MAX + 8], text[PATH_MAX], *rest = text;
-	snprintf(path, sizeof(path), "%s.lock", s->db);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (fd >= 0)
-		close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	(void)strsep(&rest, "\n"); /* its process id */
-	const char *line = strsep(&rest, "\n");
-	return line && line[0] == '/' && strlcpy(socket, line, size) < size;
-}
-
 /* Another daemon may listen there by now. */
 static bool has_our_state(const struct start *s, struct shc *shc)
 {
@@ -386,13 +236,12 @@ static int left_ms(const struct start *s)
 }
 
 /* True: s->shc is connected to it. */
-static bool connect_holder(struct start *s)
+static bool connect_holder(struct start *s, const struct holder *h)
 {
-	char socket[PATH_MAX];
 	struct shc *shc;
-	if (!read_holder(s, socket, sizeof(socket)) || strcmp(socket, s->socket) == 0)
+	if (!h->socket[0] || h->phase == HOLDER_LEAVING || strcmp(h->socket, s->socket) == 0)
 		return false;
-	if (shc_open(&shc, socket, left_ms(s)) != SHC_OK || shc_connect(shc) != SHC_OK ||
+	if (shc_open(&shc, h->socket, left_ms(s)) != SHC_OK || shc_connect(shc) != SHC_OK ||
 	    !has_our_state(s, shc)) {
 		shc_close(shc);
 		return false;
@@ -406,13 +255,14 @@ static bool connect_holder(struct start *s)
 
 static int lock(struct start *s)
 {
-	char directory[PATH_MAX], path[PATH_MAX + 16];
-	directory_of(s->socket, directory);
-	snprintf(path, sizeof(path), "%s/start.lock", directory);
+	char path[PATH_MAX];
+	start_lock_path(s, path);
 	s->lock_fd = flopen(path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (s->lock_fd >= 0)
+		holder_write(s->lock_fd);
 	if (s->lock_fd >= 0 || errno == EWOULDBLOCK)
 		return EX_OK;
-	return command_fail(exit_of(errno), "%s: cannot lock the start of your daemon: %s", path,
+	return command_fail(place_exit_of(errno), "%s: cannot lock the start of your daemon: %s", path,
 			    strerror(errno));
 }
 
@@ -425,7 +275,8 @@ static bool pause_longer(struct start *s)
 	int64_t ns = left_ns < s->pause_ns ? left_ns : s->pause_ns;
 	const struct timespec ts = {.tv_nsec = ns};
 	nanosleep(&ts, NULL);
-	s->pause_ns = s->pause_ns * 2 < PAUSE_MAX_NS ? s->pause_ns * 2 : PAUSE_MAX_NS;
+	int64_t max_ns = s->started > 1 ? PAUSE_FAILED_MAX_NS : PAUSE_MAX_NS;
+	s->pause_ns = s->pause_ns * 2 < max_ns ? s->pause_ns * 2 : max_ns;
 	return true;
 }
 
@@ -435,14 +286,26 @@ static enum shc_status try_connect(const struct start *s)
 	return shc_connect(s->shc);
 }
 
+/* None is started while another one has the state: it would be turned away. */
+static int start_unless_held(struct start *s, bool *is_connected)
+{
+	char path[PATH_MAX];
+	struct holder holder;
+	lock_path(s, path);
+	if (!holder_look(path, &holder))
+		return start_daemon(s);
+	*is_connected = connect_holder(s, &holder);
+	return EX_OK;
+}
+
 /* The next step of whoever has the lock or tries to get it. *is_again: look at once. */
-static int step(struct start *s, bool *is_again)
+static int step(struct start *s, bool *is_again, bool *is_connected)
 {
 	*is_again = false;
 	if (s->child)
 		return look_at_child(s);
 	if (s->lock_fd >= 0)
-		return start_daemon(s);
+		return start_unless_held(s, is_connected);
 	int exit_status = lock(s);
 	*is_again = s->lock_fd >= 0; /* it may have been started before we got it */
 	return exit_status;
@@ -450,16 +313,14 @@ static int step(struct start *s, bool *is_again)
 
 static int connect_or_start(struct start *s)
 {
-	for (bool is_again = false;;) {
+	for (bool is_again = false, is_connected = false;;) {
 		enum shc_status status = try_connect(s);
 		if (status == SHC_OK)
 			return EX_OK;
 		if (status != SHC_UNREACHABLE)
 			return command_status(s->shc, status);
-		if (!s->child && s->lock_fd >= 0 && connect_holder(s))
-			return EX_OK;
-		int exit_status = step(s, &is_again);
-		if (exit_status)
+		int exit_status = step(s, &is_again, &is_connected);
+		if (exit_status || is_connected)
 			return exit_status;
 		if (!is_again && !pause_longer(s))
 			return complain_late(s);
@@ -473,13 +334,15 @@ int autostart_connect(const struct invocation *inv, const char *socket, int64_t 
 			  .pause_ns = PAUSE_MIN_NS,
 			  .lock_fd = -1,
 			  .ended = -1};
-	int exit_status = ensure_socket_directory(socket);
+	mode_t umask_before = umask(077); /* 0777 would make directories that nobody can enter */
+	int exit_status = place_make_for_socket(socket);
 	if (!exit_status)
-		exit_status = ensure_state_directory(&s);
+		exit_status = place_make_for_state(s.db, s.log);
 	if (!exit_status && shc_open(&s.shc, socket, inv->timeout_ms) != SHC_OK)
 		exit_status = command_fail(EX_IOERR, "out of memory");
 	if (!exit_status)
 		exit_status = connect_or_start(&s);
+	umask(umask_before);
 	if (s.lock_fd >= 0)
 		close(s.lock_fd);
 	if (exit_status) {

@@ -54,12 +54,13 @@ static int add_and_show(const struct invocation *inv, struct shc *shc, struct sl
 }
 
 /* Sent again by itself until the time is over; so the disk is waited for in the same call. */
-static int add_once(const struct invocation *inv, struct shc *shc, struct slice name, int64_t delta)
+static int add_once(struct invocation *inv, struct shc *shc, struct slice name, int64_t delta)
 {
 	struct slice token = slice_str(inv->values[OPTION_ONCE]);
 	bool is_durable = inv->values[OPTION_DURABLE] != NULL;
 	int64_t value;
 	bool is_applied;
+	target_keep(inv, shc);
 	enum shc_status status = shc_once(shc, token.data, token.len, name.data, name.len, delta, is_durable,
 					  &value, &is_applied);
 	if (status)
@@ -78,7 +79,7 @@ static int make_durable(struct shc *shc)
 			    "counted, but not known to be on disk: `shcount sync` returns when it is");
 }
 
-static int add(const struct invocation *inv, int64_t delta)
+static int add(struct invocation *inv, int64_t delta)
 {
 	const char *durable = inv->values[OPTION_DURABLE];
 	if (durable && durable[0] && strcmp(durable, "disk") != 0)

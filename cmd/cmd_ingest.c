@@ -312,7 +312,7 @@ static int finish(const struct invocation *inv, struct ingest *in, int rc)
 	return rc == EX_OK && in->seen.lines_bad > 0 ? EX_DATAERR : rc;
 }
 
-static int ingest_all(const struct invocation *inv, struct ingest *in)
+static int ingest_all(struct invocation *inv, struct ingest *in)
 {
 	int count;
 	char **files = inputs_of(inv, &count);
@@ -323,6 +323,8 @@ static int ingest_all(const struct invocation *inv, struct ingest *in)
 	rc = target_connect(inv, &in->shc);
 	if (rc)
 		return rc;
+	if (in->stream)
+		target_keep(inv, in->shc);
 	signals_note_questions();
 	progress_begin(&in->progress, bytes_total, inv->is_quiet);
 	rc = in->stream ? stream_begin(in, files, count) : EX_OK;

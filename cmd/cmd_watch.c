@@ -45,7 +45,7 @@ struct sample {
 };
 
 struct watch {
-	const struct invocation *inv;
+	struct invocation *inv;
 	struct shc *shc;
 	struct output out;
 	int64_t interval_ns;
@@ -312,6 +312,7 @@ static int connect_and_watch(struct watch *w)
 	int rc = target_connect(w->inv, &w->shc);
 	if (rc)
 		return rc;
+	target_keep(w->inv, w->shc);
 	rc = run_watch(w);
 	shc_close(w->shc);
 	return rc;
@@ -363,7 +364,8 @@ const struct command cmd_watch = {
 		"readings. A counter that was never touched reads 0.\n"
 		"\n"
 		"When the server goes away, that is told, and it is asked again at every interval until "
-		"it answers: a watch outlives a restart of the daemon. With --count, a try without an "
+		"it answers: a watch outlives a restart of the daemon. The user's own daemon is started again "
+		"by it. With --count, a try without an "
 		"answer counts, and the exit status is 69 if the last one was such.\n",
 	.options = options,
 	.operands_min = 1,

@@ -11,4 +11,9 @@
  * caller closes *out, which is null on failure. */
 int target_connect(const struct invocation *inv, struct shc **out);
 
+/* For a command that outlives the end of its server: whenever the user's own daemon, which target_connect has
+ * found or started, is gone, it is started again from inside the calls on `shc`. Nothing for other servers.
+ * `inv` must live as long. */
+void target_keep(struct invocation *inv, struct shc *shc);
+
 #endif

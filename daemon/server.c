@@ -74,11 +74,21 @@ static void say_holder(const char *path)
 		  path, n > 0 ? pid : "unknown");
 }
 
+/* Who has it, for people and scripts; where he is to be found and what he is about, for shcount. The words
+ * are of one length, so that nobody reads half of two. */
+static void note_in_lock(const struct server *s, const char word[8])
+{
+	char text[4096 + 32];
+	int len = snprintf(text, sizeof(text), "%ld\n%s\n%s\n", (long)getpid(), s->config->socket, word);
+
+	if (pwrite(s->lock_fd, text, (size_t)len, 0) != len || ftruncate(s->lock_fd, len))
+		log_warning("%s.lock: cannot write the process id: %s", s->config->db, strerror(errno));
+}
+
 /* 0 or an exit status. */
 static int lock_state(struct server *s)
 {
-	char path[4096], text[4096 + 32];
-	int len;
+	char path[4096];
 
 	if ((size_t)snprintf(path, sizeof(path), "%s.lock", s->config->db) >= sizeof(path)) {
 		log_error("db: the path is too long (%zu bytes)", strlen(s->config->db));
@@ -98,10 +108,7 @@ static int lock_state(struct server *s)
 			  path, strerror(-rc));
 		return server_status_of(rc);
 	}
-	/* Who has it, for people and scripts, and where he is to be found, for shcount. */
-	len = snprintf(text, sizeof(text), "%ld\n%s\n", (long)getpid(), s->config->socket);
-	if (ftruncate(s->lock_fd, 0) || write(s->lock_fd, text, (size_t)len) != len)
-		log_warning("%s: cannot write the process id: %s", path, strerror(errno));
+	note_in_lock(s, "loading");
 	return 0;
 }
 
@@ -316,6 +323,7 @@ static int serve(struct server *s, const sigset_t *signals)
 		log_error("%s", why);
 		return status;
 	}
+	note_in_lock(s, "serving"); /* before anybody is answered */
 	rc = acceptor_start(&s->acceptor);
 	if (rc) {
 		log_error("cannot start the acceptor: %s", strerror(-rc));
@@ -324,6 +332,7 @@ static int serve(struct server *s, const sigset_t *signals)
 	}
 	say_ready(s);
 	wait_for_stop(s, signals);
+	note_in_lock(s, "leaving");
 	notify_send("STOPPING=1");
 	acceptor_stop(&s->acceptor);
 	return 0;

@@ -273,17 +273,34 @@ static enum shc_status authenticate(struct wire *w)
 	return SHC_DENIED;
 }
 
+static int open_conn(struct wire *w, const char **why)
+{
+	if (w->url.kind == URL_UNIX)
+		return conn_open_unix(&w->conn, w->url.path, w->deadline_ns);
+	return conn_open_tcp(&w->conn, w->url.host, w->url.port, w->deadline_ns, why);
+}
+
+/* Nobody listens, and somebody may be had who does. */
+static bool is_revived(struct wire *w, int rc)
+{
+	if (!w->revive || w->is_given_up || (rc != -ECONNREFUSED && rc != -ENOENT))
+		return false;
+	w->is_given_up = !w->revive(w->revive_arg, w->url.path, w->deadline_ns);
+	return !w->is_given_up;
+}
+
 enum shc_status wire_connect(struct wire *w)
 {
 	if (conn_is_open(&w->conn))
 		return SHC_OK;
 	const char *why = NULL;
-	int rc = w->url.kind == URL_UNIX
-			 ? conn_open_unix(&w->conn, w->url.path, w->deadline_ns)
-			 : conn_open_tcp(&w->conn, w->url.host, w->url.port, w->deadline_ns, &why);
+	int rc = open_conn(w, &why);
+	if (rc && is_revived(w, rc))
+		rc = open_conn(w, &why);
 	if (rc)
 		return connect_failed(w, rc, why);
 	w->connections++;
+	w->is_given_up = false;
 	if (w->url.user || w->url.password)
 		return authenticate(w);
 	return SHC_OK;

@@ -16,6 +16,7 @@
 #include "buf.h"
 #include "conn.h"
 #include "resp.h"
+#include "revive.h"
 #include "shcount.h"
 #include "slice.h"
 #include "url.h"
@@ -43,6 +44,9 @@ struct wire {
 	uint64_t connections;		     /* made so far */
 	int64_t pause_ns;		     /* the next one before trying again; grows */
 	bool is_unusable; /* opened with arguments that made no sense: `error` says which */
+	revive_fn *revive;		     /* null: nobody can start the server */
+	void *revive_arg;
+	bool is_given_up; /* revive said that it is no use, and there was no connection since */
 	char error[320];
 };
 

@@ -17,6 +17,7 @@ LIB_BASE := \
 # The client library on top of it.
 LIB_CLIENT := \
 	lib/conn.c \
+	lib/revive.c \
 	lib/shcount.c \
 	lib/shcount_add.c \
 	lib/shcount_once.c \
@@ -112,6 +113,7 @@ CMD := \
 	cmd/fields.c \
 	cmd/fraction.c \
 	cmd/help.c \
+	cmd/holder.c \
 	cmd/import.c \
 	cmd/import_send.c \
 	cmd/ingest.c \
@@ -124,6 +126,7 @@ CMD := \
 	cmd/nearest.c \
 	cmd/output.c \
 	cmd/picture.c \
+	cmd/place.c \
 	cmd/progress.c \
 	cmd/rotated.c \
 	cmd/runs.c \
@@ -131,6 +134,7 @@ CMD := \
 	cmd/signals.c \
 	cmd/sorter.c \
 	cmd/source.c \
+	cmd/spawn.c \
 	cmd/statsd.c \
 	cmd/stream.c \
 	cmd/stream_log.c \

@@ -22,17 +22,36 @@ setup() {
 }
 
 teardown() {
-	local lock file
+	local file
 	[ -n "${SHC_DIR:-}" ] || return 0
-	[ -z "${holder:-}" ] || kill "$holder" 2>/dev/null || true
-	while read -r lock; do
-		flock -n "$lock" true || kill "$(head -n 1 "$lock")"
-		wait_until flock -n "$lock" true
-	done < <(find "$SHC_DIR" -name counters.db.lock)
+	if [ -n "${holder:-}" ]; then
+		kill "$holder" 2>/dev/null || true
+		wait "$holder" 2>/dev/null || true
+	fi
+	end_daemons
 	while read -r file; do
 		! grep -E "Sanitizer|runtime error:|Assertion" "$file" || return 1
 	done < <(find "$SHC_DIR" -name shcounterd.log)
 	remove_place
+}
+
+# Also when nobody has waited for it: what is left then has no program any more.
+is_gone() { # PID
+	[ ! -e "/proc/$1/exe" ]
+}
+
+# The lock is free before its daemon is gone, and the one of start_daemon leaves its exit status in the place.
+end_daemons() {
+	local lock pid
+	if [ -e "$SHC_DIR/pid" ]; then
+		stop_daemon || true
+	fi
+	while read -r lock; do
+		! flock -n "$lock" true || continue
+		pid=$(head -n 1 "$lock")
+		kill "$pid"
+		wait_until is_gone "$pid"
+	done < <(find "$SHC_DIR" -name counters.db.lock)
 }
 
 # What is run as shcounterd, a line of shell.
@@ -98,6 +117,23 @@ prepare_elsewhere() {
 	expect "$(ps -o sid= -p "$pid" | tr -d ' ')" "$pid"
 	# SIGUSR1 and SIGTERM, which the caller ignored.
 	expect $((16#$(awk '/^SigIgn/ { print $2 }' "/proc/$pid/status") & (1 << 9 | 1 << 14))) 0
+}
+
+@test "the caller's limits, nice value and umask are not the daemon's" {
+	local pid
+	expect "$(umask 0777 && ulimit -S -f 100 && ulimit -S -t 1000 && nice -n 5 "$SHCOUNT" incr a 2>&1)" 1
+	pid=$(own_pid)
+	# The soft limits are the hard ones.
+	run ! grep -E "^Max (file size|cpu time) +1" "/proc/$pid/limits"
+	[ "$(nice -n -1 nice 2>/dev/null)" != -1 ] || expect "$(ps -o ni= -p "$pid" | tr -d ' ')" "$(nice)"
+	expect "$(stat -c %a "$XDG_RUNTIME_DIR/shcounterd" "$XDG_STATE_HOME" "$state" | tr '\n' ' ')" "700 700 700 "
+}
+
+@test "a hard limit that the daemon is left with is told, once" {
+	expect "$(ulimit -f 1000000 && "$SHCOUNT" incr a 2>"$SHC_DIR/said")" 1
+	expect "$(grep -c "ulimit -f" "$SHC_DIR/said")" 1
+	expect_contains "$(<"$SHC_DIR/said")" "hard limit of 1024000000"
+	expect "$(ulimit -f 1000000 && "$SHCOUNT" incr a 2>&1)" 2
 }
 
 @test "fifty at once start one daemon and lose nothing" {
@@ -177,6 +213,7 @@ prepare_elsewhere() {
 	wait $!
 	expect "$(sort -n "$SHC_DIR/first" "$SHC_DIR/second" | tr '\n' ' ')" "$(seq $((2 * rounds)) | tr '\n' ' ')"
 	[ "$(starts)" -gt 1 ]
+	run ! grep "error:" "$state/shcounterd.log"
 }
 
 @test "after kill -9 the next use starts one with all that was on disk" {
@@ -188,29 +225,124 @@ prepare_elsewhere() {
 	expect "$(starts)" 2
 }
 
-@test "a daemon that still has the state is waited for" {
-	local pid limit
+# The daemon is killed when the command has a connection to it and waits for its answer.
+killed_under() { # COMMAND...
+	local pid server
+	server=$(own_pid)
+	kill -STOP "$server"
+	wait_until is_frozen "$server"
+	"$SHCOUNT" --timeout 60s "$@" >"$SHC_DIR/printed" 2>"$SHC_DIR/said" 3>&- &
+	pid=$!
+	wait_until eval "ls -l /proc/$pid/fd | grep -q socket:"
+	kill -KILL "$server"
+	wait "$pid"
+}
+
+@test "incr --once and ingest --stream start the daemon again that was killed under them" {
+	expect "$(shcount incr a --durable)" 1
+	killed_under incr --once token --durable a
+	expect "$(cat "$SHC_DIR/printed" "$SHC_DIR/said")" 2
+	expect "$(starts)" 2
+	printf '%s\n' a b a >"$SHC_DIR/words"
+	killed_under ingest -q --stream s "$SHC_DIR/words"
+	expect "$(cat "$SHC_DIR/said")" ""
+	expect "$(starts)" 3
+	expect "$(shcount get a b | tr "\n\t" "  ")" "a 4 b 1 "
+}
+
+@test "watch starts the daemon again that was killed under it" {
+	local pid
+	expect "$(shcount incr a --durable)" 1
+	"$SHCOUNT" watch --interval 20ms a >"$SHC_DIR/printed" 2>&1 3>&- &
+	pid=$!
+	wait_until grep -q "^a	1" "$SHC_DIR/printed"
+	kill -KILL "$(own_pid)"
+	wait_until eval "[ \$(starts) -eq 2 ]"
+	expect "$(shcount incr a)" 2
+	wait_until grep -q "^a	2" "$SHC_DIR/printed"
+	kill "$pid"
+}
+
+@test "a server that was named is not started again" {
+	expect "$(shcount incr a --durable)" 1
+	local pid server
+	server=$(own_pid)
+	SHCOUNT_SOCKET=$XDG_RUNTIME_DIR/shcounterd/shcounterd.sock "$SHCOUNT" watch --interval 20ms --count 1000000 a \
+		>"$SHC_DIR/printed" 2>&1 3>&- &
+	pid=$!
+	wait_until grep -q "^a	1" "$SHC_DIR/printed"
+	kill -KILL "$server"
+	wait_until grep -q "trying again" "$SHC_DIR/printed"
+	expect "$(starts)" 1
+	kill "$pid"
+}
+
+# Somebody else has the state, and what he wrote is about a daemon: $1, its phase.
+hold_state() {
 	mkdir -p "$state"
 	chmod 700 "$XDG_STATE_HOME" "$state"
-	mkfifo "$SHC_DIR/let-go"
+	[ -p "$SHC_DIR/let-go" ] || mkfifo "$SHC_DIR/let-go"
 	flock --no-fork "$state/counters.db.lock" cat "$SHC_DIR/let-go" >/dev/null 3>&- &
 	holder=$!
 	wait_until eval "! flock -n '$state/counters.db.lock' true"
-	# Long enough for one daemon to be turned away.
-	for limit in 200ms 1s 5s 20s; do
-		run shcount --timeout $limit incr a
-		expect_status 69
-		[[ $output != *"another shcounterd"* ]] || break
-	done
-	expect_contains "$output" "another shcounterd"
-	expect_contains "$output" "ended with 69"
+	printf '%s\n' "$holder" "$XDG_RUNTIME_DIR/shcounterd/shcounterd.sock" "$1" >"$state/counters.db.lock"
+}
+
+@test "a daemon that still has the state is waited for, and none is started beside it" {
+	local pid
+	hold_state leaving
+	run shcount --timeout 300ms incr a
+	expect_status 69
+	expect_contains "$output" "your last daemon (process $holder) is still leaving"
+	none_was_started
 	"$SHCOUNT" --timeout 60s incr a >"$SHC_DIR/printed" 3>&- &
 	pid=$!
-	local before
-	before=$(grep -c . "$state/shcounterd.log")
-	wait_until eval "[ \$(grep -c . '$state/shcounterd.log') -gt $before ]"
+	wait_until eval "! flock -n '$XDG_RUNTIME_DIR/shcounterd/start.lock' true"
 	echo >"$SHC_DIR/let-go"
 	wait "$pid" "$holder"
+	expect "$(cat "$SHC_DIR/printed")" 1
+	expect "$(grep -c . "$state/shcounterd.log")" 2
+}
+
+@test "who has the state and does not answer is told as what it is" {
+	hold_state loading
+	run shcount --timeout 100ms incr a
+	expect_status 69
+	expect_contains "$output" "your daemon (process $holder) is loading its counters"
+	printf '%s\n' "$holder" "$SHC_DIR/x" serving >"$state/counters.db.lock"
+	run shcount --timeout 100ms incr a
+	expect_status 69
+	expect_contains "$output" "(process $holder) has your counters and does not answer on $SHC_DIR/x"
+	echo 4999999 >"$state/counters.db.lock" # larger than a process id can be
+	run shcount --timeout 100ms incr a
+	expect_status 69
+	expect_contains "$output" "process 4999999 has your counters"
+	none_was_started
+}
+
+@test "the lock of the state says what its daemon is about" {
+	expect "$(shcount incr a)" 1
+	expect "$(tail -n +2 "$state/counters.db.lock" | tr '\n' ' ')" "$XDG_RUNTIME_DIR/shcounterd/shcounterd.sock serving "
+	kill "$(own_pid)"
+	wait_until flock -n "$state/counters.db.lock" true
+	expect "$(tail -n 1 "$state/counters.db.lock")" leaving
+}
+
+@test "a shcount that is stopped while it starts a daemon is named" {
+	local pid
+	mkfifo "$SHC_DIR/go"
+	daemon_is "read -r go <'$SHC_DIR/go'; exec $real \"\$@\" ${SHC_IO:+--io $SHC_IO}"
+	"$SHCOUNT" --timeout 60s incr a >"$SHC_DIR/printed" 3>&- &
+	pid=$!
+	wait_until test -e "$state/shcounterd.log"
+	kill -STOP "$pid"
+	wait_until is_frozen "$pid"
+	run shcount --timeout 100ms incr a
+	kill -CONT "$pid"
+	expect_status 69
+	expect_contains "$output" "another shcount (process $pid) is starting your daemon"
+	echo go >"$SHC_DIR/go"
+	wait "$pid"
 	expect "$(cat "$SHC_DIR/printed")" 1
 }
 
@@ -262,28 +394,76 @@ prepare_elsewhere() {
 		run shcount incr a
 		expect_status 77
 		expect_contains "$output" "$dir: not safe"
+		expect_contains "$output" "$1"
 		none_was_started
 	}
 	mkdir -m 750 "$dir"
-	refused
+	refused "chmod 700"
 	chmod 700 "$dir"
 	mv "$dir" "$dir.real"
 	ln -s "$dir.real" "$dir"
-	refused
+	refused "no directory"
 	rm "$dir"
 	: >"$dir"
-	refused
+	refused "no directory"
 	[ "$(id -u)" = 0 ] || return 0
 	rm "$dir"
 	mkdir -m 700 "$dir"
 	chown 12345 "$dir"
-	refused
+	refused "belongs to user 12345; set XDG_RUNTIME_DIR"
+	SHCOUNT_AUTOSTART=0 refused "belongs to user 12345"
 	rm -r "$dir"
 	chown 12345 "$XDG_RUNTIME_DIR"
 	run shcount incr a
 	expect_status 77
 	expect_contains "$output" "$XDG_RUNTIME_DIR: somebody else's"
 	none_was_started
+}
+
+@test "a daemon in a directory that is not the user's alone is not connected to" {
+	local dir=$XDG_RUNTIME_DIR/shcounterd
+	mkdir -m 700 "$dir"
+	SHC_SOCK=$dir/shcounterd.sock
+	start_daemon
+	expect "$(shcount incr a)" 1
+	chmod 711 "$dir"
+	run shcount incr a
+	expect_status 77
+	expect_contains "$output" "$dir: not safe"
+	chmod 700 "$dir"
+	if [ "$(id -u)" = 0 ]; then
+		chown 12345 "$dir"
+		run shcount incr a
+		expect_status 77
+		expect_contains "$output" "belongs to user 12345"
+		chown 0 "$dir"
+	fi
+	expect "$(shcount incr a)" 2
+	stop_daemon
+}
+
+@test "a user whom the system's socket refuses is told of the group" {
+	[ "$(id -u)" = 0 ] || skip "only root can make the socket somebody else's"
+	prepare_elsewhere
+	chmod 755 "$SHC_DIR" "$SHC_DIR/tmp/bin" "$SHC_DIR/run"
+	chmod 1777 "$SHC_DIR/tmp"
+	mkdir -m 700 "$SHC_DIR/run/shcounterd"
+	run elsewhere setpriv --reuid nobody --clear-groups env -u XDG_RUNTIME_DIR /tmp/bin/shcount incr a
+	expect_status 77
+	expect_contains "$output" "usermod -aG shcounterd"
+}
+
+@test "another user's XDG_RUNTIME_DIR, as su keeps it, is told" {
+	[ "$(id -u)" = 0 ] || skip "only root can be another user"
+	chmod 755 "$SHC_DIR" "$SHC_DIR/bin"
+	local owner
+	for owner in 0 12345; do
+		chown "$owner" "$XDG_RUNTIME_DIR"
+		run setpriv --reuid nobody --clear-groups "$SHCOUNT" incr a
+		expect_status 77
+		expect_contains "$output" "somebody else's"
+		expect_contains "$output" "unset it"
+	done
 }
 
 @test "somebody else's directory under /tmp is neither used nor believed" {
@@ -296,6 +476,14 @@ prepare_elsewhere() {
 	run elsewhere env -u XDG_RUNTIME_DIR /tmp/bin/shcount incr a
 	expect_status 77
 	expect_contains "$output" "not safe"
+	[ ! -e "$state" ]
+	[ "$(id -u)" = 0 ] || return 0
+	chmod 700 "$dir"
+	chown daemon "$dir"
+	run elsewhere env -u XDG_RUNTIME_DIR /tmp/bin/shcount incr a
+	expect_status 77
+	expect_contains "$output" "belongs to daemon; set XDG_RUNTIME_DIR to a directory of yours"
+	[[ $output != *chmod* ]]
 	[ ! -e "$state" ]
 }
 
@@ -320,6 +508,15 @@ prepare_elsewhere() {
 		expect_contains "$output" "$SHC_DIR/closed/shcounterd: cannot make"
 	fi
 	none_was_started
+}
+
+@test "a state's path that is too long is told" {
+	local long
+	long=/$(printf 'x%.0s' {1..4070})
+	XDG_STATE_HOME=$long run shcount incr a
+	expect_status 78
+	expect_contains "$output" "too long"
+	expect_contains "$output" "shorter"
 }
 
 @test "a path that is too long for a socket is named with the limit" {
@@ -357,6 +554,11 @@ prepare_elsewhere() {
 	run shcount incr a
 	expect_status 69
 	expect_contains "$output" "signal 9"
+	daemon_is "exit 74"
+	run shcount incr a
+	expect_status 74
+	expect_contains "$output" "$state/shcounterd.log has nothing about it"
+	expect_contains "$output" "df $state"
 }
 
 @test "a daemon that needs longer than the time limit is left to it" {
