@@ -252,22 +252,13 @@ static int show_json(const struct ingest *in, double seconds)
 	return output_finish(&out);
 }
 
-/* `what` was said of the place; everything before `line` is in, and nothing else. */
-static void tell_how_on(const struct ingest *in, const char *what, uint64_t line)
-{
-	bool is_stdin = in->file == inputs_stdin_name;
-	command_fail(0, "%s with: shcount ingest --from-line %llu ... %s%s", what, (unsigned long long)line,
-		     is_stdin ? "< the same input" : in->file,
-		     in->files_left > 0 ? " and the files behind it" : "");
-}
-
 static void tell_where(const struct ingest *in, uint64_t line)
 {
 	char what[600];
 	unsigned long long at = line;
 	snprintf(what, sizeof(what), "stopped: what comes before %.400s:%llu is in; resume from line %llu",
 		 in->file, at, at);
-	tell_how_on(in, what, line);
+	ingest_tell_how_on(what, in->file, in->files_left, line);
 }
 
 static void tell_signal(const struct ingest *in, uint64_t line)
@@ -276,7 +267,7 @@ static void tell_signal(const struct ingest *in, uint64_t line)
 	snprintf(what, sizeof(what),
 		 "stopped by a signal behind %.400s:%llu; all up to there is in, nothing after; go on",
 		 in->file, (unsigned long long)line - 1);
-	tell_how_on(in, what, line);
+	ingest_tell_how_on(what, in->file, in->files_left, line);
 }
 
 static void tell_stop(const struct ingest *in, int rc)
@@ -288,6 +279,15 @@ static void tell_stop(const struct ingest *in, int rc)
 		tell_where(in, next);
 	else if (rc == INGEST_STOPPED)
 		tell_signal(in, next);
+}
+
+/* A server that was killed may have lost what it had acknowledged, and the one that came back does not know.
+ */
+static void tell_reconnected(const struct ingest *in, uint64_t connections)
+{
+	if (!in->stream && shc_connections(in->shc) != connections)
+		command_fail(0, "the server was restarted or the connection lost meanwhile: what it had not "
+				"yet written may be missing; --stream is exact");
 }
 
 /* `rc` is how reading ended; everything read has been sent. */
@@ -323,6 +323,8 @@ static int ingest_all(const struct invocation *inv, struct ingest *in)
 	rc = target_connect(inv, &in->shc);
 	if (rc)
 		return rc;
+	in->timeout_ms = inv->timeout_ms;
+	uint64_t connections = shc_connections(in->shc);
 	signals_note_questions();
 	progress_begin(&in->progress, bytes_total, inv->is_quiet);
 	rc = in->stream ? stream_begin(in, files, count) : EX_OK;
@@ -340,6 +342,8 @@ static int ingest_all(const struct invocation *inv, struct ingest *in)
 	if (!in->lost) {
 		int sent = in->stream ? stream_finish(in, rc == EX_OK) : ingest_send(in);
 		progress_wipe(&in->progress);
+		if (!sent)
+			tell_reconnected(in, connections);
 		rc = sent ? sent : finish(inv, in, rc);
 	}
 	shc_close(in->shc);

@@ -228,7 +228,7 @@ uniq_counts() {
 	run shcount ingest --timeout 200ms --prefix doubt: <<<$'a\nb\na'
 	thaw_daemon
 	expect_status 75
-	expect_contains "$output" "of the 2 names counted so far: 0 are in, 2 are in doubt"
+	expect_contains "$output" "of the 2 names counted so far: 0 are acknowledged, 2 are in doubt"
 }
 
 catches_usr1() { # PID
