@@ -317,7 +317,9 @@ static int ingest_all(const struct invocation *inv, struct ingest *in)
 	int count;
 	char **files = inputs_of(inv, &count);
 	uint64_t bytes_total = 0;
-	int rc = inputs_look(files, count, "nothing was added", &bytes_total);
+	/* Of a stream's, only the cursor knows which may be missing. */
+	int rc = (in->stream ? inputs_look_present : inputs_look)(files, count, "nothing was added",
+								  &bytes_total);
 	if (rc)
 		return rc;
 	rc = target_connect(inv, &in->shc);
