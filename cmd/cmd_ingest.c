@@ -109,6 +109,9 @@ static bool read_fields(const struct invocation *inv, const struct format *f, st
 	if (is_told && !f->has_fields)
 		return command_usage(inv, "-F, -k and -d are about fields, which -f %s has none of",
 				     f->name) == 0;
+	if (separator && f->separator == '\t')
+		return command_usage(inv, "-f tsv has a tab between fields: without -f, -F takes another "
+					  "character") == 0;
 	rule->separator = f->separator;
 	rule->is_csv = f->format == INGEST_CSV;
 	if (separator && !read_separator(inv, separator, rule))

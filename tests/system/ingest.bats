@@ -174,6 +174,7 @@ uniq_counts() {
 		-f uniq -k 1
 		-f json -d 2
 		-f statsd -F x
+		-f tsv -F ,
 		-f csv -F "
 		-f csv -d 1
 		--from-line 0
