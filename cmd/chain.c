@@ -16,6 +16,10 @@
  * The log may be rotated while it is looked at. Renaming gives a file an older name and never one it had
  * before. So when every name is found to be of the file that was opened by it, after all of them were opened,
  * each was so during all that time, and together they are what there was in one moment of it.
+ *
+ * Between renaming and reopening FILE is not there. That is as if it were empty: nothing is newer than the
+ * renamed one, to which the writer may still write. When it is found missing before and after the others were
+ * looked at, it was so all the time: one that came and went would have given the others older names.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -82,6 +86,8 @@ int chain_refuse(const char *file, const struct cursor_file *at, int how, const 
 			EX_DATAERR,
 			"%s: is shorter than what the runs before have counted of it (%llu bytes)%s", file,
 			(unsigned long long)at->offset, more);
+	if (how == CHAIN_MISSING)
+		return command_fail(EX_DATAERR, "%s: is not there%s", file, more);
 	return command_fail(EX_DATAERR, "%s: does not begin with what the runs before have counted%s", file,
 			    more);
 }
@@ -133,8 +139,8 @@ void chain_close(struct chain *c)
 	*c = (struct chain){0};
 }
 
-/* A rotated file that has gone was renamed meanwhile. */
-static int open_file(struct chain_file *f, const char *path, bool is_rotated)
+/* LOOK_AGAIN: it has gone, and `may_go`, for it was renamed. */
+static int open_file(struct chain_file *f, const char *path, bool may_go)
 {
 	struct stat st;
 	*f = (struct chain_file){.path = strdup(path), .fd = open(path, O_RDONLY | O_CLOEXEC)};
@@ -149,8 +155,8 @@ static int open_file(struct chain_file *f, const char *path, bool is_rotated)
 	close_file(f);
 	if (!is_path)
 		return no_memory();
-	return is_rotated && error == ENOENT ? LOOK_AGAIN
-					     : command_fail(EX_IOERR, "%s: %s", path, strerror(error));
+	return may_go && error == ENOENT ? LOOK_AGAIN
+					 : command_fail(EX_IOERR, "%s: %s", path, strerror(error));
 }
 
 /* Appends; only chain_open's last step knows the final order. */
@@ -192,17 +198,16 @@ static int not_found(const char *file, const struct cursor_file *at, int how, co
 		packed = is_readable(&list->items[i]) ? NULL : list->items[i].path;
 	if (packed)
 		snprintf(more, sizeof(more),
-			 ", nor does a file that it was rotated to and that can be read; nothing of it was "
-			 "added: "
-			 "unpack %s "
-			 "and those before it, and run it again",
+			 ", and no file that it was rotated to and that can be read begins with what was "
+			 "counted; nothing of it was added: unpack %s and those before it, and run it again",
 			 packed);
 	else
-		snprintf(more, sizeof(more),
-			 ", nor does a file that it was rotated to (%.60s.1, %.60s-DATE); nothing of it was "
-			 "added: name the old file in front of it, or use another ID to count it from its "
-			 "beginning",
-			 file, file);
+		snprintf(
+			more, sizeof(more),
+			", and no file that it was rotated to (%.60s.1, %.60s-DATE) begins with what was "
+			"counted; nothing of it was added: name the old file in front of it, or use another ID to count it from its "
+			"beginning",
+			file, file);
 	return chain_refuse(file, at, how, more);
 }
 
@@ -279,7 +284,8 @@ static bool is_still_there(const struct chain *c)
 	for (size_t i = 0; i < c->count; i++) {
 		struct stat st;
 		const struct chain_file *f = &c->files[i];
-		if (stat(f->path, &st) || st.st_ino != f->ino || st.st_dev != f->dev)
+		bool is_there = stat(f->path, &st) == 0;
+		if (is_there != (f->fd >= 0) || (is_there && (st.st_ino != f->ino || st.st_dev != f->dev)))
 			return false;
 	}
 	return true;
@@ -321,13 +327,25 @@ static int open_rotated(struct chain *c, struct chain_file *newest, const struct
 	return EX_OK;
 }
 
+/* FILE; without a descriptor when it was counted and is not there. */
+static int open_newest(struct chain_file *f, const char *file, const struct cursor_file *at)
+{
+	int rc = open_file(f, file, at->offset > 0);
+	if (rc != LOOK_AGAIN)
+		return rc;
+	*f = (struct chain_file){.path = strdup(file), .fd = -1};
+	return f->path ? EX_OK : no_memory();
+}
+
 static int look(struct chain *c, const char *file, const struct cursor_file *at)
 {
 	struct chain_file newest;
 	struct mark m;
-	int rc = open_file(&newest, file, false);
+	int rc = open_newest(&newest, file, at);
 	if (rc)
 		return rc;
+	if (newest.fd < 0)
+		return open_rotated(c, &newest, at, CHAIN_MISSING);
 	int how = at->offset > 0 ? chain_check(newest.fd, 0, at, &m) : CHAIN_SAME;
 	if (how < 0) {
 		close_file(&newest);

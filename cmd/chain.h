@@ -15,7 +15,7 @@
 
 struct chain_file {
 	char *path; /* owned */
-	int fd;	    /* owned; -1: none */
+	int fd;	    /* owned; -1: none, as long as FILE is not there */
 	dev_t dev;
 	ino_t ino;
 	uint64_t size; /* when it was opened */
@@ -38,6 +38,7 @@ enum {
 	CHAIN_SAME = 0,
 	CHAIN_SHORTER = 1, /* than what was counted */
 	CHAIN_ANOTHER = 2, /* not what was counted */
+	CHAIN_MISSING = 3, /* not there */
 };
 
 /* Whether the bytes of `fd` behind `base` begin with what was counted; *m is their mark then. Or -errno. */

@@ -109,6 +109,9 @@ static bool read_fields(const struct invocation *inv, const struct format *f, st
 	if (is_told && !f->has_fields)
 		return command_usage(inv, "-F, -k and -d are about fields, which -f %s has none of",
 				     f->name) == 0;
+	if (separator && f->separator == '\t')
+		return command_usage(inv, "-f tsv has a tab between fields: without -f, -F takes another "
+					  "character") == 0;
 	rule->separator = f->separator;
 	rule->is_csv = f->format == INGEST_CSV;
 	if (separator && !read_separator(inv, separator, rule))
@@ -252,22 +255,13 @@ static int show_json(const struct ingest *in, double seconds)
 	return output_finish(&out);
 }
 
-/* `what` was said of the place; everything before `line` is in, and nothing else. */
-static void tell_how_on(const struct ingest *in, const char *what, uint64_t line)
-{
-	bool is_stdin = in->file == inputs_stdin_name;
-	command_fail(0, "%s with: shcount ingest --from-line %llu ... %s%s", what, (unsigned long long)line,
-		     is_stdin ? "< the same input" : in->file,
-		     in->files_left > 0 ? " and the files behind it" : "");
-}
-
 static void tell_where(const struct ingest *in, uint64_t line)
 {
 	char what[600];
 	unsigned long long at = line;
 	snprintf(what, sizeof(what), "stopped: what comes before %.400s:%llu is in; resume from line %llu",
 		 in->file, at, at);
-	tell_how_on(in, what, line);
+	ingest_tell_how_on(what, in->file, in->files_left, line);
 }
 
 static void tell_signal(const struct ingest *in, uint64_t line)
@@ -276,7 +270,7 @@ static void tell_signal(const struct ingest *in, uint64_t line)
 	snprintf(what, sizeof(what),
 		 "stopped by a signal behind %.400s:%llu; all up to there is in, nothing after; go on",
 		 in->file, (unsigned long long)line - 1);
-	tell_how_on(in, what, line);
+	ingest_tell_how_on(what, in->file, in->files_left, line);
 }
 
 static void tell_stop(const struct ingest *in, int rc)
@@ -288,6 +282,15 @@ static void tell_stop(const struct ingest *in, int rc)
 		tell_where(in, next);
 	else if (rc == INGEST_STOPPED)
 		tell_signal(in, next);
+}
+
+/* A server that was killed may have lost what it had acknowledged, and the one that came back does not know.
+ */
+static void tell_reconnected(const struct ingest *in, uint64_t connections)
+{
+	if (!in->stream && shc_connections(in->shc) != connections)
+		command_fail(0, "the server was restarted or the connection lost meanwhile: what it had not "
+				"yet written may be missing; --stream is exact");
 }
 
 /* `rc` is how reading ended; everything read has been sent. */
@@ -317,7 +320,9 @@ static int ingest_all(struct invocation *inv, struct ingest *in)
 	int count;
 	char **files = inputs_of(inv, &count);
 	uint64_t bytes_total = 0;
-	int rc = inputs_look(files, count, "nothing was added", &bytes_total);
+	/* Of a stream's, only the cursor knows which may be missing. */
+	int rc = (in->stream ? inputs_look_present : inputs_look)(files, count, "nothing was added",
+								  &bytes_total);
 	if (rc)
 		return rc;
 	rc = target_connect(inv, &in->shc);
@@ -325,6 +330,8 @@ static int ingest_all(struct invocation *inv, struct ingest *in)
 		return rc;
 	if (in->stream)
 		target_keep(inv, in->shc);
+	in->timeout_ms = inv->timeout_ms;
+	uint64_t connections = shc_connections(in->shc);
 	signals_note_questions();
 	progress_begin(&in->progress, bytes_total, inv->is_quiet);
 	rc = in->stream ? stream_begin(in, files, count) : EX_OK;
@@ -342,6 +349,8 @@ static int ingest_all(struct invocation *inv, struct ingest *in)
 	if (!in->lost) {
 		int sent = in->stream ? stream_finish(in, rc == EX_OK) : ingest_send(in);
 		progress_wipe(&in->progress);
+		if (!sent)
+			tell_reconnected(in, connections);
 		rc = sent ? sent : finish(inv, in, rc);
 	}
 	shc_close(in->shc);

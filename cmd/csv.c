@@ -117,6 +117,7 @@ bool csv_cut(struct csv_cutter *c, const char *data, size_t len, bool is_end, st
 	if (c->state == QUOTED)
 		c->fault = "a quote that is not closed until the end of the file";
 	take(c, data, len, len, out);
+	out->lines -= out->lines > 1 && data[len - 1] == '\n'; /* nothing is behind it */
 	return true;
 }
 

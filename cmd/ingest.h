@@ -53,6 +53,7 @@ struct ingest {
 	struct slice prefix;
 	bool is_skip; /* --on-error skip */
 	struct shc *shc;
+	int timeout_ms;	       /* --timeout: how long to wait for a server that has gone */
 	struct stream *stream; /* --stream; else null */
 
 	/* where it is */
@@ -82,12 +83,14 @@ struct ingest {
 	uint32_t tables_sent;
 	uint8_t sketch[1 << SKETCH_BITS]; /* HyperLogLog of the names, for when there were more */
 	struct shc_add_stats stats_begin; /* when the running table was begun */
-	struct buf refused;    /* additions of batches the server refused: delta, length of the name, name */
+	bool is_ahead;	    /* of lines behind lines_in, sums that are not in the table any more may be in */
+	struct buf refused; /* additions of batches the server refused: delta, length of the name, name */
 	uint64_t sums_refused; /* those still refused one by one */
 	int lost; /* exit status: the connection is, all has been said, and nothing more may be sent */
 	/* everything up to this line is in */
 	uint64_t lines_in, file_lines_in;
 	const char *file_in;
+	int files_left_in;
 };
 
 /* 0 or -ENOMEM. The rest of the struct is the caller's to set, before or after. */
@@ -147,6 +150,11 @@ int ingest_send(struct ingest *in);
 
 /* The same where every line read so far is in the table. */
 int ingest_send_gathered(struct ingest *in);
+
+/* ---- how to go on (ingest_place.c) ---- */
+
+/* Says `what`, and the command that begins at `line` of `file`. */
+void ingest_tell_how_on(const char *what, const char *file, int files_left, uint64_t line);
 
 /* ---- waiting (ingest_wait.c) ---- */
 

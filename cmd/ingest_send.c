@@ -5,10 +5,17 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../lib/conn.h"
 #include "../lib/num.h"
 #include "command.h"
 #include "ingest.h"
+#include "signals.h"
 #include "stream.h"
+
+enum {
+	NS_PER_MS = 1000000,
+	RETRY_PAUSE_NS = 20 * NS_PER_MS, /* between two looks for a server that has gone */
+};
 
 enum { SKETCH_SIZE = 1 << SKETCH_BITS, REFUSALS_TOLD_MAX = 10, SINGLES_UNANSWERED = 64 };
 
@@ -24,19 +31,37 @@ static struct slice with_prefix(const struct ingest *in, struct slice name, char
 
 /* ---- the connection is lost ---- */
 
-static void tell_position(const struct ingest *in, const struct shc_add_stats *now)
+/* Whether sums of lines behind lines_in may be with the server: after a failure that leaves none of ours
+ * unanswered. */
+static bool has_left(const struct ingest *in)
 {
-	if (in->lines_in > 0)
-		command_fail(0, "surely in: the first %llu lines, up to %s:%llu",
-			     (unsigned long long)in->lines_in, in->file_in,
-			     (unsigned long long)in->file_lines_in);
-	command_fail(0, "of the %zu names counted %s: %llu are in, %llu are in doubt, the others are not in",
+	struct shc_add_stats now;
+	const struct shc_add_stats *begin = &in->stats_begin;
+	shc_add_stats(in->shc, &now);
+	return in->is_ahead || now.acknowledged != begin->acknowledged || now.refused != begin->refused ||
+	       now.in_doubt != begin->in_doubt;
+}
+
+static void tell_acknowledged(const struct ingest *in)
+{
+	command_fail(0,
+		     "acknowledged: the first %llu lines, up to %s:%llu; if the server was killed, what it "
+		     "took in its last commit interval may be missing, but with durability = commit; "
+		     "--stream is exact",
+		     (unsigned long long)in->lines_in, in->file_in, (unsigned long long)in->file_lines_in);
+}
+
+static void tell_names(const struct ingest *in, const struct shc_add_stats *now)
+{
+	command_fail(0,
+		     "of the %zu names counted %s: %llu are acknowledged, %llu are in doubt, the others are "
+		     "not in",
 		     in->table.count, in->lines_in > 0 ? "behind that" : "so far",
 		     (unsigned long long)(now->acknowledged - in->stats_begin.acknowledged),
 		     (unsigned long long)(now->in_doubt - in->stats_begin.in_doubt));
 }
 
-/* Once anything has been sent, no line number tells any more how much of the rest is in: in doubt. */
+/* As long as nothing of the table has left, a line number tells where to go on; then no more: in doubt. */
 static int lost(struct ingest *in, enum shc_status status)
 {
 	if (in->stream)
@@ -47,7 +72,14 @@ static int lost(struct ingest *in, enum shc_status status)
 	shc_add_stats(in->shc, &now);
 	if (now.acknowledged + now.in_doubt == 0)
 		return command_fail(in->lost, "nothing was added");
-	tell_position(in, &now);
+	if (in->lines_in > 0)
+		tell_acknowledged(in);
+	if (status != SHC_MEMORY && !has_left(in) && in->lines_in > 0) {
+		ingest_tell_how_on("nothing behind that has left; go on", in->file_in, in->files_left_in,
+				   in->file_lines_in + 1);
+		return in->lost;
+	}
+	tell_names(in, &now);
 	if (in->lost == EX_UNAVAILABLE)
 		in->lost = EX_TEMPFAIL;
 	return in->lost;
@@ -189,9 +221,10 @@ static enum shc_status add(const struct ingest *in, struct slice name, int64_t d
 }
 
 /* Beside what the table has of that name. */
-static enum shc_status add_apart(const struct ingest *in, struct slice name, int64_t delta)
+static enum shc_status add_apart(struct ingest *in, struct slice name, int64_t delta)
 {
 	enum shc_status status = add(in, name, delta);
+	in->is_ahead = true;
 	if (status == SHC_OK && in->stream)
 		in->stream->adds_open++;
 	return status;
@@ -242,18 +275,42 @@ void ingest_table_sent(struct ingest *in)
 	in->batch_begin_ns = 0;
 }
 
-int ingest_send(struct ingest *in)
+static enum shc_status send_table(struct ingest *in)
 {
-	shc_on_refused(in->shc, ingest_on_refused, in);
 	enum shc_status status = add_entries(in);
 	if (status == SHC_OK)
 		status = shc_flush(in->shc, NULL);
-	if (status == SHC_REFUSED || status == SHC_DENIED)
-		status = send_refused(in);
+	struct shc_add_stats now;
+	shc_add_stats(in->shc, &now);
+	bool is_refused = status == SHC_REFUSED || status == SHC_DENIED;
+	/* Without an addition that was refused it is about a new connection. */
+	return is_refused && now.refused != in->stats_begin.refused ? send_refused(in) : status;
+}
+
+/* A pause, unless there is none to be made any more. */
+static bool await_server(struct ingest *in, int64_t deadline_ns)
+{
+	if (signals_stop() || conn_now_ns() >= deadline_ns)
+		return false;
+	(void)signals_wait_readable(-1, RETRY_PAUSE_NS);
+	progress_update(&in->progress, &in->seen);
+	return true;
+}
+
+/* A server that is restarted is gone for a while. The library has forgotten what it could not send, the table
+ * has not. */
+int ingest_send(struct ingest *in)
+{
+	int64_t deadline_ns = conn_now_ns() + (int64_t)in->timeout_ms * NS_PER_MS;
+	shc_on_refused(in->shc, ingest_on_refused, in);
+	enum shc_status status = send_table(in);
+	while (status == SHC_UNREACHABLE && !has_left(in) && await_server(in, deadline_ns))
+		status = send_table(in);
 	if (status)
 		return lost(in, status);
 	ingest_table_sent(in);
 	shc_add_stats(in->shc, &in->stats_begin);
+	in->is_ahead = true; /* unless ingest_send_gathered knows better */
 	return EX_OK;
 }
 
@@ -265,6 +322,8 @@ int ingest_send_gathered(struct ingest *in)
 	in->lines_in = in->seen.lines;
 	in->file_in = in->file;
 	in->file_lines_in = in->file_lines;
+	in->files_left_in = in->files_left;
+	in->is_ahead = false;
 	return EX_OK;
 }
 

@@ -23,7 +23,7 @@ char **inputs_of(const struct invocation *inv, int *count)
 	return inv->operands_count > 0 ? inv->operands : only_stdin;
 }
 
-int inputs_look(char **files, int count, const char *nothing, uint64_t *bytes_total)
+static int look(char **files, int count, const char *nothing, bool may_miss, uint64_t *bytes_total)
 {
 	bool is_known = true;
 	uint64_t total = 0;
@@ -32,6 +32,8 @@ int inputs_look(char **files, int count, const char *nothing, uint64_t *bytes_to
 		int rc = is_stdin(files[i]) ? fstat(STDIN_FILENO, &st) : stat(files[i], &st);
 		if (rc == 0 && !is_stdin(files[i]) && access(files[i], R_OK))
 			rc = -1;
+		if (rc && errno == ENOENT && may_miss)
+			continue;
 		if (rc)
 			return command_fail(EX_IOERR, "%s: %s; %s", files[i], strerror(errno), nothing);
 		if (S_ISDIR(st.st_mode))
@@ -41,6 +43,16 @@ int inputs_look(char **files, int count, const char *nothing, uint64_t *bytes_to
 	}
 	*bytes_total = is_known ? total : 0;
 	return EX_OK;
+}
+
+int inputs_look(char **files, int count, const char *nothing, uint64_t *bytes_total)
+{
+	return look(files, count, nothing, false, bytes_total);
+}
+
+int inputs_look_present(char **files, int count, const char *nothing, uint64_t *bytes_total)
+{
+	return look(files, count, nothing, true, bytes_total);
 }
 
 /* Without O_NONBLOCK a named pipe would keep us here until somebody writes, deaf to signals. */

@@ -19,6 +19,8 @@ char **inputs_of(const struct invocation *inv, int *count);
 /* Can all be read? EX_OK with their size, or 0 when it cannot be known; or an exit status after a complaint,
  * which says `nothing`: what has not been done. */
 int inputs_look(char **files, int count, const char *nothing, uint64_t *bytes_total);
+/* The same, but a file that is not there passes, as an empty one. */
+int inputs_look_present(char **files, int count, const char *nothing, uint64_t *bytes_total);
 
 /* A descriptor to be closed with inputs_close, or -errno. *name: what to call it, as long as `file` lives. */
 int inputs_open(const char *file, const char **name);

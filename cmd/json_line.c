@@ -2,8 +2,11 @@
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "json_line.h"
+
+enum { BIG_NUMBERS_MAX = 64 /* of a line that are read over */ };
 
 __attribute__((format(printf, 2, 3))) static int bad(struct json_line *l, const char *fmt, ...)
 {
@@ -22,16 +25,68 @@ static bool is_blank(struct slice text)
 	return i == text.len;
 }
 
+/* A NUL in a name is for who knows what a name is to complain of. */
+static json_t *load(const char *text, size_t len, json_error_t *error)
+{
+	return json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, error);
+}
+
+static bool is_of_number(char c)
+{
+	return (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.' || c == 'e' || c == 'E';
+}
+
+/* Makes the number that ends at `end` an empty string, which is no number to whoever asks for one. */
+static bool blank_number(char *text, size_t end)
+{
+	size_t begin = end;
+	while (begin > 0 && is_of_number(text[begin - 1]))
+		begin--;
+	if (end - begin < 2)
+		return false;
+	memset(text + begin, ' ', end - begin);
+	text[begin] = text[begin + 1] = '"';
+	return true;
+}
+
+/* Numbers beyond 64 bits or a double are everyday in keys that nobody asks for, and jansson takes none. */
+static json_t *load_over_numbers(struct slice text, json_error_t *error)
+{
+	json_t *root = load(text.data, text.len, error);
+	if (root || json_error_code(error) != json_error_numeric_overflow)
+		return root;
+	char *copy = malloc(text.len);
+	if (!copy)
+		return NULL;
+	memcpy(copy, text.data, text.len);
+	for (int i = 0; !root && i < BIG_NUMBERS_MAX; i++) {
+		size_t end = error->position > 0 ? (size_t)error->position : 0;
+		if (json_error_code(error) != json_error_numeric_overflow || end > text.len ||
+		    !blank_number(copy, end))
+			break;
+		root = load(copy, text.len, error);
+	}
+	free(copy);
+	return root;
+}
+
+static int refuse(struct json_line *l, const json_error_t *error)
+{
+	enum json_error_code code = json_error_code(error);
+	bool is_limit = code == json_error_numeric_overflow || code == json_error_null_byte_in_key ||
+			code == json_error_stack_overflow || code == json_error_duplicate_key;
+	return bad(l, "%s: %s (column %d)", is_limit ? "JSON that is not taken" : "not JSON", error->text,
+		   error->column);
+}
+
 int json_line_open(struct json_line *l, struct slice text)
 {
 	json_error_t error;
 	if (is_blank(text))
 		return JSON_LINE_NONE;
-	/* A NUL in a name is for who knows what a name is to complain of. */
-	json_t *root = json_loadb(text.data, text.len,
-				  JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+	json_t *root = load_over_numbers(text, &error);
 	if (!root)
-		return bad(l, "not JSON: %s (column %d)", error.text, error.column);
+		return refuse(l, &error);
 	if (!json_is_object(root)) {
 		json_decref(root);
 		return bad(l, "not a JSON object: one with \"name\" and a number is expected");

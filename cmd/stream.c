@@ -57,7 +57,7 @@ int stream_lost(struct ingest *in, enum shc_status status)
 {
 	const struct stream *s = in->stream;
 	progress_wipe(&in->progress);
-	in->lost = command_status(in->shc, status);
+	in->lost = status == SHC_LOST ? EXIT_NO : command_status(in->shc, status);
 	if (in->lost == EX_UNAVAILABLE && s->batches > 0)
 		in->lost = EX_TEMPFAIL;
 	if (status == SHC_LOST)

@@ -2,6 +2,7 @@
 /*
  * stream_log.c - a stream's files that are logs: what they were rotated to is read first (chain.c).
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -9,11 +10,22 @@
 #include "source.h"
 #include "stream.h"
 
-static bool is_log(const char *file)
+/* One that was counted and is not there was rotated, and its writer has not made the new one yet. */
+static bool is_log(const char *file, const struct cursor_file *at)
 {
 	struct stat st;
-	return strcmp(file, "-") != 0 && source_kind_of(file) == SOURCE_PLAIN && stat(file, &st) == 0 &&
-	       S_ISREG(st.st_mode);
+	if (strcmp(file, "-") == 0 || source_kind_of(file) != SOURCE_PLAIN)
+		return false;
+	return stat(file, &st) == 0 ? S_ISREG(st.st_mode) : errno == ENOENT && at->offset > 0;
+}
+
+/* Others must be there. */
+static int check_present(const char *file)
+{
+	struct stat st;
+	if (strcmp(file, "-") == 0 || stat(file, &st) == 0)
+		return EX_OK;
+	return command_fail(EX_IOERR, "%s: %s; nothing was added", file, strerror(errno));
 }
 
 /* A file that a log was rotated to, and is named beside it, would count twice. */
@@ -40,8 +52,10 @@ int stream_check_files(const struct stream *s, char **files)
 	int rc = EX_OK;
 	for (size_t i = 0; rc == EX_OK && i < s->cursor.files_count; i++) {
 		struct chain c;
-		if (s->cursor.files[i].offset == 0 || !is_log(files[i]))
+		if (s->cursor.files[i].offset == 0 || !is_log(files[i], &s->cursor.files[i])) {
+			rc = check_present(files[i]);
 			continue;
+		}
 		rc = chain_open(&c, files[i], &s->cursor.files[i]);
 		if (rc == EX_OK)
 			rc = check_named(&c, files, s->cursor.files_count, i);
@@ -105,6 +119,6 @@ static int ingest_log(struct ingest *in, const char *log)
 
 int stream_ingest(struct ingest *in, const char *file, bool *is_done)
 {
-	*is_done = is_log(file);
+	*is_done = is_log(file, &in->stream->cursor.files[in->stream->file_index]);
 	return *is_done ? ingest_log(in, file) : EX_OK;
 }

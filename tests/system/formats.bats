@@ -143,12 +143,12 @@ says() { # STATUS TEXT ARGUMENT...
 	run shcount ingest -f json --on-error skip --prefix jl/ lines
 	expect_status 65
 	expect_contains "$output" 'lines:3: "delta" is not a whole number'
-	expect_contains "$output" 'lines:4: not JSON: duplicate object key'
+	expect_contains "$output" 'lines:4: JSON that is not taken: duplicate object key'
 	expect_contains "$output" 'lines:5: not a JSON object'
 	expect_contains "$output" 'lines:6: has no "name"'
 	expect_contains "$output" 'lines:7: the name contains a control character'
 	expect_contains "$output" 'lines:8: the name is empty'
-	expect_contains "$output" 'lines:9: not JSON: too big integer'
+	expect_contains "$output" 'lines:9: "delta" is not a whole number'
 	expect_contains "$output" "10 lines, 7 bad lines, 1 skipped"
 	expect "$(counted jl/)" $'a\t1\nd\t-9223372036854775807'
 }

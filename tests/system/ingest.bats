@@ -174,6 +174,7 @@ uniq_counts() {
 		-f uniq -k 1
 		-f json -d 2
 		-f statsd -F x
+		-f tsv -F ,
 		-f csv -F "
 		-f csv -d 1
 		--from-line 0
@@ -228,7 +229,7 @@ uniq_counts() {
 	run shcount ingest --timeout 200ms --prefix doubt: <<<$'a\nb\na'
 	thaw_daemon
 	expect_status 75
-	expect_contains "$output" "of the 2 names counted so far: 0 are in, 2 are in doubt"
+	expect_contains "$output" "of the 2 names counted so far: 0 are acknowledged, 2 are in doubt"
 }
 
 catches_usr1() { # PID

@@ -116,6 +116,30 @@ each_once() { # NAMES
 	each_once a b c d half
 }
 
+@test "while the log is not there the old one is not done with" {
+	printf 'a\n' >log
+	count log
+	printf 'b\nhal' >>log
+	mv log log.1
+	says 0 "log was rotated: going on in log.1 until there is something in log" log
+	expect_contains "$output" "log.1: the last line has no end; it is left for the next run"
+	printf 'f\n' >>log.1
+	says 0 "1 lines, 0 bad lines" log
+	printf 'c\n' >log
+	says 0 "going on with log" log
+	each_once a b c half
+}
+
+@test "a log that is not there, nor what it was rotated to, is refused; one never counted cannot be read" {
+	says 74 "log: No such file or directory; nothing was added" log
+	printf 'a\n' >log
+	count log
+	rm log
+	says 65 "log: is not there, and no file that it was rotated to" log
+	printf 'a\nb\n' >log
+	says 74 "other: No such file or directory; nothing was added" log other
+}
+
 @test "a last line without its end counts when the log goes on in another file" {
 	printf 'a\nhal' >log
 	says 0 "the last line has no end; it is left for the next run" log
@@ -145,10 +169,10 @@ each_once() { # NAMES
 	seq 11 15 >log.1
 	count log
 	printf 'a\n' >log
-	says 65 "log: is shorter than what the runs before have counted of it (10 bytes), nor does" log
+	says 65 "log: is shorter than what the runs before have counted of it (10 bytes), and no file that it was rotated to (log.1, log-DATE) begins with what was counted" log
 	expect_contains "$output" "name the old file in front of it, or use another ID to count it from its beginning"
 	seq 21 29 >log
-	says 65 "log: does not begin with what the runs before have counted, nor does a file" log
+	says 65 "log: does not begin with what the runs before have counted, and no file that it was rotated to" log
 	seq 1 6 >old
 	count old log
 	each_once 1 2 21 22 23 24 25 26 27 28 29 3 4 5 6

@@ -107,7 +107,7 @@ static void test_records_are_those_of_rfc_4180(void **state)
 		{"a bad one ends at the next line end", "a\"b,\"c\nd\"\ne\n", ',',
 		 "1!a quote in a field w 1!a quote in a field w 1:[e] "},
 		{"a bad one of several lines", "\"a\nb\"c\nd\n", ',', "2!text behind a closin 1:[d] "},
-		{"a quote that stays open", "a\n\"b\nc\n", ',', "1:[a] 3!a quote that is not  "},
+		{"a quote that stays open", "a\n\"b\nc\n", ',', "1:[a] 2!a quote that is not  "},
 		{"only a quote", "\"", ',', "1!a quote that is not  "},
 	};
 	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {

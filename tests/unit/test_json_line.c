@@ -92,14 +92,14 @@ static void test_what_is_wrong_is_said(void **state)
 	static const struct {
 		const char *text, *told;
 	} CASES[] = {
-		{"{\"name\":\"a\",\"delta\":9223372036854775808}", "not JSON: too big integer"},
-		{"{\"name\":\"a\",\"delta\":-9223372036854775809}", "not JSON: too big negative integer"},
+		{"{\"name\":\"a\",\"delta\":9223372036854775808}", "\"delta\" is not a whole number"},
+		{"{\"name\":\"a\",\"delta\":-9223372036854775809}", "\"delta\" is not a whole number"},
 		{"{\"name\":\"a\",\"delta\":1.0}", "\"delta\" is not a whole number"},
 		{"{\"name\":\"a\",\"delta\":1e3}", "\"delta\" is not a whole number"},
 		{"{\"name\":\"a\",\"delta\":\"1\"}", "\"delta\" is not a whole number"},
 		{"{\"name\":\"a\",\"delta\":null}", "\"delta\" is not a whole number"},
-		{"{\"name\":\"a\",\"delta\":1,\"delta\":2}", "not JSON: duplicate object key"},
-		{"{\"name\":\"a\",\"x\":{\"y\":1,\"y\":1}}", "not JSON: duplicate object key"},
+		{"{\"name\":\"a\",\"delta\":1,\"delta\":2}", "JSON that is not taken: duplicate object key"},
+		{"{\"name\":\"a\",\"x\":{\"y\":1,\"y\":1}}", "JSON that is not taken: duplicate object key"},
 		{"{\"delta\":1}", "has no \"name\""},
 		{"{\"name\":1}", "\"name\" is not a string"},
 		{"{\"name\":\"a\",\"name_base64\":\"YQ==\"}", "has both"},
@@ -149,11 +149,30 @@ static void test_a_name_of_base64_is_as_long_as_a_name_may_be(void **state)
 	}
 }
 
+static void test_numbers_beyond_the_limits_are_read_over(void **state)
+{
+	static const char *const lines[] = {
+		"{\"id\":18446744073709551615,\"name\":\"a\",\"delta\":9007199254740993}",
+		"{\"name\":\"a\",\"delta\":9007199254740993,\"x\":[1e400,-99999999999999999999]}",
+		"{\"name\":\"a\",\"delta\":9007199254740993,\"x\":-1.5E+999 }",
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		struct json_line l;
+		int64_t delta = 0;
+		assert_int_equal(json_line_open(&l, slice_str(lines[i])), JSON_LINE_OK);
+		assert_int_equal(json_line_i64(&l, "delta", &delta), JSON_LINE_OK);
+		assert_int_equal(delta, 9007199254740993);
+		json_line_close(&l);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_line_says_a_name_and_a_number),
 		cmocka_unit_test(test_what_is_wrong_is_said),
+		cmocka_unit_test(test_numbers_beyond_the_limits_are_read_over),
 		cmocka_unit_test(test_a_name_of_base64_is_as_long_as_a_name_may_be),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

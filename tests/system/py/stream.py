@@ -121,6 +121,7 @@ def taken_over():
         status, said = end_input(first)
         equal(status, 1, said)
         check("another run has taken it over" in said, said)
+        check("SESSIONLOST" not in said, said)
         equal(d.counters(), {b"a": 1, b"b": 1}, "each line once")
 
 
