@@ -43,8 +43,8 @@ struct wire {
 	uint64_t adds_in_doubt, adds_unsent; /* lost with connections, all told */
 	uint64_t connections;		     /* made so far */
 	int64_t pause_ns;		     /* the next one before trying again; grows */
-	bool is_unusable; /* opened with arguments that made no sense: `error` says which */
-	revive_fn *revive;		     /* null: nobody can start the server */
+	bool is_unusable;  /* opened with arguments that made no sense: `error` says which */
+	revive_fn *revive; /* null: nobody can start the server */
 	void *revive_arg;
 	bool is_given_up; /* revive said that it is no use, and there was no connection since */
 	char error[320];
