@@ -329,7 +329,8 @@ teardown_file() {
 }
 
 @test "without any, the user's own socket is tried" {
-	mkdir -p -m 700 "$SHC_DIR/run/shcounterd"
+	mkdir -p "$SHC_DIR/run"
+	mkdir -m 700 "$SHC_DIR/run/shcounterd"
 	ln -sf "$SHC_SOCK" "$SHC_DIR/run/shcounterd/shcounterd.sock"
 	expect "$(env -u SHCOUNT_SOCKET XDG_RUNTIME_DIR="$SHC_DIR/run" "$SHCOUNT" ping)" PONG
 }
