@@ -177,10 +177,10 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(test_link) $(TEST_LIBS) -lm
 
-$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(ARCHIVES)
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(call object_files,$(FUZZED))
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(test_link) -fsanitize=fuzzer $(TEST_LIBS)
+	$(Q)$(CC) -pie -o $@ $^ -Wl,--as-needed $(ALL_LDFLAGS) -fsanitize=fuzzer $(TEST_LIBS)
 
 # Loaded before libc by the tests of failing calls. Never sanitized: the program they are loaded into is.
 FAULT_CFLAGS = $(filter-out $(SAN_FLAGS),$(ALL_CFLAGS)) -U_FORTIFY_SOURCE -fPIC -fvisibility=hidden
@@ -234,14 +234,19 @@ $(BUILD)/sim/test_sim: $(call sim_objects,$(SIM)) $(BUILD)/sim/shipped.o
 	$(call say,LD,$@)
 	$(Q)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(SIM_LIBS)
 
-.PHONY: unit-programs bench-programs fuzz-programs fault-libraries sim-programs crash-programs objects
+.PHONY: unit-programs bench-programs fuzz-programs fault-libraries sim-programs crash-programs programs warnings
 sim-programs: $(BUILD)/sim/test_sim
 unit-programs: $(UNIT_PROGRAMS)
 crash-programs: $(CRASH_PROGRAMS)
 bench-programs: $(BENCH_PROGRAMS)
 fuzz-programs: $(FUZZ_PROGRAMS)
-# Every file compiled once, nothing linked: for the warnings of another compiler.
-objects: $(call object_files,$(LIB) $(DAEMON) $(CMD) $(UNIT) $(CRASH) $(CRASH_MODEL) $(BENCH) $(FUZZ) $(FAULT))
+programs: $(PROGRAMS)
+# Every file looked at once, nothing written: for the warnings of another compiler.
+LOOKED_AT := $(addprefix warnings/,$(LIB) $(DAEMON) $(CMD) $(UNIT) $(CRASH) $(CRASH_MODEL) $(BENCH) $(FUZZ) $(FAULT))
+.PHONY: $(LOOKED_AT)
+warnings: $(LOOKED_AT)
+$(LOOKED_AT): warnings/%: %
+	$(Q)$(CC) $(if $(filter tests/fault/%,$<),$(FAULT_CFLAGS),$(ALL_CFLAGS) $(PIE_CFLAGS)) -fsyntax-only $<
 # Kept, although make takes them for steps in between.
 .SECONDARY:
 

@@ -150,6 +150,16 @@ UNIT := $(sort $(wildcard tests/unit/test_*.c))
 CRASH := $(sort $(wildcard tests/crash/test_*.c))
 BENCH := $(sort $(wildcard bench/*.c))
 FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+# What parses bytes from outside, and what that needs.
+FUZZED := $(LIB_BASE) \
+	cmd/csv.c \
+	cmd/fields.c \
+	cmd/fraction.c \
+	cmd/json_line.c \
+	cmd/statsd.c \
+	cmd/table.c \
+	daemon/journal.c \
+	daemon/journal_set.c
 FAULT := $(sort $(wildcard tests/fault/*.c))
 
 # The simulation (tests/sim), and what it has something else for.

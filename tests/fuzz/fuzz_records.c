@@ -170,15 +170,15 @@ static void reference_csv(const char *data, size_t size, char separator, struct 
 {
 	struct reference r = {.data = data, .size = size, .separator = separator};
 	while (r.at < size) {
-		size_t begin = r.at, lines = 1;
+		size_t begin = r.at, lines = 0;
 		r.is_bad = r.is_ended = false;
 		while (!r.is_ended)
 			reference_field(&r);
 		while (r.at < size && data[r.at] != '\n')
 			r.at++;
-		for (size_t i = begin; i < r.at; i++)
-			lines += data[i] == '\n';
 		r.at += r.at < size;
+		for (size_t i = begin; i < r.at; i++)
+			lines += data[i] == '\n' || i + 1 == r.at;
 		log_record(log, r.at - begin, lines, r.is_bad);
 		if (!r.is_bad)
 			buf_append(log, buf_head(&r.fields), buf_len(&r.fields));

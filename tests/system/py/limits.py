@@ -384,7 +384,8 @@ def reach_file_size(d, c, want):
         reply = c.ask("SHC.ADD", *(w for name in names for w in (name, 1)))
         if reply == "OK":
             want.update((name, 1) for name in names)
-        return d.info()["store_status"] != "ok"
+        # Folding may be refused while the log has still room for a commit.
+        return d.info()["store_status"] != "ok" and c.do("WAITAOF", 1, 0, 300) == [0, 0]
 
     wait_until(is_stuck, "the limit is reached")
     check("the limit on the size of files" in d.log(), d.log())
