@@ -261,7 +261,7 @@ static void tell_where(const struct ingest *in, uint64_t line)
 	unsigned long long at = line;
 	snprintf(what, sizeof(what), "stopped: what comes before %.400s:%llu is in; resume from line %llu",
 		 in->file, at, at);
-	ingest_tell_how_on(what, in->file, in->files_left, line);
+	inputs_tell_how_on("ingest", what, in->file, in->files_left, line);
 }
 
 static void tell_signal(const struct ingest *in, uint64_t line)
@@ -270,7 +270,7 @@ static void tell_signal(const struct ingest *in, uint64_t line)
 	snprintf(what, sizeof(what),
 		 "stopped by a signal behind %.400s:%llu; all up to there is in, nothing after; go on",
 		 in->file, (unsigned long long)line - 1);
-	ingest_tell_how_on(what, in->file, in->files_left, line);
+	inputs_tell_how_on("ingest", what, in->file, in->files_left, line);
 }
 
 static void tell_stop(const struct ingest *in, int rc)

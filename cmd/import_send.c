@@ -47,12 +47,8 @@ struct import_place import_here(const struct import *in)
 
 void import_tell_how_on(const struct import *in, struct import_place place)
 {
-	bool is_stdin = place.file == inputs_stdin_name;
-	const char *others = place.files_left > 0 ? " and the files behind it" : "";
 	if (in->is_add)
-		command_fail(0, "go on with: shcount import --add --from-line %llu ... %s%s",
-			     (unsigned long long)place.line + 1, is_stdin ? "< the same input" : place.file,
-			     others);
+		inputs_tell_how_on("import --add", "go on", place.file, place.files_left, place.line + 1);
 	else
 		command_fail(0, "to go on, run it again: a counter that is set twice is as set once");
 }

@@ -153,9 +153,6 @@ int ingest_send_gathered(struct ingest *in);
 
 /* ---- how to go on (ingest_place.c) ---- */
 
-/* Says `what`, and the command that begins at `line` of `file`. */
-void ingest_tell_how_on(const char *what, const char *file, int files_left, uint64_t line);
-
 /* ---- waiting (ingest_wait.c) ---- */
 
 /* Returns when fd has something to read; sends what has gathered meanwhile when it takes long. 0, -errno, or

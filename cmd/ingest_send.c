@@ -9,6 +9,7 @@
 #include "../lib/num.h"
 #include "command.h"
 #include "ingest.h"
+#include "inputs.h"
 #include "signals.h"
 #include "stream.h"
 
@@ -75,8 +76,8 @@ static int lost(struct ingest *in, enum shc_status status)
 	if (in->lines_in > 0)
 		tell_acknowledged(in);
 	if (status != SHC_MEMORY && !has_left(in) && in->lines_in > 0) {
-		ingest_tell_how_on("nothing behind that has left; go on", in->file_in, in->files_left_in,
-				   in->file_lines_in + 1);
+		inputs_tell_how_on("ingest", "nothing behind that has left; go on", in->file_in,
+				   in->files_left_in, in->file_lines_in + 1);
 		return in->lost;
 	}
 	tell_names(in, &now);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../lib/buf.h"
 #include "inputs.h"
 
 const char inputs_stdin_name[] = "(standard input)";
@@ -74,4 +75,47 @@ void inputs_close(int fd)
 {
 	if (fd != STDIN_FILENO)
 		close(fd);
+}
+
+/* ---- where to go on ---- */
+
+/* Is it one word of a shell as it stands? */
+static bool is_word(const char *file)
+{
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_";
+	return file[0] != '\0' && file[strspn(file, plain)] == '\0';
+}
+
+static void put_word(struct buf *to, const char *file)
+{
+	if (file[0] == '-')
+		buf_append(to, "./", 2);
+	if (is_word(file)) {
+		buf_append(to, file, strlen(file));
+		return;
+	}
+	buf_append(to, "'", 1);
+	for (; *file; file++) {
+		if (*file == '\'')
+			buf_append(to, "'\\''", 4);
+		else
+			buf_append(to, file, 1);
+	}
+	buf_append(to, "'", 1);
+}
+
+void inputs_tell_how_on(const char *command, const char *what, const char *file, int files_left,
+			uint64_t line)
+{
+	struct buf word = BUF_INIT;
+	bool has_file = file != inputs_stdin_name;
+	if (has_file)
+		put_word(&word, file);
+	else
+		buf_append(&word, "< the same input", 16);
+	command_fail(0, "%s with: shcount %s --from-line %llu ... %.*s%s", what, command,
+		     (unsigned long long)line, (int)buf_len(&word), buf_head(&word),
+		     files_left > 0 ? " and the files behind it" : "");
+	buf_fini(&word);
 }

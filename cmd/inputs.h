@@ -26,4 +26,9 @@ int inputs_look_present(char **files, int count, const char *nothing, uint64_t *
 int inputs_open(const char *file, const char **name);
 void inputs_close(int fd);
 
+/* Says `what`, and the command that goes on at `line` of `file`, to be copied into a shell; `files_left` more
+ * were to follow. */
+void inputs_tell_how_on(const char *command, const char *what, const char *file, int files_left,
+			uint64_t line);
+
 #endif

@@ -117,7 +117,6 @@ CMD := \
 	cmd/import.c \
 	cmd/import_send.c \
 	cmd/ingest.c \
-	cmd/ingest_place.c \
 	cmd/ingest_send.c \
 	cmd/ingest_take.c \
 	cmd/ingest_wait.c \

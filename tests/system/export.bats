@@ -44,6 +44,13 @@ has_counters() { # COUNT
 	expect_status 65
 }
 
+@test "the command that goes on is one to copy, also for a file with blanks" {
+	printf 'name,value\nblank:a,1\nblank:b,x\nblank:c,2\n' >"$SHC_DIR/a b.csv"
+	run shcount import --add "$SHC_DIR/a b.csv"
+	expect_status 65
+	expect_contains "$output" "go on with: shcount import --add --from-line 3 ... '$SHC_DIR/a b.csv'"
+}
+
 # ---- there and back ----
 
 @test "what Python writes is imported, and what is exported is what Python reads, for every kind of name and value" {
