@@ -240,26 +240,6 @@ static int set_global(struct invocation *inv, int index, const char *value, bool
 	return EX_OK;
 }
 
-/* lib/url.h takes text without a scheme for a socket's path, as -s does; here it is HOST:PORT more often. */
-static int no_scheme(int status, const char *origin, const char *url)
-{
-	if (!url[0] || strchr(url, '@') || (url[0] != '/' && strchr(url, '/'))) /* no password is shown */
-		return command_fail(status, "%s: no scheme: unix:///PATH or redis://HOST:PORT is expected",
-				    origin);
-	return command_fail(status, "%s: no scheme: did you mean %s://%s?", origin,
-			    url[0] == '/' ? "unix" : "redis", url);
-}
-
-static int check_url(const struct invocation *inv)
-{
-	const char *environment = inv->socket || inv->url ? NULL : getenv("SHCOUNT_URL");
-	if (inv->url && !strstr(inv->url, "://"))
-		return no_scheme(EX_USAGE, "-u", inv->url);
-	if (environment && environment[0] && !strstr(environment, "://"))
-		return no_scheme(EX_CONFIG, "SHCOUNT_URL", environment);
-	return EX_OK;
-}
-
 /* What stands in front. */
 struct first {
 	const char *command; /* the first operand; null when there is none */
@@ -389,7 +369,5 @@ int main(int argc, char **argv)
 	if (is_help)
 		return help_command(inv.command, globals);
 	rc = check_operands(&inv);
-	if (rc == EX_OK)
-		rc = check_url(&inv);
 	return rc ? rc : inv.command->run(&inv);
 }

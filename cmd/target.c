@@ -148,6 +148,16 @@ static int connect_usual(const struct invocation *inv, struct shc **out)
 	return autostart_connect(inv, own, deadline_ns, out);
 }
 
+/* lib/url.h takes text without a scheme for a socket's path, as -s does; here it is HOST:PORT more often. */
+static int no_scheme(int status, const char *origin, const char *url)
+{
+	if (!url[0] || strchr(url, '@') || (url[0] != '/' && strchr(url, '/'))) /* no password is shown */
+		return command_fail(status, "%s: no scheme: unix:///PATH or redis://HOST:PORT is expected",
+				    origin);
+	return command_fail(status, "%s: no scheme: did you mean %s://%s?", origin,
+			    url[0] == '/' ? "unix" : "redis", url);
+}
+
 /* The server that was named: its URL, and by what. False: none was. */
 static bool find_named(const struct invocation *inv, const char **url, const char **origin, int *usage_exit)
 {
@@ -168,9 +178,12 @@ int target_connect(const struct invocation *inv, struct shc **out)
 	const char *url, *origin;
 	int usage_exit;
 	*out = NULL;
-	if (find_named(inv, &url, &origin, &usage_exit))
-		return connect_one(inv, url, origin, usage_exit, out);
-	return connect_usual(inv, out);
+	if (!find_named(inv, &url, &origin, &usage_exit))
+		return connect_usual(inv, out);
+	bool is_path = strcmp(origin, "-s") == 0 || strcmp(origin, "SHCOUNT_SOCKET") == 0;
+	if (!is_path && !strstr(url, "://"))
+		return no_scheme(usage_exit, origin, url);
+	return connect_one(inv, url, origin, usage_exit, out);
 }
 
 static bool start_again(void *inv, const char *path, int64_t deadline_ns)
