@@ -60,10 +60,11 @@ static bool read_options(const struct invocation *inv, struct import *in)
 static void tell_summary(const struct import *in, double seconds)
 {
 	unsigned long long lines = in->seen.lines;
-	command_fail(0, "%llu lines, %llu bad lines, %llu skipped, %llu counters %s, %.3f s, %.0f lines/s",
-		     lines, (unsigned long long)in->seen.lines_bad, (unsigned long long)in->lines_skipped,
-		     (unsigned long long)in->pairs_in, in->is_add ? "added to" : "set", seconds,
-		     (double)lines / seconds);
+	unsigned long long bad = in->seen.lines_bad, pairs = in->pairs_in;
+	command_fail(0, "%llu %s, %llu bad %s, %llu skipped, %llu %s %s, %.3f s, %.0f lines/s", lines,
+		     command_noun(lines, "line", "lines"), bad, command_noun(bad, "line", "lines"),
+		     (unsigned long long)in->lines_skipped, pairs, command_noun(pairs, "counter", "counters"),
+		     in->is_add ? "added to" : "set", seconds, (double)lines / seconds);
 }
 
 static int show_json(const struct import *in, double seconds)
@@ -106,8 +107,8 @@ static int finish(const struct invocation *inv, const struct import *in, int rc)
 	double seconds = progress_seconds(&in->progress);
 	tell_stop(in, rc);
 	if (in->pairs_refused > 0)
-		command_fail(0, "%llu additions were refused by the server",
-			     (unsigned long long)in->pairs_refused);
+		command_fail(0, "%llu %s refused by the server", (unsigned long long)in->pairs_refused,
+			     command_noun(in->pairs_refused, "addition was", "additions were"));
 	if (!inv->is_quiet)
 		tell_summary(in, seconds);
 	if (inv->is_json && !inv->is_quiet && show_json(in, seconds))

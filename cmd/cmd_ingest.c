@@ -220,11 +220,11 @@ static void tell_summary(const struct ingest *in, double seconds)
 {
 	bool is_estimate;
 	unsigned long long names = ingest_names(in, &is_estimate);
-	unsigned long long lines = in->seen.lines;
-	command_fail(0,
-		     "%llu lines, %llu bad lines, %llu skipped, %s%llu distinct names, %.3f s, %.0f lines/s",
-		     lines, (unsigned long long)in->seen.lines_bad, (unsigned long long)in->lines_skipped,
-		     is_estimate ? "about " : "", names, seconds, (double)lines / seconds);
+	unsigned long long lines = in->seen.lines, bad = in->seen.lines_bad;
+	command_fail(0, "%llu %s, %llu bad %s, %llu skipped, %s%llu distinct %s, %.3f s, %.0f lines/s", lines,
+		     command_noun(lines, "line", "lines"), bad, command_noun(bad, "line", "lines"),
+		     (unsigned long long)in->lines_skipped, is_estimate ? "about " : "", names,
+		     command_noun(names, "name", "names"), seconds, (double)lines / seconds);
 }
 
 static int show_json(const struct ingest *in, double seconds)
@@ -303,7 +303,8 @@ static int finish(const struct invocation *inv, struct ingest *in, int rc)
 		command_fail(0, "a signal came when everything was counted: all is in");
 	in->is_stopped = signals_stop() && (rc == INGEST_STOPPED || rc == EX_OK);
 	if (in->sums_refused > 0)
-		command_fail(0, "%llu sums were refused by the server", (unsigned long long)in->sums_refused);
+		command_fail(0, "%llu %s refused by the server", (unsigned long long)in->sums_refused,
+			     command_noun(in->sums_refused, "sum was", "sums were"));
 	if (in->stream && !inv->is_quiet)
 		stream_tell(in, rc == INGEST_STOPPED);
 	if (!inv->is_quiet)

@@ -54,6 +54,11 @@ int command_usage(const struct invocation *inv, const char *fmt, ...)
 	return command_fail(EX_USAGE, "see: shcount help");
 }
 
+const char *command_noun(uint64_t n, const char *one, const char *many)
+{
+	return n == 1 ? one : many;
+}
+
 bool command_is_name(const struct invocation *inv, const char *name)
 {
 	struct slice s = slice_str(name);

@@ -73,6 +73,9 @@ int command_fail(int status, const char *fmt, ...) __attribute__((format(printf,
 /* Complains about the command line and points to the help. Returns EX_USAGE. */
 int command_usage(const struct invocation *inv, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* What to call `n` things. */
+const char *command_noun(uint64_t n, const char *one, const char *many);
+
 /* Whether `name` is one; else complains. */
 bool command_is_name(const struct invocation *inv, const char *name);
 

@@ -295,8 +295,9 @@ static int check_lines_over(struct import *in)
 	if (in->file_lines >= in->lines_over)
 		return EX_OK;
 	progress_wipe(&in->progress);
-	return command_fail(EX_DATAERR, "%s: has only %llu lines, so there is no line %llu to begin at",
+	return command_fail(EX_DATAERR, "%s: has only %llu %s, so there is no line %llu to begin at",
 			    in->file, (unsigned long long)in->file_lines,
+			    command_noun(in->file_lines, "line", "lines"),
 			    (unsigned long long)in->lines_over + 1);
 }
 

@@ -143,8 +143,8 @@ static int check_lines_over(struct ingest *in, const struct block *b)
 	if (in->lines_over == 0)
 		return EX_OK;
 	uint64_t lines = in->file_lines + b->is_in_line_over;
-	return command_fail(EX_DATAERR, "%s: has only %llu lines, so there is no line %llu to begin at",
-			    in->file, (unsigned long long)lines,
+	return command_fail(EX_DATAERR, "%s: has only %llu %s, so there is no line %llu to begin at",
+			    in->file, (unsigned long long)lines, command_noun(lines, "line", "lines"),
 			    (unsigned long long)(lines + in->lines_over + 1));
 }
 

@@ -3,6 +3,7 @@
  * ingest_send.c - the table's sums on their way to the server, and what became of them.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../lib/conn.h"
@@ -45,21 +46,26 @@ static bool has_left(const struct ingest *in)
 
 static void tell_acknowledged(const struct ingest *in)
 {
+	char lines[40] = "line";
+	if (in->lines_in != 1)
+		snprintf(lines, sizeof(lines), "%llu lines", (unsigned long long)in->lines_in);
 	command_fail(0,
-		     "acknowledged: the first %llu lines, up to %s:%llu; if the server was killed, what it "
+		     "acknowledged: the first %s, up to %s:%llu; if the server was killed, what it "
 		     "took in its last commit interval may be missing, but with durability = commit; "
 		     "--stream is exact",
-		     (unsigned long long)in->lines_in, in->file_in, (unsigned long long)in->file_lines_in);
+		     lines, in->file_in, (unsigned long long)in->file_lines_in);
 }
 
 static void tell_names(const struct ingest *in, const struct shc_add_stats *now)
 {
+	unsigned long long acknowledged = now->acknowledged - in->stats_begin.acknowledged,
+			   in_doubt = now->in_doubt - in->stats_begin.in_doubt;
 	command_fail(0,
-		     "of the %zu names counted %s: %llu are acknowledged, %llu are in doubt, the others are "
+		     "of the %zu %s counted %s: %llu %s acknowledged, %llu %s in doubt, the others are "
 		     "not in",
-		     in->table.count, in->lines_in > 0 ? "behind that" : "so far",
-		     (unsigned long long)(now->acknowledged - in->stats_begin.acknowledged),
-		     (unsigned long long)(now->in_doubt - in->stats_begin.in_doubt));
+		     in->table.count, command_noun(in->table.count, "name", "names"),
+		     in->lines_in > 0 ? "behind that" : "so far", acknowledged,
+		     command_noun(acknowledged, "is", "are"), in_doubt, command_noun(in_doubt, "is", "are"));
 }
 
 /* As long as nothing of the table has left, a line number tells where to go on; then no more: in doubt. */

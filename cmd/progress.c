@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "../lib/conn.h"
+#include "command.h"
 #include "progress.h"
 #include "signals.h"
 #include "terminal.h"
@@ -120,7 +121,7 @@ void progress_line(char out[PROGRESS_COLUMNS_MAX + 1], const struct progress *p,
 		parts[0][0] = '\0';
 		snprintf(parts[1], PART_MAX, "%.1f MB", (double)s->bytes / 1e6);
 	}
-	snprintf(parts[2], PART_MAX, "%" PRIu64 " lines", s->lines);
+	snprintf(parts[2], PART_MAX, "%" PRIu64 " %s", s->lines, command_noun(s->lines, "line", "lines"));
 	put_speed(parts[3], s, seconds);
 	/* By rank; in this order they are shown, too. */
 	static const int known[] = {0, 1, 2, 3}, unknown[] = {2, 3, 1, 0};
@@ -167,8 +168,9 @@ static void answer(const struct progress *p, const struct progress_state *s)
 	char text[240], speed[PART_MAX], left[PART_MAX] = "";
 	double seconds = progress_seconds(p);
 	put_speed(speed, s, seconds);
-	int len = snprintf(text, sizeof(text), "shcount: %" PRIu64 " lines read, %" PRIu64 " bad, %.1f MB",
-			   s->lines, s->lines_bad, (double)s->bytes / 1e6);
+	int len = snprintf(text, sizeof(text), "shcount: %" PRIu64 " %s read, %" PRIu64 " bad, %.1f MB",
+			   s->lines, command_noun(s->lines, "line", "lines"), s->lines_bad,
+			   (double)s->bytes / 1e6);
 	if (p->bytes_total) {
 		put_left(left, p, s, seconds);
 		len += snprintf(text + len, sizeof(text) - (size_t)len, " of %.1f MB",

@@ -243,11 +243,10 @@ void stream_tell(const struct ingest *in, bool is_stopped)
 	else if (!s->cursor.is_finished)
 		command_fail(0, "stream %s: run it again and it goes on behind %s:%llu", s->id, in->file,
 			     here);
-	else if (s->batches == 0)
-		command_fail(0, "stream %s: was finished before, nothing was added; %llu lines in all", s->id,
-			     lines);
 	else
-		command_fail(0, "stream %s: finished; %llu lines in all", s->id, lines);
+		command_fail(0, "stream %s: %s; %llu %s in all", s->id,
+			     s->batches == 0 ? "was finished before, nothing was added" : "finished", lines,
+			     command_noun(lines, "line", "lines"));
 }
 
 void stream_fini(struct stream *s)

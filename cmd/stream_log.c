@@ -70,13 +70,9 @@ static void tell_left(struct ingest *in, const char *log, const char *next, bool
 	if (in->stream->is_quiet)
 		return;
 	progress_wipe(&in->progress);
-	if (is_first)
-		command_fail(0,
-			     "%s was rotated: %llu lines behind what was counted are in %s; going on with %s",
-			     log, lines, in->file, next);
-	else
-		command_fail(0, "%s was rotated: %llu lines are in %s; going on with %s", log, lines,
-			     in->file, next);
+	command_fail(0, "%s was rotated: %llu %s%s %s in %s; going on with %s", log, lines,
+		     command_noun(lines, "line", "lines"), is_first ? " behind what was counted" : "",
+		     command_noun(lines, "is", "are"), in->file, next);
 }
 
 static void tell_staying(struct ingest *in, const char *log)

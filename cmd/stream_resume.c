@@ -45,11 +45,11 @@ static int adopt(struct ingest *in, struct slice text, size_t files_count)
 			"was added",
 			s->id, option);
 	if (found.files_count > files_count)
-		return command_fail(
-			EX_USAGE,
-			"stream %s: had %zu files, now there are %zu: name all of them, in the same "
-			"order, new ones last; nothing was added",
-			s->id, found.files_count, files_count);
+		return command_fail(EX_USAGE,
+				    "stream %s: had %zu %s, now there are %zu: name all of them, in the same "
+				    "order, new ones last; nothing was added",
+				    s->id, found.files_count,
+				    command_noun(found.files_count, "file", "files"), files_count);
 	s->cursor = found;
 	s->begun_lines = found.lines;
 	s->begun_bad = found.lines_bad;
@@ -71,8 +71,9 @@ static int open_session(struct ingest *in, size_t files_count)
 	options_of(in, &s->cursor); /* ours, not what the handle lends */
 	s->cursor.files_count = files_count;
 	if (at.last_seq > 0 && !s->cursor.is_finished && !s->is_quiet)
-		command_fail(0, "stream %s: going on behind %llu lines", s->id,
-			     (unsigned long long)s->begun_lines);
+		command_fail(0, "stream %s: going on behind %llu %s", s->id,
+			     (unsigned long long)s->begun_lines,
+			     command_noun(s->begun_lines, "line", "lines"));
 	return EX_OK;
 }
 

@@ -211,7 +211,7 @@ go_on() { # SAID FILE...
 		expect "$(shcount list)" $'a\t1'
 		run shcount import --on-error skip "$SHC_DIR/bad.csv"
 		expect_status 65
-		expect_contains "$output" ", 1 bad lines, "
+		expect_contains "$output" ", 1 bad line, "
 		expect "$(shcount list)" $'a\t1\nz\t1'
 	done
 }

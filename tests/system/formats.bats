@@ -121,7 +121,7 @@ says() { # STATUS TEXT ARGUMENT...
 	expect "$(counted uq/ | wc -l)" 150
 	printf '      2   a b\n     x c\n      1 \n' >counts
 	says 65 "counts:2: no count in front of the name" -f uniq --on-error skip --prefix ub/ counts
-	expect_contains "$output" "3 lines, 1 bad lines, 1 skipped"
+	expect_contains "$output" "3 lines, 1 bad line, 1 skipped"
 	expect "$(counted ub/)" $'  a b\t2'
 }
 
@@ -168,7 +168,7 @@ says() { # STATUS TEXT ARGUMENT...
 	expect_status 65
 	expect_contains "$output" "metrics:7: the value is not a number"
 	expect_contains "$output" "metrics:8: the rate behind @ is not a number above 0 and up to 1"
-	expect_contains "$output" "8 lines, 2 bad lines, 5 skipped, 1 distinct names"
+	expect_contains "$output" "8 lines, 2 bad lines, 5 skipped, 1 distinct name"
 	expect "$(counted sk/)" $'a\t1'
 }
 

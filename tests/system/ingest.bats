@@ -68,7 +68,7 @@ uniq_counts() {
 	printf '  a  b\tc\n\nd\na b\n  \n' >"$SHC_DIR/blanks"
 	run shcount ingest -k 2 --prefix k: "$SHC_DIR/blanks"
 	expect_status 0
-	expect_contains "$output" "5 lines, 0 bad lines, 3 skipped, 1 distinct names"
+	expect_contains "$output" "5 lines, 0 bad lines, 3 skipped, 1 distinct name"
 	expect "$(counted k:)" $'b\t2'
 }
 
@@ -97,7 +97,7 @@ uniq_counts() {
 	expect_status 65
 	expect_contains "$output" "$SHC_DIR/bad:3: the name contains a control character"
 	expect_contains "$output" "resume from line 3"
-	expect_contains "$output" "3 lines, 1 bad lines"
+	expect_contains "$output" "3 lines, 1 bad line"
 	expect "$(counted st:)" $'a\t1\nb\t1'
 }
 
@@ -133,7 +133,7 @@ uniq_counts() {
 	run shcount ingest --on-error skip --prefix huge: "$SHC_DIR/huge"
 	expect_status 65
 	expect_contains "$output" "huge:2: the line is longer than 1 MiB"
-	expect_contains "$output" "3 lines, 1 bad lines"
+	expect_contains "$output" "3 lines, 1 bad line"
 	expect "$(counted huge:)" $'a\t1\nb\t1'
 	{ head -c 900000 /dev/zero | tr '\0' x; echo " field"; } | shcount ingest -k 2 --prefix wide:
 	expect "$(counted wide:)" $'field\t1'
@@ -205,7 +205,7 @@ uniq_counts() {
 	run shcount ingest --prefix of: <<<$'a\nfull\nb'
 	expect_status 1
 	expect_contains "$output" "of:full: not added: 1 "
-	expect_contains "$output" "1 sums were refused"
+	expect_contains "$output" "1 sum was refused"
 	expect "$(counted of:)" $'a\t1\nb\t1\nfull\t9223372036854775807'
 }
 

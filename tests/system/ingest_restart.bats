@@ -93,7 +93,7 @@ takes_stops() {
 	local status=0
 	wait "$pid" || status=$?
 	expect "$status" 69
-	expect_contains "$(said)" "acknowledged: the first 1 lines, up to $SHC_DIR/fifo:1"
+	expect_contains "$(said)" "acknowledged: the first line, up to $SHC_DIR/fifo:1"
 	expect_contains "$(said)" "durability = commit"
 	expect_contains "$(said)" "nothing behind that has left; go on with: shcount ingest --from-line 2 ... $SHC_DIR/fifo"
 	[[ "$(said)" != *doubt* && "$(said)" != *surely* ]]

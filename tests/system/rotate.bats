@@ -58,7 +58,7 @@ each_once() { # NAMES
 	printf 'c\n' >>log
 	mv log log.1
 	printf 'd\n' >log
-	says 0 "log was rotated: 1 lines behind what was counted are in log.1; going on with log" log
+	says 0 "log was rotated: 1 line behind what was counted is in log.1; going on with log" log
 	expect_contains "$output" "finished; 4 lines in all"
 	says 0 "was finished before, nothing was added; 4 lines in all" log
 	each_once a b c d
@@ -71,7 +71,7 @@ each_once() { # NAMES
 	mv log log.2
 	printf 'c\nd\n' >log.1
 	printf 'e\n' >log
-	says 0 "log was rotated: 1 lines behind what was counted are in log.2; going on with log.1" log
+	says 0 "log was rotated: 1 line behind what was counted is in log.2; going on with log.1" log
 	expect_contains "$output" "log was rotated: 2 lines are in log.1; going on with log"
 	each_once a b c d e
 }
@@ -96,7 +96,7 @@ each_once() { # NAMES
 	printf 'old\n' >log-20261124
 	printf 'other\n' >log-backup
 	printf 'other\n' >log.old
-	says 0 "behind what was counted are in log-20261125; going on with log-20261126" log
+	says 0 "behind what was counted is in log-20261125; going on with log-20261126" log
 	each_once a b c d
 }
 
@@ -109,10 +109,10 @@ each_once() { # NAMES
 	says 0 "log was rotated: going on in log.1 until there is something in log" log
 	expect_contains "$output" "log.1: the last line has no end; it is left for the next run"
 	printf 'f\n' >>log.1
-	says 0 "1 lines, 0 bad lines" log
+	says 0 "1 line, 0 bad lines" log
 	printf 'c\n' >>log.1
 	printf 'd\n' >>log
-	says 0 "1 lines behind what was counted are in log.1; going on with log" log
+	says 0 "1 line behind what was counted is in log.1; going on with log" log
 	each_once a b c d half
 }
 
@@ -124,7 +124,7 @@ each_once() { # NAMES
 	says 0 "log was rotated: going on in log.1 until there is something in log" log
 	expect_contains "$output" "log.1: the last line has no end; it is left for the next run"
 	printf 'f\n' >>log.1
-	says 0 "1 lines, 0 bad lines" log
+	says 0 "1 line, 0 bad lines" log
 	printf 'c\n' >log
 	says 0 "going on with log" log
 	each_once a b c half
@@ -156,7 +156,7 @@ each_once() { # NAMES
 	printf 'x\n' >>log
 	mv log log.1
 	printf 'x\nx\nx\n' >log
-	says 0 "1 lines behind what was counted are in log.1" log
+	says 0 "1 line behind what was counted is in log.1" log
 	expect "$(shcount get "$id:x")" 6
 	cp log copy
 	mv copy log # but the same content in another file, and nothing else, is the log

@@ -65,7 +65,7 @@ stream_says() { # STATUS TEXT ARGUMENT...
 		kill_daemon
 		start_daemon --durability "$mode"
 		printf 'a\n' >>f
-		stream_says 0 "1 lines, 0 bad lines" "$mode" --prefix "$mode:" f
+		stream_says 0 "1 line, 0 bad lines" "$mode" --prefix "$mode:" f
 		expect "$(shcount list "$mode:*")" "$mode:a"$'\t2\n'"$mode:b"$'\t1'
 		kill_daemon
 	done
@@ -112,7 +112,7 @@ stream_says() { # STATUS TEXT ARGUMENT...
 	stream_says 65 "other: does not begin with what the runs before have counted" s g other
 	stream_says 65 "another: does not begin with what" s g another
 	expect "$(shcount get b)" 0
-	stream_says 0 "1 lines, 0 bad lines" s g f
+	stream_says 0 "1 line, 0 bad lines" s g f
 }
 
 @test "standard input and pipes are read over up to where they were counted" {
@@ -148,7 +148,7 @@ stream_says() { # STATUS TEXT ARGUMENT...
 @test "a finished stream that has grown by a bad line is not finished" {
 	start_daemon
 	printf 'a\n' >f
-	stream_says 0 "finished; 1 lines in all" s f
+	stream_says 0 "finished; 1 line in all" s f
 	printf 'b\tad\n' >>f
 	stream_says 65 "stream s: run it again and it goes on behind f:1" s --json f
 	expect_contains "$output" '"finished":false'

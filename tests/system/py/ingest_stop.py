@@ -258,7 +258,7 @@ def bounded():
             equal(told_line(said), 1, said)
         else:
             equal(status, 75, said)
-            check("acknowledged: the first 1 lines, up to (standard input):1" in said, said)
+            check("acknowledged: the first line, up to (standard input):1" in said, said)
             check("1 are in doubt" in said, said)
 
 

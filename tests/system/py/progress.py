@@ -113,7 +113,7 @@ def dumb():
                 wait_until(lambda: c.value("a"), "it has come to waiting")
                 c.do("FLUSHALL")
             shown = run.end()
-            check(b"\x1b" not in shown and re.fullmatch(rb"shcount: 1 lines, [^\r\n]*\r\n", shown), shown)
+            check(b"\x1b" not in shown and re.fullmatch(rb"shcount: 1 line, [^\r\n]*\r\n", shown), shown)
 
 
 def quiet():
