@@ -329,8 +329,7 @@ static int ingest_all(struct invocation *inv, struct ingest *in)
 	rc = target_connect(inv, &in->shc);
 	if (rc)
 		return rc;
-	if (in->stream)
-		target_keep(inv, in->shc);
+	target_keep(inv, in->shc); /* without a stream, too: nothing is sent again but what never left */
 	in->timeout_ms = inv->timeout_ms;
 	uint64_t connections = shc_connections(in->shc);
 	signals_note_questions();

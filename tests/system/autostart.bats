@@ -234,6 +234,7 @@ killed_under() { # COMMAND...
 	"$SHCOUNT" --timeout 60s "$@" >"$SHC_DIR/printed" 2>"$SHC_DIR/said" 3>&- &
 	pid=$!
 	wait_until eval "ls -l /proc/$pid/fd | grep -q socket:"
+	wait_until grep -q '^State:.S' "/proc/$pid/status"
 	kill -KILL "$server"
 	wait "$pid"
 }
@@ -248,6 +249,41 @@ killed_under() { # COMMAND...
 	expect "$(cat "$SHC_DIR/said")" ""
 	expect "$(starts)" 3
 	expect "$(shcount get a b | tr "\n\t" "  ")" "a 4 b 1 "
+}
+
+is_value() { # NAME VALUE
+	[ "$(SHCOUNT_AUTOSTART=0 shcount get "$1" 2>/dev/null)" = "$2" ]
+}
+
+@test "a plain ingest starts the daemon again that was killed while nothing was under way, and says so" {
+	expect "$(shcount incr a --durable)" 1
+	local pid status=0
+	mkfifo "$SHC_DIR/pipe"
+	"$SHCOUNT" --timeout 60s ingest "$SHC_DIR/pipe" 2>"$SHC_DIR/said" 3>&- &
+	pid=$!
+	exec 5>"$SHC_DIR/pipe"
+	printf 'a\nb\n' >&5
+	wait_until is_value b 1
+	SHCOUNT_AUTOSTART=0 shcount sync
+	kill -KILL "$(own_pid)"
+	wait_until eval "! grep -q '$XDG_RUNTIME_DIR' /proc/net/unix" # its end of the connection is closed later than the lock
+	printf 'b\nc\n' >&5
+	exec 5>&-
+	wait "$pid" || status=$?
+	expect "$status" 0
+	expect "$(starts)" 2
+	expect_contains "$(cat "$SHC_DIR/said")" "the server was restarted or the connection lost meanwhile"
+	expect "$(shcount get a b c | tr "\n\t" "  ")" "a 2 b 2 c 1 "
+}
+
+@test "of a plain ingest, what the killed daemon was asked for stays in doubt" {
+	expect "$(shcount incr a --durable)" 1
+	printf '%s\n' a b a >"$SHC_DIR/words"
+	local status=0
+	killed_under ingest "$SHC_DIR/words" || status=$?
+	expect "$status" 75
+	expect_contains "$(cat "$SHC_DIR/said")" "2 are in doubt"
+	expect "$(shcount get a b | tr "\n\t" "  ")" "a 1 b 0 "
 }
 
 @test "watch starts the daemon again that was killed under it" {
