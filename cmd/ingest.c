@@ -26,12 +26,14 @@ struct block {
 int ingest_init(struct ingest *in)
 {
 	in->record_lines = 1;
+	in->is_known = true;
 	return table_init(&in->table);
 }
 
 void ingest_fini(struct ingest *in)
 {
 	table_fini(&in->table);
+	table_fini(&in->known);
 	fraction_fini(&in->fractions);
 	buf_fini(&in->refused);
 }

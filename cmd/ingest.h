@@ -27,6 +27,8 @@ enum {
 	INGEST_LINE_MAX = 1 << 20,	    /* longer lines are bad: what one line may make us buffer */
 	INGEST_NAMES_MAX = 1 << 20,	    /* in the table; then its sums are sent and it starts afresh */
 	INGEST_TABLE_BYTES_MAX = 256 << 20, /* the same for long names */
+	INGEST_KNOWN_MAX = 1 << 16,	    /* names remembered over several tables, to tell how many */
+	INGEST_KNOWN_BYTES_MAX = 8 << 20,   /* the same for long names */
 	SKETCH_BITS = 14,
 	INGEST_BATCH_NS_MAX = 1000000000, /* what came through a pipe does not stay here longer; of a stream
 					     so much is read again, at most, after a crash of ours */
@@ -81,7 +83,9 @@ struct ingest {
 	/* what has been sent */
 	uint64_t names_sent; /* of all tables, added up: the exact number of names when there was one table */
 	uint32_t tables_sent;
-	uint8_t sketch[1 << SKETCH_BITS]; /* HyperLogLog of the names, for when there were more */
+	struct table known; /* the names of all tables, with sums of 0; no memory before the first */
+	bool is_known;	    /* they are all there: else there were too many */
+	uint8_t sketch[1 << SKETCH_BITS]; /* HyperLogLog of the names, for when they are not */
 	struct shc_add_stats stats_begin; /* when the running table was begun */
 	bool is_ahead;	    /* of lines behind lines_in, sums that are not in the table any more may be in */
 	struct buf refused; /* additions of batches the server refused: delta, length of the name, name */

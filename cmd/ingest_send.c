@@ -192,6 +192,21 @@ static void sketch_names(struct ingest *in)
 	}
 }
 
+/* Remembers the names of the table, as long as they are few. */
+static void know_names(struct ingest *in)
+{
+	const struct table_entry *e;
+	struct table *known = &in->known;
+	if (in->is_known && !known->slots)
+		in->is_known = table_init(known) == 0;
+	for (size_t pos = 0; in->is_known && (e = table_next(&in->table, &pos));)
+		in->is_known = known->count < INGEST_KNOWN_MAX &&
+			       table_bytes(known) < INGEST_KNOWN_BYTES_MAX &&
+			       table_add(known, table_entry_name(e), 0) == TABLE_OK;
+	if (!in->is_known)
+		table_fini(known);
+}
+
 /* The paper's linear counting, size * ln(size / empty), with the logarithm as a sum of 1/k: no libm. */
 static double few_names(size_t empty)
 {
@@ -203,9 +218,9 @@ static double few_names(size_t empty)
 
 uint64_t ingest_names(const struct ingest *in, bool *is_estimate)
 {
-	*is_estimate = in->tables_sent > 1;
+	*is_estimate = in->tables_sent > 1 && !in->is_known;
 	if (!*is_estimate)
-		return in->names_sent;
+		return in->is_known ? in->known.count : in->names_sent;
 	double sum = 0;
 	size_t empty = 0;
 	for (size_t i = 0; i < SKETCH_SIZE; i++) {
@@ -276,6 +291,8 @@ int ingest_add_table(struct ingest *in)
 void ingest_table_sent(struct ingest *in)
 {
 	sketch_names(in);
+	if (in->is_known && in->table.count > 0)
+		know_names(in);
 	in->names_sent += in->table.count;
 	in->tables_sent += in->table.count > 0;
 	table_clear(&in->table);

@@ -85,6 +85,16 @@ takes_stops() {
 	[[ "$(said)" != *restarted* ]]
 }
 
+@test "names that came one by one through a pipe are counted exactly, each once" {
+	begin
+	count_one a
+	count_one b
+	echo a >>"$SHC_DIR/lines"
+	wait_until eval '[ "$(shcount get a)" = 2 ]'
+	end || expect "$?" 0
+	expect_contains "$(said)" "3 lines, 0 bad lines, 0 skipped, 2 distinct names, "
+}
+
 @test "a server that does not come back: nothing is in doubt, and it is said where to go on" {
 	begin --timeout 100ms
 	count_one a
