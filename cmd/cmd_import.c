@@ -92,6 +92,10 @@ static void tell_stop(const struct import *in, int rc)
 	unsigned long long line = here.line;
 	if (rc == EX_OK || (rc == EX_DATAERR && in->file_lines < in->lines_over))
 		return; /* at the end, or not yet where it was to begin */
+	if (in->is_unreadable && in->seen.lines == 0) {
+		command_fail(0, "nothing was %s", in->is_add ? "added" : "set");
+		return;
+	}
 	if (rc == EX_DATAERR)
 		command_fail(0, "stopped: what comes before %s:%llu is in, nothing after", in->file,
 			     line + 1);

@@ -273,10 +273,26 @@ static void tell_signal(const struct ingest *in, uint64_t line)
 	inputs_tell_how_on("ingest", what, in->file, in->files_left, line);
 }
 
+/* It would end there again. */
+static void tell_unreadable(const struct ingest *in, uint64_t line)
+{
+	char what[600];
+	if (in->seen.lines == 0) {
+		command_fail(0, "nothing was added");
+		return;
+	}
+	snprintf(what, sizeof(what),
+		 "stopped: what comes before %.400s:%llu is in; with that file repaired or replaced, go on",
+		 in->file, (unsigned long long)line);
+	inputs_tell_how_on("ingest", what, in->file, in->files_left, line);
+}
+
 static void tell_stop(const struct ingest *in, int rc)
 {
 	uint64_t next = in->file_lines + in->lines_over + 1;
-	if (rc == EX_DATAERR && !in->is_cut_off && in->lines_over == 0)
+	if (in->is_unreadable)
+		tell_unreadable(in, next);
+	else if (rc == EX_DATAERR && !in->is_cut_off && in->lines_over == 0)
 		tell_where(in, ingest_record_line(in));
 	else if (rc == EX_IOERR || in->is_cut_off)
 		tell_where(in, next);

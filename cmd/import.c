@@ -10,6 +10,7 @@
 #include "../lib/num.h"
 #include "command.h"
 #include "fields.h"
+#include "head.h"
 #include "import.h"
 #include "signals.h"
 #include "source.h"
@@ -21,7 +22,7 @@ struct block {
 	bool is_end; /* nothing comes behind it */
 };
 
-enum { BLOCK_BYTES = CSV_RECORD_MAX + IMPORT_READ_BYTES, MARK_BYTES = 3 };
+enum { BLOCK_BYTES = CSV_RECORD_MAX + IMPORT_READ_BYTES };
 
 void import_fini(struct import *in)
 {
@@ -226,22 +227,35 @@ static int take_block(struct import *in, struct block *b)
 	return rc;
 }
 
-/* Spreadsheets put a mark in front of UTF-8. */
 static void drop_mark(struct block *b)
 {
-	if (b->len < MARK_BYTES || memcmp(b->data, "\xef\xbb\xbf", MARK_BYTES) != 0)
-		return;
-	b->len -= MARK_BYTES;
-	memmove(b->data, b->data + MARK_BYTES, b->len);
+	b->len -= HEAD_MARK_BYTES;
+	memmove(b->data, b->data + HEAD_MARK_BYTES, b->len);
 }
 
-/* A header of ours cannot begin as an object does. */
-static void guess_format(struct import *in, const struct block *b)
+/* A header of ours cannot begin as an object does. Whether there is enough to tell. */
+static bool guess_format(struct import *in, const struct block *b)
 {
 	size_t at = 0;
 	while (at < b->len && memchr(" \t\r\n", b->data[at], 4))
 		at++;
 	in->is_json = at < b->len && b->data[at] == '{';
+	return at < b->len || b->is_end || b->len >= IMPORT_READ_BYTES;
+}
+
+/* Looks at the first bytes; *is_begun when they are told apart. */
+static int take_head(struct import *in, struct block *b, const struct source *src, bool *is_begun)
+{
+	enum head head = head_look(b->data, b->len, b->is_end);
+	in->is_unreadable = src->kind == SOURCE_PLAIN && (head == HEAD_GZIP || head == HEAD_ZSTD);
+	if (in->is_unreadable) {
+		progress_wipe(&in->progress);
+		return head_refuse(head, in->file, "import");
+	}
+	if (head == HEAD_MARK)
+		drop_mark(b);
+	*is_begun = head != HEAD_OPEN && (in->is_told || guess_format(in, b));
+	return EX_OK;
 }
 
 /* ---- reading ---- */
@@ -284,7 +298,8 @@ static int read_some(struct import *in, struct block *b, struct source *src, boo
 static int read_failed(struct import *in, const struct source *src, int error)
 {
 	progress_wipe(&in->progress);
-	if (src->fault)
+	in->is_unreadable = src->failure == SOURCE_WRONG;
+	if (src->failure)
 		return command_fail(EX_DATAERR, "%s: %s", in->file, src->fault);
 	return command_fail(EX_IOERR, "%s: %s", in->file, strerror(-error));
 }
@@ -310,13 +325,10 @@ static int import_source(struct import *in, struct block *b, struct source *src,
 		rc = read_some(in, b, src, is_regular);
 		if (rc)
 			return rc == -ECANCELED ? IMPORT_STOPPED : read_failed(in, src, rc);
-		if (!is_begun && b->len < MARK_BYTES && !b->is_end)
-			continue;
 		if (!is_begun)
-			drop_mark(b);
-		if (!is_begun && !in->is_told)
-			guess_format(in, b);
-		is_begun = true;
+			rc = take_head(in, b, src, &is_begun);
+		if (rc || !is_begun)
+			continue;
 		rc = take_block(in, b);
 		if (rc == EX_OK)
 			rc = is_regular ? import_send(in) : import_settle(in);

@@ -60,6 +60,7 @@ struct import {
 	uint64_t lines_skipped;
 	struct csv_cutter cutter;
 	bool is_dropping;	     /* the rest of a record that was too long */
+	bool is_unreadable;	     /* nothing behind this place can be read, as the file stands */
 	int name_index, value_index; /* of the columns; -1: the header has not been read */
 	struct json_line json;
 

@@ -47,10 +47,12 @@ struct import_place import_here(const struct import *in)
 
 void import_tell_how_on(const struct import *in, struct import_place place)
 {
+	const char *what = in->is_unreadable ? "with that file repaired or replaced, go on" : "go on";
 	if (in->is_add)
-		inputs_tell_how_on("import --add", "go on", place.file, place.files_left, place.line + 1);
+		inputs_tell_how_on("import --add", what, place.file, place.files_left, place.line + 1);
 	else
-		command_fail(0, "to go on, run it again: a counter that is set twice is as set once");
+		command_fail(0, "to go on, run it again%s: a counter that is set twice is as set once",
+			     in->is_unreadable ? " with that file repaired or replaced" : "");
 }
 
 static void tell_place(const struct import *in)
@@ -60,10 +62,11 @@ static void tell_place(const struct import *in)
 	if (in->safe.file)
 		command_fail(0, "all up to %s:%llu is in", in->safe.file, (unsigned long long)in->safe.line);
 	else
-		command_fail(0, "nothing is surely in");
+		command_fail(0, is_in_doubt ? "the server has acknowledged nothing" : "nothing was sent");
 	if (is_in_doubt)
-		command_fail(0, "what comes behind that, up to %s:%llu, may be in; the rest is not",
-			     sent->file, (unsigned long long)sent->line);
+		command_fail(0, "what comes %s, up to %s:%llu, may be in; the rest is not",
+			     in->safe.file ? "behind that" : "first", sent->file,
+			     (unsigned long long)sent->line);
 	import_tell_how_on(in, in->safe.file ? in->safe : in->start);
 	if (is_in_doubt && in->is_add) {
 		command_fail(0, "that may add twice what may be in; to leave it out:");

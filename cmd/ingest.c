@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "command.h"
+#include "head.h"
 #include "ingest.h"
 #include "scan.h"
 #include "signals.h"
@@ -21,6 +22,8 @@ struct block {
 	size_t size;
 	bool is_in_long_line; /* dropping the rest of a line that is too long */
 	bool is_in_line_over; /* of one that is not to be counted */
+	bool is_begun;	      /* what it begins with is known */
+	size_t mark; /* bytes at the head that are no text; a stream is told of them with the first line */
 };
 
 int ingest_init(struct ingest *in)
@@ -81,6 +84,18 @@ static int begin_long_line(struct ingest *in, struct block *b, const struct inge
 	return rc;
 }
 
+/* The mark goes with what was taken behind it. */
+static void take_mark(struct block *b, struct ingest_taken *t)
+{
+	if (t->whole > 0)
+		t->whole += b->mark;
+	else if (t->endless > 0)
+		t->endless += b->mark;
+	else
+		return;
+	b->mark = 0;
+}
+
 static int take_block(struct ingest *in, struct block *b, bool is_end)
 {
 	struct ingest_taken t;
@@ -88,7 +103,8 @@ static int take_block(struct ingest *in, struct block *b, bool is_end)
 	do {
 		if (b->is_in_long_line)
 			drop_long_line(in, b);
-		rc = ingest_take(in, b->data, b->len, is_end, &t);
+		rc = ingest_take(in, b->data + b->mark, b->len - b->mark, is_end, &t);
+		take_mark(b, &t);
 		rc = tell_stream(in, b, t.whole, rc);
 		drop(b, t.whole);
 		if (rc == EX_OK && t.endless > 0)
@@ -108,7 +124,7 @@ static void tell_rest(struct ingest *in, const char *what)
 /* The last line may lack its end. */
 static int take_rest(struct ingest *in, struct block *b)
 {
-	if (b->len == 0 && !b->is_in_long_line)
+	if (b->len == b->mark && !b->is_in_long_line)
 		return EX_OK;
 	if (in->stream && in->stream->is_left) {
 		tell_rest(in, "it counts, for the log goes on in another file");
@@ -124,6 +140,19 @@ static int take_rest(struct ingest *in, struct block *b)
 
 /* ---- lines that are not wanted ---- */
 
+/* Looks at the first bytes of an input; until they are told apart, nothing is taken. */
+static int take_head(struct ingest *in, struct block *b, const struct source *src, bool is_end)
+{
+	enum head head = head_look(b->data, b->len, is_end);
+	b->is_begun = head != HEAD_OPEN;
+	b->mark = head == HEAD_MARK ? HEAD_MARK_BYTES : 0;
+	in->is_unreadable = src->kind == SOURCE_PLAIN && (head == HEAD_GZIP || head == HEAD_ZSTD);
+	if (!in->is_unreadable)
+		return EX_OK;
+	progress_wipe(&in->progress);
+	return head_refuse(head, in->file, "ingest");
+}
+
 /* Drops `lines_over` lines at the head of the block, and what there is of one whose end is still to come. */
 static void drop_lines(struct ingest *in, struct block *b)
 {
@@ -136,6 +165,7 @@ static void drop_lines(struct ingest *in, struct block *b)
 		in->file_lines += end != NULL;
 	}
 	drop(b, at);
+	b->mark = at > 0 ? 0 : b->mark;
 }
 
 /* Were there as many? */
@@ -172,14 +202,25 @@ static ssize_t read_some(struct ingest *in, struct block *b, struct source *src)
 	}
 }
 
+/* What has just been read. */
+static int take_more(struct ingest *in, struct block *b, const struct source *src, bool is_end)
+{
+	int rc = b->is_begun ? EX_OK : take_head(in, b, src, is_end);
+	if (rc || !b->is_begun)
+		return rc;
+	drop_lines(in, b);
+	return is_end ? EX_OK : take_block(in, b, false);
+}
+
 static int take_source(struct ingest *in, struct block *b, struct source *src)
 {
 	int rc = in->stream ? stream_open_file(in, in->file, src) : EX_OK;
+	b->is_begun = in->stream && !stream_is_at_start(in->stream);
 	ssize_t n = 1;
-	while (rc == EX_OK && (n = read_some(in, b, src)) > 0) {
-		drop_lines(in, b);
-		rc = take_block(in, b, false);
-	}
+	while (rc == EX_OK && (n = read_some(in, b, src)) > 0)
+		rc = take_more(in, b, src, false);
+	if (rc == EX_OK && n == 0)
+		rc = take_more(in, b, src, true);
 	if (rc)
 		return rc;
 	if (n == -ECANCELED)
@@ -194,9 +235,10 @@ static int take_source(struct ingest *in, struct block *b, struct source *src)
 
 int ingest_read_failed(struct ingest *in, const struct source *src, int error)
 {
-	in->is_cut_off = true;
 	unsigned long long lines = in->file_lines;
-	if (src->fault)
+	in->is_unreadable = src->failure == SOURCE_WRONG;
+	in->is_cut_off = !in->is_unreadable;
+	if (src->failure)
 		return command_fail(EX_DATAERR, "%s: %s", in->file, src->fault);
 	return command_fail(EX_IOERR, "%s: %s, after line %llu", in->file, strerror(-error), lines);
 }
@@ -206,7 +248,7 @@ int ingest_file(struct ingest *in, const char *file, int fd)
 	in->file = file;
 	in->file_lines = 0;
 	in->cutter = (struct csv_cutter){.separator = in->rule.separator};
-	struct block b = {.size = INGEST_LINE_MAX + INGEST_READ_BYTES};
+	struct block b = {.size = HEAD_MARK_BYTES + INGEST_LINE_MAX + INGEST_READ_BYTES};
 	b.data = calloc(1, b.size + SCAN_BYTES);
 	struct source src;
 	if (!b.data || source_open(&src, file, fd)) {

@@ -63,7 +63,8 @@ struct ingest {
 	uint64_t file_lines;   /* of it, read so far */
 	uint64_t record_lines; /* the last of these are those of the last record */
 	bool is_regular;       /* it is */
-	bool is_cut_off;       /* its reading has failed */
+	bool is_cut_off;       /* its reading has failed; what is there may be read another time */
+	bool is_unreadable;    /* the same, but never as it stands */
 	int files_left;	       /* behind it */
 	bool is_stopped;       /* a signal ends the run, and everything read has been sent */
 	struct progress progress;
@@ -103,13 +104,13 @@ void ingest_fini(struct ingest *in);
 
 /* All return EX_OK to go on, or the exit status after a complaint. */
 
-/* Reads to the end. EX_DATAERR: stopped at a bad record, or, with is_cut_off, where a compressed file is
- * damaged; what came before it is counted, nothing after. INGEST_STOPPED: the same, between two lines.
- * EX_IOERR.
+/* Reads to the end. EX_DATAERR: stopped at a bad record, or, with is_cut_off or is_unreadable, where a
+ * compressed file is cut off or damaged; what came before it is counted, nothing after. INGEST_STOPPED: the
+ * same, between two lines. EX_IOERR.
  */
 int ingest_file(struct ingest *in, const char *file, int fd);
 
-/* source_read has returned `error`: says so. EX_DATAERR or EX_IOERR, with is_cut_off. */
+/* source_read has returned `error`: says so. EX_DATAERR or EX_IOERR, with is_cut_off or is_unreadable. */
 int ingest_read_failed(struct ingest *in, const struct source *src, int error);
 
 /* ---- records (ingest_take.c) ---- */

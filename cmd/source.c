@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -62,9 +63,35 @@ void source_close(struct source *s)
 
 /* ---- compressed bytes ---- */
 
-static ssize_t damaged(struct source *s, const char *fault)
+/* Up to where it was good, in the file itself. */
+static unsigned long long place(const struct source *s)
 {
-	s->fault = fault;
+	return s->bytes - (s->len - s->at);
+}
+
+static ssize_t fail(struct source *s, enum source_failure failure, const char *fault)
+{
+	s->failure = failure;
+	snprintf(s->fault, sizeof(s->fault), "%s", fault);
+	return -EBADMSG;
+}
+
+/* A checksum stands behind what it is about. */
+static int damaged(struct source *s, const char *format)
+{
+	s->failure = SOURCE_WRONG;
+	snprintf(
+		s->fault, sizeof(s->fault),
+		"is damaged: its %s data makes no sense at byte %llu; what was read before may be wrong, too",
+		format, place(s));
+	return -EBADMSG;
+}
+
+static int overlong(struct source *s, const char *format)
+{
+	s->failure = SOURCE_WRONG;
+	snprintf(s->fault, sizeof(s->fault), "has bytes behind its end, at byte %llu, that are not %s",
+		 place(s), format);
 	return -EBADMSG;
 }
 
@@ -92,10 +119,11 @@ static ssize_t fill(struct source *s)
 	s->len = (size_t)n;
 	s->bytes += (uint64_t)n;
 	if (n == 0)
-		return s->is_inside ? damaged(s, "is cut off: its compressed data has no end") : 1;
+		return s->is_inside ? fail(s, SOURCE_SHORT, "is cut off: its compressed data has no end") : 1;
 	if (is_first && !is_packed(s))
-		return damaged(s, "is not compressed, although its name says so; `shcount ingest - < FILE` "
-				  "reads it as it is");
+		return fail(s, SOURCE_WRONG,
+			    "is not compressed, although its name says so; `shcount ingest - < FILE` "
+			    "reads it as it is");
 	return 0;
 }
 
@@ -107,7 +135,7 @@ static int begin_member(struct source *s)
 	if (s->at == s->len)
 		return 0;
 	if (s->packed[s->at] != 0x1f)
-		return (int)damaged(s, "has bytes behind its end that are not gzip");
+		return overlong(s, "gzip");
 	inflateReset(s->gzip);
 	s->is_inside = true;
 	return 0;
@@ -132,7 +160,16 @@ static int gunzip(struct source *s, char *to, size_t size, size_t *done)
 		return -ENOMEM;
 	if (ended == Z_OK || ended == Z_STREAM_END || ended == Z_BUF_ERROR)
 		return 0;
-	return (int)damaged(s, "is damaged: its gzip data makes no sense");
+	return damaged(s, "gzip");
+}
+
+static int unzstd_failed(struct source *s, ZSTD_ErrorCode error)
+{
+	if (error == ZSTD_error_frameParameter_windowTooLarge)
+		return (int)fail(s, SOURCE_WRONG,
+				 "needs more memory than we give zstd; `zstd -dc --long=31 FILE | "
+				 "shcount ingest` reads it");
+	return error == ZSTD_error_prefix_unknown && !s->is_inside ? overlong(s, "zstd") : damaged(s, "zstd");
 }
 
 static int unzstd(struct source *s, char *to, size_t size, size_t *done)
@@ -143,11 +180,7 @@ static int unzstd(struct source *s, char *to, size_t size, size_t *done)
 	s->at = in.pos;
 	*done = out.pos;
 	if (ZSTD_isError(rc))
-		return (int)damaged(
-			s, ZSTD_getErrorCode(rc) == ZSTD_error_frameParameter_windowTooLarge
-				   ? "needs more memory than we give zstd; `zstd -dc --long=31 FILE | "
-				     "shcount ingest` reads it"
-				   : "is damaged: its zstd data makes no sense");
+		return unzstd_failed(s, ZSTD_getErrorCode(rc));
 	s->is_inside = rc != 0;
 	s->has_more = s->is_inside && out.pos == size;
 	return 0;
@@ -157,7 +190,7 @@ static ssize_t read_packed(struct source *s, char *to, size_t size)
 {
 	size_t done = 0;
 	while (done == 0) {
-		if (s->fault)
+		if (s->failure)
 			return -EBADMSG;
 		ssize_t rc = source_has_more(s) ? 0 : fill(s);
 		if (rc)

@@ -13,14 +13,21 @@
 
 enum source_kind { SOURCE_PLAIN, SOURCE_GZIP, SOURCE_ZSTD };
 
+/* Of -EBADMSG. */
+enum source_failure {
+	SOURCE_SHORT = 1, /* it has no end; what comes may have one */
+	SOURCE_WRONG,	  /* nothing behind that place can be read, ever */
+};
+
 struct z_stream_s;
 struct ZSTD_DCtx_s;
 
 struct source {
 	int fd; /* the caller's */
 	enum source_kind kind;
-	uint64_t bytes;	   /* read of the file itself */
-	const char *fault; /* after -EBADMSG: a sentence without subject */
+	uint64_t bytes;		     /* read of the file itself */
+	enum source_failure failure; /* after -EBADMSG */
+	char fault[160];	     /* the same: a sentence without subject */
 	/* of a compressed one: */
 	struct z_stream_s *gzip;
 	struct ZSTD_DCtx_s *zstd;
@@ -37,8 +44,8 @@ enum source_kind source_kind_of(const char *file);
 int source_open(struct source *s, const char *file, int fd);
 void source_close(struct source *s);
 
-/* Bytes, 0 at the end, -errno of read(2); -EBADMSG with `fault`: not compressed, damaged or cut off, behind
- * all that could be decompressed. */
+/* Bytes, 0 at the end, -errno of read(2); -EBADMSG with `failure` and `fault`: not compressed, damaged or cut
+ * off, behind all that could be decompressed. */
 ssize_t source_read(struct source *s, char *to, size_t size);
 
 /* Whether source_read need not read the file for an answer. */

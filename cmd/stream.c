@@ -240,6 +240,11 @@ void stream_tell(const struct ingest *in, bool is_stopped)
 			s->id, in->file, here);
 	else if (s->is_refused)
 		return; /* which was said; running it again would not go on */
+	else if (in->is_unreadable)
+		command_fail(0,
+			     "stream %s: %s %s:%llu is in; run it again with that file repaired or replaced, "
+			     "and it goes on there if that begins with the same lines",
+			     s->id, here > 0 ? "all up to" : "nothing behind", in->file, here);
 	else if (!s->cursor.is_finished)
 		command_fail(0, "stream %s: run it again and it goes on behind %s:%llu", s->id, in->file,
 			     here);

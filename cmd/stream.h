@@ -64,6 +64,12 @@ int stream_check_files(const struct stream *s, char **files);
 /* Puts `src` behind what was counted of the file at file_index, and checks that it is the same input. */
 int stream_open_file(struct ingest *in, const char *file, struct source *src);
 
+/* Nothing was counted of that file before. */
+static inline bool stream_is_at_start(const struct stream *s)
+{
+	return s->is_next || s->cursor.files[s->file_index].offset == 0;
+}
+
 /* ---- what ingest.c tells about the file it reads ---- */
 
 /* These bytes have been turned into sums; they end with a line. */

@@ -112,6 +112,7 @@ CMD := \
 	cmd/cursor.c \
 	cmd/fields.c \
 	cmd/fraction.c \
+	cmd/head.c \
 	cmd/help.c \
 	cmd/holder.c \
 	cmd/import.c \

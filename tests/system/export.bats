@@ -254,6 +254,29 @@ go_on() { # SAID FILE...
 	expect "$(shcount list)" $'a\t1\nb\t1\ny\t2\nz\t2'
 }
 
+@test "a file that is damaged, or compressed under another name, is told with what to do" {
+	{ echo name,value; seq -f 'g:%.0f,1' 1 3000; } >"$SHC_DIR/whole.csv"
+	gzip <"$SHC_DIR/whole.csv" >"$SHC_DIR/packed"
+	run shcount import "$SHC_DIR/packed"
+	expect_status 65
+	expect_contains "$output" "packed: is compressed with gzip, and only files named *.gz are decompressed; \`zcat < FILE | shcount import ...\` reads it"
+	expect_contains "$output" "nothing was set"
+	{ cat "$SHC_DIR/packed"; echo rubbish; } >"$SHC_DIR/long.gz"
+	run shcount import "$SHC_DIR/long.gz"
+	expect_status 65
+	expect_contains "$output" "long.gz: has bytes behind its end, at byte $(wc -c <"$SHC_DIR/packed"), that are not gzip"
+	expect_contains "$output" "to go on, run it again with that file repaired or replaced: a counter that is set twice is as set once"
+	run shcount import --add "$SHC_DIR/long.gz"
+	expect_contains "$output" "with that file repaired or replaced, go on with: shcount import --add --from-line 3002 ... $SHC_DIR/long.gz"
+	expect "$(shcount get g:3000)" 2
+}
+
+@test "a mark in front of UTF-8 and blanks tell nothing of the format, in whatever pieces they come" {
+	printf '\xef\xbb\xbf\n  {"name":"mark:j","value":5}\n' | dd bs=1 status=none | shcount import -q
+	printf '\xef\xbb\xbfname,value\nmark:c,6\n' | dd bs=1 status=none | shcount import -q
+	expect "$(shcount get mark:j mark:c)" $'mark:j\t5\nmark:c\t6'
+}
+
 @test "an addition that leaves 64 bits is told with its line, and all others are made" {
 	shcount set full 9223372036854775807
 	{
@@ -323,6 +346,23 @@ lose_connection() { # OPTION...
 	lose_connection --add
 	expect "$(sed -n 's/.*go on with: shcount import //p' "$SHC_DIR/said")" \
 		"--add --from-line 4 ... $SHC_DIR/input"$'\n'"--add --from-line 5 ... $SHC_DIR/input"
+}
+
+@test "without any answer it is said that nothing is acknowledged, and what may be in" {
+	printf 'name,value\na,1\n' >"$SHC_DIR/two.csv"
+	local option rc
+	for option in "" --add; do
+		freeze_daemon
+		rc=0
+		# shellcheck disable=SC2086 # none, or one
+		"$SHCOUNT" --timeout 200ms import $option "$SHC_DIR/two.csv" 2>"$SHC_DIR/said" || rc=$?
+		thaw_daemon
+		expect "$rc" 75
+		expect_contains "$(cat "$SHC_DIR/said")" "the server has acknowledged nothing"
+		expect_contains "$(cat "$SHC_DIR/said")" "what comes first, up to $SHC_DIR/two.csv:2, may be in; the rest is not"
+	done
+	expect_contains "$(cat "$SHC_DIR/said")" "go on with: shcount import --add --from-line 1 ... $SHC_DIR/two.csv"
+	expect_contains "$(cat "$SHC_DIR/said")" "go on with: shcount import --add --from-line 3 ... $SHC_DIR/two.csv"
 }
 
 @test "options that make no sense are 64" {

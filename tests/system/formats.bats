@@ -241,6 +241,120 @@ says() { # STATUS TEXT ARGUMENT...
 	expect "$(counted zn/)" $'a\t1'
 }
 
+# The numbers to 50000 in two members, of the second of which nothing can be read.
+damaged_second() { # FILE
+	seq 1 30000 | gzip >first.gz
+	seq 30001 50000 | gzip >second.gz
+	printf 'x' | dd of=second.gz bs=1 seek=2 conv=notrunc status=none
+	cat first.gz second.gz >"$1"
+}
+
+@test "a damaged file is told with its place, and it is not said that it goes on there as it stands" {
+	seq 1 50000 >whole
+	gzip -k whole
+	damaged_second bad.gz
+	local place
+	says 65 "bad.gz: is damaged: its gzip data makes no sense at byte " --on-error skip --prefix zx/ bad.gz whole
+	place=$(sed -n 's/.* at byte \([0-9]*\); what was read before may be wrong, too$/\1/p' <<<"$output")
+	[ "$place" -gt "$(wc -c <first.gz)" ]
+	expect_contains "$output" "stopped: what comes before bad.gz:30001 is in; with that file repaired or replaced, go on with: shcount ingest --from-line 30001 ... bad.gz and the files behind it"
+	expect "$(counted zx/ | wc -l)" 30000
+	says 0 "20000 lines" --prefix zx/ --from-line 30001 whole.gz
+	expect "$(counted zx/ | cut -f2 | sort | uniq -c | tr -s ' ')" " 50000 1"
+	# damage that only the checksum at the end tells
+	cp whole.gz bad.gz
+	printf 'x' | dd of=bad.gz bs=1 seek=$(($(wc -c <whole.gz) - 8)) conv=notrunc status=none
+	says 65 "; what was read before may be wrong, too" --prefix zw/ bad.gz
+
+	{ cat whole.gz; printf 'rubbish\n'; } >long.gz
+	says 65 "long.gz: has bytes behind its end, at byte $(wc -c <whole.gz), that are not gzip" --prefix zl/ long.gz
+	zstd -q whole
+	{ cat whole.zst; printf 'rubbish\n'; } >long.zst
+	says 65 "long.zst: has bytes behind its end, at byte $(wc -c <whole.zst), that are not zstd" --prefix zl/ long.zst
+	expect "$(counted zl/ | cut -f2 | sort | uniq -c | tr -s ' ')" " 50000 2"
+	rm -f whole*
+}
+
+@test "a stream says of a damaged file that it needs another one, and goes on in that" {
+	need_daemon
+	damaged_second sd.gz
+	says 65 "stream sd: all up to sd.gz:30000 is in; run it again with that file repaired or replaced, and it goes on there if that begins with the same lines" \
+		--stream sd --prefix sd/ sd.gz
+	says 65 "sd.gz: is damaged" --stream sd --prefix sd/ sd.gz
+	seq 1 50000 | gzip >sd.gz
+	says 0 "stream sd: finished; 50000 lines in all" --stream sd --prefix sd/ sd.gz
+	expect "$(counted sd/ | cut -f2 | sort | uniq -c | tr -s ' ')" " 50000 1"
+}
+
+@test "what is compressed under another name is refused with the way out, and nothing of it is counted" {
+	local packer mark reader
+	for packer in gzip zstd; do
+		seq 1 1000 | $packer >packed
+		reader=zcat mark=gz
+		[ $packer = gzip ] || reader=zstdcat mark=zst
+		local refusal="is compressed with $packer, and only files named *.$mark are decompressed; \`$reader < FILE | shcount ingest ...\` reads it"
+		says 65 "packed: $refusal" --on-error skip --prefix zp/ packed
+		expect_contains "$output" "nothing was added"
+		says 65 "packed: $refusal" --from-line 3 --prefix zp/ packed
+		run bash -c "{ head -c 1 packed; sleep 0.01; tail -c +2 packed; } | '$SHCOUNT' ingest -k 1 --prefix zp/"
+		expect_status 65
+		expect_contains "$output" "(standard input): $refusal"
+		expect "$(counted zp/)" ""
+		printf 'a\n' >first
+		says 65 "stopped: what comes before packed:1 is in; with that file repaired or replaced" --prefix zq/ first packed
+		[ "$(counted zp/ | wc -l)" -eq 0 ]
+		$reader <packed | shcount ingest --prefix "z$packer/"
+		expect "$(counted "z$packer/" | wc -l)" 1000
+	done
+	expect "$(counted zq/)" $'a\t2'
+}
+
+# ---- the mark in front of UTF-8 ----
+
+@test "a mark in front of UTF-8 is dropped at the beginning of an input, in every format, and nowhere else" {
+	local mark=$'\xef\xbb\xbf'
+	printf '%sa\nb\n%sa\n' "$mark" "$mark" >lines
+	shcount ingest --prefix m0/ lines - lines <lines
+	expect "$(counted m0/)" $'a\t3\nb\t3\n'"$mark"$'a\t3'
+	printf '%s"a",2\n' "$mark" | shcount ingest -f csv -d 2 --prefix m1/
+	printf '%sa\t2\n' "$mark" | shcount ingest -f tsv -d 2 --prefix m1/
+	printf '%s  2 a\n' "$mark" | shcount ingest -f uniq --prefix m1/
+	printf '%s{"name":"a","delta":2}\n' "$mark" | shcount ingest -f json --prefix m1/
+	printf '%sa:2|c\n' "$mark" | shcount ingest -f statsd --prefix m1/
+	printf '%sa\n' "$mark" | gzip >m.gz
+	shcount ingest --prefix m1/ m.gz
+	printf '%sa' "$mark" | dd bs=1 status=none | shcount ingest --prefix m1/
+	expect "$(counted m1/)" $'a\t12'
+	says 0 "2 lines" --from-line 2 --prefix m2/ lines
+	expect "$(counted m2/)" $'b\t1\n'"$mark"$'a\t1'
+	printf '%s' "$mark" >only
+	says 0 "0 lines, 0 bad lines, 0 skipped, 0 distinct names" --prefix m3/ only
+	# what begins as one, and is none
+	printf '(\n' | shcount ingest --prefix m4/
+	printf '\xef\xbb' | shcount ingest --prefix m4/
+	expect "$(counted m4/ | cut -f2)" $'1\n1'
+	{ printf '%s' "$mark"; head -c 1048576 /dev/zero | tr '\0' x; printf '\nb\n'; } >long
+	says 65 "long:1: the name with its prefix is longer" --on-error skip --prefix m5/ long
+	says 65 ":1: the line is longer than 1 MiB" --on-error skip --prefix m5/ <(printf '%s' "$mark"; tail -c +3 long)
+	expect "$(counted m5/)" $'b\t2'
+}
+
+@test "a stream goes on behind a mark in front of UTF-8 where it stood, byte by byte" {
+	need_daemon
+	local mark=$'\xef\xbb\xbf' i=0
+	printf '%sa\nb\r\n%sc\n' "$mark" "$mark" >text
+	: >grows
+	for ((i = 1; i <= $(wc -c <text); i++)); do
+		head -c "$i" text >grows
+		shcount ingest -q --stream mark --prefix sm/ grows
+	done
+	says 0 "stream mark: was finished before, nothing was added; 3 lines in all" --stream mark --prefix sm/ grows
+	expect "$(counted sm/)" $'a\t1\nb\t1\n'"$mark"$'c\t1'
+	shcount ingest -q --stream pipe --prefix sp/ - <text
+	shcount ingest -q --stream pipe --prefix sp/ - < <(cat text; echo d)
+	expect "$(counted sp/)" $'a\t1\nb\t1\nd\t1\n'"$mark"$'c\t1'
+}
+
 # ---- where to begin ----
 
 @test "--from-line begins at that line of the first file, with the file's own numbers" {

@@ -78,7 +78,7 @@ static size_t read_all(const char *name, const char *data, size_t len, size_t pi
 		got += (size_t)n;
 	}
 	*error = (int)n;
-	assert_int_equal(*error == -EBADMSG, s.fault != NULL);
+	assert_int_equal(*error == -EBADMSG, s.failure != 0);
 	assert_true(s.bytes <= len);
 	source_close(&s);
 	close(fd);
@@ -175,6 +175,7 @@ static void test_what_is_not_compressed_is_told_apart_from_damage(void **state)
 		assert_int_equal(source_open(&s, KINDS[k].name, fd), 0);
 		assert_int_equal(source_read(&s, room, sizeof(room)), -EBADMSG);
 		assert_non_null(strstr(s.fault, "is not compressed"));
+		assert_int_equal(s.failure, SOURCE_WRONG);
 		source_close(&s);
 		close(fd);
 	}
