@@ -314,7 +314,7 @@ damaged_second() { # FILE
 @test "a mark in front of UTF-8 is dropped at the beginning of an input, in every format, and nowhere else" {
 	local mark=$'\xef\xbb\xbf'
 	printf '%sa\nb\n%sa\n' "$mark" "$mark" >lines
-	shcount ingest --prefix m0/ lines - lines <lines
+	shcount ingest --prefix m0/ lines - lines < <(cat lines)
 	expect "$(counted m0/)" $'a\t3\nb\t3\n'"$mark"$'a\t3'
 	printf '%s"a",2\n' "$mark" | shcount ingest -f csv -d 2 --prefix m1/
 	printf '%sa\t2\n' "$mark" | shcount ingest -f tsv -d 2 --prefix m1/

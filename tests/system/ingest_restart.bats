@@ -35,8 +35,8 @@ count_one() { # NAME
 	wait_until is_in "$1"
 }
 
-is_in() { # NAME
-	[ "$(shcount get "$1")" = 1 ]
+is_in() { # NAME [VALUE]
+	[ "$(shcount get "$1")" = "${2:-1}" ]
 }
 
 # Nothing more comes; its exit status.
@@ -90,7 +90,7 @@ takes_stops() {
 	count_one a
 	count_one b
 	echo a >>"$SHC_DIR/lines"
-	wait_until eval '[ "$(shcount get a)" = 2 ]'
+	wait_until is_in a 2
 	end || expect "$?" 0
 	expect_contains "$(said)" "3 lines, 0 bad lines, 0 skipped, 2 distinct names, "
 }
