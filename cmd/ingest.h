@@ -156,8 +156,6 @@ int ingest_send(struct ingest *in);
 /* The same where every line read so far is in the table. */
 int ingest_send_gathered(struct ingest *in);
 
-/* ---- how to go on (ingest_place.c) ---- */
-
 /* ---- waiting (ingest_wait.c) ---- */
 
 /* Returns when fd has something to read; sends what has gathered meanwhile when it takes long. 0, -errno, or
