@@ -267,9 +267,10 @@ def disk_full(*options):
         fresh = [f"another, with a longer name to fill the disk {i}" for i in range(3000)]
         count(fresh, 2)
 
+        # Folding may be the first to find no room, while a small commit still fits into the log.
         def is_stuck():
             count(names[:100], 1)
-            return d.info()["store_status"] != "ok"
+            return d.info()["store_status"] != "ok" and c.do("WAITAOF", 1, 0, 100) == [0, 0]
 
         wait_until(is_stuck, "the disk is full")
         before = int(d.info()["durable_epoch"])
@@ -283,7 +284,7 @@ def disk_full(*options):
         check(d.counters() == want, "reading while the disk is full")
         equal(c.do("WAITAOF", 1, 0, 50), [0, 0], "WAITAOF while the disk is full")
         check(int(d.info()["durable_epoch"]) <= before + 1, "an epoch became durable on a full disk")
-        check(d.log().count("counting goes on in memory") == 1, "the log says once that the disk is full:", d.log()[-2000:])
+        check(1 <= d.log().count("counting goes on in memory") <= 3, "the log says that the disk is full, and not at each try:", d.log()[-2000:])
         # A barrier that waits is answered when there is room.
         with d.conn(60) as waiting:
             waiting.send("WAITAOF", 1, 0, 0)
