@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "slot.h"
 
-uint16_t slot_crc16(struct slice s)
+uint16_t slot_crc16_more(uint16_t crc, unsigned char byte)
 {
 	/* Of four bits each: 0x1021 times 0 to 15, without carries. */
 	static const uint16_t table[16] = {0x0000, 0x1021, 0x2042, 0x3063, 0x4084, 0x50a5, 0x60c6, 0x70e7,
 					   0x8108, 0x9129, 0xa14a, 0xb16b, 0xc18c, 0xd1ad, 0xe1ce, 0xf1ef};
-	unsigned crc = 0;
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned byte = (unsigned char)s.data[i];
-		crc = (crc << 4 & 0xffff) ^ table[crc >> 12 ^ byte >> 4];
-		crc = (crc << 4 & 0xffff) ^ table[crc >> 12 ^ (byte & 15)];
-	}
-	return (uint16_t)crc;
+	unsigned value = crc;
+	value = (value << 4 & 0xffff) ^ table[value >> 12 ^ byte >> 4];
+	value = (value << 4 & 0xffff) ^ table[value >> 12 ^ (byte & 15u)];
+	return (uint16_t)value;
+}
+
+uint16_t slot_crc16(struct slice s)
+{
+	uint16_t crc = 0;
+	for (size_t i = 0; i < s.len; i++)
+		crc = slot_crc16_more(crc, (unsigned char)s.data[i]);
+	return crc;
 }
 
 unsigned slot_of(struct slice key)

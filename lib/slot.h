@@ -16,6 +16,9 @@ enum { SLOT_COUNT = 16384 };
 /* CRC16 as XMODEM has it: polynomial 0x1021, begins with 0, nothing reflected. */
 uint16_t slot_crc16(struct slice s);
 
+/* The same over one byte more. */
+uint16_t slot_crc16_more(uint16_t crc, unsigned char byte);
+
 /* 0 to SLOT_COUNT - 1. Only what stands between the first '{' and the next '}' counts, if that is something.
  */
 unsigned slot_of(struct slice key);

@@ -3,16 +3,21 @@
 
 # What the daemon and the client share: pure code.
 LIB_BASE := \
+	lib/adds.c \
 	lib/buf.c \
 	lib/fill.c \
 	lib/glob.c \
 	lib/hash.c \
 	lib/num.c \
+	lib/redirect.c \
 	lib/resp_put.c \
 	lib/resp_read.c \
 	lib/resp_request.c \
+	lib/script.c \
+	lib/shard.c \
 	lib/slice.c \
-	lib/slot.c
+	lib/slot.c \
+	lib/slots.c
 
 # The client library on top of it.
 LIB_CLIENT := \
@@ -159,7 +164,8 @@ FUZZED := $(LIB_BASE) \
 	cmd/statsd.c \
 	cmd/table.c \
 	daemon/journal.c \
-	daemon/journal_set.c
+	daemon/journal_set.c \
+	lib/url.c
 FAULT := $(sort $(wildcard tests/fault/*.c))
 
 # The simulation (tests/sim), and what it has something else for.
