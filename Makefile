@@ -165,6 +165,9 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(test_link) -lcmocka $(TEST_LIBS) -lm
 
+# It is the server of its client.
+$(BUILD)/tests/test_tls: TEST_LIBS += -lssl -lcrypto
+
 # It starts the daemon.
 $(BUILD)/tests/test_shcount_threads: | $(BUILD)/shcounterd
 
@@ -261,6 +264,7 @@ bench: all bench-programs
 	@BUILD=$(abspath $(BUILD)) bench/run
 	@BUILD=$(abspath $(BUILD)) bench/durable.sh
 	@BUILD=$(abspath $(BUILD)) bench/stall.sh
+	@BUILD=$(abspath $(BUILD)) bench/cluster.sh
 
 demo: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all
@@ -358,7 +362,8 @@ help:
 	@echo 'make test        install what tests need, build, run every test; the last line has the counts'
 	@echo 'make install     PREFIX=$(PREFIX), below DESTDIR; programs, library, manuals, systemd units'
 	@echo 'make uninstall   the reverse; state and a changed configuration stay'
-	@echo 'make bench       measure it against redis-server (bench/run, bench/durable.sh), and what a commit costs (bench/stall.sh)'
+	@echo 'make bench       measure it against redis-server (bench/run, bench/durable.sh), what a commit costs (bench/stall.sh),'
+	@echo '                 and shcount beside redis-cli on a Redis Cluster (bench/cluster.sh)'
 	@echo 'make soak        loops of kill, power loss and restart: SOAK_ROUNDS=$(SOAK_ROUNDS), or SOAK_SECONDS=7200 for two hours'
 	@echo 'make unit | sim | crash | system | lint | fuzz    one part of the tests; FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make deps | test-deps    install the Debian packages that building or testing needs'

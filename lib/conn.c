@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "conn.h"
+#include "tls.h"
 
 enum { NS_PER_S = 1000000000, NS_PER_US = 1000 };
 
@@ -26,6 +27,7 @@ int64_t conn_now_ns(void)
 
 void conn_close(struct conn *c)
 {
+	c->tls = tls_free(c->tls);
 	if (c->fd >= 0)
 		close(c->fd);
 	c->fd = -1;
@@ -33,7 +35,11 @@ void conn_close(struct conn *c)
 
 int conn_wait(const struct conn *c, short events, int64_t deadline_ns)
 {
+	if ((events & POLLIN) && conn_has_input(c))
+		return POLLIN;
 	struct pollfd pfd = {.fd = c->fd, .events = events};
+	if (c->tls && tls_has_output(c->tls))
+		pfd.events |= POLLOUT;
 	for (;;) {
 		int64_t left_ns = deadline_ns - conn_now_ns();
 		if (left_ns <= 0)
@@ -99,56 +105,77 @@ int conn_open_unix(struct conn *c, const char *path, int64_t deadline_ns)
 	return 0;
 }
 
-/* Sees a connect(2) through that was begun on c. */
-static int finish_connect(const struct conn *c, int64_t deadline_ns)
+int conn_begin(struct conn *c, const struct sockaddr *addr, socklen_t len)
 {
-	int rc = conn_wait(c, POLLOUT, deadline_ns);
-	if (rc < 0)
-		return rc;
+	struct conn begun = {.fd = open_socket(addr->sa_family)};
+	if (begun.fd < 0)
+		return -errno;
+	int on = 1, rc = 0;
+	bool is_unix = addr->sa_family == AF_UNIX;
+	if (!is_unix && setsockopt(begun.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
+		rc = -errno;
+	else if (connect(begun.fd, addr, len))
+		rc = errno == EINPROGRESS || errno == EINTR ? 0 : -errno;
+	if (rc)
+		conn_close(&begun);
+	else
+		*c = begun;
+	return rc;
+}
+
+int conn_finish(const struct conn *c)
+{
+	struct pollfd pfd = {.fd = c->fd, .events = POLLOUT};
+	int n = poll(&pfd, 1, 0);
+	if (n == 0 || (n < 0 && errno == EINTR))
+		return -EAGAIN;
 	int error = 0;
 	socklen_t len = sizeof(error);
-	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len))
+	if (n < 0 || getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len))
 		return -errno;
 	return -error;
 }
 
-static int open_address(struct conn *c, const struct addrinfo *ai, int64_t deadline_ns)
+int conn_resolve(const char *host, uint16_t port, struct addrinfo **out, const char **why)
 {
-	struct conn try = {.fd = open_socket(ai->ai_family)};
-	if (try.fd < 0)
-		return -errno;
-	int rc = connect(try.fd, ai->ai_addr, ai->ai_addrlen) ? -errno : 0;
-	if (rc == -EINPROGRESS || rc == -EINTR)
-		rc = finish_connect(&try, deadline_ns);
-	int on = 1;
-	if (rc == 0 && setsockopt(try.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
-		rc = -errno;
-	if (rc) {
-		conn_close(&try);
-		return rc;
-	}
-	*c = try;
-	return 0;
-}
-
-int conn_open_tcp(struct conn *c, const char *host, uint16_t port, int64_t deadline_ns, const char **why)
-{
-	*why = NULL;
 	char service[8];
 	snprintf(service, sizeof(service), "%u", (unsigned)port);
 	struct addrinfo hints = {.ai_family = AF_UNSPEC,
 				 .ai_socktype = SOCK_STREAM,
 				 .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-	struct addrinfo *list = NULL;
-	int rc = getaddrinfo(host, service, &hints, &list);
+	int rc = getaddrinfo(host, service, &hints, out);
 	if (rc == EAI_NONAME) {
 		hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
-		rc = getaddrinfo(host, service, &hints, &list);
+		rc = getaddrinfo(host, service, &hints, out);
 	}
-	if (rc) {
-		*why = gai_strerror(rc);
-		return -EHOSTUNREACH;
-	}
+	if (rc == 0)
+		return 0;
+	*why = gai_strerror(rc);
+	return -EHOSTUNREACH;
+}
+
+static int open_address(struct conn *c, const struct addrinfo *ai, int64_t deadline_ns)
+{
+	int rc = conn_begin(c, ai->ai_addr, ai->ai_addrlen);
+	if (rc)
+		return rc;
+	do {
+		rc = conn_wait(c, POLLOUT, deadline_ns);
+		if (rc >= 0)
+			rc = conn_finish(c);
+	} while (rc == -EAGAIN);
+	if (rc)
+		conn_close(c);
+	return rc;
+}
+
+int conn_open_tcp(struct conn *c, const char *host, uint16_t port, int64_t deadline_ns, const char **why)
+{
+	*why = NULL;
+	struct addrinfo *list;
+	int rc = conn_resolve(host, port, &list, why);
+	if (rc)
+		return rc;
 	rc = -EHOSTUNREACH;
 	for (struct addrinfo *ai = list; ai && rc && rc != -ETIMEDOUT; ai = ai->ai_next)
 		rc = open_address(c, ai, deadline_ns);
@@ -156,8 +183,38 @@ int conn_open_tcp(struct conn *c, const char *host, uint16_t port, int64_t deadl
 	return rc;
 }
 
+/* ---- TLS ---- */
+
+int conn_secure(struct conn *c, struct tls_context *context, const char *host)
+{
+	return tls_new(&c->tls, context, c->fd, host);
+}
+
+int conn_handshake(struct conn *c, char *why, size_t why_size)
+{
+	int rc = tls_handshake(c->tls);
+	if (rc && rc != -EAGAIN) {
+		const char *said = tls_why(c->tls);
+		snprintf(why, why_size, "%s",
+			 said ? said
+			 : rc == -ECONNRESET
+				 ? "the server closed the connection in the middle of the TLS handshake"
+				 : strerror(-rc));
+	}
+	return rc;
+}
+
+const char *conn_why(const struct conn *c)
+{
+	return c->tls ? tls_why(c->tls) : NULL;
+}
+
+/* ---- bytes and waiting ---- */
+
 ssize_t conn_send_some(struct conn *c, const void *data, size_t len)
 {
+	if (c->tls)
+		return tls_send_some(c->tls, data, len);
 	for (;;) {
 		ssize_t n = send(c->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n >= 0)
@@ -169,6 +226,8 @@ ssize_t conn_send_some(struct conn *c, const void *data, size_t len)
 
 ssize_t conn_recv_some(struct conn *c, void *data, size_t len)
 {
+	if (c->tls)
+		return tls_recv_some(c->tls, data, len);
 	for (;;) {
 		ssize_t n = recv(c->fd, data, len, MSG_DONTWAIT);
 		if (n >= 0)
@@ -178,8 +237,22 @@ ssize_t conn_recv_some(struct conn *c, void *data, size_t len)
 	}
 }
 
+short conn_events(const struct conn *c, bool wants_send)
+{
+	if (c->tls)
+		wants_send = tls_has_output(c->tls) || (wants_send && tls_is_established(c->tls));
+	return wants_send ? POLLIN | POLLOUT : POLLIN;
+}
+
+bool conn_has_input(const struct conn *c)
+{
+	return c->tls && tls_has_input(c->tls);
+}
+
 bool conn_is_stale(const struct conn *c)
 {
+	if (c->tls)
+		return tls_is_stale(c->tls);
 	char byte;
 	ssize_t n;
 	do {

@@ -338,7 +338,7 @@ static enum shc_status receive(struct shc *shc, bool is_waiting)
 	return rc ? survive(shc, rc) : take_reply(shc, reply);
 }
 
-static enum shc_status bind(struct shc *shc)
+static enum shc_status bind_session(struct shc *shc)
 {
 	struct session *s = shc->session;
 	enum shc_status status = wire_connect_patiently(&shc->wire);
@@ -392,7 +392,7 @@ static enum shc_status step(struct shc *shc)
 	if (!conn_is_open(&shc->wire.conn))
 		unbind(shc);
 	if (s->binding == UNBOUND)
-		return bind(shc);
+		return bind_session(shc);
 	if (buf_len(&shc->wire.out) > 0)
 		return send_out(shc);
 	if (s->binding == BOUND && s->sent_seq < s->given_seq)

@@ -27,6 +27,9 @@ LIB_CLIENT := \
 	lib/shcount_add.c \
 	lib/shcount_once.c \
 	lib/shcount_session.c \
+	lib/tls.c \
+	lib/tls_context.c \
+	lib/tls_why.c \
 	lib/url.c \
 	lib/wire.c
 

@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -227,6 +228,76 @@ static void test_waiting_ends_at_the_deadline(void **state)
 	close(listener);
 }
 
+static void test_connecting_by_steps_waits_for_nothing(void **state)
+{
+	(void)state;
+	uint16_t port;
+	const char *why = NULL;
+	struct addrinfo *list;
+	int listener = listen_tcp(&port);
+	assert_int_equal(conn_resolve("127.0.0.1", port, &list, &why), 0);
+	struct conn c = CONN_INIT;
+	assert_int_equal(conn_begin(&c, list->ai_addr, list->ai_addrlen), 0);
+	assert_int_equal(conn_events(&c, true), POLLIN | POLLOUT);
+	assert_int_equal(conn_events(&c, false), POLLIN);
+	assert_false(conn_has_input(&c));
+	assert_null(conn_why(&c));
+	assert_true(conn_wait(&c, POLLOUT, in_ms(5000)) & POLLOUT);
+	assert_int_equal(conn_finish(&c), 0);
+	int peer = accept(listener, NULL, NULL);
+	check_exchange(&c, peer);
+	close(peer);
+	conn_close(&c);
+	close(listener);
+
+	int rc = conn_begin(&c, list->ai_addr, list->ai_addrlen); /* nobody listens any more */
+	if (rc == 0) {
+		assert_true(conn_wait(&c, POLLOUT, in_ms(5000)) > 0);
+		rc = conn_finish(&c);
+		conn_close(&c);
+	}
+	assert_int_equal(rc, -ECONNREFUSED);
+	assert_false(conn_is_open(&c));
+	freeaddrinfo(list);
+	assert_int_equal(conn_resolve("a host with blanks", 1, &list, &why), -EHOSTUNREACH);
+	assert_non_null(why);
+}
+
+/* A listener whose queue is full answers nobody. */
+static void test_a_connection_that_is_under_way_is_told_as_that(void **state)
+{
+	(void)state;
+	uint16_t port;
+	const char *why;
+	struct addrinfo *list;
+	int listener = listen_tcp(&port);
+	assert_int_equal(listen(listener, 0), 0);
+	assert_int_equal(conn_resolve("127.0.0.1", port, &list, &why), 0);
+	struct conn conns[8];
+	int rc = 0;
+	size_t count = 0;
+	while (rc == 0 && count < 8) {
+		assert_int_equal(conn_begin(&conns[count], list->ai_addr, list->ai_addrlen), 0);
+		rc = conn_finish(&conns[count++]);
+	}
+	assert_int_equal(rc, -EAGAIN);
+	for (size_t i = 0; i < count; i++)
+		conn_close(&conns[i]);
+	freeaddrinfo(list);
+	close(listener);
+
+	listener = listen_unix(0);
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	memcpy(addr.sun_path, path, strlen(path) + 1);
+	struct conn first = CONN_INIT, second = CONN_INIT;
+	assert_int_equal(conn_begin(&first, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(conn_finish(&first), 0);
+	assert_int_equal(conn_begin(&second, (struct sockaddr *)&addr, sizeof(addr)), -EAGAIN);
+	assert_false(conn_is_open(&second));
+	conn_close(&first);
+	close(listener);
+}
+
 static void test_a_stale_connection_is_noticed(void **state)
 {
 	(void)state;
@@ -273,6 +344,8 @@ int main(void)
 		cmocka_unit_test(test_a_full_accept_queue_ends_at_the_deadline),
 		cmocka_unit_test(test_signals_do_not_end_the_wait_for_a_full_accept_queue),
 		cmocka_unit_test(test_waiting_ends_at_the_deadline),
+		cmocka_unit_test(test_connecting_by_steps_waits_for_nothing),
+		cmocka_unit_test(test_a_connection_that_is_under_way_is_told_as_that),
 		cmocka_unit_test(test_a_stale_connection_is_noticed),
 	};
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
