@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "num.h"
+#include "redis.h"
 #include "shcount_impl.h"
 
 #ifndef SHC_VERSION
@@ -20,6 +21,19 @@ const char *shc_version(void)
 }
 
 /* ---- a handle ---- */
+
+/* In one Redis server, single counters are changed as in shcounterd, over the wire. */
+static bool on_cluster(const struct shc *shc)
+{
+	return shc->wire.url.kind == URL_CLUSTER;
+}
+
+/* Counters are in Redis from now on: see redis.h. False: no memory. */
+static bool use_redis(struct shc *shc)
+{
+	shc->redis = redis_open(&shc->wire.url);
+	return shc->redis;
+}
 
 enum shc_status shc_open(struct shc **out, const char *url, int timeout_ms)
 {
@@ -36,7 +50,7 @@ enum shc_status shc_open(struct shc **out, const char *url, int timeout_ms)
 		return wire_say(&shc->wire, SHC_USAGE, "%s", error);
 	if (rc == 0 && timeout_ms <= 0)
 		return wire_say(&shc->wire, SHC_USAGE, "the time limit must be at least 1 ms");
-	if (rc == 0)
+	if (rc == 0 && (parsed.kind != URL_CLUSTER || use_redis(shc)))
 		return SHC_OK;
 	shc_close(shc);
 	*out = NULL;
@@ -50,6 +64,7 @@ void shc_close(struct shc *shc)
 	for (size_t i = 0; i < sizeof(shc->batches) / sizeof(shc->batches[0]); i++)
 		buf_fini(&shc->batches[i].body);
 	shc_session_close(shc);
+	redis_close(shc->redis);
 	wire_fini(&shc->wire);
 	free(shc->nodes);
 	free(shc);
@@ -60,9 +75,56 @@ void shc_set_timeout(struct shc *shc, int timeout_ms)
 	shc->wire.timeout_ns = (int64_t)(timeout_ms > 0 ? timeout_ms : 1) * 1000000;
 }
 
+enum shc_status shc_set_auth(struct shc *shc, const char *user, const char *password)
+{
+	enum shc_status status = wire_begin(&shc->wire);
+	if (status)
+		return status;
+	if (shc->wire.url.auth || shc->wire.connections > 0)
+		return wire_say(&shc->wire, SHC_USAGE,
+				"who to log in as is said once, before the first connection");
+	if (url_set_auth(&shc->wire.url, user, password))
+		return wire_say(&shc->wire, SHC_MEMORY, "out of memory; nothing was sent");
+	return SHC_OK;
+}
+
+/* Begins a call that a cluster alone can serve. */
+static enum shc_status begin_on_cluster(struct shc *shc, const char *what)
+{
+	enum shc_status status = wire_begin(&shc->wire);
+	if (status || on_cluster(shc))
+		return status;
+	return wire_say(&shc->wire, SHC_USAGE, "only a Redis Cluster has %s, and this server is none", what);
+}
+
+enum shc_status shc_set_shards(struct shc *shc, unsigned shards)
+{
+	enum shc_status status = begin_on_cluster(shc, "sub-counters");
+	if (status)
+		return status;
+	if (shards < 1 || shards > SHC_SHARDS_MAX)
+		return wire_say(&shc->wire, SHC_USAGE, "a counter is spread over 1 to %d sub-counters",
+				SHC_SHARDS_MAX);
+	redis_set_shards(shc, shards);
+	return SHC_OK;
+}
+
+enum shc_status shc_set_read_replica(struct shc *shc, bool reads_replica)
+{
+	enum shc_status status = begin_on_cluster(shc, "replicas to read from");
+	if (status == SHC_OK)
+		redis_set_read_replica(shc, reads_replica);
+	return status;
+}
+
 const char *shc_error(const struct shc *shc)
 {
 	return shc ? shc->wire.error : "out of memory";
+}
+
+bool shcount_has_session(const struct shc *shc)
+{
+	return shc->session || (shc->redis && redis_has_session(shc));
 }
 
 static enum shc_status refuse_beside_session(struct shc *shc)
@@ -76,8 +138,10 @@ enum shc_status shc_connect(struct shc *shc)
 	enum shc_status status = wire_begin(&shc->wire);
 	if (status)
 		return status;
-	if (shc->session)
+	if (shcount_has_session(shc))
 		return refuse_beside_session(shc);
+	if (on_cluster(shc))
+		return redis_connect(shc);
 	status = wire_connect(&shc->wire);
 	if (status)
 		shcount_batches_lost(shc);
@@ -86,7 +150,7 @@ enum shc_status shc_connect(struct shc *shc)
 
 uint64_t shc_connections(const struct shc *shc)
 {
-	return shc->wire.connections;
+	return shc->wire.connections + (shc->redis ? redis_connections(shc) : 0);
 }
 
 /* ---- replies, from the protocol's form to the public one ---- */
@@ -170,6 +234,21 @@ enum shc_status shcount_classify(struct slice error)
 	return SHC_REFUSED;
 }
 
+/* What to do about MOVED and the like, which one server alone does not say. */
+#define NAME_THE_CLUSTER                                                                                     \
+	"this server is a node of a Redis Cluster: name it with -c HOST:PORT, or as redis+cluster://HOST:PORT"
+
+static bool is_redirect(struct slice error)
+{
+	static const char *const codes[] = {"MOVED ", "ASK ", "CROSSSLOT ", "CLUSTERDOWN "};
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		size_t len = strlen(codes[i]);
+		if (error.len >= len && memcmp(error.data, codes[i], len) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* ---- pipelining ---- */
 
 size_t shc_pending(const struct shc *shc)
@@ -202,7 +281,8 @@ static enum shc_status next_reply(struct shc *shc, const struct shc_reply **repl
 			shcount_wrote(shc);
 		return SHC_OK;
 	}
-	return wire_say(&shc->wire, shcount_classify(raw->str), "%.*s", (int)raw->str.len, raw->str.data);
+	return wire_say(&shc->wire, shcount_classify(raw->str), "%.*s%s", (int)raw->str.len, raw->str.data,
+			is_redirect(raw->str) ? "; " NAME_THE_CLUSTER : "");
 }
 
 static enum shc_status check_args(struct shc *shc, size_t argc)
@@ -212,20 +292,52 @@ static enum shc_status check_args(struct shc *shc, size_t argc)
 	return SHC_OK;
 }
 
+/* The words as slices: `few` when there is room, else the caller's to free. Null after a complaint. */
+enum { WORDS_FEW = 8 };
+static struct slice *slices_of(struct shc *shc, size_t argc, const char *const *argv, const size_t *argv_len,
+			       struct slice few[WORDS_FEW])
+{
+	if (check_args(shc, argc))
+		return NULL;
+	struct slice *slices = argc <= WORDS_FEW ? few : reallocarray(NULL, argc, sizeof(*slices));
+	if (!slices)
+		wire_say(&shc->wire, SHC_MEMORY, "out of memory; nothing was sent");
+	for (size_t i = 0; slices && i < argc; i++)
+		slices[i] = argv_len ? (struct slice){argv[i], argv_len[i]} : slice_str(argv[i]);
+	return slices;
+}
+
 static enum shc_status append_args(struct shc *shc, size_t argc, const char *const *argv,
 				   const size_t *argv_len, bool is_write)
 {
-	if (check_args(shc, argc))
-		return SHC_USAGE;
-	struct slice few[8];
-	struct slice *slices = argc <= 8 ? few : reallocarray(NULL, argc, sizeof(*slices));
+	struct slice few[WORDS_FEW];
+	struct slice *slices = slices_of(shc, argc, argv, argv_len, few);
 	if (!slices)
-		return wire_say(&shc->wire, SHC_MEMORY, "out of memory; nothing was sent");
-	for (size_t i = 0; i < argc; i++)
-		slices[i] = argv_len ? (struct slice){argv[i], argv_len[i]} : slice_str(argv[i]);
+		return argc == 0 || argc > RESP_ARGS_MAX ? SHC_USAGE : SHC_MEMORY;
 	enum shc_status status = wire_append(&shc->wire, argc, slices, is_write);
 	if (slices != few)
 		free(slices);
+	return status;
+}
+
+static enum shc_status command_on_cluster(struct shc *shc, size_t argc, const char *const *argv,
+					  const size_t *argv_len, bool is_write,
+					  const struct shc_reply **reply)
+{
+	struct slice few[WORDS_FEW];
+	struct slice *slices = slices_of(shc, argc, argv, argv_len, few);
+	if (!slices)
+		return argc == 0 || argc > RESP_ARGS_MAX ? SHC_USAGE : SHC_MEMORY;
+	const struct resp_reply *raw = NULL;
+	enum shc_status status = redis_command(shc, argc, slices, is_write, &raw);
+	if (slices != few)
+		free(slices);
+	bool is_answered = status == SHC_OK || status == SHC_REFUSED || status == SHC_DENIED;
+	if (is_answered && raw && !publish_reply(shc, raw))
+		return wire_say(&shc->wire, is_write ? SHC_IN_DOUBT : SHC_UNREACHABLE,
+				"no memory for the answer");
+	if (is_answered && raw)
+		*reply = &shc->reply;
 	return status;
 }
 
@@ -235,6 +347,9 @@ enum shc_status shc_append(struct shc *shc, size_t argc, const char *const *argv
 	enum shc_status status = wire_begin(&shc->wire);
 	if (status)
 		return status;
+	if (on_cluster(shc))
+		return wire_say(&shc->wire, SHC_USAGE,
+				"pipelines are for one server; on a cluster, shc_mget and shc_add have them");
 	if (shc->session)
 		return refuse_beside_session(shc);
 	return append_args(shc, argc, argv, argv_len, is_write);
@@ -257,34 +372,81 @@ enum shc_status shcount_begin(struct shc *shc)
 	enum shc_status status = wire_begin(&shc->wire);
 	if (status)
 		return status;
-	if (shc->session)
+	if (shcount_has_session(shc))
 		return refuse_beside_session(shc);
 	if (shc_pending(shc) > 0)
 		return wire_say(&shc->wire, SHC_USAGE, "take the pending replies first (shc_next)");
 	return SHC_OK;
 }
 
+/* On TCP there may be a shcounterd or a Redis. */
+static enum shc_status ask_who(struct shc *shc)
+{
+	static const struct slice hello = {"HELLO", 5};
+	const struct resp_reply *reply;
+	struct wire_pending answered;
+	enum shc_status status = wire_append(&shc->wire, 1, &hello, false);
+	if (status == SHC_OK)
+		status = wire_send(&shc->wire);
+	if (status == SHC_OK)
+		status = wire_next(&shc->wire, &reply, &answered);
+	if (status)
+		return status;
+	if (greeting_is_cluster(reply))
+		return wire_say(&shc->wire, SHC_REFUSED, NAME_THE_CLUSTER);
+	shc->is_identified = true;
+	if (greeting_is_redis(reply) && !use_redis(shc))
+		return wire_say(&shc->wire, SHC_MEMORY, "out of memory; nothing was sent");
+	return SHC_OK;
+}
+
+enum shc_status shcount_identify(struct shc *shc, bool is_patient)
+{
+	struct wire *w = &shc->wire;
+	if (shc->is_identified || w->url.kind != URL_TCP)
+		return SHC_OK;
+	enum shc_status status = is_patient ? wire_connect_patiently(w) : wire_connect(w);
+	return status ? status : ask_who(shc);
+}
+
 enum shc_status shc_command(struct shc *shc, size_t argc, const char *const *argv, const size_t *argv_len,
 			    bool is_write, const struct shc_reply **reply)
 {
 	enum shc_status status = shcount_begin(shc);
+	if (status == SHC_OK && on_cluster(shc))
+		return command_on_cluster(shc, argc, argv, argv_len, is_write, reply);
 	if (status == SHC_OK)
 		status = append_args(shc, argc, argv, argv_len, is_write);
 	return status ? status : next_reply(shc, reply);
 }
 
-/* A command on a counter. `argv[1]` is its name. */
+/* Refuses a name that is our own in Redis; only for such a one it matters who the server is. Copies it, for
+ * it may lie in a reply, which the answer overwrites. */
+static enum shc_status check_own_name(struct shc *shc, struct slice *name, char room[NAME_LEN_MAX])
+{
+	if (!shard_is_own(*name))
+		return SHC_OK;
+	name->data = memcpy(room, name->data, name->len);
+	enum shc_status status = shcount_identify(shc, false);
+	return status || !shc->redis ? status : redis_check_name(shc, *name);
+}
+
+enum { NAME_WORDS_MAX = 3 };
+
+/* A command on a counter, in a call that has begun. `argv[1]` is its name. */
 static enum shc_status name_command(struct shc *shc, size_t argc, const struct slice *argv, bool is_write,
 				    const struct shc_reply **reply)
 {
-	enum shc_status status = shcount_begin(shc);
-	if (status)
-		return status;
+	struct slice words[NAME_WORDS_MAX];
+	char room[NAME_LEN_MAX];
 	if (!slice_is_name(argv[1]))
 		return wire_say(&shc->wire, SHC_USAGE,
 				"bad name: 1 to %d bytes without control characters are expected",
 				NAME_LEN_MAX);
-	status = wire_append(&shc->wire, argc, argv, is_write);
+	memcpy(words, argv, argc * sizeof(*words));
+	enum shc_status status = check_own_name(shc, &words[1], room);
+	if (status == SHC_OK)
+		status = wire_append(&shc->wire, argc, words, is_write);
 	return status ? status : next_reply(shc, reply);
 }
 
@@ -305,7 +467,11 @@ enum shc_status shc_incr(struct shc *shc, const char *name, size_t name_len, int
 		{digits, num_format_i64(digits, delta)},
 	};
 	const struct shc_reply *reply;
-	enum shc_status status = name_command(shc, 3, argv, true, &reply);
+	enum shc_status status = shcount_begin(shc);
+	if (status == SHC_OK && on_cluster(shc))
+		return redis_incr(shc, argv[1], delta, value);
+	if (status == SHC_OK)
+		status = name_command(shc, 3, argv, true, &reply);
 	if (status)
 		return status;
 	if (reply->type != SHC_T_INT)
@@ -313,6 +479,27 @@ enum shc_status shc_incr(struct shc *shc, const char *name, size_t name_len, int
 	if (value)
 		*value = reply->integer;
 	return SHC_OK;
+}
+
+enum shc_status shc_incr_within(struct shc *shc, const char *name, size_t name_len, int64_t delta,
+				int64_t min, int64_t max, int64_t *value)
+{
+	enum shc_status status = shcount_begin(shc);
+	if (status)
+		return status;
+	if (min == INT64_MIN && max == INT64_MAX)
+		return shc_incr(shc, name, name_len, delta, value);
+	struct slice s = {name, name_len};
+	char room[NAME_LEN_MAX]; /* it may lie in a reply, which the answer overwrites */
+	if (slice_is_name(s))
+		s.data = memcpy(room, name, name_len);
+	status = shcount_identify(shc, false);
+	if (status)
+		return status;
+	if (shc->redis)
+		return redis_incr_within(shc, s, delta, min, max, value);
+	return wire_say(&shc->wire, SHC_USAGE,
+			"this server has no bounds for counters: in this version a Redis Cluster has them");
 }
 
 /* Of a reply to GET, or an element of one to MGET: SHC_OK, SHC_MISSING with *value 0, SHC_REFUSED when it is
@@ -332,7 +519,11 @@ enum shc_status shc_get(struct shc *shc, const char *name, size_t name_len, int6
 {
 	struct slice argv[] = {slice_str("GET"), {name, name_len}};
 	const struct shc_reply *reply;
-	enum shc_status status = name_command(shc, 2, argv, false, &reply);
+	enum shc_status status = shcount_begin(shc);
+	if (status == SHC_OK && on_cluster(shc))
+		return redis_get(shc, argv[1], value);
+	if (status == SHC_OK)
+		status = name_command(shc, 2, argv, false, &reply);
 	if (status)
 		return status;
 	int64_t read;
@@ -404,6 +595,8 @@ enum shc_status shc_mget(struct shc *shc, size_t count, const char *const *names
 					"expected",
 					i + 1, count, NAME_LEN_MAX);
 	}
+	if (on_cluster(shc))
+		return redis_mget(shc, count, names, name_lens, values, is_there);
 	status = append_mget(shc, count, names, name_lens);
 	const struct shc_reply *reply;
 	if (status == SHC_OK)
@@ -420,7 +613,11 @@ enum shc_status shc_set(struct shc *shc, const char *name, size_t name_len, int6
 		{digits, num_format_i64(digits, value)},
 	};
 	const struct shc_reply *reply;
-	enum shc_status status = name_command(shc, 3, argv, true, &reply);
+	enum shc_status status = shcount_begin(shc);
+	if (status == SHC_OK && on_cluster(shc))
+		return redis_set(shc, argv[1], value);
+	if (status == SHC_OK)
+		status = name_command(shc, 3, argv, true, &reply);
 	if (status)
 		return status;
 	bool is_ok = reply->type == SHC_T_STATUS &&
@@ -432,7 +629,11 @@ enum shc_status shc_del(struct shc *shc, const char *name, size_t name_len)
 {
 	struct slice argv[] = {slice_str("DEL"), {name, name_len}};
 	const struct shc_reply *reply;
-	enum shc_status status = name_command(shc, 2, argv, true, &reply);
+	enum shc_status status = shcount_begin(shc);
+	if (status == SHC_OK && on_cluster(shc))
+		return redis_del(shc, argv[1]);
+	if (status == SHC_OK)
+		status = name_command(shc, 2, argv, true, &reply);
 	if (status)
 		return status;
 	if (reply->type != SHC_T_INT)
@@ -490,6 +691,8 @@ enum shc_status shc_sync(struct shc *shc)
 		{digits, num_format_i64(digits, waiting_ms > 0 ? waiting_ms : 1)},
 	};
 	enum shc_status status = shcount_begin(shc);
+	if (status == SHC_OK && on_cluster(shc))
+		return redis_sync(shc);
 	uint64_t written_on = shc->unsynced_on;
 	if (status == SHC_OK)
 		status = wire_append(&shc->wire, 4, argv, true);

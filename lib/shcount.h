@@ -41,7 +41,8 @@ enum shc_status {
 			  */
 	SHC_IN_DOUBT,	 /* a change was sent and no answer came: it may or may not have been applied */
 	SHC_DENIED,	 /* not permitted: NOAUTH, WRONGPASS, NOPERM, or the socket's mode */
-	SHC_USAGE, /* an argument makes no sense (name, URL, time limit), or the call now; nothing was sent */
+	SHC_USAGE, /* an argument makes no sense (name, URL, time limit), or the call now, or TLS is not set
+		      up here; nothing was sent */
 	SHC_PROTOCOL, /* the server's bytes are not RESP, or make no sense; for a change that is SHC_IN_DOUBT
 		       */
 	SHC_MEMORY,   /* out of memory; nothing was sent */
@@ -62,24 +63,58 @@ struct shc_reply {
 
 /* ---- a handle ---- */
 
-/* Connects at the first use. `url`: "unix:///path", "redis://[user[:password]@]host[:port]", or a socket's
- * path as it stands (anything without "://"). timeout_ms bounds every call below as a whole, connecting
- * included, but for the resolver's work on a host name (5000 is a good value). SHC_OK, SHC_USAGE or
- * SHC_MEMORY. With SHC_USAGE *out is a handle whose shc_error says what is wrong with the URL or the time
- * limit, and keeps saying it: every call on it that returns a status answers SHC_USAGE. With SHC_MEMORY it is
- * null, which shc_error and shc_close take, and nothing else. */
+/* Connects at the first use. `url`: "unix:///path", or a socket's path as it stands (anything without "://");
+ * "redis://[user[:password]@]host[:port]", with TLS "rediss://"; a Redis Cluster as
+ * "redis+cluster://[user[:password]@]host[:port][,host[:port]...]", with TLS "rediss+cluster://". timeout_ms
+ * bounds every call below as a whole, connecting included, but for the resolver's work on a host name (5000
+ * is a good value). SHC_OK, SHC_USAGE or SHC_MEMORY. With SHC_USAGE *out is a handle whose shc_error says
+ * what is wrong with the URL or the time limit, and keeps saying it: every call on it that returns a status
+ * answers SHC_USAGE. With SHC_MEMORY it is null, which shc_error and shc_close take, and nothing else. */
 enum shc_status shc_open(struct shc **out, const char *url, int timeout_ms);
 
 /* Another limit from the next call on, at least 1. */
 void shc_set_timeout(struct shc *shc, int timeout_ms);
 
+/* Who to log in as, where the URL does not say it: a password in the URL is used alone, a user in it with
+ * this password. `user` may be null. Both are copied, and wiped by shc_close. A server that wants no password
+ * is not refused for this one's sake. SHC_OK, SHC_MEMORY, or SHC_USAGE: it was called before, or there has
+ * been a connection. */
+enum shc_status shc_set_auth(struct shc *shc, const char *user, const char *password);
+
+/* ---- a Redis Cluster ----
+ *
+ * The calls below do the same on a cluster, over a connection to each node that is needed; redirections,
+ * failovers and lost nodes are their business until the time limit ends. What differs: names that begin with
+ * "shc:" are SHC_USAGE. A counter with sub-counters is read and removed part by part, and shc_incr gives the
+ * sum that it reads behind its own addition. shc_once and shc_session_add add to the counter's own key.
+ * shc_sync and `is_durable` wait until a replica of each node that was written to has it, where there are
+ * replicas; so does a session before it takes the next batch, and it is slower for that. Of a refused batch
+ * of a session what lies on other nodes may be in, and is not added again. A command of shc_command goes
+ * where its second word lies, and shc_append is SHC_USAGE. With one Redis server (redis://) shc_add, shc_once
+ * and sessions work in the same way, the others as with shcounterd. docs/design.md has the reasons,
+ * shcount(1) what a failover can lose.
+ *
+ * These are SHC_USAGE on the handle of another server. */
+
+enum { SHC_SHARDS_MAX = 1000 };
+
+/* Over how many sub-counters additions to one counter are spread from now on, 1 to SHC_SHARDS_MAX; 1: over
+ * none, the counter is one key. The cluster remembers it for each counter that is added to. What was ever
+ * added to is read. */
+enum shc_status shc_set_shards(struct shc *shc, unsigned shards);
+
+/* Whether reading asks replicas, which may be behind their masters. */
+enum shc_status shc_set_read_replica(struct shc *shc, bool reads_replica);
+
 /* Connects (and authenticates) now, to find out early; does nothing while there is a connection. SHC_OK;
- * SHC_UNREACHABLE, SHC_DENIED, SHC_PROTOCOL: what was buffered or pending is forgotten; nothing of it had
+ * SHC_UNREACHABLE, SHC_DENIED, SHC_PROTOCOL, SHC_USAGE (no OpenSSL, or a file of $SHCOUNT_TLS_* that cannot
+ * be used): what was buffered or pending is forgotten; nothing of it had
  * left. */
 enum shc_status shc_connect(struct shc *shc);
 
 /* How many connections it has made so far: whoever relies on something the server keeps for a connection, or
- * on talking to the same server process as before, compares. */
+ * on talking to the same server process as before, compares. On a cluster it counts up when a node was lost
+ * that had been talked to. */
 uint64_t shc_connections(const struct shc *shc);
 
 /* Sends nothing that is still buffered (see shc_flush), and waits for nothing. Null is allowed. */
@@ -100,6 +135,11 @@ const char *shc_error(const struct shc *shc);
 /* Adds and returns the new value (exact: unique and linearizable as long as only such calls change the
  * counter), which may be null. To subtract, add a negative delta. */
 enum shc_status shc_incr(struct shc *shc, const char *name, size_t name_len, int64_t delta, int64_t *value);
+
+/* The same unless the new value would be less than `min` or greater than `max`: then SHC_REFUSED, and nothing
+ * has changed. For a Redis Cluster or server; SHC_USAGE with a shcounterd, which has no bounds yet. */
+enum shc_status shc_incr_within(struct shc *shc, const char *name, size_t name_len, int64_t delta,
+				int64_t min, int64_t max, int64_t *value);
 
 /* SHC_OK, or SHC_MISSING with *value 0; SHC_REFUSED also when a Redis server keeps something else than a
  * number there. `value` may be null. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "num.h"
+#include "redis.h"
 #include "shcount_impl.h"
 
 enum { BATCH_SLOTS = ADD_BATCHES_UNANSWERED + 1 };
@@ -166,18 +167,24 @@ static enum shc_status send_open(struct shc *shc)
 enum shc_status shc_add(struct shc *shc, const char *name, size_t name_len, int64_t delta)
 {
 	struct slice s = {name, name_len};
+	char room[NAME_LEN_MAX]; /* it may lie in a reply, which the answers overwrite */
 	enum shc_status status = shcount_begin(shc);
-	if (status)
-		return status;
-	if (!slice_is_name(s))
+	if (status == SHC_OK && !slice_is_name(s))
 		return wire_say(&shc->wire, SHC_USAGE,
 				"bad name: 1 to %d bytes without control characters are expected",
 				NAME_LEN_MAX);
+	if (status == SHC_OK && !shc->is_identified) {
+		s.data = memcpy(room, s.data, s.len);
+		status = shcount_identify(shc, false);
+	}
+	if (status)
+		return status;
+	if (shc->redis)
+		return redis_add(shc, s, delta);
 	const struct add_batch *open = &shc->batches[shc->batch_open];
-	char bytes[NAME_LEN_MAX];
 	if (open->count >= ADD_PAIRS_MAX || buf_len(&open->body) >= ADD_BYTES_MAX) {
-		memcpy(bytes, name, name_len); /* it may lie in a reply, which the answers overwrite */
-		s.data = bytes;
+		if (s.data != room)
+			s.data = memcpy(room, s.data, s.len);
 		status = send_open(shc);
 	}
 	if (status == SHC_OK && !batch_put(&shc->batches[shc->batch_open], s, delta))
@@ -188,8 +195,12 @@ enum shc_status shc_add(struct shc *shc, const char *name, size_t name_len, int6
 enum shc_status shc_flush(struct shc *shc, uint64_t *refused)
 {
 	enum shc_status status = shcount_begin(shc);
+	if (status == SHC_OK)
+		status = shcount_identify(shc, false);
 	if (status)
 		return status;
+	if (shc->redis)
+		return redis_flush(shc, refused);
 	status = send_open(shc);
 	if (status == SHC_MEMORY)
 		return status;

@@ -42,6 +42,8 @@ struct shc {
 	shc_refused_fn *refused_fn;
 	void *refused_arg;
 	struct session *session; /* owned; null when none is open */
+	bool is_identified;	 /* a server on TCP has said what it is */
+	struct redis *redis;	 /* owned; where counters are in Redis. With a cluster the wire is not used */
 	uint64_t unsynced_on;	 /* the connection that the oldest write was acknowledged on that no sync has
 				    covered; 0: none */
 };
@@ -59,6 +61,13 @@ static inline void shcount_wrote(struct shc *shc)
 	if (!shc->unsynced_on)
 		shc->unsynced_on = shc->wire.connections;
 }
+
+/* Finds out who the server is, where that is not known. `is_patient`: until the deadline, when there is none.
+ */
+enum shc_status shcount_identify(struct shc *shc, bool is_patient);
+
+/* Whether a session is open. */
+bool shcount_has_session(const struct shc *shc);
 
 /* Begins a call that needs the handle for itself: SHC_OK or SHC_USAGE. */
 enum shc_status shcount_begin(struct shc *shc);

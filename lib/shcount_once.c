@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "num.h"
+#include "redis.h"
 #include "shcount_impl.h"
 
 struct once {
@@ -151,6 +152,11 @@ enum shc_status shc_once(struct shc *shc, const char *token, size_t token_len, c
 				slice_is_name(o.name) ? "token" : "name", NAME_LEN_MAX);
 	o.token.data = memcpy(o.bytes, token, token_len);
 	o.name.data = memcpy(o.bytes + NAME_LEN_MAX, name, name_len);
+	status = shcount_identify(shc, true);
+	if (status)
+		return status;
+	if (shc->redis)
+		return redis_once(shc, o.token, o.name, delta, is_durable, value, is_applied);
 	status = ask(shc, &o);
 	if (status)
 		return status;

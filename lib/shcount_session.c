@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "num.h"
+#include "redis.h"
 #include "shcount_impl.h"
 
 enum {
@@ -470,6 +471,13 @@ enum shc_status shc_session_open(struct shc *shc, const char *id, size_t id_len,
 		return wire_say(&shc->wire, SHC_USAGE,
 				"bad session: 1 to %d bytes without control characters are expected",
 				NAME_LEN_MAX);
+	char room[NAME_LEN_MAX]; /* it may lie in a reply, which the answer overwrites */
+	id = memcpy(room, id, id_len);
+	status = shcount_identify(shc, true);
+	if (status)
+		return status;
+	if (shc->redis)
+		return redis_session_open(shc, (struct slice){id, id_len}, out);
 	struct session *s = calloc(1, sizeof(*s));
 	if (!s)
 		return wire_say(&shc->wire, SHC_MEMORY, "out of memory; nothing was sent");
@@ -495,6 +503,8 @@ enum shc_status shc_session_add(struct shc *shc, const char *name, size_t name_l
 {
 	struct slice word = {name, name_len};
 	enum shc_status status = SHC_OK;
+	if (shc->redis)
+		return redis_session_add(shc, word, delta);
 	if (!shc->session || shc->session->ended)
 		status = begin(shc);
 	if (status)
@@ -539,6 +549,8 @@ static bool put_head(struct session_batch *b, int64_t seq, const char *cursor, s
 
 enum shc_status shc_session_apply(struct shc *shc, const char *cursor, size_t cursor_len)
 {
+	if (shc->redis)
+		return redis_session_apply(shc, (struct slice){cursor, cursor_len});
 	enum shc_status status = begin(shc);
 	if (status)
 		return status;
@@ -563,6 +575,8 @@ enum shc_status shc_session_apply(struct shc *shc, const char *cursor, size_t cu
 
 enum shc_status shc_session_flush(struct shc *shc)
 {
+	if (shc->redis)
+		return redis_session_flush(shc);
 	enum shc_status status = begin(shc);
 	if (status)
 		return status;
@@ -577,6 +591,10 @@ enum shc_status shc_session_flush(struct shc *shc)
 
 void shc_session_close(struct shc *shc)
 {
+	if (shc->redis) {
+		redis_session_close(shc);
+		return;
+	}
 	struct session *s = shc->session;
 	if (!s)
 		return;
@@ -596,6 +614,10 @@ void shc_session_close(struct shc *shc)
 
 void shc_session_stats(const struct shc *shc, struct shc_session_stats *out)
 {
+	if (shc->redis) {
+		redis_session_stats(shc, out);
+		return;
+	}
 	const struct session *s = shc->session;
 	*out = (struct shc_session_stats){0};
 	if (!s)

@@ -2,6 +2,7 @@
 /*
  * url.c - cuts a copy of the text in place; the parts stay inside the copy, so there is one thing to free.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "url.h"
 
@@ -76,16 +78,16 @@ static int parse_unix(struct url *u, char *rest, char *error)
 	return check_path(rest, error);
 }
 
-static int parse_port(const char *s, uint16_t *port, char *error)
+/* What stands there instead of a number is not shown: it may be a password whose '@' is missing. */
+static int parse_port(const char *s, struct url_host *h, char *error)
 {
 	unsigned value = 0;
 	size_t len = strspn(s, "0123456789");
 	for (size_t i = 0; i < len && value <= UINT16_MAX; i++)
 		value = value * 10 + (unsigned)(s[i] - '0');
 	if (len == 0 || s[len] != '\0' || value == 0 || value > UINT16_MAX)
-		return bad(error, "bad port \"%.16s\": a number from 1 to 65535 is expected behind the host",
-			   s);
-	*port = (uint16_t)value;
+		return bad(error, "bad port behind \"%.64s\": a number from 1 to 65535 is expected", h->host);
+	h->port = (uint16_t)value;
 	return URL_OK;
 }
 
@@ -106,7 +108,7 @@ static int parse_user(struct url *u, char *info, char *error)
 }
 
 /* host, host:port, [v6] or [v6]:port */
-static int parse_host(struct url *u, char *host, char *error)
+static int parse_host(struct url_host *h, char *host, char *error)
 {
 	char *port = NULL;
 	if (host[0] == '[') {
@@ -129,9 +131,66 @@ static int parse_host(struct url *u, char *host, char *error)
 		return bad(error, "bad %% escape in the host name");
 	if (host[0] == '\0')
 		return bad(error, "the host is missing: redis://HOST:PORT");
-	u->host = host;
-	u->port = URL_PORT_DEFAULT;
-	return port ? parse_port(port, &u->port, error) : URL_OK;
+	*h = (struct url_host){host, URL_PORT_DEFAULT};
+	return port ? parse_port(port, h, error) : URL_OK;
+}
+
+static int check_new_host(const struct url *u, const struct url_host *h, char *error)
+{
+	for (size_t i = 0; i < u->hosts_count; i++) {
+		if (u->hosts[i].port == h->port && strcasecmp(u->hosts[i].host, h->host) == 0)
+			return bad(error, "%.64s with port %u stands there twice", h->host,
+				   (unsigned)h->port);
+	}
+	return URL_OK;
+}
+
+static size_t count_of(const char *s, char c)
+{
+	size_t n = 0;
+	for (; *s; s++)
+		n += *s == c;
+	return n;
+}
+
+/* host[:port],... */
+static int parse_hosts(struct url *u, char *rest, char *error)
+{
+	size_t count = 1 + count_of(rest, ',');
+	if (count > URL_HOSTS_MAX)
+		return bad(error,
+			   "%zu hosts are more than a cluster has (%d): a few to begin with are enough",
+			   count, URL_HOSTS_MAX);
+	u->hosts = calloc(count, sizeof(*u->hosts));
+	if (!u->hosts)
+		return -ENOMEM;
+	while (rest) {
+		char *host = strsep(&rest, ",");
+		struct url_host *h = &u->hosts[u->hosts_count];
+		if (host[0] == '\0' && count > 1)
+			return bad(error, "host %zu of %zu is empty: HOST:PORT,HOST:PORT is expected",
+				   u->hosts_count + 1, count);
+		int rc = parse_host(h, host, error);
+		rc = rc ? rc : check_new_host(u, h, error);
+		if (rc)
+			return rc;
+		u->hosts_count++;
+	}
+	return URL_OK;
+}
+
+static int parse_one_host(struct url *u, char *rest, char *error)
+{
+	struct url_host h;
+	if (strchr(rest, ','))
+		return bad(error, "one host is expected; the nodes of a cluster go into %s+cluster://",
+			   u->is_tls ? "rediss" : "redis");
+	int rc = parse_host(&h, rest, error);
+	if (rc)
+		return rc;
+	u->host = h.host;
+	u->port = h.port;
+	return URL_OK;
 }
 
 static int parse_redis(struct url *u, char *rest, char *error)
@@ -142,18 +201,29 @@ static int parse_redis(struct url *u, char *rest, char *error)
 			   "nothing but /0 may stand behind the host: there is one database, and no options "
 			   "(in a password, '/' is written %%2F, '?' %%3F and '#' %%23)");
 	*end = '\0';
-	u->kind = URL_TCP;
 	char *at = strrchr(rest, '@');
-	if (!at)
-		return parse_host(u, rest, error);
-	*at = '\0';
-	int rc = parse_user(u, rest, error);
-	return rc ? rc : parse_host(u, at + 1, error);
+	if (at) {
+		*at = '\0';
+		int rc = parse_user(u, rest, error);
+		if (rc)
+			return rc;
+		rest = at + 1;
+	}
+	return u->kind == URL_CLUSTER ? parse_hosts(u, rest, error) : parse_one_host(u, rest, error);
 }
 
 static int parse_scheme(struct url *u, char *error)
 {
-	static const char *const later[] = {"rediss", "redis+cluster", "rediss+cluster"};
+	static const struct {
+		const char *scheme;
+		enum url_kind kind;
+		bool is_tls;
+	} known[] = {
+		{"redis", URL_TCP, false},
+		{"rediss", URL_TCP, true},
+		{"redis+cluster", URL_CLUSTER, false},
+		{"rediss+cluster", URL_CLUSTER, true},
+	};
 	char *rest = strstr(u->text, "://");
 	if (!rest) {
 		u->kind = URL_UNIX;
@@ -164,14 +234,17 @@ static int parse_scheme(struct url *u, char *error)
 	rest += 3;
 	if (strcmp(u->text, "unix") == 0)
 		return parse_unix(u, rest, error);
-	if (strcmp(u->text, "redis") == 0)
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strcmp(u->text, known[i].scheme) != 0)
+			continue;
+		u->kind = known[i].kind;
+		u->is_tls = known[i].is_tls;
 		return parse_redis(u, rest, error);
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
-		if (strcmp(u->text, later[i]) == 0)
-			return bad(error, "%s:// is not supported by this version; unix:// and redis:// are",
-				   later[i]);
 	}
-	return bad(error, "unknown scheme \"%.32s\": unix:///PATH or redis://HOST:PORT is expected", u->text);
+	return bad(error,
+		   "unknown scheme \"%.32s\": unix:///PATH, redis://HOST:PORT or "
+		   "redis+cluster://HOST:PORT,HOST:PORT is expected",
+		   u->text);
 }
 
 int url_parse(struct url *out, const char *text, char error[URL_ERROR_SIZE])
@@ -179,7 +252,7 @@ int url_parse(struct url *out, const char *text, char error[URL_ERROR_SIZE])
 	size_t size = strlen(text) + 1;
 	if (size > UINT16_MAX)
 		return bad(error, "the URL has more than 64 KiB");
-	struct url u = {.text = malloc(size), .text_size = (uint32_t)size};
+	struct url u = {.text = malloc(size), .text_size = size};
 	if (!u.text)
 		return -ENOMEM;
 	memcpy(u.text, text, size);
@@ -192,10 +265,36 @@ int url_parse(struct url *out, const char *text, char error[URL_ERROR_SIZE])
 	return URL_OK;
 }
 
+int url_set_auth(struct url *u, const char *user, const char *password)
+{
+	size_t user_size = user ? strlen(user) + 1 : 0, password_size = strlen(password) + 1;
+	assert(!u->auth);
+	u->auth = malloc(user_size + password_size);
+	if (!u->auth)
+		return -ENOMEM;
+	u->auth_size = user_size + password_size;
+	memcpy(u->auth + user_size, password, password_size);
+	if (user)
+		memcpy(u->auth, user, user_size);
+	if (!u->user && !u->password && user)
+		u->user = u->auth;
+	u->is_spare_password = !u->password;
+	if (!u->password)
+		u->password = u->auth + user_size;
+	return 0;
+}
+
+static void wipe(char *secret, size_t size)
+{
+	if (secret)
+		explicit_bzero(secret, size);
+	free(secret);
+}
+
 void url_fini(struct url *u)
 {
-	if (u->text)
-		explicit_bzero(u->text, u->text_size);
-	free(u->text);
+	wipe(u->text, u->text_size);
+	wipe(u->auth, u->auth_size);
+	free(u->hosts);
 	*u = (struct url){0};
 }

@@ -25,6 +25,7 @@ void wire_init(struct wire *w, const struct url *url, int timeout_ms)
 void wire_fini(struct wire *w)
 {
 	conn_close(&w->conn);
+	tls_context_free(w->tls);
 	buf_fini(&w->out);
 	buf_fini(&w->in);
 	resp_reader_fini(&w->reader);
@@ -138,16 +139,39 @@ enum shc_status wire_give_up(struct wire *w, enum shc_status status, bool is_wri
 	return lost_verdict(w, status, is_write, why);
 }
 
-enum { WHY_SIZE = 96 };
+enum { WHY_SIZE = 320 };
+
+static bool is_plain_tcp(const struct wire *w)
+{
+	return w->url.kind == URL_TCP && !w->url.is_tls;
+}
 
 static void explain(const struct wire *w, int rc, char why[WHY_SIZE])
 {
-	if (rc == -ETIMEDOUT)
+	const char *said = conn_why(&w->conn);
+	if (said)
+		snprintf(why, WHY_SIZE, "%s", said);
+	else if (rc == -ETIMEDOUT)
 		snprintf(why, WHY_SIZE, "no answer within %lld ms", (long long)(w->timeout_ns / NS_PER_MS));
+	else if ((rc == -ECONNRESET || rc == -EPIPE) && is_plain_tcp(w) && !w->has_heard)
+		snprintf(
+			why, WHY_SIZE,
+			"the server closed the connection without an answer, as one that speaks TLS (rediss://) does");
 	else if (rc == -ECONNRESET || rc == -EPIPE)
 		snprintf(why, WHY_SIZE, "the server closed the connection without an answer");
 	else
 		snprintf(why, WHY_SIZE, "the connection failed: %s", strerror(-rc));
+}
+
+/* The peer sent what is no reply: says what it may be. A TLS server answers plain text with an alert. */
+static enum shc_status fail_bad(struct wire *w)
+{
+	static const char alert[] = {0x15, 0x03};
+	bool is_tls = is_plain_tcp(w) && buf_len(&w->in) >= sizeof(alert) &&
+		      memcmp(buf_head(&w->in), alert, sizeof(alert)) == 0;
+	return lost_verdict(w, SHC_PROTOCOL, false,
+			    is_tls ? "the server speaks TLS: rediss:// instead of redis:// is its URL"
+				   : "the answer is not RESP: is that a shcounterd or Redis?");
 }
 
 /* The connection is gone: rc is -errno. */
@@ -173,6 +197,7 @@ static int receive_some(struct wire *w)
 	if (n <= 0)
 		return (int)n;
 	buf_commit(&w->in, (size_t)n);
+	w->has_heard = true;
 	return 1;
 }
 
@@ -205,8 +230,7 @@ enum shc_status wire_next(struct wire *w, const struct resp_reply **reply, struc
 {
 	int rc = read_reply(w, true);
 	if (rc == RESP_BAD)
-		return lost_verdict(w, SHC_PROTOCOL, false,
-				    "the answer is not RESP: is that a shcounterd or Redis?");
+		return fail_bad(w);
 	if (rc)
 		return fail_lost(w, rc);
 	*answered = *wire_oldest(w);
@@ -218,15 +242,18 @@ enum shc_status wire_next(struct wire *w, const struct resp_reply **reply, struc
 
 /* ---- connecting ---- */
 
+/* `why` may be null, or of the connection's. */
 static enum shc_status connect_failed(struct wire *w, int rc, const char *why)
 {
-	char peer[160];
+	char peer[160], words[WHY_SIZE];
+	if (!why && rc == -ETIMEDOUT)
+		why = "no connection within the time limit";
+	snprintf(words, sizeof(words), "%s", why ? why : strerror(-rc));
 	peer_name(w, peer, sizeof(peer));
 	drop_all(w);
+	w->is_hopeless = rc == -EKEYREJECTED || rc == -EPROTO;
 	enum shc_status status = rc == -EACCES || rc == -EPERM ? SHC_DENIED : SHC_UNREACHABLE;
-	if (rc == -ETIMEDOUT)
-		why = "no connection within the time limit";
-	return wire_say(w, status, "cannot connect to %s: %s", peer, why ? why : strerror(-rc));
+	return wire_say(w, status, "cannot connect to %s: %s", peer, words);
 }
 
 static int send_all(struct wire *w, struct buf *b)
@@ -243,34 +270,62 @@ static int send_all(struct wire *w, struct buf *b)
 	return 0;
 }
 
+/* Sends a request, wipes it, and takes its reply, which is w->reader's then: RESP_DONE, RESP_BAD or -errno. A
+ * server that hung up before it took everything may have said why. */
+static int exchange(struct wire *w, struct buf *request)
+{
+	int rc = request->failed ? -ENOMEM : send_all(w, request);
+	if (request->data)
+		explicit_bzero(request->data, request->cap);
+	buf_fini(request);
+	if (rc != 0 && rc != -EPIPE && rc != -ECONNRESET)
+		return rc;
+	int read = read_reply(w, rc == 0);
+	return read == -EAGAIN ? rc : read;
+}
+
+static enum shc_status exchange_failed(struct wire *w, int rc)
+{
+	char why[WHY_SIZE];
+	if (rc == RESP_BAD)
+		return fail_bad(w);
+	explain(w, rc, why);
+	return connect_failed(w, rc, why);
+}
+
 /* AUTH is waited for before anything else leaves: a server that does not want one would execute the rest all
  * the same. */
 static enum shc_status authenticate(struct wire *w)
 {
-	const char *password = w->url.password ? w->url.password : "";
-	struct slice argv[3] = {slice_str("AUTH")};
-	size_t argc = 1;
-	if (w->url.user)
-		argv[argc++] = slice_str(w->url.user);
-	argv[argc++] = slice_str(password);
 	struct buf request = BUF_INIT;
-	resp_put_request(&request, argc, argv);
-	int rc = request.failed ? -ENOMEM : send_all(w, &request);
-	if (request.data)
-		explicit_bzero(request.data, request.cap);
-	buf_fini(&request);
-	if (rc == 0)
-		rc = read_reply(w, true);
-	if (rc < 0)
-		return connect_failed(w, rc, NULL);
-	if (rc == RESP_BAD)
-		return lost_verdict(w, SHC_PROTOCOL, false, "the answer to AUTH is not RESP");
-	const struct resp_reply *reply = &w->reader.reply;
-	if (reply->type != RESP_ERROR)
+	char why[GREETING_WHY_SIZE];
+	greeting_put_auth(&request, &w->url);
+	int rc = exchange(w, &request);
+	if (rc)
+		return exchange_failed(w, rc);
+	if (greeting_is_in(&w->url, &w->reader.reply, why))
 		return SHC_OK;
-	wire_say(w, SHC_DENIED, "AUTH: %.*s", (int)reply->str.len, reply->str.data);
+	wire_say(w, SHC_DENIED, "%s", why);
 	drop_all(w);
 	return SHC_DENIED;
+}
+
+/* With TLS any answer is worth waiting for: a server may take its client for connected and only then find
+ * that it does not accept the certificate. */
+static enum shc_status ping(struct wire *w)
+{
+	static const struct slice word = {"PING", 4};
+	struct buf request = BUF_INIT;
+	resp_put_request(&request, 1, &word);
+	int rc = exchange(w, &request);
+	return rc ? exchange_failed(w, rc) : SHC_OK;
+}
+
+static enum shc_status greet(struct wire *w)
+{
+	if (greeting_has_auth(&w->url))
+		return authenticate(w);
+	return w->url.is_tls ? ping(w) : SHC_OK;
 }
 
 static int open_conn(struct wire *w, const char **why)
@@ -289,21 +344,63 @@ static bool is_revived(struct wire *w, int rc)
 	return !w->is_given_up;
 }
 
+/* Before there is a connection: what is wrong here need not be found out in the network. */
+static enum shc_status prepare_tls(struct wire *w)
+{
+	if (!w->url.is_tls || w->tls)
+		return SHC_OK;
+	struct tls_config config;
+	char why[WHY_SIZE];
+	tls_config_environment(&config);
+	int rc = tls_context_new(&w->tls, &config, why, sizeof(why));
+	if (rc == 0)
+		return SHC_OK;
+	drop_all(w);
+	return wire_say(w, rc == -ENOMEM ? SHC_MEMORY : SHC_USAGE, "%s", why);
+}
+
+/* The TLS handshake, to its end. */
+static int secure(struct wire *w, char why[WHY_SIZE])
+{
+	int rc = conn_secure(&w->conn, w->tls, w->url.host);
+	snprintf(why, WHY_SIZE, "%s",
+		 rc == -EINVAL ? "no certificate can be for this host" : "no memory for TLS");
+	while (rc == 0) {
+		rc = conn_handshake(&w->conn, why, WHY_SIZE);
+		if (rc != -EAGAIN)
+			return rc;
+		rc = conn_wait(&w->conn, conn_events(&w->conn, false), w->deadline_ns);
+		rc = rc < 0 ? rc : 0;
+	}
+	if (rc == -ETIMEDOUT)
+		snprintf(
+			why, WHY_SIZE,
+			"no answer to TLS within %lld ms; a server that speaks plain text (redis://) gives none",
+			(long long)(w->timeout_ns / NS_PER_MS));
+	return rc;
+}
+
 enum shc_status wire_connect(struct wire *w)
 {
 	if (conn_is_open(&w->conn))
 		return SHC_OK;
+	enum shc_status status = prepare_tls(w);
+	if (status)
+		return status;
 	const char *why = NULL;
 	int rc = open_conn(w, &why);
 	if (rc && is_revived(w, rc))
 		rc = open_conn(w, &why);
 	if (rc)
 		return connect_failed(w, rc, why);
+	char tls_why[WHY_SIZE];
+	rc = w->url.is_tls ? secure(w, tls_why) : 0;
+	if (rc)
+		return connect_failed(w, rc, tls_why);
 	w->connections++;
+	w->has_heard = false;
 	w->is_given_up = false;
-	if (w->url.user || w->url.password)
-		return authenticate(w);
-	return SHC_OK;
+	return greet(w);
 }
 
 /* ---- bytes out ---- */
@@ -403,7 +500,7 @@ enum shc_status wire_connect_patiently(struct wire *w)
 	enum shc_status status;
 	do {
 		status = wire_connect(w);
-	} while (status == SHC_UNREACHABLE && wire_pause(w));
+	} while (status == SHC_UNREACHABLE && !w->is_hopeless && wire_pause(w));
 	return status;
 }
 

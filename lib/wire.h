@@ -16,9 +16,11 @@
 #include "buf.h"
 #include "conn.h"
 #include "resp.h"
+#include "greeting.h"
 #include "revive.h"
 #include "shcount.h"
 #include "slice.h"
+#include "tls.h"
 #include "url.h"
 
 /* A command whose reply has not been taken. */
@@ -31,6 +33,7 @@ struct wire_pending {
 struct wire {
 	struct url url;
 	struct conn conn;
+	struct tls_context *tls; /* owned; made by the first connection of a URL that wants TLS */
 	int64_t timeout_ns;
 	int64_t deadline_ns; /* of the running call */
 	struct buf out;	     /* whole commands, less what the kernel has taken already */
@@ -46,6 +49,8 @@ struct wire {
 	bool is_unusable;  /* opened with arguments that made no sense: `error` says which */
 	revive_fn *revive; /* null: nobody can start the server */
 	void *revive_arg;
+	bool has_heard;	  /* something has come over this connection */
+	bool is_hopeless; /* the last connection failed for a reason that trying again does not take away */
 	bool is_given_up; /* revive said that it is no use, and there was no connection since */
 	char error[320];
 };
@@ -62,7 +67,8 @@ enum shc_status wire_begin(struct wire *w);
 enum shc_status wire_say(struct wire *w, enum shc_status status, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Connects and authenticates if that is not done. On failure nothing is pending any more. */
+/* Connects, makes that secure and authenticates if that is not done. On failure nothing is pending any more.
+ * SHC_USAGE: TLS is not set up here. */
 enum shc_status wire_connect(struct wire *w);
 
 /* Puts a command into the outgoing buffer. SHC_OK or SHC_MEMORY, then nothing has changed. */
@@ -87,7 +93,8 @@ enum shc_status wire_give_up(struct wire *w, enum shc_status status, bool is_wri
  * They put bytes into `out` themselves, and nothing is pending here. A deadline leaves everything as it was.
  */
 
-/* As wire_connect, trying again while there is no server, with pauses, until the deadline. */
+/* As wire_connect, trying again while there is no server, with pauses, until the deadline; not while there is
+ * one that is not trusted. */
 enum shc_status wire_connect_patiently(struct wire *w);
 
 /* Sleeps a little, longer each time in a call; false when the deadline has come. */

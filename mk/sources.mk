@@ -7,6 +7,7 @@ LIB_BASE := \
 	lib/buf.c \
 	lib/fill.c \
 	lib/glob.c \
+	lib/greeting.c \
 	lib/hash.c \
 	lib/num.c \
 	lib/redirect.c \
@@ -21,7 +22,22 @@ LIB_BASE := \
 
 # The client library on top of it.
 LIB_CLIENT := \
+	lib/cluster.c \
+	lib/cluster_links.c \
+	lib/cluster_map.c \
+	lib/cluster_nodes.c \
+	lib/cluster_ops.c \
+	lib/cluster_traffic.c \
 	lib/conn.c \
+	lib/link.c \
+	lib/redis.c \
+	lib/redis_add.c \
+	lib/redis_counter.c \
+	lib/redis_once.c \
+	lib/redis_parts.c \
+	lib/redis_session.c \
+	lib/redis_wait.c \
+	lib/redis_walk.c \
 	lib/revive.c \
 	lib/shcount.c \
 	lib/shcount_add.c \

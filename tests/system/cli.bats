@@ -231,7 +231,6 @@ teardown_file() {
 		ping x
 		incr --no-such a
 		incr -x a
-		-c h:1 ping
 		incr --once
 		backup
 		incr --ttl 5s a
@@ -244,9 +243,6 @@ teardown_file() {
 	END
 	run shcount -u http://x ping
 	expect_status 64
-	run shcount -u rediss://x ping
-	expect_status 64
-	expect_contains "$output" "not supported by this version"
 }
 
 @test "what was mistyped is told what it may have been" {
@@ -278,8 +274,7 @@ teardown_file() {
 	done <<-'END'
 		hit a
 		top
-		--shards 3 incr a
-		-c host:1 ping
+		--ttl 5s incr a
 	END
 	run shcount incr --ttl 5s a
 	expect_contains "$output" "--ttl is not supported by this version"

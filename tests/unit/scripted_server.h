@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdbool.h>
@@ -107,6 +108,9 @@ static void server_new_connection(struct server *s)
 	resp_parser_init(&s->parser);
 	buf_consume(&s->in, buf_len(&s->in));
 	s->fd = accept(s->listener, NULL, NULL);
+	/* A close may take back what was not sent yet. Over a Unix socket this does nothing. */
+	int on = 1;
+	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 static void server_listen(struct server *s)

@@ -329,6 +329,107 @@ static void test_nothing_follows_a_wrong_password(void **state)
 	finish();
 }
 
+/* ---- a password beside the URL ---- */
+
+/* A server that is asked with `auth` and says `answer`. The handle has the password "s3cret" beside its URL.
+ */
+static enum shc_status log_in(const char *in_url, const char *user, const char *auth, const char *answer,
+			      bool goes_on)
+{
+	static struct step steps[6]; /* the server's thread reads them */
+	const struct step get[] = {SAY(REQUEST, "GET x"), SAY(REPLY, "$1\r\n3\r\n")};
+	int64_t v;
+	steps[0] = (struct step)DO(ACCEPT);
+	steps[1] = (struct step)SAY(REQUEST, auth);
+	steps[2] = (struct step)SAY(REPLY, answer);
+	for (size_t i = 0; i < 2; i++)
+		steps[3 + i] = goes_on ? get[i] : (struct step)DO(END);
+	steps[5] = (struct step)DO(END);
+	server_start_tcp(&server, steps, in_url);
+	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+	assert_int_equal(shc_set_auth(shc, user, "s3cret"), SHC_OK);
+	return shc_get(shc, "x", 1, &v);
+}
+
+#define NO_PASSWORD                                                                                          \
+	"-ERR AUTH <password> called without any password configured for the default user. Are you sure "    \
+	"your configuration is correct?\r\n"
+
+static void test_a_password_beside_the_url_is_used_where_it_has_none(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *in_url, *user, *auth;
+	} cases[] = {
+		{"", NULL, "AUTH s3cret"},	    {"", "bob", "AUTH bob s3cret"},
+		{"ann@", "bob", "AUTH ann s3cret"}, {"ann:own@", "bob", "AUTH ann own"},
+		{":own@", "bob", "AUTH own"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(log_in(cases[i].in_url, cases[i].user, cases[i].auth, "+OK\r\n", true),
+				 SHC_OK);
+		finish();
+	}
+}
+
+static void test_a_server_without_passwords_takes_one_beside_the_url_but_none_in_it(void **state)
+{
+	(void)state;
+	static const char older[] = "-ERR Client sent AUTH, but no password is set\r\n";
+	assert_int_equal(log_in("", NULL, "AUTH s3cret", NO_PASSWORD, true), SHC_OK);
+	finish();
+	assert_int_equal(log_in("", NULL, "AUTH s3cret", older, true), SHC_OK);
+	finish();
+	assert_int_equal(log_in(":own@", NULL, "AUTH own", NO_PASSWORD, false), SHC_DENIED);
+	assert_says("without any password");
+	finish();
+	assert_int_equal(log_in("", NULL, "AUTH s3cret", "-ERR too busy\r\n", false), SHC_DENIED);
+	finish();
+}
+
+static void test_a_password_that_the_server_repeats_is_not_shown(void **state)
+{
+	(void)state;
+	const char *answer = "-ERR unknown command 'AUTH', with args beginning with: 's3cret'\r\n";
+	assert_int_equal(log_in("", NULL, "AUTH s3cret", answer, false), SHC_DENIED);
+	assert_says("AUTH: refused");
+	assert_null(strstr(shc_error(shc), "s3cret"));
+	finish();
+}
+
+static void test_who_to_log_in_as_is_said_once_before_connecting(void **state)
+{
+	(void)state;
+	assert_int_equal(log_in("ann:own@", NULL, "AUTH ann own", "+OK\r\n", true), SHC_OK);
+	assert_int_equal(shc_set_auth(shc, NULL, "other"), SHC_USAGE);
+	assert_says("before the first connection");
+	finish();
+	assert_int_equal(shc_open(&shc, "redis://h", PATIENCE_MS), SHC_OK);
+	assert_int_equal(shc_set_auth(shc, NULL, "one"), SHC_OK);
+	assert_int_equal(shc_set_auth(shc, NULL, "two"), SHC_USAGE);
+	shc_close(shc);
+}
+
+static void test_what_only_a_cluster_has_is_refused_elsewhere(void **state)
+{
+	(void)state;
+	static const char *const urls[] = {"/nonexistent/socket", "redis://h"};
+	for (size_t i = 0; i < 2; i++) {
+		int64_t v = 7;
+		assert_int_equal(shc_open(&shc, urls[i], PATIENCE_MS), SHC_OK);
+		assert_int_equal(shc_set_shards(shc, 2), SHC_USAGE);
+		assert_says("this server is none");
+		assert_int_equal(shc_set_read_replica(shc, true), SHC_USAGE);
+		assert_says("this server is none");
+		if (i == 0) { /* on TCP there may be a Redis */
+			assert_int_equal(shc_incr_within(shc, "x", 1, 1, 0, 9, &v), SHC_USAGE);
+			assert_says("a Redis Cluster has them");
+			assert_int_equal(v, 7);
+		}
+		shc_close(shc);
+	}
+}
+
 /* ---- pipelining ---- */
 
 static enum shc_status append(const char *word, bool is_write)
@@ -639,7 +740,7 @@ static void check_unusable(const char *sentence)
 	int64_t v = 7;
 	bool is = true;
 	uint64_t refused = 7;
-	for (int call = 0; call < 17; call++) {
+	for (int call = 0; call < 21; call++) {
 		enum shc_status status = SHC_OK;
 		switch (call) {
 		case 0: status = shc_connect(shc); break;
@@ -658,6 +759,10 @@ static void check_unusable(const char *sentence)
 		case 13: status = shc_session_flush(shc); break;
 		case 14: status = shc_command(shc, 1, words, NULL, false, &reply); break;
 		case 15: status = shc_append(shc, 1, words, NULL, false); break;
+		case 16: status = shc_set_auth(shc, NULL, "pw"); break;
+		case 17: status = shc_set_shards(shc, 2); break;
+		case 18: status = shc_set_read_replica(shc, true); break;
+		case 19: status = shc_incr_within(shc, "x", 1, 1, 0, 9, &v); break;
 		default: status = shc_next(shc, &reply); break;
 		}
 		assert_int_equal(status, SHC_USAGE);
@@ -711,6 +816,11 @@ int main(void)
 		cmocka_unit_test(test_after_a_failure_the_next_call_connects_again),
 		cmocka_unit_test(test_a_password_is_sent_before_anything_else),
 		cmocka_unit_test(test_nothing_follows_a_wrong_password),
+		cmocka_unit_test(test_a_password_beside_the_url_is_used_where_it_has_none),
+		cmocka_unit_test(test_a_server_without_passwords_takes_one_beside_the_url_but_none_in_it),
+		cmocka_unit_test(test_a_password_that_the_server_repeats_is_not_shown),
+		cmocka_unit_test(test_who_to_log_in_as_is_said_once_before_connecting),
+		cmocka_unit_test(test_what_only_a_cluster_has_is_refused_elsewhere),
 		cmocka_unit_test(test_replies_come_in_the_order_of_the_commands),
 		cmocka_unit_test(test_a_pipeline_may_be_larger_than_all_socket_buffers),
 		cmocka_unit_test(test_a_lost_pipeline_is_in_doubt_when_a_change_was_in_it),

@@ -200,6 +200,8 @@ static void test_an_addition_that_lies_in_a_reply_survives_a_new_connection(void
 		DO(ACCEPT),
 		SAY(REQUEST, "AUTH u p"),
 		SAY(REPLY, "+OK\r\n"),
+		SAY(REQUEST, "HELLO"),
+		SAY(REPLY, "*2\r\n$6\r\nserver\r\n$10\r\nshcounterd\r\n"),
 		SAY(REQUEST, "SCAN 0"),
 		SAY(REPLY, PAGE),
 		DO(CLOSE),
@@ -218,6 +220,28 @@ static void test_an_addition_that_lies_in_a_reply_survives_a_new_connection(void
 		assert_int_equal(shc_add(shc, "x", 1, 1), SHC_OK);
 	const struct shc_reply *page = read_page();
 	server_wait(&server);
+	assert_int_equal(shc_add(shc, page[0].data, page[0].len, 1), SHC_OK);
+	assert_int_equal(shc_flush(shc, NULL), SHC_OK);
+	finish();
+}
+
+/* Over TCP the first addition asks who the server is. */
+static void test_an_addition_that_lies_in_a_reply_survives_the_question_who_it_is(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {
+		DO(ACCEPT),
+		SAY(REQUEST, "SCAN 0"),
+		SAY(REPLY, PAGE),
+		SAY(REQUEST, "HELLO"),
+		SAY(REPLY, "*4\r\n$6\r\nserver\r\n$10\r\nshcounterd\r\n$7\r\nversion\r\n$9\r\nzzzzzzzzz\r\n"),
+		SAY(REQUEST, "SHC.ADD alpha 1"),
+		SAY(REPLY, "+OK\r\n"),
+		DO(END),
+	};
+	server_start_tcp(&server, steps, "");
+	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+	const struct shc_reply *page = read_page();
 	assert_int_equal(shc_add(shc, page[0].data, page[0].len, 1), SHC_OK);
 	assert_int_equal(shc_flush(shc, NULL), SHC_OK);
 	finish();
@@ -261,6 +285,7 @@ int main(void)
 		cmocka_unit_test(test_names_may_lie_in_the_reply_before),
 		cmocka_unit_test(test_a_token_that_lies_in_a_reply_is_the_same_in_every_attempt),
 		cmocka_unit_test(test_an_addition_that_lies_in_a_reply_survives_a_new_connection),
+		cmocka_unit_test(test_an_addition_that_lies_in_a_reply_survives_the_question_who_it_is),
 		cmocka_unit_test(test_outputs_that_nobody_wants_may_be_null),
 		cmocka_unit_test(test_without_a_handle_there_was_no_memory),
 	};

@@ -585,9 +585,17 @@ static void test_a_token_without_an_answer_is_in_doubt(void **state)
 static void test_a_token_that_has_left_is_in_doubt_whatever_fails_afterwards(void **state)
 {
 	(void)state;
-	static const struct step denying[] = {
-		DO(ACCEPT), SAY(REQUEST, "AUTH u p"), SAY(REPLY, "+OK\r\n"),	       ONCE,   DO(CLOSE),
-		DO(ACCEPT), SAY(REQUEST, "AUTH u p"), SAY(REPLY, "-WRONGPASS no\r\n"), DO(END)};
+	static const struct step denying[] = {DO(ACCEPT),
+					      SAY(REQUEST, "AUTH u p"),
+					      SAY(REPLY, "+OK\r\n"),
+					      SAY(REQUEST, "HELLO"),
+					      SAY(REPLY, "*2\r\n$6\r\nserver\r\n$10\r\nshcounterd\r\n"),
+					      ONCE,
+					      DO(CLOSE),
+					      DO(ACCEPT),
+					      SAY(REQUEST, "AUTH u p"),
+					      SAY(REPLY, "-WRONGPASS no\r\n"),
+					      DO(END)};
 	server_start_tcp(&server, denying, "u:p@");
 	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
 	assert_int_equal(once(false, NULL, NULL), SHC_IN_DOUBT);

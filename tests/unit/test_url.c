@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The addresses of servers. A good one is told as "unix PATH" or "tcp USER PASSWORD HOST PORT" (- for none).
+ * The addresses of servers. A good one is told as "unix PATH", "tcp USER PASSWORD HOST PORT" (- for none), or
+ * "cluster USER PASSWORD HOST PORT HOST PORT ..."; with TLS as "tcp+tls" and "cluster+tls".
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,11 +16,17 @@
 
 static void tell(const struct url *u, char *out, size_t size)
 {
-	if (u->kind == URL_UNIX)
+	if (u->kind == URL_UNIX) {
 		snprintf(out, size, "unix %s", u->path);
-	else
-		snprintf(out, size, "tcp %s %s %s %u", u->user ? u->user : "-",
-			 u->password ? u->password : "-", u->host, (unsigned)u->port);
+		return;
+	}
+	int len = snprintf(out, size, "%s%s %s %s", u->kind == URL_TCP ? "tcp" : "cluster",
+			   u->is_tls ? "+tls" : "", u->user ? u->user : "-", u->password ? u->password : "-");
+	if (u->kind == URL_TCP)
+		snprintf(out + len, size - (size_t)len, " %s %u", u->host, (unsigned)u->port);
+	for (size_t i = 0; i < u->hosts_count; i++)
+		len += snprintf(out + len, size - (size_t)len, " %s %u", u->hosts[i].host,
+				(unsigned)u->hosts[i].port);
 }
 
 static void test_addresses_are_understood(void **state)
@@ -43,6 +50,16 @@ static void test_addresses_are_understood(void **state)
 		{"redis://ann@h", "tcp ann - h 6379"},
 		{"redis://a%40b:p%3Aw%2F@h", "tcp a@b p:w/ h 6379"},
 		{"redis://ann:p:w@x@h", "tcp ann p:w@x h 6379"},
+		{"rediss://ann:secret@h:7", "tcp+tls ann secret h 7"},
+		{"rediss://[::1]/0", "tcp+tls - - ::1 6379"},
+		{"redis+cluster://h", "cluster - - h 6379"},
+		{"redis+cluster://h:1,i,j:3", "cluster - - h 1 i 6379 j 3"},
+		{"redis+cluster://h:1,h:2", "cluster - - h 1 h 2"},
+		{"redis+cluster://h:1,i:2/", "cluster - - h 1 i 2"},
+		{"redis+cluster://[::1]:7000,[fe80::2%25eth0],10.0.0.1:7001",
+		 "cluster - - ::1 7000 fe80::2%eth0 6379 10.0.0.1 7001"},
+		{"redis+cluster://ann:a,b@h:1,i:2", "cluster ann a,b h 1 i 2"},
+		{"rediss+cluster://:secret@h:1,i:2", "cluster+tls - secret h 1 i 2"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct url u;
@@ -74,16 +91,26 @@ static void test_what_is_wrong_is_said(void **state)
 		{"redis://h:0", "bad port"},
 		{"redis://h:65536", "bad port"},
 		{"redis://h:99999999999999999999", "bad port"},
-		{"redis://h:7x", "bad port \"7x\""},
+		{"redis://h:7x", "bad port behind \"h\""},
 		{"redis://::1", "brackets"},
 		{"redis://[::1", "IPv6"},
 		{"redis://[::1]7", "IPv6"},
 		{"redis://h/1", "one database"},
 		{"redis://a:%@h", "in the password"},
 		{"redis://%:b@h", "in the user name"},
-		{"rediss://h", "rediss:// is not supported by this version"},
-		{"redis+cluster://h:1,h:2", "redis+cluster:// is not supported by this version"},
-		{"rediss+cluster://h:1", "not supported by this version"},
+		{"redis://h:1,i:2", "redis+cluster://"},
+		{"rediss://h:1,i:2", "rediss+cluster://"},
+		{"redis+cluster://", "host is missing"},
+		{"redis+cluster://h:1,", "host 2 of 2 is empty"},
+		{"redis+cluster://,h:1", "host 1 of 2 is empty"},
+		{"redis+cluster://h:1,,i:2", "host 2 of 3 is empty"},
+		{"redis+cluster://h:1,:2", "host is missing"},
+		{"redis+cluster://h:1,i:x,j:2", "bad port behind \"i\""},
+		{"redis+cluster://h:1,::1", "brackets"},
+		{"redis+cluster://h:1,i:2,H:1", "H with port 1 stands there twice"},
+		{"redis+cluster://h,h:6379", "twice"},
+		{"redis+cluster://h:1,i:2/3", "one database"},
+		{"redis-cluster://h:1", "unknown scheme \"redis-cluster\""},
 		{"http://h", "unknown scheme \"http\""},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -99,9 +126,18 @@ static void test_what_is_wrong_is_said(void **state)
 static void test_a_password_is_not_in_the_message(void **state)
 {
 	(void)state;
-	static const char *const texts[] = {"redis://ann:hunter2@h:x", "redis://ann:hunter2%@h",
-					    "redis://ann:hunter2@", "redis://ann:hunter2@h/7",
-					    "redis://ann:hunter2@[::1"};
+	static const char *const texts[] = {"redis://ann:hunter2@h:x",
+					    "redis://ann:hunter2%@h",
+					    "redis://ann:hunter2@",
+					    "redis://ann:hunter2@h/7",
+					    "redis://ann:hunter2@[::1",
+					    "redis://ann:hunter2",
+					    "redis://ann:hunter2,h",
+					    "redis+cluster://ann:hunter2@h:1,i:x",
+					    "redis+cluster://ann:hunter2@h:1,",
+					    "redis+cluster://ann:hunter2@h:1,h:1",
+					    "redis+cluster://ann:hunter2,h:1",
+					    "redi://ann:hunter2@h"};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct url u;
 		char error[URL_ERROR_SIZE] = "";
@@ -126,6 +162,55 @@ static void test_a_path_has_107_bytes_at_most(void **state)
 	url_fini(&u);
 }
 
+static void test_a_cluster_has_1000_hosts_at_most(void **state)
+{
+	(void)state;
+	char text[16384], error[URL_ERROR_SIZE];
+	struct url u;
+	int len = snprintf(text, sizeof(text), "redis+cluster://h:1");
+	for (int i = 2; i <= URL_HOSTS_MAX; i++)
+		len += snprintf(text + len, sizeof(text) - (size_t)len, ",h:%d", i);
+	assert_int_equal(url_parse(&u, text, error), URL_OK);
+	assert_int_equal(u.hosts_count, URL_HOSTS_MAX);
+	assert_int_equal(u.hosts[URL_HOSTS_MAX - 1].port, URL_HOSTS_MAX);
+	url_fini(&u);
+	snprintf(text + len, sizeof(text) - (size_t)len, ",i");
+	assert_int_equal(url_parse(&u, text, error), URL_BAD);
+	assert_non_null(strstr(error, "1001 hosts"));
+}
+
+static void test_what_the_url_says_wins_over_what_is_given_apart(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *user, *password, *told;
+		bool is_spare;
+	} cases[] = {
+		{"redis://h", "bob", "pw", "tcp bob pw h 6379", true},
+		{"redis://h", NULL, "pw", "tcp - pw h 6379", true},
+		{"redis://h", "bob", "", "tcp bob  h 6379", true},
+		{"redis://ann@h", NULL, "pw", "tcp ann pw h 6379", true},
+		{"redis://ann@h", "bob", "pw", "tcp ann pw h 6379", true},
+		{"redis://:mine@h", "bob", "pw", "tcp - mine h 6379", false},
+		{"redis://ann:mine@h", "bob", "pw", "tcp ann mine h 6379", false},
+		{"rediss+cluster://h:1,i:2", "bob", "pw", "cluster+tls bob pw h 1 i 2", true},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct url u;
+		char error[URL_ERROR_SIZE], told[256], user[8], password[8];
+		assert_int_equal(url_parse(&u, cases[i].text, error), URL_OK);
+		snprintf(user, sizeof(user), "%s", cases[i].user ? cases[i].user : "");
+		snprintf(password, sizeof(password), "%s", cases[i].password);
+		assert_int_equal(url_set_auth(&u, cases[i].user ? user : NULL, password), 0);
+		memset(user, 'x', sizeof(user)); /* copied, not borrowed */
+		memset(password, 'x', sizeof(password));
+		tell(&u, told, sizeof(told));
+		assert_string_equal(told, cases[i].told);
+		assert_int_equal(u.is_spare_password, cases[i].is_spare);
+		url_fini(&u);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +218,8 @@ int main(void)
 		cmocka_unit_test(test_what_is_wrong_is_said),
 		cmocka_unit_test(test_a_password_is_not_in_the_message),
 		cmocka_unit_test(test_a_path_has_107_bytes_at_most),
+		cmocka_unit_test(test_a_cluster_has_1000_hosts_at_most),
+		cmocka_unit_test(test_what_the_url_says_wins_over_what_is_given_apart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * redis_counter.c - one counter, or some, in one or two rounds.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "num.h"
+#include "redis_impl.h"
+
+static bool to_i64(__int128 sum, int64_t *out)
+{
+	*out = (int64_t)sum;
+	return sum >= INT64_MIN && sum <= INT64_MAX;
+}
+
+static enum shc_status too_large(struct shc *shc)
+{
+	return wire_say(&shc->wire, SHC_REFUSED, "the sum of this counter's parts leaves 64 bits");
+}
+
+/* ---- get ---- */
+
+enum { TAG_COUNT, TAG_VALUE, TAGS };
+
+struct reading {
+	__int128 sum;
+	unsigned most;
+	bool is_there;
+};
+
+struct mget {
+	struct round round;
+	struct reading *readings;
+};
+
+static void take_value(struct mget *m, size_t i, const struct resp_reply *reply)
+{
+	int64_t value;
+	if (reply->type == RESP_NULL)
+		return;
+	if (reply->type != RESP_BULK || !num_parse_i64(reply->str, &value)) {
+		m->round.status = wire_say(&m->round.shc->wire, SHC_REFUSED,
+					   "what is stored under name %zu is not a counter", i + 1);
+		return;
+	}
+	m->readings[i].sum += value;
+	m->readings[i].is_there = true;
+}
+
+static void take_reading(void *arg, const struct op *op, enum shc_status status,
+			 const struct resp_reply *reply)
+{
+	struct mget *m = arg;
+	size_t i = op->tag / TAGS;
+	struct shard_count count;
+	if (!round_took(&m->round, status)) {
+		if (op->tag % TAGS == TAG_COUNT)
+			redis_denied_table(m->round.shc, status);
+		return;
+	}
+	if (op->tag % TAGS == TAG_VALUE)
+		take_value(m, i, reply);
+	else if (reply->type == RESP_BULK && shard_read_count(reply->str, &count))
+		m->readings[i].most = count.most;
+}
+
+static bool put_count(struct mget *m, struct slice name, size_t i)
+{
+	unsigned slot = slot_of(name);
+	const char *tag = redis_tag(m->round.shc->redis, slot);
+	if (!tag)
+		return round_took(&m->round, SHC_MEMORY);
+	struct shard_key table;
+	shard_table(&table, tag);
+	const struct slice argv[] = {slice_str("HGET"), shard_slice(&table), name};
+	return round_put(&m->round, OP_READ, slot, take_reading, m, i * TAGS + TAG_COUNT, 3, argv);
+}
+
+static bool put_value(struct mget *m, struct slice key, size_t i)
+{
+	const struct slice argv[] = {slice_str("GET"), key};
+	return round_put(&m->round, OP_READ, slot_of(key), take_reading, m, i * TAGS + TAG_VALUE, 2, argv);
+}
+
+static struct slice name_at(const char *const *names, const size_t *name_lens, size_t i)
+{
+	return name_lens ? (struct slice){names[i], name_lens[i]} : slice_str(names[i]);
+}
+
+/* First which have parts, and their own key; then the parts. An addition that was acknowledged before this
+ * began went to a part that the table, read after, tells of. */
+static enum shc_status read_all(struct mget *m, size_t count, const char *const *names,
+				const size_t *name_lens)
+{
+	bool is_cluster = redis_is_cluster(m->round.shc), is_on = true;
+	for (size_t i = 0; i < count && is_on; i++) {
+		struct slice name = name_at(names, name_lens, i);
+		is_on = (!is_cluster || put_count(m, name, i)) && put_value(m, name, i);
+	}
+	if (round_run(&m->round))
+		return m->round.status;
+	for (size_t i = 0; i < count && is_on; i++) {
+		for (unsigned k = 1; m->readings[i].most > 1 && k <= m->readings[i].most && is_on; k++) {
+			struct shard_key key;
+			shard_part(&key, name_at(names, name_lens, i), k);
+			is_on = put_value(m, shard_slice(&key), i);
+		}
+	}
+	return round_run(&m->round);
+}
+
+static enum shc_status give_all(const struct mget *m, size_t count, int64_t *values, bool *is_there)
+{
+	int64_t value;
+	for (size_t i = 0; i < count; i++) {
+		if (!to_i64(m->readings[i].sum, &value))
+			return too_large(m->round.shc);
+	}
+	for (size_t i = 0; i < count; i++) {
+		(void)to_i64(m->readings[i].sum, &values[i]);
+		if (is_there)
+			is_there[i] = m->readings[i].is_there;
+	}
+	return SHC_OK;
+}
+
+enum shc_status redis_mget(struct shc *shc, size_t count, const char *const *names, const size_t *name_lens,
+			   int64_t *values, bool *is_there)
+{
+	for (size_t i = 0; i < count; i++) {
+		enum shc_status status = redis_check_name(shc, name_at(names, name_lens, i));
+		if (status)
+			return status;
+	}
+	struct mget m = {.round = {.shc = shc}, .readings = calloc(count, sizeof(*m.readings))};
+	if (!m.readings)
+		return wire_say(&shc->wire, SHC_MEMORY, "out of memory; nothing was sent");
+	redis_begin(shc, false);
+	enum shc_status status = read_all(&m, count, names, name_lens);
+	if (status == SHC_OK)
+		status = give_all(&m, count, values, is_there);
+	free(m.readings);
+	return status;
+}
+
+enum shc_status redis_get(struct shc *shc, struct slice name, int64_t *value)
+{
+	int64_t read;
+	bool is_there;
+	enum shc_status status = redis_mget(shc, 1, &name.data, &name.len, &read, &is_there);
+	if (status)
+		return status;
+	if (value)
+		*value = read;
+	return is_there ? SHC_OK : SHC_MISSING;
+}
+
+/* ---- incr ---- */
+
+static enum shc_status add_to(struct shc *shc, struct slice key, int64_t delta, int64_t *value)
+{
+	char digits[NUM_I64_CHARS_MAX];
+	const struct slice argv[] = {slice_str("INCRBY"), key, {digits, num_format_i64(digits, delta)}};
+	const struct resp_reply *reply;
+	enum shc_status status = redis_ask(shc, OP_WRITE, slot_of(key), 3, argv, &reply);
+	if (status)
+		return status;
+	if (reply->type != RESP_INT)
+		return redis_senseless(shc, true);
+	*value = reply->i64;
+	return SHC_OK;
+}
+
+/* It is counted; what can fail is only to know the value. */
+static enum shc_status not_read(struct shc *shc)
+{
+	char why[sizeof(shc->wire.error)];
+	memcpy(why, shc->wire.error, sizeof(why));
+	return wire_say(&shc->wire, SHC_IN_DOUBT, "counted, but the new value could not be read: %.240s",
+			why);
+}
+
+static enum shc_status read_sum(struct shc *shc, struct slice name, unsigned most, int64_t *value)
+{
+	__int128 sum = 0;
+	bool is_there = false;
+	struct mget m = {.round = {.shc = shc}, .readings = &(struct reading){0}};
+	if (put_value(&m, name, 0))
+		(void)redis_sum(shc, name, most, &sum, &is_there);
+	if (round_run(&m.round))
+		return not_read(shc);
+	return to_i64(sum + m.readings->sum, value) ? SHC_OK : too_large(shc);
+}
+
+enum shc_status redis_incr(struct shc *shc, struct slice name, int64_t delta, int64_t *value)
+{
+	struct shard_count count;
+	int64_t sum = 0;
+	char room[NAME_LEN_MAX];
+	enum shc_status status = redis_begin_counter(shc, &name, room, false, &count);
+	if (status == SHC_OK)
+		status = redis_spread(shc, name, &count);
+	if (status)
+		return status;
+	struct shard_key key;
+	shard_part(&key, name, redis_choose(shc->redis, name, &count));
+	status = add_to(shc, shard_slice(&key), delta, &sum);
+	if (status == SHC_OK && count.most > 1 && value)
+		status = read_sum(shc, name, count.most, &sum);
+	if (status == SHC_OK && value)
+		*value = sum;
+	return status;
+}
+
+/* ---- set, del ---- */
+
+struct deleting {
+	struct round round;
+	bool was_there;
+};
+
+static void take_deleted(void *arg, const struct op *op, enum shc_status status,
+			 const struct resp_reply *reply)
+{
+	struct deleting *d = arg;
+	(void)op;
+	if (round_took(&d->round, status))
+		d->was_there |= reply->type == RESP_INT && reply->i64 > 0;
+}
+
+static bool put_del(struct deleting *d, struct slice name, unsigned k)
+{
+	struct shard_key key;
+	shard_part(&key, name, k);
+	const struct slice argv[] = {slice_str("DEL"), shard_slice(&key)};
+	return round_put(&d->round, OP_WRITE, slot_of(argv[1]), take_deleted, d, k, 2, argv);
+}
+
+/* Parts from `first` to most; a name without parts has only part 0. The table keeps its entry: somebody may
+ * be adding to a part at this moment, which must not be out of sight. */
+static enum shc_status delete_parts(struct deleting *d, struct slice name, unsigned first,
+				    const struct shard_count *count)
+{
+	unsigned last = count->most > 1 ? count->most : 0;
+	for (unsigned k = first; k <= last; k++) {
+		if (!put_del(d, name, k))
+			break;
+	}
+	return round_run(&d->round);
+}
+
+enum shc_status redis_del(struct shc *shc, struct slice name)
+{
+	struct shard_count count;
+	struct deleting d = {.round = {.shc = shc}};
+	char room[NAME_LEN_MAX];
+	enum shc_status status = redis_begin_counter(shc, &name, room, false, &count);
+	if (status == SHC_OK)
+		status = delete_parts(&d, name, 0, &count);
+	if (status)
+		return status;
+	return d.was_there ? SHC_OK : SHC_MISSING;
+}
+
+enum shc_status redis_set(struct shc *shc, struct slice name, int64_t value)
+{
+	struct shard_count count;
+	struct deleting d = {.round = {.shc = shc}};
+	char room[NAME_LEN_MAX];
+	enum shc_status status = redis_begin_counter(shc, &name, room, false, &count);
+	if (status == SHC_OK)
+		status = delete_parts(&d, name, 1, &count);
+	if (status)
+		return status;
+	char digits[NUM_I64_CHARS_MAX];
+	const struct slice argv[] = {slice_str("SET"), name, {digits, num_format_i64(digits, value)}};
+	const struct resp_reply *reply;
+	status = redis_ask(shc, OP_WRITE, slot_of(name), 3, argv, &reply);
+	if (status && count.most > 1)
+		return wire_say(&shc->wire, SHC_IN_DOUBT,
+				"the parts of this counter are deleted, but not its own "
+				"value set: set it again");
+	if (status)
+		return status;
+	return reply->type == RESP_SIMPLE ? SHC_OK : redis_senseless(shc, true);
+}
+
+/* ---- erase ---- */
+
+static void take_erased(void *arg, const struct op *op, enum shc_status status,
+			const struct resp_reply *reply)
+{
+	(void)op;
+	(void)reply;
+	(void)round_took(arg, status);
+}
+
+static enum shc_status want_counts(struct shc *shc, size_t count, const char *const *names)
+{
+	uint16_t *slots = reallocarray(NULL, count, sizeof(*slots));
+	if (!slots)
+		return wire_say(&shc->wire, SHC_MEMORY, "out of memory; nothing was sent");
+	for (size_t i = 0; i < count; i++)
+		slots[i] = (uint16_t)slot_of(slice_str(names[i]));
+	enum shc_status status = counts_want(shc, slots, count);
+	free(slots);
+	return status;
+}
+
+/* Of a counter with parts, the entry in its slot's table too. */
+static bool put_erase(struct round *round, struct slice name, unsigned most)
+{
+	struct shard_key key;
+	bool is_on = true;
+	for (unsigned k = 0; k <= (most > 1 ? most : 0) && is_on; k++) {
+		shard_part(&key, name, k);
+		const struct slice argv[] = {slice_str("DEL"), shard_slice(&key)};
+		is_on = round_put(round, OP_REPEATABLE, slot_of(argv[1]), take_erased, round, k, 2, argv);
+	}
+	if (!is_on || most == 1)
+		return is_on;
+	const char *tag = redis_tag(round->shc->redis, slot_of(name));
+	if (!tag)
+		return round_took(round, SHC_MEMORY);
+	shard_table(&key, tag);
+	const struct slice argv[] = {slice_str("HDEL"), shard_slice(&key), name};
+	return round_put(round, OP_REPEATABLE, slot_of(name), take_erased, round, 0, 3, argv);
+}
+
+enum shc_status redis_erase(struct shc *shc, size_t count, const char *const *names)
+{
+	struct round round = {.shc = shc};
+	redis_begin(shc, false);
+	enum shc_status status = want_counts(shc, count, names);
+	if (status)
+		return status;
+	for (size_t i = 0; i < count; i++) {
+		struct slice name = slice_str(names[i]);
+		if (!put_erase(&round, name, counts_find(shc->redis, name).most))
+			break;
+	}
+	return round_run(&round);
+}
+
+/* ---- any command, the replicas ---- */
+
+enum shc_status redis_command(struct shc *shc, size_t argc, const struct slice *argv, bool is_write,
+			      const struct resp_reply **reply)
+{
+	unsigned slot = argc > 1 ? slot_of(argv[1]) : arc4random_uniform(SLOT_COUNT);
+	redis_begin(shc, false);
+	return redis_ask(shc, is_write ? OP_WRITE : OP_READ, slot, argc, argv, reply);
+}
+
+enum shc_status redis_sync(struct shc *shc)
+{
+	bool is_lost;
+	redis_begin(shc, false);
+	return redis_wait(shc, &is_lost);
+}

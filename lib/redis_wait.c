@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * redis_wait.c - until a replica has what was written.
+ *
+ * WAIT speaks of its own connection: of everything that was executed before its last command. So it is asked
+ * over the connection that the changes were answered on, and over no other: a node that was connected to
+ * again may be another, or have lost them.
+ */
+#include <string.h>
+
+#include "num.h"
+#include "redis_impl.h"
+
+/* One question takes well less than the quarter of the time limit that a silent link may take, though Redis
+ * looks only ten times a second whether its time is over. */
+enum { WAIT_PART = 16, WAIT_MAX_MS = 200 };
+
+struct waiting {
+	struct shc *shc;
+	bool is_lost;
+	bool is_short;	/* a node's replica does not have it yet */
+	bool was_short; /* the same, in any turn; told then */
+	bool is_unsure; /* whether a node has replicas is not known */
+	enum shc_status status;
+};
+
+/* It has become a replica: of what was written it keeps only what its master has too. */
+static bool is_demoted(enum shc_status status, const struct resp_reply *reply)
+{
+	static const char *const texts[] = {"UNBLOCKED ", "ERR WAIT cannot be used with replica instances"};
+	for (size_t i = 0; status == SHC_REFUSED && i < 2; i++) {
+		size_t len = strlen(texts[i]);
+		if (reply->str.len >= len && memcmp(reply->str.data, texts[i], len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void take_wait(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
+{
+	struct waiting *w = arg;
+	struct cluster *c = w->shc->redis->cluster;
+	if (status == SHC_UNREACHABLE || status == SHC_IN_DOUBT || is_demoted(status, reply)) {
+		w->is_lost = true;
+		cluster_refresh(c);
+		cluster_forget_writes(op->node);
+		return;
+	}
+	if (status || reply->type != RESP_INT) {
+		w->status = status ? status : SHC_PROTOCOL;
+		wire_say(&w->shc->wire, w->status, "WAIT: %s",
+			 status ? cluster_error(c) : "the answer makes no sense");
+		return;
+	}
+	if (reply->i64 >= (int64_t)op->tag) {
+		cluster_forget_writes(op->node);
+		return;
+	}
+	w->is_short = w->was_short = true;
+	wire_say(&w->shc->wire, SHC_IN_DOUBT, "%s: no replica has what was written", cluster_name(op->node));
+}
+
+static int64_t wait_ms(const struct shc *shc)
+{
+	int64_t ms = shc->wire.timeout_ns / 1000000 / WAIT_PART;
+	ms = ms < WAIT_MAX_MS ? ms : WAIT_MAX_MS;
+	return ms > 0 ? ms : 1; /* 0 would be for ever */
+}
+
+static void put_wait(void *arg, struct node *node)
+{
+	struct waiting *w = arg;
+	struct cluster *c = w->shc->redis->cluster;
+	unsigned wanted = cluster_replicas(c, node) > 0;
+	bool is_replaced = cluster_slots(node) == 0; /* and who is its replica now says nothing */
+	if (is_replaced || cluster_wrote_over(node) != cluster_connection(node)) {
+		w->is_lost = true;
+		cluster_forget_writes(node);
+		return;
+	}
+	if (wanted == 0 && !cluster_is_map_fresh(c)) { /* since MOVED led here, say */
+		w->is_unsure = true;
+		return;
+	}
+	if (wanted == 0) { /* there is nobody to wait for */
+		cluster_forget_writes(node);
+		return;
+	}
+	char digits[NUM_I64_CHARS_MAX];
+	const struct slice argv[] = {
+		slice_str("WAIT"), slice_str("1"), {digits, num_format_i64(digits, wait_ms(w->shc))}};
+	const struct cluster_way way = {
+		.kind = OP_READ,
+		.slot = OP_ANY_SLOT,
+		.node = node,
+		.over = cluster_wrote_over(node),
+		.done = take_wait,
+		.arg = w,
+		.tag = wanted,
+	};
+	if (cluster_put(c, &way, 3, argv))
+		w->status = wire_say(&w->shc->wire, SHC_MEMORY, "out of memory");
+}
+
+enum shc_status redis_wait(struct shc *shc, bool *is_lost)
+{
+	struct cluster *c = shc->redis->cluster;
+	struct waiting w = {.shc = shc};
+	do {
+		w.is_short = w.is_unsure = false;
+		cluster_each_written(c, put_wait, &w);
+		cluster_run(c, 0);
+		if (w.is_short)
+			cluster_refresh(c); /* it may have lost its replica */
+		if (w.is_unsure && cluster_renew_map(c))
+			wire_say(&shc->wire, SHC_IN_DOUBT, "%s; who has replicas is not known",
+				 cluster_error(c));
+	} while ((w.is_short || w.is_unsure) && !w.is_lost && !w.status && !cluster_is_over(c));
+	*is_lost = w.is_lost;
+	if (w.status)
+		return w.status;
+	if (!w.is_lost)
+		return w.is_short || w.is_unsure ? SHC_IN_DOUBT : SHC_OK;
+	if (w.was_short && cluster_is_over(c)) /* the deadline has cut the next question short */
+		return SHC_IN_DOUBT;
+	return wire_say(&shc->wire, SHC_IN_DOUBT, "%s; whether a replica has what was written is not known",
+			cluster_error(c));
+}
