@@ -340,5 +340,6 @@ const struct command cmd_backup = {
 	.options = options,
 	.operands_min = 1,
 	.operands_max = 1,
+	.is_local = true,
 	.run = run,
 };

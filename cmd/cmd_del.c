@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../lib/redis.h"
 #include "command.h"
 #include "output.h"
 #include "target.h"
@@ -22,6 +23,22 @@ static int show(const struct invocation *inv, int64_t removed)
 		output_line(&out);
 	}
 	return output_finish(&out);
+}
+
+/* On a cluster each counter has its own place, or several. */
+static int del_each(const struct invocation *inv, struct shc *shc)
+{
+	int64_t removed = 0;
+	for (int i = 0; i < inv->operands_count; i++) {
+		enum shc_status status = shc_del(shc, inv->operands[i], strlen(inv->operands[i]));
+		if (status && status != SHC_MISSING) {
+			int rc = command_status(shc, status);
+			return command_fail(rc, "%s: not known to be removed, nor what was named behind it",
+					    inv->operands[i]);
+		}
+		removed += status == SHC_OK;
+	}
+	return show(inv, removed);
 }
 
 static int del_all(const struct invocation *inv, struct shc *shc)
@@ -52,7 +69,9 @@ static int run(struct invocation *inv)
 	int rc = target_connect(inv, &shc);
 	if (rc)
 		return rc;
-	rc = del_all(inv, shc);
+	rc = target_check_names(inv, shc);
+	if (rc == EX_OK)
+		rc = redis_is_cluster(shc) ? del_each(inv, shc) : del_all(inv, shc);
 	shc_close(shc);
 	return rc;
 }

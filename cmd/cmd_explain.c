@@ -388,5 +388,6 @@ const struct command cmd_explain = {
 	.options = options,
 	.operands_min = 1,
 	.operands_max = 1,
+	.is_local = true,
 	.run = run,
 };

@@ -35,43 +35,56 @@ static void show(const struct invocation *inv, struct output *out, struct slice 
 	}
 }
 
-/* Prints one answer of MGET. The exit status it calls for. */
-static int take(const struct invocation *inv, struct output *out, const char *name,
-		const struct shc_reply *reply)
+/* Prints one value. The exit status it calls for. */
+static int take(const struct invocation *inv, struct output *out, const char *name, int64_t value,
+		bool is_there)
 {
-	bool is_missing = reply->type == SHC_T_NIL;
-	int64_t value = 0;
-	if (!is_missing &&
-	    (reply->type != SHC_T_STRING || !num_parse_i64((struct slice){reply->data, reply->len}, &value)))
-		return command_fail(EXIT_NO, "%s: what is stored under this name is not a counter", name);
-	if (is_missing && inv->values[OPTION_STRICT])
+	if (!is_there && inv->values[OPTION_STRICT])
 		return command_fail(EXIT_NO, "%s: no such counter", name);
-	show(inv, out, slice_str(name), value, is_missing);
+	show(inv, out, slice_str(name), value, !is_there);
 	return EX_OK;
+}
+
+/* Something that is stored under one of the names is no counter: finds out which. */
+static int get_each(const struct invocation *inv, struct shc *shc, struct output *out)
+{
+	int rc = EX_OK;
+	for (int i = 0; i < inv->operands_count; i++) {
+		const char *name = inv->operands[i];
+		int64_t value = 0;
+		enum shc_status status = shc_get(shc, name, strlen(name), &value);
+		int one = EX_OK;
+		if (status == SHC_OK || status == SHC_MISSING)
+			one = take(inv, out, name, value, status == SHC_OK);
+		else if (status == SHC_REFUSED)
+			one = command_fail(EXIT_NO, "%s: %s", name, shc_error(shc));
+		else
+			return command_status(shc, status);
+		rc = one ? one : rc;
+	}
+	return rc;
 }
 
 static int get_all(const struct invocation *inv, struct shc *shc, struct output *out)
 {
 	size_t count = (size_t)inv->operands_count;
-	const char **argv = calloc(count + 1, sizeof(*argv));
-	if (!argv)
-		return command_fail(EX_IOERR, "out of memory");
-	argv[0] = "MGET";
-	memcpy(argv + 1, inv->operands, count * sizeof(*argv));
-	const struct shc_reply *reply;
-	enum shc_status status = shc_command(shc, count + 1, argv, NULL, false, &reply);
-	free(argv);
-	if (status)
-		return command_status(shc, status);
-	if (reply->type != SHC_T_ARRAY || reply->count != count)
-		return command_fail(EX_UNAVAILABLE,
-				    "the answer to MGET makes no sense: is that a shcounterd?");
+	int64_t *values = calloc(count, sizeof(*values));
+	bool *is_there = calloc(count, sizeof(*is_there));
 	int rc = EX_OK;
-	for (size_t i = 0; i < count; i++) {
-		int one = take(inv, out, inv->operands[i], &reply->elements[i]);
+	enum shc_status status = SHC_MEMORY;
+	if (values && is_there)
+		status = shc_mget(shc, count, (const char *const *)inv->operands, NULL, values, is_there);
+	else
+		rc = command_fail(EX_IOERR, "out of memory");
+	for (size_t i = 0; status == SHC_OK && i < count; i++) {
+		int one = take(inv, out, inv->operands[i], values[i], is_there[i]);
 		rc = one ? one : rc;
 	}
-	return rc;
+	free(values);
+	free(is_there);
+	if (rc || status == SHC_OK)
+		return rc;
+	return status == SHC_REFUSED ? get_each(inv, shc, out) : command_status(shc, status);
 }
 
 static int run(struct invocation *inv)
@@ -86,7 +99,9 @@ static int run(struct invocation *inv)
 		return rc;
 	struct output out;
 	output_init(&out, STDOUT_FILENO, inv->is_json || inv->operands_count > 1);
-	rc = get_all(inv, shc, &out);
+	rc = target_check_names(inv, shc);
+	if (rc == EX_OK)
+		rc = get_all(inv, shc, &out);
 	int written = output_finish(&out);
 	shc_close(shc);
 	return written ? written : rc;

@@ -201,5 +201,6 @@ const struct command cmd_import = {
 		"on.\n",
 	.options = options,
 	.operands_max = -1,
+	.is_local = true,
 	.run = run,
 };

@@ -10,12 +10,23 @@
 #include "output.h"
 #include "target.h"
 
-enum { OPTION_DURABLE, OPTION_ONCE };
+enum { OPTION_DURABLE, OPTION_ONCE, OPTION_MAX, OPTION_MIN };
 
 static const struct option_spec options[] = {
-	[OPTION_DURABLE] = {0, "durable", OPTION_MAYBE, "disk", "return when it is on disk"},
+	[OPTION_DURABLE] = {0, "durable", OPTION_MAYBE, "disk",
+			    "return when it is on disk; on a Redis Cluster, when a replica has it"},
 	[OPTION_ONCE] = {0, "once", OPTION_VALUE, "TOKEN", "at most once for this token, however often run"},
+	[OPTION_MAX] = {0, "max", OPTION_VALUE, "N", "in Redis: refuse (exit 1) what exceeds N"},
+	[OPTION_MIN] = {0, "min", OPTION_VALUE, "N", "in Redis: refuse (exit 1) what falls below N"},
 	{0},
+};
+
+/* What is to be added. */
+struct addition {
+	struct slice name;
+	int64_t delta;
+	bool is_bounded;
+	int64_t min, max; /* of the new value */
 };
 
 /* `is_applied` is null where it makes no sense. */
@@ -38,96 +49,138 @@ static int show(const struct invocation *inv, struct slice name, int64_t value, 
 }
 
 /* The sharded path: cheaper for the server, since nobody wants to know the sum. */
-static int add_unseen(struct shc *shc, struct slice name, int64_t delta)
+static int add_unseen(struct shc *shc, const struct addition *a)
 {
-	enum shc_status status = shc_add(shc, name.data, name.len, delta);
+	enum shc_status status = shc_add(shc, a->name.data, a->name.len, a->delta);
 	if (status == SHC_OK)
 		status = shc_flush(shc, NULL);
 	return status ? command_status(shc, status) : EX_OK;
 }
 
-static int add_and_show(const struct invocation *inv, struct shc *shc, struct slice name, int64_t delta)
+static int add_and_show(const struct invocation *inv, struct shc *shc, const struct addition *a)
 {
 	int64_t value;
-	enum shc_status status = shc_incr(shc, name.data, name.len, delta, &value);
-	return status ? command_status(shc, status) : show(inv, name, value, NULL);
+	enum shc_status status;
+	if (a->is_bounded)
+		status = shc_incr_within(shc, a->name.data, a->name.len, a->delta, a->min, a->max, &value);
+	else
+		status = shc_incr(shc, a->name.data, a->name.len, a->delta, &value);
+	if (status)
+		return command_status(shc, status);
+	return inv->is_quiet ? EX_OK : show(inv, a->name, value, NULL);
 }
 
 /* Sent again by itself until the time is over; so the disk is waited for in the same call. */
-static int add_once(struct invocation *inv, struct shc *shc, struct slice name, int64_t delta)
+static int add_once(struct invocation *inv, struct shc *shc, const struct addition *a)
 {
 	struct slice token = slice_str(inv->values[OPTION_ONCE]);
 	bool is_durable = inv->values[OPTION_DURABLE] != NULL;
 	int64_t value;
 	bool is_applied;
 	target_keep(inv, shc);
-	enum shc_status status = shc_once(shc, token.data, token.len, name.data, name.len, delta, is_durable,
-					  &value, &is_applied);
+	enum shc_status status = shc_once(shc, token.data, token.len, a->name.data, a->name.len, a->delta,
+					  is_durable, &value, &is_applied);
 	if (status)
 		return command_status(shc, status);
-	return inv->is_quiet ? EX_OK : show(inv, name, value, &is_applied);
+	return inv->is_quiet ? EX_OK : show(inv, a->name, value, &is_applied);
 }
 
 /* The value has been printed by now: it is counted, whatever becomes of the disk. */
-static int make_durable(struct shc *shc)
+static int make_durable(const struct invocation *inv, struct shc *shc)
 {
 	enum shc_status status = shc_sync(shc);
 	if (status == SHC_OK)
 		return EX_OK;
 	int exit_status = command_status(shc, status);
-	return command_fail(exit_status == EX_UNAVAILABLE ? EX_TEMPFAIL : exit_status,
+	if (exit_status == EX_UNAVAILABLE)
+		exit_status = EX_TEMPFAIL;
+	if (target_is_cluster(inv))
+		return command_fail(exit_status, "counted, but no replica is known to have it: it is lost if "
+						 "its master fails now");
+	return command_fail(exit_status,
 			    "counted, but not known to be on disk: `shcount sync` returns when it is");
 }
 
-static int add(struct invocation *inv, int64_t delta)
+static int add(struct invocation *inv, const struct addition *a)
 {
-	const char *durable = inv->values[OPTION_DURABLE];
-	if (durable && durable[0] && strcmp(durable, "disk") != 0)
-		return command_usage(inv, "--durable=\"%.32s\": only \"disk\" is supported by this version",
-				     durable);
-	const char *token = inv->values[OPTION_ONCE];
-	if (token && !slice_is_name(slice_str(token)))
-		return command_usage(inv, "--once: a token has 1 to %d bytes without control characters",
-				     NAME_LEN_MAX);
-	struct slice name = slice_str(inv->operands[0]);
+	bool is_once = inv->values[OPTION_ONCE] != NULL;
 	struct shc *shc;
 	int rc = target_connect(inv, &shc);
 	if (rc)
 		return rc;
-	if (token)
-		rc = add_once(inv, shc, name, delta);
+	if (is_once)
+		rc = add_once(inv, shc, a);
+	else if (inv->is_quiet && !a->is_bounded)
+		rc = add_unseen(shc, a);
 	else
-		rc = inv->is_quiet ? add_unseen(shc, name, delta) : add_and_show(inv, shc, name, delta);
-	if (rc == EX_OK && durable && !token)
-		rc = make_durable(shc);
+		rc = add_and_show(inv, shc, a);
+	if (rc == EX_OK && inv->values[OPTION_DURABLE] && !is_once)
+		rc = make_durable(inv, shc);
 	shc_close(shc);
 	return rc;
 }
 
-static bool read_delta(const struct invocation *inv, int64_t *delta)
+/* ---- the command line ---- */
+
+static bool read_bounds(const struct invocation *inv, struct addition *a)
 {
-	*delta = 1;
+	const char *max = inv->values[OPTION_MAX], *min = inv->values[OPTION_MIN];
+	a->is_bounded = max || min;
+	a->max = INT64_MAX;
+	a->min = INT64_MIN;
+	if ((max && !command_number(inv, max, "--max", &a->max)) ||
+	    (min && !command_number(inv, min, "--min", &a->min)))
+		return false;
+	if (a->min > a->max)
+		return command_usage(inv, "--min %lld is greater than --max %lld: no value lies between them",
+				     (long long)a->min, (long long)a->max) == EX_OK;
+	if (a->is_bounded && inv->values[OPTION_ONCE])
+		return command_usage(inv,
+				     "--once and --%s exclude each other: in this version a token has no "
+				     "bounds",
+				     max ? "max" : "min") == EX_OK;
+	return true;
+}
+
+static bool check_options(const struct invocation *inv)
+{
+	const char *durable = inv->values[OPTION_DURABLE], *token = inv->values[OPTION_ONCE];
+	if (durable && durable[0] && strcmp(durable, "disk") != 0)
+		return command_usage(inv, "--durable=\"%.32s\": only \"disk\" is supported by this version",
+				     durable) == EX_OK;
+	if (token && !slice_is_name(slice_str(token)))
+		return command_usage(inv, "--once: a token has 1 to %d bytes without control characters",
+				     NAME_LEN_MAX) == EX_OK;
+	return true;
+}
+
+static bool read_addition(const struct invocation *inv, struct addition *a)
+{
+	*a = (struct addition){.name = slice_str(inv->operands[0]), .delta = 1};
 	if (!command_is_name(inv, inv->operands[0]))
 		return false;
-	return inv->operands_count < 2 || command_number(inv, inv->operands[1], "DELTA", delta);
+	if (inv->operands_count > 1 && !command_number(inv, inv->operands[1], "DELTA", &a->delta))
+		return false;
+	return check_options(inv) && read_bounds(inv, a);
 }
 
 static int run_incr(struct invocation *inv)
 {
-	int64_t delta;
-	return read_delta(inv, &delta) ? add(inv, delta) : EX_USAGE;
+	struct addition a;
+	return read_addition(inv, &a) ? add(inv, &a) : EX_USAGE;
 }
 
 static int run_decr(struct invocation *inv)
 {
-	int64_t delta;
-	if (!read_delta(inv, &delta))
+	struct addition a;
+	if (!read_addition(inv, &a))
 		return EX_USAGE;
-	if (delta == INT64_MIN)
+	if (a.delta == INT64_MIN)
 		return command_usage(
 			inv, "DELTA \"%s\" cannot be subtracted: the least that can is -9223372036854775807",
 			inv->operands[1]);
-	return add(inv, -delta);
+	a.delta = -a.delta;
+	return add(inv, &a);
 }
 
 const struct command cmd_incr = {
@@ -140,6 +193,7 @@ const struct command cmd_incr = {
 		"  shcount incr -q visits           do not ask for the new value: it scales\n"
 		"  shcount incr --durable visits    return when it is on disk\n"
 		"  shcount incr --once order-17 sold 3   safe to repeat: it counts once\n"
+		"  shcount -c node1:7000 incr --max 100 seats    on a Redis Cluster, up to 100\n"
 		"\n"
 		"DELTA is 1 when not given. The printed value is exact, and nobody else gets the same one as "
 		"long as the counter is only changed this way (a ticket dispenser). Past 64 bits the addition is "
@@ -150,7 +204,11 @@ const struct command cmd_incr = {
 		"until --timeout ends, and running it again with the same token is safe for as long as the "
 		"server keeps tokens (24 h unless configured otherwise). The same token with another counter "
 		"is another token, and counts there; with another DELTA it is refused. With --json, "
-		"\"applied\" is false when an earlier run had been counted already.\n",
+		"\"applied\" is false when an earlier run had been counted already.\n"
+		"\n"
+		"With --max or --min, an addition that would take the value past the bound is refused: nothing "
+		"changes, exit status 1. In Redis only, a cluster or one server, in this version. What --shards and "
+		"--durable do on a cluster, and when the printed value is exact: man shcount, ON A REDIS CLUSTER.\n",
 	.options = options,
 	.operands_min = 1,
 	.operands_max = 2,
@@ -164,6 +222,7 @@ const struct command cmd_decr = {
 	.help = "  shcount decr stock               subtract 1\n"
 		"  shcount decr stock 10\n"
 		"  shcount decr stock -- -5         subtract -5, that is, add 5\n"
+		"  shcount -c node1:7000 decr --min 0 stock    on a Redis Cluster, not below 0\n"
 		"\n"
 		"As incr, with the sign turned round.\n",
 	.options = options,

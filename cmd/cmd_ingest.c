@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../lib/num.h"
+#include "../lib/redis.h"
 #include "command.h"
 #include "ingest.h"
 #include "inputs.h"
@@ -159,6 +160,23 @@ static bool read_prefix(const struct invocation *inv, struct slice *prefix)
 	command_usage(inv, "--prefix: at most %d bytes without control characters are expected",
 		      NAME_LEN_MAX - 1);
 	return false;
+}
+
+/* Names that are the server's own are known before anything is read. An exit status. */
+static int find_own_names(const struct invocation *inv, struct ingest *in)
+{
+	static const char own[] = "shc:";
+	enum shc_status status = redis_identify(in->shc);
+	if (status)
+		return command_status(in->shc, status);
+	size_t len = in->prefix.len < sizeof(own) - 1 ? in->prefix.len : sizeof(own) - 1;
+	if (!redis_is(in->shc) || memcmp(in->prefix.data, own, len) != 0)
+		return EX_OK;
+	in->own_names = slice_str(own + len);
+	if (in->own_names.len > 0)
+		return EX_OK;
+	return command_usage(inv, "--prefix: names that begin with shc: are taken in Redis, for what belongs "
+				  "to counters");
 }
 
 static bool read_on_error(const struct invocation *inv, bool *is_skip)
@@ -350,7 +368,9 @@ static int ingest_all(struct invocation *inv, struct ingest *in)
 	uint64_t connections = shc_connections(in->shc);
 	signals_note_questions();
 	progress_begin(&in->progress, bytes_total, inv->is_quiet);
-	rc = in->stream ? stream_begin(in, files, count) : EX_OK;
+	rc = find_own_names(inv, in);
+	if (rc == EX_OK && in->stream)
+		rc = stream_begin(in, files, count);
 	if (rc) {
 		shc_close(in->shc);
 		return rc;

@@ -26,7 +26,9 @@ static const struct option_spec options[] = {
 struct list {
 	const struct invocation *inv;
 	struct output out;
-	uint64_t left; /* to be printed */
+	uint64_t left;		 /* to be printed */
+	char last[NAME_LEN_MAX]; /* the name that was printed last */
+	size_t last_len;
 	struct sorter sorter;
 };
 
@@ -46,6 +48,17 @@ static bool show(void *arg, struct slice name, int64_t value)
 		output_row(&l->out, name, value);
 	}
 	return !l->out.error && l->left > 0;
+}
+
+/* A slot that moves during the walk, or a table that Redis rearranges, may give a name twice. */
+static bool show_once(void *arg, struct slice name, int64_t value)
+{
+	struct list *l = arg;
+	if (slice_equal(name, (struct slice){l->last, l->last_len}))
+		return true;
+	memcpy(l->last, name.data, name.len);
+	l->last_len = name.len;
+	return show(arg, name, value);
 }
 
 /* ---- as they come ---- */
@@ -92,7 +105,7 @@ static int list_sorted(struct list *l, struct shc *shc, const char *glob)
 	int rc = walk(shc, glob, &walker);
 	if (rc)
 		return rc;
-	rc = sorter_tell(&l->sorter, show, l);
+	rc = sorter_tell(&l->sorter, show_once, l);
 	return rc ? sorter_failed(rc) : EX_OK;
 }
 

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "nodes.h"
 #include "output.h"
 #include "target.h"
 
@@ -22,19 +23,60 @@ static int show(const struct invocation *inv, struct slice answer)
 	return output_finish(&out);
 }
 
+/* ---- a cluster ---- */
+
+static void show_node(const struct invocation *inv, struct output *out, const struct node_answer *a)
+{
+	if (inv->is_json) {
+		json_open(out);
+		json_text(out, slice_str("node"), slice_str(a->name));
+		json_text(out, slice_str("role"), slice_str(a->is_replica ? "replica" : "master"));
+		json_text(out, slice_str(a->is_answered ? "reply" : "error"), slice_str(a->text));
+		json_close(out);
+	} else if (a->is_answered) {
+		output_name(out, slice_str(a->name));
+		output_text(out, slice_str("\t"));
+		output_name(out, slice_str(a->text));
+		output_line(out);
+	}
+}
+
+/* All must answer: who counts needs any master, and who trusts a replica needs that. */
+static int ping_all(const struct invocation *inv, struct shc *shc)
+{
+	struct node_answers answers;
+	struct output out;
+	int rc = nodes_ask(shc, "PING", &answers);
+	output_init(&out, STDOUT_FILENO, true);
+	for (size_t i = 0; rc != EX_IOERR && i < answers.count; i++) {
+		const struct node_answer *a = &answers.list[i];
+		if (!inv->is_quiet)
+			show_node(inv, &out, a);
+		if (!a->is_answered)
+			rc = command_fail(EX_UNAVAILABLE, "%s", a->text);
+	}
+	int written = output_finish(&out);
+	nodes_free(&answers);
+	return rc ? rc : written;
+}
+
+static int ping_one(const struct invocation *inv, struct shc *shc)
+{
+	const char *argv[] = {"PING"};
+	const struct shc_reply *reply;
+	enum shc_status status = shc_command(shc, 1, argv, NULL, false, &reply);
+	if (status)
+		return command_status(shc, status);
+	return show(inv, (struct slice){reply->data, reply->len});
+}
+
 static int run(struct invocation *inv)
 {
 	struct shc *shc;
 	int rc = target_connect(inv, &shc);
 	if (rc)
 		return rc;
-	const char *argv[] = {"PING"};
-	const struct shc_reply *reply;
-	enum shc_status status = shc_command(shc, 1, argv, NULL, false, &reply);
-	if (status)
-		rc = command_status(shc, status);
-	else
-		rc = show(inv, (struct slice){reply->data, reply->len});
+	rc = redis_is_cluster(shc) ? ping_all(inv, shc) : ping_one(inv, shc);
 	shc_close(shc);
 	return rc;
 }
@@ -47,7 +89,8 @@ const struct command cmd_ping = {
 	.help = "  shcount ping                     prints PONG\n"
 		"  shcount ping -q --timeout 1s && echo up\n"
 		"\n"
-		"Exit status 69 when nobody answers.\n",
+		"Exit status 69 when nobody answers. Of a Redis Cluster all nodes are asked, and each that answers is "
+		"printed; 69 when one does not.\n",
 	.operands_max = 0,
 	.run = run,
 };

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "../lib/redis.h"
 #include "command.h"
 #include "output.h"
 #include "target.h"
@@ -69,6 +71,77 @@ static int show(const struct invocation *inv, struct slice name, const struct sh
 	return output_finish(&out);
 }
 
+/* ---- in Redis ---- */
+
+/* KEY<TAB>SLOT<TAB>NODE<TAB>VALUE, then the total. */
+static void show_parts(struct output *out, const struct redis_part *parts, size_t count, int64_t total)
+{
+	for (size_t i = 0; i < count; i++) {
+		output_name(out, shard_slice(&parts[i].key));
+		output_text(out, slice_str("\t"));
+		output_i64(out, parts[i].slot);
+		output_text(out, slice_str("\t"));
+		output_name(out, slice_str(parts[i].node));
+		output_text(out, slice_str("\t"));
+		output_i64(out, parts[i].value);
+		output_line(out);
+	}
+	output_text(out, slice_str("total\t\t\t"));
+	output_i64(out, total);
+	output_line(out);
+}
+
+static void show_parts_json(struct output *out, struct slice name, const struct redis_part *parts,
+			    size_t count, int64_t total)
+{
+	json_open(out);
+	json_name(out, name);
+	json_i64(out, "value", total);
+	json_raw(out, slice_str("shards"), slice_str("["));
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0)
+			output_text(out, slice_str(","));
+		json_open_inner(out);
+		json_bytes(out, "key", shard_slice(&parts[i].key));
+		json_i64(out, "slot", parts[i].slot);
+		json_text(out, slice_str("node"), slice_str(parts[i].node));
+		json_i64(out, "value", parts[i].value);
+		json_close_inner(out);
+	}
+	output_text(out, slice_str("]"));
+	json_close(out);
+}
+
+static int show_in_redis(const struct invocation *inv, struct shc *shc, struct slice name)
+{
+	struct redis_part *parts;
+	size_t count;
+	__int128 total = 0;
+	enum shc_status status = redis_parts(shc, name, &parts, &count);
+	if (status)
+		return command_status(shc, status);
+	for (size_t i = 0; i < count; i++)
+		total += parts[i].value;
+	struct output out;
+	output_init(&out, STDOUT_FILENO, true);
+	bool is_sane = total >= INT64_MIN && total <= INT64_MAX;
+	if (is_sane && inv->is_json && !inv->is_quiet)
+		show_parts_json(&out, name, parts, count, (int64_t)total);
+	else if (is_sane && !inv->is_quiet)
+		show_parts(&out, parts, count, (int64_t)total);
+	free(parts);
+	int written = output_finish(&out);
+	return is_sane ? written : command_fail(EXIT_NO, "the sum of this counter's parts leaves 64 bits");
+}
+
+static int show_on_daemon(const struct invocation *inv, struct shc *shc)
+{
+	const char *argv[] = {"SHC.SHARDS", inv->operands[0]};
+	const struct shc_reply *reply;
+	enum shc_status status = shc_command(shc, 2, argv, NULL, false, &reply);
+	return status ? command_status(shc, status) : show(inv, slice_str(inv->operands[0]), reply);
+}
+
 static int run(struct invocation *inv)
 {
 	if (!command_is_name(inv, inv->operands[0]))
@@ -77,10 +150,13 @@ static int run(struct invocation *inv)
 	int rc = target_connect(inv, &shc);
 	if (rc)
 		return rc;
-	const char *argv[] = {"SHC.SHARDS", inv->operands[0]};
-	const struct shc_reply *reply;
-	enum shc_status status = shc_command(shc, 2, argv, NULL, false, &reply);
-	rc = status ? command_status(shc, status) : show(inv, slice_str(inv->operands[0]), reply);
+	enum shc_status status = redis_identify(shc);
+	if (status)
+		rc = command_status(shc, status);
+	else if (redis_is(shc))
+		rc = show_in_redis(inv, shc, slice_str(inv->operands[0]));
+	else
+		rc = show_on_daemon(inv, shc);
 	shc_close(shc);
 	return rc;
 }
@@ -93,7 +169,8 @@ const struct command cmd_shards = {
 		"\n"
 		"A counter has a base alone until several cores add to it at once (incr -q, ingest); then "
 		"each core\n"
-		"gets a cell of its own.\n",
+		"gets a cell of its own. On a Redis Cluster: KEY<TAB>SLOT<TAB>NODE<TAB>VALUE of the counter's own key and "
+		"of each sub-counter that was ever used, then the total.\n",
 	.operands_min = 1,
 	.operands_max = 1,
 	.run = run,

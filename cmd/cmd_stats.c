@@ -4,6 +4,7 @@
 
 #include "../lib/num.h"
 #include "command.h"
+#include "nodes.h"
 #include "output.h"
 #include "target.h"
 
@@ -100,17 +101,25 @@ static void show_people(struct output *out, struct slice info)
 	}
 }
 
-static void show_json(struct output *out, struct slice info)
+/* But for one with the key `but`, unless that is null. */
+static void put_json_pairs(struct output *out, struct slice info, const char *but)
 {
 	struct slice key, value;
-	json_open(out);
 	while (take_pair(&info, &key, &value)) {
 		int64_t number;
+		if (but && slice_equal(key, slice_str(but)))
+			continue;
 		if (num_parse_i64(value, &number))
 			json_raw(out, key, value);
 		else
 			json_text(out, key, value);
 	}
+}
+
+static void show_json(struct output *out, struct slice info)
+{
+	json_open(out);
+	put_json_pairs(out, info, NULL);
 	json_close(out);
 }
 
@@ -125,19 +134,81 @@ static int show(const struct invocation *inv, struct slice info)
 	return output_finish(&out);
 }
 
+/* ---- a cluster ---- */
+
+/* Columns of a node's line. */
+static const char *const node_keys[] = {"db0", "used_memory_human", "connected_clients",
+					"instantaneous_ops_per_sec"};
+enum { NODE_KEYS = sizeof(node_keys) / sizeof(node_keys[0]) };
+
+static void show_node_json(struct output *out, const struct node_answer *a)
+{
+	json_open(out);
+	json_text(out, slice_str("node"), slice_str(a->name));
+	json_text(out, slice_str("role"), slice_str(a->is_replica ? "replica" : "master"));
+	json_i64(out, "slots", a->slots);
+	if (a->is_answered)
+		put_json_pairs(out, slice_str(a->text), "role"); /* said above, in our words */
+	else
+		json_text(out, slice_str("error"), slice_str(a->text));
+	json_close(out);
+}
+
+static void show_node(struct output *out, const struct node_answer *a)
+{
+	output_name(out, slice_str(a->name));
+	output_text(out, slice_str(a->is_replica ? "\treplica\t" : "\tmaster\t"));
+	output_i64(out, a->slots);
+	for (size_t i = 0; i < NODE_KEYS; i++) {
+		struct slice value;
+		output_text(out, slice_str("\t"));
+		if (!find(slice_str(a->is_answered ? a->text : ""), node_keys[i], &value))
+			value = slice_str("0"); /* db0 is not there when it has no keys */
+		output_name(out, a->is_answered ? keyspace_count(value) : slice_str("-"));
+	}
+	output_line(out);
+}
+
+/* A line a node; what does not answer is told, and its line is there all the same. */
+static int show_cluster(const struct invocation *inv, struct shc *shc)
+{
+	struct node_answers answers;
+	struct output out;
+	int rc = nodes_ask(shc, "INFO", &answers);
+	output_init(&out, STDOUT_FILENO, true);
+	if (rc == EX_OK && !inv->is_json && !inv->is_quiet)
+		output_text(&out, slice_str("node\trole\tslots\tkeys\tmemory\tclients\tcommands/s\n"));
+	for (size_t i = 0; rc != EX_IOERR && i < answers.count; i++) {
+		const struct node_answer *a = &answers.list[i];
+		if (!inv->is_quiet && inv->is_json)
+			show_node_json(&out, a);
+		else if (!inv->is_quiet)
+			show_node(&out, a);
+		if (!a->is_answered)
+			rc = command_fail(EX_UNAVAILABLE, "%s", a->text);
+	}
+	int written = output_finish(&out);
+	nodes_free(&answers);
+	return rc ? rc : written;
+}
+
+static int show_one(const struct invocation *inv, struct shc *shc)
+{
+	const char *argv[] = {"INFO"};
+	const struct shc_reply *reply;
+	enum shc_status status = shc_command(shc, 1, argv, NULL, false, &reply);
+	if (status)
+		return command_status(shc, status);
+	return show(inv, (struct slice){reply->data, reply->len});
+}
+
 static int run(struct invocation *inv)
 {
 	struct shc *shc;
 	int rc = target_connect(inv, &shc);
 	if (rc)
 		return rc;
-	const char *argv[] = {"INFO"};
-	const struct shc_reply *reply;
-	enum shc_status status = shc_command(shc, 1, argv, NULL, false, &reply);
-	if (status)
-		rc = command_status(shc, status);
-	else
-		rc = show(inv, (struct slice){reply->data, reply->len});
+	rc = redis_is_cluster(shc) ? show_cluster(inv, shc) : show_one(inv, shc);
 	shc_close(shc);
 	return rc;
 }
@@ -148,7 +219,10 @@ const struct command cmd_stats = {
 	.operands = "",
 	.summary = "print how the server is doing",
 	.help = "  shcount stats                    what matters most, WHAT<TAB>VALUE\n"
-		"  shcount stats --json             all the server tells, one object\n",
+		"  shcount stats --json             all the server tells, one object\n"
+		"\n"
+		"Of a Redis Cluster: a line for each node, with a heading; with --json an object for each. Exit status "
+		"69 when one does not answer.\n",
 	.operands_max = 0,
 	.run = run,
 };

@@ -42,5 +42,6 @@ const struct command cmd_sync = {
 		"the data is\n"
 		"still on its way.\n",
 	.operands_max = 0,
+	.is_local = true,
 	.run = run,
 };

@@ -49,8 +49,9 @@ struct watch {
 	struct shc *shc;
 	struct output out;
 	int64_t interval_ns;
-	int64_t count;	   /* readings; 0: for ever */
-	const char **argv; /* owned: the MGET */
+	int64_t count;	 /* readings; 0: for ever */
+	int64_t *values; /* owned: the last reading, by name */
+	bool *is_there;	 /* owned */
 	size_t names_count;
 	struct sample *now, *before; /* owned: the newest reading, and the one before */
 	int64_t now_ns, before_ns;   /* monotonic; 0: none yet */
@@ -91,25 +92,12 @@ static void step(struct watch *w)
 	w->now = spare;
 }
 
-static int take(struct watch *w, const struct shc_reply *reply)
+static void take(struct watch *w)
 {
-	if (reply->type != SHC_T_ARRAY || reply->count != w->names_count)
-		return command_fail(EX_UNAVAILABLE,
-				    "the answer to MGET makes no sense: is that a shcounterd?");
 	step(w);
-	for (size_t i = 0; i < w->names_count; i++) {
-		const struct shc_reply *one = &reply->elements[i];
-		struct sample *s = &w->now[i];
-		*s = (struct sample){.is_missing = one->type == SHC_T_NIL};
-		if (s->is_missing)
-			continue;
-		if (one->type != SHC_T_STRING ||
-		    !num_parse_i64((struct slice){one->data, one->len}, &s->value))
-			return command_fail(EXIT_NO, "%s: what is stored under this name is not a counter",
-					    w->inv->operands[i]);
-	}
+	for (size_t i = 0; i < w->names_count; i++)
+		w->now[i] = (struct sample){.is_missing = !w->is_there[i], .value = w->values[i]};
 	w->now_ns = conn_now_ns();
-	return EX_OK;
 }
 
 /* What another try may mend: no server, one that is loading, or has no room for us. */
@@ -139,8 +127,8 @@ static void note_loss(struct watch *w)
 /* One reading. EX_OK also when there was no answer, and the next may have one. */
 static int take_reading(struct watch *w)
 {
-	const struct shc_reply *reply;
-	enum shc_status status = shc_command(w->shc, w->names_count + 1, w->argv, NULL, false, &reply);
+	enum shc_status status = shc_mget(w->shc, w->names_count, (const char *const *)w->inv->operands, NULL,
+					  w->values, w->is_there);
 	if (is_passing(w, status)) {
 		note_loss(w);
 		return EX_OK;
@@ -150,7 +138,8 @@ static int take_reading(struct watch *w)
 	if (w->is_lost && !w->has_picture)
 		command_fail(EX_OK, "the server answers again");
 	w->is_lost = false;
-	return take(w, reply);
+	take(w);
+	return EX_OK;
 }
 
 /* ---- lines ---- */
@@ -302,13 +291,12 @@ static int run_watch(struct watch *w)
 static int connect_and_watch(struct watch *w)
 {
 	w->names_count = (size_t)w->inv->operands_count;
-	w->argv = calloc(w->names_count + 1, sizeof(*w->argv));
+	w->values = calloc(w->names_count, sizeof(*w->values));
+	w->is_there = calloc(w->names_count, sizeof(*w->is_there));
 	w->now = calloc(w->names_count, sizeof(*w->now));
 	w->before = calloc(w->names_count, sizeof(*w->before));
-	if (!w->argv || !w->now || !w->before)
+	if (!w->values || !w->is_there || !w->now || !w->before)
 		return command_fail(EX_IOERR, "out of memory");
-	w->argv[0] = "MGET";
-	memcpy(w->argv + 1, w->inv->operands, w->names_count * sizeof(*w->argv));
 	int rc = target_connect(w->inv, &w->shc);
 	if (rc)
 		return rc;
@@ -346,7 +334,8 @@ static int run(struct invocation *inv)
 	buf_fini(&w.names);
 	buf_fini(&w.message);
 	free(w.rows);
-	free(w.argv);
+	free(w.values);
+	free(w.is_there);
 	free(w.now);
 	free(w.before);
 	return rc;

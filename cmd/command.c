@@ -98,5 +98,9 @@ int command_status(const struct shc *shc, enum shc_status status)
 		[SHC_MEMORY] = EX_IOERR,
 		[SHC_LOST] = EXIT_NO,
 	};
-	return command_fail(exits[status], "%s", shc_error(shc));
+	command_fail(exits[status], "%s", shc_error(shc));
+	if (status == SHC_DENIED && strstr(shc_error(shc), "NOAUTH"))
+		command_fail(0, "the password, or USER:PASSWORD, goes into $SHCOUNT_AUTH, or into the URL in "
+				"$SHCOUNT_URL");
+	return exits[status];
 }

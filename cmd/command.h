@@ -45,6 +45,7 @@ struct command {
 	const char *help;		    /* examples first, then paragraphs; put into lines by help.c */
 	const struct option_spec *options;  /* ended by a zero entry; null when there are none */
 	int operands_min, operands_max;	    /* -1: any number */
+	bool is_local;			    /* needs a shcounterd: not for a Redis Cluster */
 	int (*run)(struct invocation *inv); /* returns the exit status */
 };
 
@@ -52,8 +53,11 @@ struct command {
 struct invocation {
 	const struct command *command;
 	/* options that every command has */
-	const char *socket; /* null when not given */
-	const char *url;    /* null when not given */
+	const char *socket;  /* null when not given, as the next two */
+	const char *url;     /* only one of the three is given */
+	const char *cluster; /* HOST:PORT,HOST:PORT... */
+	unsigned shards;     /* of a cluster's counters; 0: not given */
+	bool reads_replica;
 	bool is_json;
 	bool is_quiet;
 	int timeout_ms;
@@ -63,8 +67,9 @@ struct invocation {
 	int operands_count;
 };
 
-extern const struct command cmd_backup, cmd_incr, cmd_decr, cmd_del, cmd_explain, cmd_export, cmd_get,
-	cmd_import, cmd_ingest, cmd_list, cmd_ping, cmd_set, cmd_shards, cmd_stats, cmd_sync, cmd_watch;
+extern const struct command cmd_backup, cmd_bench, cmd_incr, cmd_decr, cmd_del, cmd_explain, cmd_export,
+	cmd_get, cmd_import, cmd_ingest, cmd_list, cmd_ping, cmd_set, cmd_shards, cmd_stats, cmd_sync,
+	cmd_watch;
 
 /* "shcount: ..." and a newline on stderr, in one write. Bytes that could steer a terminal are made visible.
  * Returns `status`. */

@@ -115,9 +115,10 @@ int help_list(const struct command *const *commands, size_t count, const struct 
 	put_entry(&p, "help [COMMAND]", "this, or all about a command");
 	put_options(&p, "Options, before or behind the command:", globals);
 	put(&p,
-	    "\nThe server is the one of -s or -u, $SHCOUNT_URL, $SHCOUNT_SOCKET, "
+	    "\nThe server is the one of -s, -u or -c, $SHCOUNT_URL, $SHCOUNT_SOCKET, "
 	    "$XDG_RUNTIME_DIR/shcounterd/shcounterd.sock, /run/shcounterd/shcounterd.sock; where none answers, "
-	    "a daemon of your own is started (SHCOUNT_AUTOSTART=0: not).\n\n"
+	    "a daemon of your own is started (SHCOUNT_AUTOSTART=0: not). Passwords that do not stand in a URL: "
+	    "$SHCOUNT_AUTH, $REDISCLI_AUTH.\n\n"
 	    "Exit status: 0 done, 1 no, 64 usage, 65 bad input, 69 no server, 74 I/O error, "
 	    "75 in doubt, 77 not permitted, 78 configuration. More: man shcount\n");
 	return output_finish(&p.out);
@@ -129,6 +130,8 @@ int help_command(const struct command *command, const struct option_spec *global
 	page_init(&p);
 	put(&p, "shcount %s - %s\n\n", command->name, command->summary);
 	fill_append(&p.out.buf, command->help, 0, 0, p.width);
+	if (command->is_local)
+		put(&p, "\nNot for a Redis Cluster.\n");
 	put(&p, "\nUsage: shcount [OPTION...] %s%s%s\n", command->name, *command->operands ? " " : "",
 	    command->operands);
 	put_options(&p, "Options:", command->options);

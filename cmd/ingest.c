@@ -39,6 +39,7 @@ void ingest_fini(struct ingest *in)
 	table_fini(&in->known);
 	fraction_fini(&in->fractions);
 	buf_fini(&in->refused);
+	buf_fini(&in->refused_why);
 }
 
 /* ---- blocks ---- */

@@ -53,7 +53,8 @@ struct ingest {
 	struct fields_rule rule; /* name_max for every format */
 	uint64_t lines_over;	 /* of the next file that is read: do not count these */
 	struct slice prefix;
-	bool is_skip; /* --on-error skip */
+	struct slice own_names; /* in Redis: what our own keys begin with, behind the prefix; else null */
+	bool is_skip;		/* --on-error skip */
 	struct shc *shc;
 	int timeout_ms;	       /* --timeout: how long to wait for a server that has gone */
 	struct stream *stream; /* --stream; else null */
@@ -90,7 +91,8 @@ struct ingest {
 	struct shc_add_stats stats_begin; /* when the running table was begun */
 	bool is_ahead;	    /* of lines behind lines_in, sums that are not in the table any more may be in */
 	struct buf refused; /* additions of batches the server refused: delta, length of the name, name */
-	uint64_t sums_refused; /* those still refused one by one */
+	struct buf refused_why; /* in Redis: its words for the first of these, each ended by '\0' */
+	uint64_t sums_refused;	/* those still refused one by one */
 	int lost; /* exit status: the connection is, all has been said, and nothing more may be sent */
 	/* everything up to this line is in */
 	uint64_t lines_in, file_lines_in;

@@ -8,6 +8,7 @@
 
 #include "../lib/conn.h"
 #include "../lib/num.h"
+#include "../lib/redis.h"
 #include "command.h"
 #include "ingest.h"
 #include "inputs.h"
@@ -20,6 +21,7 @@ enum {
 };
 
 enum { SKETCH_SIZE = 1 << SKETCH_BITS, REFUSALS_TOLD_MAX = 10, SINGLES_UNANSWERED = 64 };
+enum { WHY_SIZE = 320, WHYS_BYTES_MAX = 4096 /* more than is told of them */ };
 
 /* The whole name; `room` serves for any. */
 static struct slice with_prefix(const struct ingest *in, struct slice name, char room[NAME_LEN_MAX])
@@ -94,6 +96,27 @@ static int lost(struct ingest *in, enum shc_status status)
 
 /* ---- additions the server refused ---- */
 
+/* In Redis each addition is refused for itself. */
+static void keep_why(struct ingest *in)
+{
+	const char *why = shc_error(in->shc);
+	if (redis_is(in->shc) && buf_len(&in->refused_why) < WHYS_BYTES_MAX)
+		buf_append(&in->refused_why, why, strlen(why) + 1);
+	in->refused_why.failed = false;
+}
+
+/* The next one, or what was said last. */
+static const char *take_why(struct ingest *in, char room[WHY_SIZE])
+{
+	if (buf_len(&in->refused_why) == 0)
+		return shc_error(in->shc);
+	size_t size = strlen(buf_head(&in->refused_why)) + 1;
+	memcpy(room, buf_head(&in->refused_why), size < WHY_SIZE ? size : WHY_SIZE);
+	room[WHY_SIZE - 1] = '\0';
+	buf_consume(&in->refused_why, size);
+	return room;
+}
+
 /* Not added up: two sums of a name may fit one after the other though not together. */
 void ingest_on_refused(void *arg, const char *name, size_t name_len, int64_t delta)
 {
@@ -109,6 +132,7 @@ void ingest_on_refused(void *arg, const char *name, size_t name_len, int64_t del
 	to[sizeof(delta)] = (char)name_len;
 	memcpy(to + sizeof(delta) + 1, name, name_len);
 	buf_commit(&in->refused, size);
+	keep_why(in);
 }
 
 bool ingest_next_refused(const struct ingest *in, size_t *pos, struct slice *name, int64_t *delta)
@@ -123,13 +147,13 @@ bool ingest_next_refused(const struct ingest *in, size_t *pos, struct slice *nam
 	return true;
 }
 
-static void tell_refused(struct ingest *in, struct slice name, int64_t delta)
+static void tell_refused(struct ingest *in, struct slice name, int64_t delta, const char *why)
 {
 	in->sums_refused++;
 	progress_wipe(&in->progress);
 	if (in->sums_refused <= REFUSALS_TOLD_MAX)
 		command_fail(0, "%.*s: not added: %lld (%s)", (int)name.len, name.data, (long long)delta,
-			     shc_error(in->shc));
+			     why);
 	if (in->sums_refused == REFUSALS_TOLD_MAX + 1)
 		command_fail(0, "more names were refused; they are not shown");
 }
@@ -151,20 +175,24 @@ static enum shc_status take_singles(struct ingest *in, size_t *pos)
 		const struct shc_reply *reply;
 		enum shc_status status = shc_next(in->shc, &reply);
 		if (status == SHC_REFUSED || status == SHC_DENIED)
-			tell_refused(in, name, delta);
+			tell_refused(in, name, delta, shc_error(in->shc));
 		else if (status)
 			return status;
 	}
 	return SHC_OK;
 }
 
-/* One addition that cannot be made has refused its whole batch: sends all of them again, one by one. */
+/* One addition that cannot be made has refused its whole batch: sends all of them again, one by one. In Redis
+ * each was refused alone. */
 static enum shc_status send_refused(struct ingest *in)
 {
 	size_t sent_pos = 0, taken_pos = 0;
 	enum shc_status status = SHC_OK;
 	struct slice name;
 	int64_t delta;
+	char why[WHY_SIZE];
+	while (redis_is(in->shc) && ingest_next_refused(in, &sent_pos, &name, &delta))
+		tell_refused(in, name, delta, take_why(in, why));
 	while (status == SHC_OK && ingest_next_refused(in, &sent_pos, &name, &delta)) {
 		status = append_single(in->shc, name, delta);
 		if (status == SHC_OK && shc_pending(in->shc) >= SINGLES_UNANSWERED)
@@ -173,6 +201,7 @@ static enum shc_status send_refused(struct ingest *in)
 	if (status == SHC_OK)
 		status = take_singles(in, &taken_pos);
 	buf_consume(&in->refused, buf_len(&in->refused));
+	buf_consume(&in->refused_why, buf_len(&in->refused_why));
 	return status;
 }
 
@@ -307,6 +336,9 @@ static enum shc_status send_table(struct ingest *in)
 	struct shc_add_stats now;
 	shc_add_stats(in->shc, &now);
 	bool is_refused = status == SHC_REFUSED || status == SHC_DENIED;
+	/* In Redis nothing was added by a user who may not; shcounterd lets in or not. */
+	if (status == SHC_DENIED && redis_is(in->shc) && now.acknowledged == in->stats_begin.acknowledged)
+		return status;
 	/* Without an addition that was refused it is about a new connection. */
 	return is_refused && now.refused != in->stats_begin.refused ? send_refused(in) : status;
 }

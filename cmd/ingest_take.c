@@ -3,6 +3,7 @@
  * ingest_take.c - records into the table, each format in its way.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "command.h"
 #include "ingest.h"
@@ -12,6 +13,7 @@
 #include "stream.h"
 
 static const char too_long[] = "the line is longer than 1 MiB";
+static const char own_name[] = "names that begin with shc: are taken in Redis, for what belongs to counters";
 
 /* ---- the table ---- */
 
@@ -79,6 +81,12 @@ int ingest_bad_record(struct ingest *in, const char *reason)
 	return in->is_skip ? EX_OK : EX_DATAERR;
 }
 
+static inline bool is_own_name(const struct ingest *in, struct slice name)
+{
+	const struct slice own = in->own_names;
+	return own.data && name.len >= own.len && memcmp(name.data, own.data, own.len) == 0;
+}
+
 static int skip_record(struct ingest *in)
 {
 	in->lines_skipped++;
@@ -94,7 +102,7 @@ static inline int take_fields(struct ingest *in, struct slice record)
 			    ? fields_take_uniq(&in->rule, record, &name, &delta, &reason)
 			    : fields_take(&in->rule, record, in->room[in->ops_count], &name, &delta, &reason);
 	if (found == FIELDS_OK)
-		return put_op(in, name, delta);
+		return is_own_name(in, name) ? ingest_bad_record(in, own_name) : put_op(in, name, delta);
 	return found == FIELDS_BAD ? ingest_bad_record(in, reason) : skip_record(in);
 }
 
@@ -108,6 +116,8 @@ static int take_object(struct ingest *in, struct json_line *l)
 	if (found == JSON_LINE_BAD)
 		return ingest_bad_record(in, l->reason);
 	const char *reason = name.len ? fields_name_fault(name, in->rule.name_max) : "the name is empty";
+	if (!reason && is_own_name(in, name))
+		reason = own_name;
 	if (reason)
 		return ingest_bad_record(in, reason);
 	char *room = in->room[in->ops_count]; /* the object goes before the batch is applied */
@@ -149,6 +159,8 @@ __attribute__((noinline)) static int take_statsd(struct ingest *in, struct slice
 		return skip_record(in);
 	if (found == STATSD_OK)
 		reason = fields_name_fault(l.name, in->rule.name_max);
+	if (!reason && is_own_name(in, l.name))
+		reason = own_name;
 	if (reason)
 		return ingest_bad_record(in, reason);
 	int rc = EX_OK;
@@ -192,7 +204,7 @@ static int take_names(struct ingest *in, const char *data, size_t len, size_t *b
 			}
 			struct slice line = {data + start, at - start};
 			ingest_count_lines(in, 1);
-			if (!is_spoiled && line.len - 1 < in->rule.name_max)
+			if (!is_spoiled && line.len - 1 < in->rule.name_max && !is_own_name(in, line))
 				rc = put_op(in, line, 1);
 			else
 				rc = take_line(in, line);

@@ -15,10 +15,12 @@
 #include "help.h"
 #include "nearest.h"
 #include "output.h"
+#include "target.h"
 
 static const struct command *const commands[] = {
-	&cmd_incr,   &cmd_decr,	 &cmd_get,     &cmd_set,    &cmd_del,	&cmd_list, &cmd_ingest, &cmd_export,
-	&cmd_import, &cmd_watch, &cmd_explain, &cmd_shards, &cmd_stats, &cmd_ping, &cmd_sync,	&cmd_backup,
+	&cmd_incr,   &cmd_decr,	  &cmd_get,    &cmd_set,    &cmd_del,	  &cmd_list,
+	&cmd_ingest, &cmd_export, &cmd_import, &cmd_watch,  &cmd_explain, &cmd_shards,
+	&cmd_stats,  &cmd_ping,	  &cmd_sync,   &cmd_backup,
 };
 
 enum { COMMANDS_COUNT = sizeof(commands) / sizeof(commands[0]) };
@@ -26,6 +28,9 @@ enum { COMMANDS_COUNT = sizeof(commands) / sizeof(commands[0]) };
 enum {
 	GLOBAL_SOCKET,
 	GLOBAL_URL,
+	GLOBAL_CLUSTER,
+	GLOBAL_SHARDS,
+	GLOBAL_READ,
 	GLOBAL_JSON,
 	GLOBAL_QUIET,
 	GLOBAL_TIMEOUT,
@@ -37,7 +42,14 @@ enum {
 static const struct option_spec globals[] = {
 	[GLOBAL_SOCKET] = {'s', "socket", OPTION_VALUE, "SOCKET", "the daemon's Unix socket"},
 	[GLOBAL_URL] = {'u', "url", OPTION_VALUE, "URL",
-			"unix:///PATH or redis://[USER[:PASSWORD]@]HOST[:PORT]"},
+			"unix:///PATH, redis://[USER[:PASSWORD]@]HOST[:PORT], redis+cluster://...; with TLS "
+			"rediss://, rediss+cluster://"},
+	[GLOBAL_CLUSTER] = {'c', "cluster", OPTION_VALUE, "HOSTS",
+			    "a Redis Cluster, by some of its nodes: HOST:PORT,HOST:PORT"},
+	[GLOBAL_SHARDS] = {0, "shards", OPTION_VALUE, "N",
+			   "on a cluster: spread a counter over N keys from now on"},
+	[GLOBAL_READ] = {0, "read", OPTION_VALUE, "primary|replica",
+			 "on a cluster: read from primary (default), or from replica, which may be behind"},
 	[GLOBAL_JSON] = {0, "json", OPTION_FLAG, NULL, "one JSON object, or one a line"},
 	[GLOBAL_QUIET] = {'q', "quiet", OPTION_FLAG, NULL, "print nothing but complaints"},
 	[GLOBAL_TIMEOUT] = {0, "timeout", OPTION_VALUE, "DUR",
@@ -154,8 +166,7 @@ static void offer_words(struct nearest *n, const struct option_spec *table)
 /* Of versions to come; who asks for one has read about it. */
 static bool is_to_come(const char *word)
 {
-	static const char *const WORDS[] = {"hit",	 "hits",  "allow", "log",   "top",	"bench", "-c",
-					    "--cluster", "--ttl", "--max", "--min", "--shards", "--read"};
+	static const char *const WORDS[] = {"hit", "hits", "allow", "log", "top", "--ttl"};
 	for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
 		if (strcmp(word, WORDS[i]) == 0)
 			return true;
@@ -225,18 +236,39 @@ static int set_timeout(struct invocation *inv, const char *text)
 	return EX_OK;
 }
 
+static int set_shards(struct invocation *inv, const char *text)
+{
+	int64_t shards;
+	if (!num_parse_i64_loose(slice_str(text), &shards) || shards < 1 || shards > SHC_SHARDS_MAX)
+		return command_usage(inv, "--shards \"%.32s\": a number from 1 to %d is expected", text,
+				     SHC_SHARDS_MAX);
+	inv->shards = (unsigned)shards;
+	return EX_OK;
+}
+
+static int set_read(struct invocation *inv, const char *text)
+{
+	inv->reads_replica = strcmp(text, "replica") == 0;
+	if (!inv->reads_replica && strcmp(text, "primary") != 0)
+		return command_usage(inv, "--read \"%.32s\": primary or replica is expected", text);
+	return EX_OK;
+}
+
 static int set_global(struct invocation *inv, int index, const char *value, bool *is_help)
 {
 	switch (index) {
 	case GLOBAL_SOCKET: inv->socket = value; break;
 	case GLOBAL_URL: inv->url = value; break;
+	case GLOBAL_CLUSTER: inv->cluster = value; break;
+	case GLOBAL_SHARDS: return set_shards(inv, value);
+	case GLOBAL_READ: return set_read(inv, value);
 	case GLOBAL_JSON: inv->is_json = true; break;
 	case GLOBAL_QUIET: inv->is_quiet = true; break;
 	case GLOBAL_TIMEOUT: return set_timeout(inv, value);
 	default: *is_help = true; break;
 	}
-	if (inv->socket && inv->url)
-		return command_usage(inv, "-s and -u exclude each other: one server at a time");
+	if ((inv->socket != NULL) + (inv->url != NULL) + (inv->cluster != NULL) > 1)
+		return command_usage(inv, "-s, -u and -c exclude each other: one server at a time");
 	return EX_OK;
 }
 
@@ -295,6 +327,19 @@ static int check_operands(const struct invocation *inv)
 				     inv->operands[c->operands_max], c->name, *c->operands ? " " : "",
 				     c->operands);
 	return EX_OK;
+}
+
+/* Before anything is sent. */
+static int check_server(const struct invocation *inv)
+{
+	char able[256] = "";
+	if (!inv->command->is_local || !target_is_cluster(inv))
+		return EX_OK;
+	for (size_t i = 0, len = 0; i < COMMANDS_COUNT && len < sizeof(able); i++)
+		if (!commands[i]->is_local)
+			len += (size_t)snprintf(able + len, sizeof(able) - len, "%s%s", len ? ", " : "",
+						commands[i]->name);
+	return command_usage(inv, "%s is not for a Redis Cluster; these are: %s", inv->command->name, able);
 }
 
 static int show_help(const struct invocation *inv, const char *name)
@@ -369,5 +414,6 @@ int main(int argc, char **argv)
 	if (is_help)
 		return help_command(inv.command, globals);
 	rc = check_operands(&inv);
+	rc = rc ? rc : check_server(&inv);
 	return rc ? rc : inv.command->run(&inv);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define LIBBSD_NETBSD_VIS /* the vis(3) family as NetBSD and FreeBSD have it */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -260,6 +261,17 @@ void json_close(struct output *out)
 	output_line(out);
 }
 
+void json_open_inner(struct output *out)
+{
+	json_open(out);
+}
+
+void json_close_inner(struct output *out)
+{
+	put(out, "}");
+	out->is_first = false;
+}
+
 static void put_base64(struct output *out, struct slice s)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -275,16 +287,23 @@ static void put_base64(struct output *out, struct slice s)
 	}
 }
 
-void json_name(struct output *out, struct slice name)
+void json_bytes(struct output *out, const char *key, struct slice bytes)
 {
-	if (output_is_utf8(name)) {
-		json_text(out, slice_str("name"), name);
+	char base64_key[32];
+	if (output_is_utf8(bytes)) {
+		json_text(out, slice_str(key), bytes);
 		return;
 	}
-	put_key(out, slice_str("name_base64"));
+	snprintf(base64_key, sizeof(base64_key), "%s_base64", key);
+	put_key(out, slice_str(base64_key));
 	put(out, "\"");
-	put_base64(out, name);
+	put_base64(out, bytes);
 	put(out, "\"");
+}
+
+void json_name(struct output *out, struct slice name)
+{
+	json_bytes(out, "name", name);
 }
 
 void json_i64(struct output *out, const char *key, int64_t v)

@@ -55,11 +55,16 @@ void json_open(struct output *out);
 /* Closes the object, and the line. */
 void json_close(struct output *out);
 void json_name(struct output *out, struct slice name);
+void json_bytes(struct output *out, const char *key, struct slice bytes); /* KEY, or KEY_base64 */
 void json_i64(struct output *out, const char *key, int64_t v);
 void json_text(struct output *out, struct slice key, struct slice v);
 void json_bool(struct output *out, const char *key, bool v);
 /* "key":text with text as it is: a number or an array the caller wrote. */
 void json_raw(struct output *out, struct slice key, struct slice text);
+
+/* An object inside: between json_raw's brackets, by hand. */
+void json_open_inner(struct output *out);
+void json_close_inner(struct output *out);
 
 /* ---- bytes ---- */
 

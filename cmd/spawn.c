@@ -129,11 +129,12 @@ static int spawn_clean(const char *program, const char *const argv[], int null_f
 	return rc;
 }
 
-/* What a service manager told us is not for it. */
+/* What a service manager told us is not for it, nor are passwords of other servers. */
 static void clean_environment(void)
 {
 	static const char *const names[] = {"NOTIFY_SOCKET",  "LISTEN_PID",   "LISTEN_FDS",
-					    "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC"};
+					    "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC",
+					    "SHCOUNT_AUTH",   "REDISCLI_AUTH"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		unsetenv(names[i]);
 }

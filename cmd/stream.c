@@ -6,51 +6,84 @@
 
 #include "../lib/conn.h"
 #include "../lib/num.h"
+#include "../lib/redis.h"
 #include "command.h"
 #include "stream.h"
 
-enum { GETS_UNANSWERED = 64 };
+enum { GETS_AT_ONCE = 512 };
 
 /* ---- failures ---- */
 
-static enum shc_status take_gets(struct ingest *in, size_t *pos)
+static void tell_overflow(struct ingest *in, struct slice name, int64_t value, int64_t delta)
 {
-	struct slice name;
-	int64_t delta, value, sum;
-	const struct shc_reply *reply;
-	while (shc_pending(in->shc) > 0 && ingest_next_refused(in, pos, &name, &delta)) {
-		enum shc_status status = shc_next(in->shc, &reply);
-		if (status)
-			return status;
-		if (reply->type != SHC_T_STRING ||
-		    !num_parse_i64((struct slice){reply->data, reply->len}, &value) ||
-		    num_add_i64(value, delta, &sum))
-			continue;
-		in->sums_refused++;
-		if (in->sums_refused <= 10)
-			command_fail(0, "%.*s: %lld and %lld more would leave 64 bits", (int)name.len,
-				     name.data, (long long)value, (long long)delta);
+	int64_t sum;
+	if (num_add_i64(value, delta, &sum))
+		return;
+	in->sums_refused++;
+	if (in->sums_refused <= 10)
+		command_fail(0, "%.*s: %lld and %lld more would leave 64 bits", (int)name.len, name.data,
+			     (long long)value, (long long)delta);
+}
+
+/* In Redis something else than a number may be stored under a name. */
+static void tell_no_counter(struct ingest *in, struct slice name)
+{
+	in->sums_refused++;
+	if (in->sums_refused <= 10)
+		command_fail(0, "%.*s: %s", (int)name.len, name.data, shc_error(in->shc));
+}
+
+struct refusals {
+	const char *names[GETS_AT_ONCE];
+	size_t name_lens[GETS_AT_ONCE];
+	int64_t deltas[GETS_AT_ONCE], values[GETS_AT_ONCE];
+	size_t count;
+};
+
+static bool tell_each(struct ingest *in, const struct refusals *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		struct slice name = {r->names[i], r->name_lens[i]};
+		int64_t value = 0;
+		enum shc_status status = shc_get(in->shc, name.data, name.len, &value);
+		if (status == SHC_REFUSED)
+			tell_no_counter(in, name);
+		else if (status == SHC_OK || status == SHC_MISSING)
+			tell_overflow(in, name, value, r->deltas[i]);
+		else
+			return false;
 	}
-	return SHC_OK;
+	return true;
+}
+
+/* Whether to go on. */
+static bool tell_some(struct ingest *in, struct refusals *r)
+{
+	enum shc_status status = shc_mget(in->shc, r->count, r->names, r->name_lens, r->values, NULL);
+	if (status == SHC_REFUSED)
+		return tell_each(in, r);
+	for (size_t i = 0; status == SHC_OK && i < r->count; i++)
+		tell_overflow(in, (struct slice){r->names[i], r->name_lens[i]}, r->values[i], r->deltas[i]);
+	return status == SHC_OK;
 }
 
 /* The server refuses a batch whole; it is for us to find out which names are to blame. */
 static void tell_overflows(struct ingest *in)
 {
+	struct refusals r;
 	struct slice name;
-	int64_t delta;
-	size_t sent = 0, taken = 0;
-	enum shc_status status = SHC_OK;
+	size_t pos = 0;
+	bool is_on = true;
 	shc_session_close(in->shc);
-	while (status == SHC_OK && ingest_next_refused(in, &sent, &name, &delta)) {
-		const char *argv[] = {"GET", name.data};
-		const size_t argv_len[] = {3, name.len};
-		status = shc_append(in->shc, 2, argv, argv_len, false);
-		if (status == SHC_OK && shc_pending(in->shc) >= GETS_UNANSWERED)
-			status = take_gets(in, &taken);
+	while (is_on) {
+		for (r.count = 0; r.count < GETS_AT_ONCE; r.count++) {
+			if (!ingest_next_refused(in, &pos, &name, &r.deltas[r.count]))
+				break;
+			r.names[r.count] = name.data;
+			r.name_lens[r.count] = name.len;
+		}
+		is_on = r.count > 0 && tell_some(in, &r);
 	}
-	if (status == SHC_OK)
-		(void)take_gets(in, &taken);
 }
 
 int stream_lost(struct ingest *in, enum shc_status status)
@@ -70,8 +103,12 @@ int stream_lost(struct ingest *in, enum shc_status status)
 	if (in->sums_refused > 0)
 		return command_fail(
 			in->lost,
-			"stream %s: stops before that batch, of which nothing is added: set these "
-			"counters lower, or delete them, and run it again with the same input",
+			redis_is(in->shc)
+				? "stream %s: stops in that batch; what of it could be added is, and will "
+				  "not be again: set these counters lower, or delete them, and run it again "
+				  "with the same input"
+				: "stream %s: stops before that batch, of which nothing is added: set these "
+				  "counters lower, or delete them, and run it again with the same input",
 			s->id);
 	return command_fail(
 		in->lost,

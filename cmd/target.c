@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../lib/conn.h"
+#include "../lib/redis.h"
 #include "../lib/revive.h"
 #include "../lib/url.h"
 #include "autostart.h"
@@ -23,18 +24,82 @@ static const char *environment(const char *name)
 	return value && value[0] ? value : NULL;
 }
 
-/* The handle on `url`, or null with *status SHC_MEMORY or SHC_USAGE after a complaint. */
+/* ---- what the environment and the options say beside the URL ---- */
+
+/* The variable with a password that is not in `u`; null: there is none, or it is not for this server. The
+ * daemon on a Unix socket knows its users without, and would refuse them with one. */
+static const char *auth_variable(const struct url *u)
+{
+	static const char *const variables[] = {"SHCOUNT_AUTH", "REDISCLI_AUTH"};
+	if (u->kind == URL_UNIX || u->password)
+		return NULL;
+	for (size_t i = 0; i < 2; i++)
+		if (environment(variables[i]))
+			return variables[i];
+	return NULL;
+}
+
+/* SHCOUNT_AUTH is PASSWORD or USER:PASSWORD, REDISCLI_AUTH the password, as redis-cli has it. */
+static enum shc_status set_auth(struct shc *shc, const struct url *u)
+{
+	const char *variable = auth_variable(u);
+	if (!variable)
+		return SHC_OK;
+	const char *text = environment(variable);
+	const char *colon = strcmp(variable, "SHCOUNT_AUTH") == 0 ? strchr(text, ':') : NULL;
+	if (!colon || colon == text)
+		return shc_set_auth(shc, NULL, colon ? colon + 1 : text);
+	char *user = strndup(text, (size_t)(colon - text));
+	enum shc_status status = user ? shc_set_auth(shc, user, colon + 1) : SHC_MEMORY;
+	free(user);
+	return status;
+}
+
+static int prepare(const struct invocation *inv, struct shc *shc, const struct url *u)
+{
+	if (set_auth(shc, u))
+		return command_fail(EX_IOERR, "out of memory");
+	if (inv->shards && shc_set_shards(shc, inv->shards))
+		return command_usage(inv, "--shards: %s", shc_error(shc));
+	if (inv->reads_replica && shc_set_read_replica(shc, true))
+		return command_usage(inv, "--read replica: %s", shc_error(shc));
+	return EX_OK;
+}
+
+/* False: shc_open will say why. */
+static bool parse(struct url *u, const char *url)
+{
+	char error[URL_ERROR_SIZE];
+	return url_parse(u, url, error) == URL_OK;
+}
+
+static bool is_cluster(const char *url)
+{
+	struct url u;
+	if (!parse(&u, url))
+		return false;
+	bool is = u.kind == URL_CLUSTER;
+	url_fini(&u);
+	return is;
+}
+
+/* The handle on `url`, or null with an exit status after a complaint. */
 static struct shc *open_url(const struct invocation *inv, const char *url, const char *origin, int usage_exit,
 			    int *exit_status)
 {
 	struct shc *shc;
+	struct url u;
 	enum shc_status status = shc_open(&shc, url, inv->timeout_ms);
 	*exit_status = EX_OK;
 	if (status == SHC_USAGE)
 		*exit_status = command_fail(usage_exit, "%s: %s", origin, shc_error(shc));
-	else if (status)
+	else if (status || !parse(&u, url))
 		*exit_status = command_fail(EX_IOERR, "out of memory");
-	if (status == SHC_OK)
+	if (*exit_status == EX_OK) {
+		*exit_status = prepare(inv, shc, &u);
+		url_fini(&u);
+	}
+	if (*exit_status == EX_OK)
 		return shc;
 	shc_close(shc);
 	return NULL;
@@ -42,35 +107,29 @@ static struct shc *open_url(const struct invocation *inv, const char *url, const
 
 static int how_to_start(void)
 {
-	return command_fail(EX_UNAVAILABLE, "start a daemon (systemctl start shcounterd, or by hand: "
-					    "shcounterd --socket PATH --db FILE), or name one with -s or -u");
+	return command_fail(EX_UNAVAILABLE,
+			    "start a daemon (systemctl start shcounterd, or by hand: "
+			    "shcounterd --socket PATH --db FILE), or name one with -s, -u or -c");
 }
 
 /* Why nobody is connected, and what to do where that is known. */
 static int complain_failed(const struct shc *shc, enum shc_status status, const char *url)
 {
+	/* The URL was in order, so it is what TLS needs of this machine. */
+	if (status == SHC_USAGE)
+		return command_fail(EX_CONFIG, "%s", shc_error(shc));
 	int exit_status = command_status(shc, status);
-	if (status == SHC_DENIED && strcmp(url, SYSTEM_SOCKET) == 0)
+	struct url u;
+	if (status != SHC_DENIED || !parse(&u, url))
+		return exit_status;
+	const char *variable = auth_variable(&u);
+	if (strcmp(url, SYSTEM_SOCKET) == 0)
 		command_fail(exit_status, "the system's daemon is there for a group: join it (as root: "
 					  "usermod -aG shcounterd USER) and log in again");
+	else if (variable)
+		command_fail(exit_status, "the password was the one in $%s", variable);
+	url_fini(&u);
 	return exit_status;
-}
-
-static int connect_one(const struct invocation *inv, const char *url, const char *origin, int usage_exit,
-		       struct shc **out)
-{
-	int exit_status;
-	struct shc *shc = open_url(inv, url, origin, usage_exit, &exit_status);
-	if (!shc)
-		return exit_status;
-	enum shc_status status = shc_connect(shc);
-	if (status == SHC_OK) {
-		*out = shc;
-		return EX_OK;
-	}
-	exit_status = complain_failed(shc, status, url);
-	shc_close(shc);
-	return exit_status == EX_UNAVAILABLE ? how_to_start() : exit_status;
 }
 
 /* What was tried without an answer: lines for a complaint. */
@@ -148,42 +207,126 @@ static int connect_usual(const struct invocation *inv, struct shc **out)
 	return autostart_connect(inv, own, deadline_ns, out);
 }
 
+/* The server that was named. */
+struct named {
+	const char *url;    /* null: none was */
+	const char *origin; /* by what */
+	int usage_exit;	    /* when it makes no sense */
+	char *made;	    /* owned: the URL of what -c was given, else null */
+};
+
 /* lib/url.h takes text without a scheme for a socket's path, as -s does; here it is HOST:PORT more often. */
-static int no_scheme(int status, const char *origin, const char *url)
+static int no_scheme(const struct named *n)
 {
+	const char *url = n->url;
 	if (!url[0] || strchr(url, '@') || (url[0] != '/' && strchr(url, '/'))) /* no password is shown */
-		return command_fail(status, "%s: no scheme: unix:///PATH or redis://HOST:PORT is expected",
-				    origin);
-	return command_fail(status, "%s: no scheme: did you mean %s://%s?", origin,
-			    url[0] == '/' ? "unix" : "redis", url);
+		return command_fail(n->usage_exit,
+				    "%s: no scheme: unix:///PATH or redis://HOST:PORT is expected",
+				    n->origin);
+	const char *scheme = strchr(url, ',') ? "redis+cluster" : "redis";
+	return command_fail(n->usage_exit, "%s: no scheme: did you mean %s://%s?", n->origin,
+			    url[0] == '/' ? "unix" : scheme, url);
 }
 
-/* The server that was named: its URL, and by what. False: none was. */
-static bool find_named(const struct invocation *inv, const char **url, const char **origin, int *usage_exit)
+/* False after a complaint: no memory. */
+static bool find_named(const struct invocation *inv, struct named *n)
 {
 	static const char *const variables[] = {"SHCOUNT_URL", "SHCOUNT_SOCKET"};
-	*usage_exit = EX_USAGE;
-	*url = inv->socket ? inv->socket : inv->url;
-	*origin = inv->socket ? "-s" : "-u";
-	for (size_t i = 0; i < 2 && !*url; i++) {
-		*usage_exit = EX_CONFIG;
-		*url = environment(variables[i]);
-		*origin = variables[i];
+	*n = (struct named){
+		.url = inv->socket ? inv->socket : inv->url,
+		.origin = inv->cluster	? "-c"
+			  : inv->socket ? "-s"
+					: "-u",
+		.usage_exit = EX_USAGE,
+	};
+	if (inv->cluster && asprintf(&n->made, "redis+cluster://%s", inv->cluster) < 0) {
+		n->made = NULL;
+		return false;
 	}
-	return *url != NULL;
+	n->url = n->made ? n->made : n->url;
+	for (size_t i = 0; i < 2 && !n->url; i++) {
+		n->usage_exit = EX_CONFIG;
+		n->url = environment(variables[i]);
+		n->origin = variables[i];
+	}
+	return true;
+}
+
+static int connect_one(const struct invocation *inv, const struct named *n, struct shc **out)
+{
+	int exit_status;
+	struct shc *shc = open_url(inv, n->url, n->origin, n->usage_exit, &exit_status);
+	if (!shc)
+		return exit_status;
+	enum shc_status status = shc_connect(shc);
+	if (status == SHC_OK) {
+		*out = shc;
+		return EX_OK;
+	}
+	exit_status = complain_failed(shc, status, n->url);
+	shc_close(shc);
+	/* What is elsewhere is somebody else's to start. */
+	bool is_elsewhere = strstr(n->url, "://") && strncmp(n->url, "unix:", strlen("unix:")) != 0;
+	bool is_ours = exit_status == EX_UNAVAILABLE && !is_elsewhere;
+	return is_ours ? how_to_start() : exit_status;
+}
+
+static int connect_named(const struct invocation *inv, const struct named *n, struct shc **out)
+{
+	bool is_path = strcmp(n->origin, "-s") == 0 || strcmp(n->origin, "SHCOUNT_SOCKET") == 0;
+	if (inv->cluster && strstr(inv->cluster, "://"))
+		return command_usage(inv, "-c takes HOST:PORT,HOST:PORT; what has a scheme goes to -u");
+	if (!is_path && !strstr(n->url, "://"))
+		return no_scheme(n);
+	return connect_one(inv, n, out);
+}
+
+static int no_cluster(const struct invocation *inv)
+{
+	return command_usage(inv, "%s is for a Redis Cluster: name one with -c, or in $SHCOUNT_URL",
+			     inv->shards ? "--shards" : "--read replica");
 }
 
 int target_connect(const struct invocation *inv, struct shc **out)
 {
-	const char *url, *origin;
-	int usage_exit;
+	struct named n;
+	int exit_status;
 	*out = NULL;
-	if (!find_named(inv, &url, &origin, &usage_exit))
-		return connect_usual(inv, out);
-	bool is_path = strcmp(origin, "-s") == 0 || strcmp(origin, "SHCOUNT_SOCKET") == 0;
-	if (!is_path && !strstr(url, "://"))
-		return no_scheme(usage_exit, origin, url);
-	return connect_one(inv, url, origin, usage_exit, out);
+	if (!find_named(inv, &n))
+		return command_fail(EX_IOERR, "out of memory");
+	if (n.url)
+		exit_status = connect_named(inv, &n, out);
+	else if (inv->shards || inv->reads_replica)
+		exit_status = no_cluster(inv);
+	else
+		exit_status = connect_usual(inv, out);
+	free(n.made);
+	return exit_status;
+}
+
+bool target_is_cluster(const struct invocation *inv)
+{
+	struct named n;
+	bool is = find_named(inv, &n) && n.url && is_cluster(n.url);
+	free(n.made);
+	return is;
+}
+
+int target_check_names(const struct invocation *inv, struct shc *shc)
+{
+	for (int i = 0; i < inv->operands_count; i++) {
+		if (!shard_is_own(slice_str(inv->operands[i])))
+			continue;
+		enum shc_status status = redis_identify(shc);
+		if (status)
+			return command_status(shc, status);
+		if (redis_is(shc))
+			return command_fail(EX_USAGE,
+					    "%s: names that begin with shc: are taken in Redis, for what "
+					    "belongs to counters",
+					    inv->operands[i]);
+	}
+	return EX_OK;
 }
 
 static bool start_again(void *inv, const char *path, int64_t deadline_ns)
@@ -197,10 +340,11 @@ static bool start_again(void *inv, const char *path, int64_t deadline_ns)
 
 void target_keep(struct invocation *inv, struct shc *shc)
 {
-	const char *url, *origin, *path = revive_path(shc);
-	int usage_exit;
-	if (find_named(inv, &url, &origin, &usage_exit) || !path || strcmp(path, SYSTEM_SOCKET) == 0 ||
-	    autostart_refusal())
+	const char *path = revive_path(shc);
+	struct named n;
+	bool is_named = !find_named(inv, &n) || n.url;
+	free(n.made);
+	if (is_named || !path || strcmp(path, SYSTEM_SOCKET) == 0 || autostart_refusal())
 		return;
 	revive_on(shc, start_again, inv);
 }

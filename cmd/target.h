@@ -11,9 +11,16 @@
  * caller closes *out, which is null on failure. */
 int target_connect(const struct invocation *inv, struct shc **out);
 
+/* Whether the server that is named is a Redis Cluster. Connects nowhere, complains of nothing. */
+bool target_is_cluster(const struct invocation *inv);
+
 /* For a command that outlives the end of its server: whenever the user's own daemon, which target_connect has
  * found or started, is gone, it is started again from inside the calls on `shc`. Nothing for other servers.
  * `inv` must live as long. */
 void target_keep(struct invocation *inv, struct shc *shc);
+
+/* An exit status, after a complaint when an operand is a name that begins with shc: and the server is a
+ * Redis: nothing of what was asked for is done then. */
+int target_check_names(const struct invocation *inv, struct shc *shc);
 
 #endif

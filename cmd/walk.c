@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../lib/num.h"
+#include "../lib/redis.h"
 #include "command.h"
 #include "walk.h"
 
@@ -102,7 +103,7 @@ static int keep_page(struct walk *w, const struct shc_reply *r)
 	w->argc = 1;
 	for (size_t i = 0; i < names->count; i++) {
 		struct slice name = {names->elements[i].data, names->elements[i].len};
-		if (!slice_is_name(name))
+		if (!slice_is_name(name) || (redis_is(w->shc) && shard_is_own(name)))
 			continue;
 		memcpy(to, name.data, name.len);
 		w->argv[w->argc] = to;
@@ -179,10 +180,23 @@ static int next_page(struct walk *w, bool is_last)
 	return rc || is_last ? rc : take_names(w);
 }
 
+static int walk_cluster(struct shc *shc, const char *glob, const struct walker *walker)
+{
+	int ended = EX_OK;
+	enum shc_status status = redis_walk(shc, glob, walker->counter, walker->page, walker->arg, &ended);
+	if (status)
+		return command_status(shc, status);
+	return ended == WALK_STOP ? EX_OK : ended;
+}
+
 int walk(struct shc *shc, const char *glob, const struct walker *walker)
 {
+	if (redis_is_cluster(shc))
+		return walk_cluster(shc, glob, walker);
 	struct walk w = {.walker = walker, .glob = glob, .shc = shc, .cursor = "0"};
-	enum shc_status status = append_scan(&w);
+	enum shc_status status = redis_identify(shc);
+	if (status == SHC_OK)
+		status = append_scan(&w);
 	int rc = status ? command_status(shc, status) : take_names(&w);
 	for (bool is_last = false; rc == EX_OK && !is_last;) {
 		is_last = strcmp(w.cursor, "0") == 0;

@@ -149,6 +149,7 @@ CMD := \
 	cmd/json_line.c \
 	cmd/main.c \
 	cmd/nearest.c \
+	cmd/nodes.c \
 	cmd/output.c \
 	cmd/picture.c \
 	cmd/place.c \

@@ -104,6 +104,13 @@ prepare_elsewhere() {
 		"$state" "$state/shcounterd.log" | tr '\n' ' ')" "700 600 700 700 600 "
 }
 
+@test "passwords in the caller's environment are not the daemon's" {
+	daemon_is "env >$SHC_DIR/given; exec $real \"\$@\""
+	expect "$(SHCOUNT_AUTH=s3cret REDISCLI_AUTH=s3cret shcount incr a)" 1
+	expect "$(grep -c s3cret "$SHC_DIR/given")" 0
+	grep -q XDG_STATE_HOME "$SHC_DIR/given"
+}
+
 @test "the caller's files, session, directory and signals are not the daemon's" {
 	local pid
 	exec 7>"$SHC_DIR/held"

@@ -51,6 +51,10 @@ words() {
 	words shcount-manual
 }
 
+@test "shcount(1) has the commands that a Redis Cluster serves, and no others" {
+	words cluster
+}
+
 @test "shcounterd(8), shcounterd.conf(5), the installed file and CONFIG GET have every setting and its default, and no others" {
 	words settings
 }

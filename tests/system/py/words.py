@@ -324,6 +324,17 @@ def check_described(where, name, option, given, described, body):
         differ(where, f"{name}: --{option.word}: the default {default} is not named")
 
 
+def check_cluster():
+    """shcount(1) names the commands that a Redis Cluster serves, and the others say so."""
+    program = Shcount()
+    served = {name for name in program.commands if "Not for a Redis Cluster." not in program.commands[name].page.splitlines()}
+    intro = " ".join(MANUALS["shcount.1"].section("ON A REDIS CLUSTER"))
+    listed = re.search(r"\.Ic (.*?) work there", intro)[1]
+    compare("shcount.1, ON A REDIS CLUSTER", set(re.findall(r"\b[a-z]+\b", listed)) - {"and"}, served, "command")
+    refusal = subprocess.run(["shcount", "-c", "127.0.0.1:1", "sync"], stderr=subprocess.PIPE, check=False, encoding="utf-8").stderr
+    compare("shcount -c HOSTS sync", re.findall(r"[a-z]+", re.search(r"these are: (.*)", refusal)[1]), served, "command")
+
+
 def check_help():
     """What is written for people fits 80 columns, begins with an example, and has what the tables have."""
     program = Shcount()
