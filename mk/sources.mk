@@ -114,8 +114,14 @@ DAEMON := \
 
 CMD := \
 	cmd/autostart.c \
+	cmd/bench_cluster.c \
+	cmd/bench_counters.c \
+	cmd/bench_report.c \
+	cmd/bench_run.c \
+	cmd/bench_server.c \
 	cmd/chain.c \
 	cmd/cmd_backup.c \
+	cmd/cmd_bench.c \
 	cmd/cmd_del.c \
 	cmd/cmd_explain.c \
 	cmd/cmd_export.c \
@@ -138,6 +144,7 @@ CMD := \
 	cmd/fraction.c \
 	cmd/head.c \
 	cmd/help.c \
+	cmd/histogram.c \
 	cmd/holder.c \
 	cmd/import.c \
 	cmd/import_send.c \

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench.h - a load generator: what is asked for, the threads that do it, and what they have seen.
+ *
+ * cmd_bench.c has the options and the order of things, bench_counters.c the counters that are made, summed up
+ * and deleted, bench_run.c the threads, bench_server.c what a thread does with the connections to one server,
+ * bench_cluster.c the same with a Redis Cluster, bench_report.c what is printed.
+ */
+#ifndef SHC_BENCH_H
+#define SHC_BENCH_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "command.h"
+#include "histogram.h"
+
+enum {
+	BENCH_DIGITS = 8, /* of a counter's number in its name */
+	BENCH_KEYS_MAX = 10000000,
+	BENCH_CONNECTIONS_MAX = 10000,
+	BENCH_PIPELINE_MAX = 10000,
+	BENCH_THREADS_MAX = 1000,
+	BENCH_WHY_SIZE = 320,
+};
+
+enum bench_kind { BENCH_INCR, BENCH_ADD, BENCH_GET };
+
+struct bench_plan {
+	enum bench_kind kind;
+	const char *kind_word;
+	const char *prefix;
+	unsigned connections, pipeline, keys;
+	unsigned threads;  /* at most `connections` */
+	unsigned parts;	   /* of each counter; 1: none */
+	uint64_t requests; /* 0: no limit */
+	int64_t time_ns;   /* 0: no limit */
+	int64_t timeout_ns;
+	bool is_kept;
+	/* known once there is a connection: */
+	bool is_redis, is_cluster;
+};
+
+static inline bool bench_is_write(const struct bench_plan *plan)
+{
+	return plan->kind != BENCH_GET;
+}
+
+/* What has become of requests. */
+struct bench_tally {
+	struct histogram latency_ns;  /* of those that were answered, and not with an error */
+	uint64_t refused;	      /* error replies */
+	uint64_t in_doubt;	      /* changes that were sent, and no answer came */
+	uint64_t unanswered;	      /* others without an answer: nothing has changed */
+	bool is_denied;		      /* of the error replies, one says so */
+	char refusal[BENCH_WHY_SIZE]; /* the first of them; "": none */
+	char loss[BENCH_WHY_SIZE];    /* why an answer did not come, the first time; "": all came */
+	int64_t end_ns;		      /* when the last answer came */
+};
+
+/* What all threads share. */
+struct bench_run {
+	const struct bench_plan *plan;
+	_Atomic uint64_t untaken; /* requests */
+	_Atomic bool is_over;	  /* set by any thread: no more requests */
+	_Atomic unsigned working; /* threads */
+	int64_t begin_ns;
+	int wake_fd; /* eventfd: a thread has come to its end */
+};
+
+/* A thread. Its members are its own until it has ended, but for `answered`. */
+struct bench_worker {
+	struct bench_run *run;
+	struct shc **handles; /* borrowed: its connections; on a cluster a single one, for all nodes */
+	unsigned handles_count;
+	unsigned window; /* on a cluster: requests under way */
+	uint64_t random; /* the state of its generator */
+	_Atomic uint64_t answered;
+	struct bench_tally tally;
+	pthread_t thread;
+};
+
+/* ---- counters ---- exit statuses; all but EX_OK after a complaint */
+
+/* Makes sure that all are new, or wanted as they are; makes those that are not there. *sum: of all, modulo
+ * 2^64. */
+int bench_make_counters(const struct bench_plan *plan, struct shc *shc, uint64_t *sum);
+
+int bench_sum_counters(const struct bench_plan *plan, struct shc *shc, uint64_t *sum);
+
+int bench_delete_counters(const struct bench_plan *plan, struct shc *shc);
+
+/* The name of the first and the last, for a sentence. */
+void bench_tell_counters(const struct bench_plan *plan, char *out, size_t size);
+
+/* The name of one, ended by '\0', into room for any. */
+enum { BENCH_NAME_SIZE = NAME_LEN_MAX + 1 };
+void bench_name(const struct bench_plan *plan, unsigned key, char out[BENCH_NAME_SIZE]);
+
+/* Writes the digits of a name. */
+void bench_put_digits(char *out, unsigned key);
+
+/* ---- the run ---- */
+
+/* Runs the threads over these connected handles to the end: sum up in *tally, with seconds. False after a
+ * complaint: no memory, and nothing was sent. signals_note_stops has been called. */
+bool bench_run(const struct bench_plan *plan, struct shc **handles, unsigned handles_count, bool is_quiet,
+	       struct bench_tally *tally, double *seconds);
+
+/* How many threads are good here: half of the CPUs, for a server on this machine needs some too. */
+unsigned bench_threads_default(void);
+
+/* ---- for the two loops; in the worker's thread ---- */
+
+/* Whether another request is to be made. The caller makes it. */
+bool bench_take(struct bench_worker *w, int64_t now_ns);
+
+unsigned bench_next_key(struct bench_worker *w);
+
+/* A request was answered; or refused, in these words; or its answer will not come. */
+void bench_answered(struct bench_worker *w, int64_t sent_ns, int64_t now_ns);
+void bench_refused(struct bench_worker *w, bool is_denied, struct slice words);
+void bench_lost(struct bench_worker *w, uint64_t count, bool is_in_doubt, const char *why);
+
+/* No more requests, from any thread. */
+void bench_stop(struct bench_worker *w);
+
+void bench_server_loop(struct bench_worker *w);
+void bench_cluster_loop(struct bench_worker *w);
+
+/* ---- what is printed ---- */
+
+struct bench_result {
+	const struct bench_tally *tally;
+	double seconds;
+	uint64_t grown; /* of the sum of all counters */
+	bool has_grown; /* it is known */
+};
+
+/* To stdout. EX_OK, or an exit status after a complaint. */
+int bench_show(const struct invocation *inv, const struct bench_plan *plan, const struct bench_result *r);
+
+/* Complains about what went wrong, if anything did, and returns the exit status that belongs to it. */
+int bench_judge(const struct bench_plan *plan, const struct bench_result *r);
+
+#endif

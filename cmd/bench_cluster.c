@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench_cluster.c - a thread of a load generator on a Redis Cluster: as many requests under way as it may
+ * have, each where its key lies; the end of one is followed by the next.
+ */
+#include <string.h>
+
+#include "../lib/conn.h"
+#include "../lib/redis.h"
+#include "bench.h"
+
+enum { EXTEND_NS = 100000000 /* how often the deadline is moved on while answers come */ };
+
+struct loop {
+	struct bench_worker *worker;
+	struct shc *shc;
+	struct cluster *cluster;
+	int64_t extended_ns;
+	bool is_ended; /* no more requests from here */
+};
+
+static op_done_fn take_end;
+
+static void put_request(struct loop *l, int64_t now_ns)
+{
+	static const char *const verbs[] = {
+		[BENCH_INCR] = "INCR", [BENCH_ADD] = "INCRBY", [BENCH_GET] = "GET"};
+	const struct bench_plan *plan = l->worker->run->plan;
+	char name[BENCH_NAME_SIZE];
+	struct shard_key key;
+	bench_name(plan, bench_next_key(l->worker), name);
+	redis_next_key(l->shc, slice_str(name), plan->parts, &key);
+	const struct slice argv[] = {slice_str(verbs[plan->kind]), shard_slice(&key), slice_str("1")};
+	const struct cluster_way way = {
+		.kind = bench_is_write(plan) ? OP_WRITE : OP_READ,
+		.slot = slot_of(argv[1]),
+		.done = take_end,
+		.arg = l,
+		.tag = (uint64_t)now_ns, /* redirections and lost connections are part of what it takes */
+	};
+	if (cluster_put(l->cluster, &way, plan->kind == BENCH_ADD ? 3 : 2, argv) == SHC_OK)
+		return;
+	bench_lost(l->worker, 1, false, cluster_error(l->cluster));
+	bench_stop(l->worker);
+}
+
+static void put_next(struct loop *l, int64_t now_ns)
+{
+	l->is_ended = l->is_ended || !bench_take(l->worker, now_ns);
+	if (!l->is_ended)
+		put_request(l, now_ns);
+}
+
+/* What was lost and cannot have been executed has been tried until the deadline: nobody is there. */
+static void take_end(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
+{
+	struct loop *l = arg;
+	int64_t now_ns = conn_now_ns();
+	if (status == SHC_OK) {
+		bench_answered(l->worker, (int64_t)op->tag, now_ns);
+	} else if (reply) {
+		bench_refused(l->worker, status == SHC_DENIED, reply->str);
+	} else {
+		bench_lost(l->worker, 1, status == SHC_IN_DOUBT, cluster_error(l->cluster));
+		if (status != SHC_IN_DOUBT)
+			bench_stop(l->worker);
+	}
+	if (reply && now_ns - l->extended_ns > EXTEND_NS) {
+		cluster_extend(l->cluster);
+		l->extended_ns = now_ns;
+	}
+	put_next(l, now_ns);
+}
+
+void bench_cluster_loop(struct bench_worker *w)
+{
+	struct loop l = {.worker = w, .shc = w->handles[0], .extended_ns = conn_now_ns()};
+	l.cluster = redis_engine(l.shc);
+	cluster_begin(l.cluster, (int)(w->run->plan->timeout_ns / 1000000), false);
+	for (unsigned i = 0; i < w->window; i++)
+		put_next(&l, conn_now_ns());
+	cluster_run(l.cluster, 0);
+}

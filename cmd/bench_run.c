@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench_run.c - the threads of a load generator, from their start to the sum of what they have seen.
+ *
+ * Each has connections of its own; they meet only where requests are taken and where one stops all. The main
+ * thread waits, hears the signals and tells each second how it goes.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "../lib/conn.h"
+#include "bench.h"
+#include "signals.h"
+#include "terminal.h"
+
+enum { NS_PER_S = 1000000000 };
+
+/* ---- for the loops ---- */
+
+bool bench_take(struct bench_worker *w, int64_t now_ns)
+{
+	struct bench_run *run = w->run;
+	if (atomic_load_explicit(&run->is_over, memory_order_relaxed))
+		return false;
+	if (run->plan->time_ns && now_ns - run->begin_ns >= run->plan->time_ns)
+		return false;
+	if (!run->plan->requests)
+		return true;
+	/* Not below 0, where it would be many. */
+	uint64_t untaken = atomic_load_explicit(&run->untaken, memory_order_relaxed);
+	while (untaken > 0 &&
+	       !atomic_compare_exchange_weak_explicit(&run->untaken, &untaken, untaken - 1,
+						      memory_order_relaxed, memory_order_relaxed))
+		;
+	return untaken > 0;
+}
+
+/* splitmix64 (Steele, Lea, Flood 2014). The high half, scaled: a remainder would cost a division. */
+unsigned bench_next_key(struct bench_worker *w)
+{
+	uint64_t z = w->random += 0x9e3779b97f4a7c15u;
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return (unsigned)(((z ^ z >> 31) >> 32) * w->run->plan->keys >> 32);
+}
+
+void bench_answered(struct bench_worker *w, int64_t sent_ns, int64_t now_ns)
+{
+	histogram_add(&w->tally.latency_ns, (uint64_t)(now_ns - sent_ns));
+	w->tally.end_ns = now_ns;
+	/* One writer. */
+	atomic_store_explicit(&w->answered, w->tally.latency_ns.count, memory_order_relaxed);
+}
+
+static void keep_first(char out[BENCH_WHY_SIZE], struct slice words)
+{
+	if (!out[0])
+		snprintf(out, BENCH_WHY_SIZE, "%.*s", (int)words.len, words.data);
+}
+
+void bench_refused(struct bench_worker *w, bool is_denied, struct slice words)
+{
+	w->tally.refused++;
+	w->tally.is_denied |= is_denied;
+	keep_first(w->tally.refusal, words);
+}
+
+void bench_lost(struct bench_worker *w, uint64_t count, bool is_in_doubt, const char *why)
+{
+	if (is_in_doubt)
+		w->tally.in_doubt += count;
+	else
+		w->tally.unanswered += count;
+	keep_first(w->tally.loss, slice_str(why));
+}
+
+void bench_stop(struct bench_worker *w)
+{
+	atomic_store_explicit(&w->run->is_over, true, memory_order_relaxed);
+}
+
+/* ---- the threads ---- */
+
+unsigned bench_threads_default(void)
+{
+	cpu_set_t cpus;
+	int count = sched_getaffinity(0, sizeof(cpus), &cpus) ? 1 : CPU_COUNT(&cpus);
+	return ((unsigned)count + 1) / 2;
+}
+
+static void *work(void *arg)
+{
+	struct bench_worker *w = arg;
+	const uint64_t one = 1;
+	if (w->run->plan->is_cluster)
+		bench_cluster_loop(w);
+	else
+		bench_server_loop(w);
+	atomic_fetch_sub(&w->run->working, 1);
+	(void)!write(w->run->wake_fd, &one, sizeof(one));
+	return NULL;
+}
+
+/* Signals are for the main thread. False: none of them runs. */
+static bool start(struct bench_worker *workers, unsigned count)
+{
+	sigset_t all, before;
+	unsigned started = 0;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	int error = 0;
+	while (started < count && error == 0) {
+		error = pthread_create(&workers[started].thread, NULL, work, &workers[started]);
+		started += error == 0;
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (started == count)
+		return true;
+	bench_stop(&workers[0]);
+	while (started > 0)
+		pthread_join(workers[--started].thread, NULL);
+	errno = error;
+	return false;
+}
+
+static uint64_t answered(const struct bench_worker *workers, unsigned count)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < count; i++)
+		sum += atomic_load_explicit(&workers[i].answered, memory_order_relaxed);
+	return sum;
+}
+
+/* Until all have ended; a signal has them end soon. */
+static void watch(struct bench_run *run, const struct bench_worker *workers, unsigned count, bool is_told)
+{
+	int64_t next_ns = run->begin_ns + NS_PER_S;
+	uint64_t told = 0;
+	while (atomic_load(&run->working) > 0) {
+		int64_t now_ns = conn_now_ns();
+		uint64_t wakes;
+		if (now_ns >= next_ns) {
+			uint64_t sum = answered(workers, count);
+			if (is_told)
+				command_fail(0, "%lld s: %llu requests/s",
+					     (long long)((now_ns - run->begin_ns) / NS_PER_S),
+					     (unsigned long long)(sum - told));
+			told = sum;
+			next_ns += NS_PER_S;
+			continue;
+		}
+		if (signals_wait_readable(run->wake_fd, next_ns - now_ns) > 0)
+			(void)!read(run->wake_fd, &wakes, sizeof(wakes));
+		if (signals_stop()) {
+			atomic_store_explicit(&run->is_over, true, memory_order_relaxed);
+			return;
+		}
+	}
+}
+
+static void merge(struct bench_tally *sum, const struct bench_tally *one)
+{
+	histogram_merge(&sum->latency_ns, &one->latency_ns);
+	sum->refused += one->refused;
+	sum->in_doubt += one->in_doubt;
+	sum->unanswered += one->unanswered;
+	sum->is_denied |= one->is_denied;
+	keep_first(sum->refusal, slice_str(one->refusal));
+	keep_first(sum->loss, slice_str(one->loss));
+	if (one->end_ns > sum->end_ns)
+		sum->end_ns = one->end_ns;
+}
+
+static void share_out(struct bench_worker *workers, unsigned count, struct bench_run *run,
+		      struct shc **handles, unsigned handles_count)
+{
+	uint64_t window = (uint64_t)run->plan->connections * run->plan->pipeline;
+	for (unsigned i = 0; i < count; i++) {
+		unsigned first = handles_count * i / count, next = handles_count * (i + 1) / count;
+		workers[i] = (struct bench_worker){
+			.run = run,
+			.handles = handles + first,
+			.handles_count = next - first,
+			.window = (unsigned)(window * (i + 1) / count - window * i / count),
+		};
+		arc4random_buf(&workers[i].random, sizeof(workers[i].random));
+	}
+}
+
+static bool run_all(struct bench_run *run, struct bench_worker *workers, unsigned count, bool is_quiet)
+{
+	struct terminal t;
+	terminal_look(&t, STDERR_FILENO);
+	run->begin_ns = conn_now_ns();
+	if (!start(workers, count))
+		return false;
+	watch(run, workers, count, t.is_terminal && !is_quiet);
+	for (unsigned i = 0; i < count; i++)
+		pthread_join(workers[i].thread, NULL);
+	return true;
+}
+
+bool bench_run(const struct bench_plan *plan, struct shc **handles, unsigned handles_count, bool is_quiet,
+	       struct bench_tally *tally, double *seconds)
+{
+	unsigned count = plan->threads;
+	struct bench_worker *workers = calloc(count, sizeof(*workers));
+	struct bench_run run = {.plan = plan, .untaken = plan->requests, .working = count, .wake_fd = -1};
+	bool is_done = false;
+	run.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (workers && run.wake_fd >= 0) {
+		share_out(workers, count, &run, handles, handles_count);
+		is_done = run_all(&run, workers, count, is_quiet);
+	}
+	for (unsigned i = 0; is_done && i < count; i++)
+		merge(tally, &workers[i].tally);
+	if (!is_done)
+		command_fail(EX_IOERR, "cannot start %u threads: %s", count, strerror(errno));
+	*seconds = tally->end_ns > run.begin_ns ? (double)(tally->end_ns - run.begin_ns) / NS_PER_S : 0;
+	if (run.wake_fd >= 0)
+		close(run.wake_fd);
+	free(workers);
+	return is_done;
+}
