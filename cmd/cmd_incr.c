@@ -92,8 +92,8 @@ static int make_durable(const struct invocation *inv, struct shc *shc)
 	if (status == SHC_OK)
 		return EX_OK;
 	int exit_status = command_status(shc, status);
-	if (exit_status == EX_UNAVAILABLE)
-		exit_status = EX_TEMPFAIL;
+	if (exit_status == EX_UNAVAILABLE || exit_status == EXIT_NO)
+		exit_status = EX_TEMPFAIL; /* it is counted */
 	if (target_is_cluster(inv))
 		return command_fail(exit_status, "counted, but no replica is known to have it: it is lost if "
 						 "its master fails now");
@@ -134,6 +134,11 @@ static bool read_bounds(const struct invocation *inv, struct addition *a)
 	if (a->min > a->max)
 		return command_usage(inv, "--min %lld is greater than --max %lld: no value lies between them",
 				     (long long)a->min, (long long)a->max) == EX_OK;
+	if (a->is_bounded && inv->shards > 1)
+		return command_usage(inv,
+				     "--shards and --%s exclude each other: only a counter in one place has "
+				     "bounds",
+				     max ? "max" : "min") == EX_OK;
 	if (a->is_bounded && inv->values[OPTION_ONCE])
 		return command_usage(inv,
 				     "--once and --%s exclude each other: in this version a token has no "

@@ -102,11 +102,11 @@ static int sort_counter(void *arg, struct slice name, int64_t value)
 static int list_sorted(struct list *l, struct shc *shc, const char *glob)
 {
 	const struct walker walker = {.counter = sort_counter, .arg = l};
-	int rc = walk(shc, glob, &walker);
-	if (rc)
-		return rc;
-	rc = sorter_tell(&l->sorter, show_once, l);
-	return rc ? sorter_failed(rc) : EX_OK;
+	int walked = walk(shc, glob, &walker);
+	if (walked && walked != EXIT_NO) /* some have no value; the others have */
+		return walked;
+	int rc = sorter_tell(&l->sorter, show_once, l);
+	return rc ? sorter_failed(rc) : walked;
 }
 
 /* ---- the command ---- */

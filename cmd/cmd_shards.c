@@ -8,7 +8,7 @@
 #include "output.h"
 #include "target.h"
 
-enum { LABEL_COLUMNS = 10 };
+enum { LABEL_COLUMNS = 10, TOTAL_SIZE = 40 /* of 128 bits */ };
 
 /* Base first, then the cells. A sum on the way may leave 64 bits though the total does not: modulo 2^64 it
  * comes back. */
@@ -73,8 +73,23 @@ static int show(const struct invocation *inv, struct slice name, const struct sh
 
 /* ---- in Redis ---- */
 
+/* Of parts that were added to by different nodes, the sum may be more than a counter can have. */
+static struct slice format_total(__int128 total, char room[TOTAL_SIZE])
+{
+	bool is_negative = total < 0;
+	size_t at = TOTAL_SIZE;
+	do {
+		int digit = (int)(total % 10);
+		room[--at] = (char)('0' + (digit < 0 ? -digit : digit));
+		total /= 10;
+	} while (total != 0);
+	if (is_negative)
+		room[--at] = '-';
+	return (struct slice){room + at, TOTAL_SIZE - at};
+}
+
 /* KEY<TAB>SLOT<TAB>NODE<TAB>VALUE, then the total. */
-static void show_parts(struct output *out, const struct redis_part *parts, size_t count, int64_t total)
+static void show_parts(struct output *out, const struct redis_part *parts, size_t count, struct slice total)
 {
 	for (size_t i = 0; i < count; i++) {
 		output_name(out, shard_slice(&parts[i].key));
@@ -87,16 +102,16 @@ static void show_parts(struct output *out, const struct redis_part *parts, size_
 		output_line(out);
 	}
 	output_text(out, slice_str("total\t\t\t"));
-	output_i64(out, total);
+	output_text(out, total);
 	output_line(out);
 }
 
 static void show_parts_json(struct output *out, struct slice name, const struct redis_part *parts,
-			    size_t count, int64_t total)
+			    size_t count, struct slice total)
 {
 	json_open(out);
 	json_name(out, name);
-	json_i64(out, "value", total);
+	json_raw(out, slice_str("value"), total);
 	json_raw(out, slice_str("shards"), slice_str("["));
 	for (size_t i = 0; i < count; i++) {
 		if (i > 0)
@@ -123,15 +138,18 @@ static int show_in_redis(const struct invocation *inv, struct shc *shc, struct s
 	for (size_t i = 0; i < count; i++)
 		total += parts[i].value;
 	struct output out;
+	char room[TOTAL_SIZE];
 	output_init(&out, STDOUT_FILENO, true);
 	bool is_sane = total >= INT64_MIN && total <= INT64_MAX;
-	if (is_sane && inv->is_json && !inv->is_quiet)
-		show_parts_json(&out, name, parts, count, (int64_t)total);
-	else if (is_sane && !inv->is_quiet)
-		show_parts(&out, parts, count, (int64_t)total);
+	if (inv->is_json && !inv->is_quiet)
+		show_parts_json(&out, name, parts, count, format_total(total, room));
+	else if (!inv->is_quiet)
+		show_parts(&out, parts, count, format_total(total, room));
 	free(parts);
 	int written = output_finish(&out);
-	return is_sane ? written : command_fail(EXIT_NO, "the sum of this counter's parts leaves 64 bits");
+	return is_sane ? written
+		       : command_fail(EXIT_NO, "the sum of this counter's parts leaves 64 bits: set it, or "
+					       "subtract from it");
 }
 
 static int show_on_daemon(const struct invocation *inv, struct shc *shc)

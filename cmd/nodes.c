@@ -51,8 +51,12 @@ int nodes_ask(struct shc *shc, const char *command, struct node_answers *out)
 		return command_fail(EX_IOERR, "out of memory");
 	if (status)
 		return command_status(shc, status);
-	if (out->count > 0)
-		qsort(out->list, out->count, sizeof(*out->list), by_name);
+	if (out->count == 0)
+		return command_fail(
+			EX_UNAVAILABLE,
+			"the cluster names no node that can be reached: does it know its host names "
+			"(cluster-announce-hostname)?");
+	qsort(out->list, out->count, sizeof(*out->list), by_name);
 	return EX_OK;
 }
 

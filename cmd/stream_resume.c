@@ -68,6 +68,13 @@ static int open_session(struct ingest *in, size_t files_count)
 	int rc = at.last_seq > 0 ? adopt(in, (struct slice){at.cursor, at.cursor_len}, files_count) : EX_OK;
 	if (rc)
 		return rc;
+	struct shc_session_stats stats;
+	shc_session_stats(in->shc, &stats);
+	if (stats.resent > 0) { /* on a cluster a batch is stored before it is added */
+		s->batches++;
+		if (!s->is_quiet)
+			command_fail(0, "stream %s: finished the batch that an earlier run had begun", s->id);
+	}
 	options_of(in, &s->cursor); /* ours, not what the handle lends */
 	s->cursor.files_count = files_count;
 	if (at.last_seq > 0 && !s->cursor.is_finished && !s->is_quiet)

@@ -143,9 +143,9 @@ const char *cluster_error(const struct cluster *c)
 	return c->error;
 }
 
-uint64_t cluster_connections(const struct cluster *c)
+uint64_t cluster_losses(const struct cluster *c)
 {
-	return c->connections > 0 ? 1 + c->losses : 0;
+	return c->losses;
 }
 
 void cluster_refresh(struct cluster *c)

@@ -87,9 +87,10 @@ const char *cluster_error(const struct cluster *c);
 /* The reply that an op_done_fn is told, as it came: for whoever wants to keep it. */
 struct slice cluster_raw(const struct cluster *c);
 
-/* 0 before the first connection to a node; then one more than how often one was lost that had been used: what
- * that node had answered before, it may have forgotten. */
-uint64_t cluster_connections(const struct cluster *c);
+/* How often a connection was lost that had been used: what that node had answered before, it may have
+ * forgotten.
+ */
+uint64_t cluster_losses(const struct cluster *c);
 
 /* ---- nodes ---- valid until the next cluster_begin */
 

@@ -47,7 +47,12 @@ static void learn(struct cluster *c, struct op *op, const struct redirect *r, st
 
 static void take_error(struct cluster *c, struct op *op, const struct resp_reply *reply)
 {
-	cluster_say(c, "%.*s", (int)reply->str.len, reply->str.data);
+	/* "... script: SHA-1, on @user_script:9." is for whoever wrote the script. */
+	static const char origin[] = " script: ";
+	const char *end =
+		op->script ? memmem(reply->str.data, reply->str.len, origin, sizeof(origin) - 1) : NULL;
+	int len = end ? (int)(end - reply->str.data) : (int)reply->str.len;
+	cluster_say(c, "%.*s", len, reply->str.data);
 	op_settle(c, op, shcount_classify(reply->str), reply);
 }
 

@@ -51,7 +51,7 @@ struct redirect redirect_of(const struct resp_reply *reply)
 		{"READONLY", REDIRECT_REFRESH},
 		{"NOREPLICAS", REDIRECT_REFRESH},
 		{"NOSCRIPT", REDIRECT_TEXT},
-		{"ERR max number of clients reached", REDIRECT_PAUSE},
+		{"ERR max number of clients", REDIRECT_PAUSE},
 	};
 	struct redirect out = {.step = REDIRECT_DONE};
 	for (size_t i = 0; reply->type == RESP_ERROR && i < sizeof(codes) / sizeof(codes[0]); i++) {

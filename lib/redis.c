@@ -53,9 +53,9 @@ enum shc_status redis_connect(struct shc *shc)
 	return status ? wire_say(&shc->wire, status, "%s", cluster_error(shc->redis->cluster)) : SHC_OK;
 }
 
-uint64_t redis_connections(const struct shc *shc)
+uint64_t redis_losses(const struct shc *shc)
 {
-	return cluster_connections(shc->redis->cluster);
+	return cluster_losses(shc->redis->cluster);
 }
 
 enum shc_status redis_identify(struct shc *shc)

@@ -31,8 +31,19 @@ struct reading {
 
 struct mget {
 	struct round round;
+	size_t count;
 	struct reading *readings;
 };
+
+static enum shc_status no_counter(const struct mget *m, size_t i)
+{
+	if (m->count == 1)
+		return wire_say(&m->round.shc->wire, SHC_REFUSED,
+				"what is stored under this name, or in a part of it, is not a counter");
+	return wire_say(&m->round.shc->wire, SHC_REFUSED,
+			"what is stored under name %zu of %zu, or in a part of it, is not a counter", i + 1,
+			m->count);
+}
 
 static void take_value(struct mget *m, size_t i, const struct resp_reply *reply)
 {
@@ -40,8 +51,7 @@ static void take_value(struct mget *m, size_t i, const struct resp_reply *reply)
 	if (reply->type == RESP_NULL)
 		return;
 	if (reply->type != RESP_BULK || !num_parse_i64(reply->str, &value)) {
-		m->round.status = wire_say(&m->round.shc->wire, SHC_REFUSED,
-					   "what is stored under name %zu is not a counter", i + 1);
+		m->round.status = no_counter(m, i);
 		return;
 	}
 	m->readings[i].sum += value;
@@ -133,7 +143,8 @@ enum shc_status redis_mget(struct shc *shc, size_t count, const char *const *nam
 		if (status)
 			return status;
 	}
-	struct mget m = {.round = {.shc = shc}, .readings = calloc(count, sizeof(*m.readings))};
+	struct mget m = {
+		.round = {.shc = shc}, .count = count, .readings = calloc(count, sizeof(*m.readings))};
 	if (!m.readings)
 		return wire_say(&shc->wire, SHC_MEMORY, "out of memory; nothing was sent");
 	redis_begin(shc, false);
@@ -181,22 +192,35 @@ static enum shc_status not_read(struct shc *shc)
 			why);
 }
 
-static enum shc_status read_sum(struct shc *shc, struct slice name, unsigned most, int64_t *value)
+static enum shc_status read_sum(struct shc *shc, struct slice name, unsigned most, __int128 *sum)
 {
-	__int128 sum = 0;
 	bool is_there = false;
-	struct mget m = {.round = {.shc = shc}, .readings = &(struct reading){0}};
+	struct mget m = {.round = {.shc = shc}, .count = 1, .readings = &(struct reading){0}};
+	enum shc_status status = SHC_MEMORY;
+	*sum = 0;
 	if (put_value(&m, name, 0))
-		(void)redis_sum(shc, name, most, &sum, &is_there);
-	if (round_run(&m.round))
+		status = redis_sum(shc, name, most, sum, &is_there);
+	if (round_run(&m.round) || status)
 		return not_read(shc);
-	return to_i64(sum + m.readings->sum, value) ? SHC_OK : too_large(shc);
+	*sum += m.readings->sum;
+	return SHC_OK;
+}
+
+/* The sum of the parts would leave 64 bits, which shows only when it is read: as if it had been refused. */
+static enum shc_status take_back(struct shc *shc, struct slice key, int64_t delta)
+{
+	int64_t part;
+	bool can_be = delta != INT64_MIN;
+	if (can_be && add_to(shc, key, -delta, &part) == SHC_OK)
+		return wire_say(&shc->wire, SHC_REFUSED, "ERR increment or decrement would overflow");
+	return wire_say(&shc->wire, SHC_IN_DOUBT,
+			"counted, but the sum of this counter's parts leaves 64 bits now");
 }
 
 enum shc_status redis_incr(struct shc *shc, struct slice name, int64_t delta, int64_t *value)
 {
 	struct shard_count count;
-	int64_t sum = 0;
+	int64_t part;
 	char room[NAME_LEN_MAX];
 	enum shc_status status = redis_begin_counter(shc, &name, room, false, &count);
 	if (status == SHC_OK)
@@ -205,12 +229,18 @@ enum shc_status redis_incr(struct shc *shc, struct slice name, int64_t delta, in
 		return status;
 	struct shard_key key;
 	shard_part(&key, name, redis_choose(shc->redis, name, &count));
-	status = add_to(shc, shard_slice(&key), delta, &sum);
+	status = add_to(shc, shard_slice(&key), delta, &part);
+	__int128 sum = status ? 0 : part;
 	if (status == SHC_OK && count.most > 1 && value)
 		status = read_sum(shc, name, count.most, &sum);
-	if (status == SHC_OK && value)
-		*value = sum;
-	return status;
+	if (status)
+		return status;
+	int64_t whole;
+	if (!to_i64(sum, &whole))
+		return take_back(shc, shard_slice(&key), delta);
+	if (value)
+		*value = whole;
+	return SHC_OK;
 }
 
 /* ---- set, del ---- */
@@ -218,6 +248,7 @@ enum shc_status redis_incr(struct shc *shc, struct slice name, int64_t delta, in
 struct deleting {
 	struct round round;
 	bool was_there;
+	bool has_begun; /* something of the counter is changed */
 };
 
 static void take_deleted(void *arg, const struct op *op, enum shc_status status,
@@ -225,8 +256,10 @@ static void take_deleted(void *arg, const struct op *op, enum shc_status status,
 {
 	struct deleting *d = arg;
 	(void)op;
-	if (round_took(&d->round, status))
-		d->was_there |= reply->type == RESP_INT && reply->i64 > 0;
+	if (!round_took(&d->round, status))
+		return;
+	d->was_there |= reply->type == RESP_INT && reply->i64 > 0;
+	d->has_begun = true;
 }
 
 static bool put_del(struct deleting *d, struct slice name, unsigned k)
@@ -247,7 +280,15 @@ static enum shc_status delete_parts(struct deleting *d, struct slice name, unsig
 		if (!put_del(d, name, k))
 			break;
 	}
-	return round_run(&d->round);
+	enum shc_status status = round_run(&d->round);
+	if (status == SHC_OK || !d->has_begun)
+		return status;
+	char why[sizeof(d->round.shc->wire.error)];
+	memcpy(why, d->round.shc->wire.error, sizeof(why));
+	return wire_say(&d->round.shc->wire, SHC_IN_DOUBT,
+			"%.200s; some parts of this counter are changed, others are "
+			"not: run it again",
+			why);
 }
 
 enum shc_status redis_del(struct shc *shc, struct slice name)
@@ -266,24 +307,17 @@ enum shc_status redis_del(struct shc *shc, struct slice name)
 enum shc_status redis_set(struct shc *shc, struct slice name, int64_t value)
 {
 	struct shard_count count;
-	struct deleting d = {.round = {.shc = shc}};
-	char room[NAME_LEN_MAX];
+	struct deleting d = {.round = {.shc = shc}, .has_begun = true};
+	char room[NAME_LEN_MAX], digits[NUM_I64_CHARS_MAX];
 	enum shc_status status = redis_begin_counter(shc, &name, room, false, &count);
-	if (status == SHC_OK)
-		status = delete_parts(&d, name, 1, &count);
 	if (status)
 		return status;
-	char digits[NUM_I64_CHARS_MAX];
 	const struct slice argv[] = {slice_str("SET"), name, {digits, num_format_i64(digits, value)}};
 	const struct resp_reply *reply;
 	status = redis_ask(shc, OP_WRITE, slot_of(name), 3, argv, &reply);
-	if (status && count.most > 1)
-		return wire_say(&shc->wire, SHC_IN_DOUBT,
-				"the parts of this counter are deleted, but not its own "
-				"value set: set it again");
 	if (status)
 		return status;
-	return reply->type == RESP_SIMPLE ? SHC_OK : redis_senseless(shc, true);
+	return reply->type == RESP_SIMPLE ? delete_parts(&d, name, 1, &count) : redis_senseless(shc, true);
 }
 
 /* ---- erase ---- */

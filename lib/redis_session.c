@@ -38,6 +38,7 @@ struct stream {
 	size_t id_len;
 	char owner[OWNER_SIZE];
 	char born[OWNER_SIZE]; /* the stream's first owner */
+	char by[OWNER_SIZE];   /* the owner that has stored the batch that is moving */
 	enum step step;
 	int64_t seq;	     /* of the last batch that is through */
 	struct batch open;   /* being filled; its cursor is not used */
@@ -61,6 +62,21 @@ static struct slice slice_of(const struct buf *b)
 	return (struct slice){buf_head(b), buf_len(b)};
 }
 
+static bool home_key(struct shc *shc, struct shard_key *out, unsigned *slot)
+{
+	const struct stream *s = shc->redis->stream;
+	*slot = slot_of((struct slice){s->id, s->id_len});
+	const char *tag = redis_tag(shc->redis, *slot);
+	if (tag)
+		shard_stream(out, tag, (struct slice){s->id, s->id_len});
+	return tag;
+}
+
+static enum shc_status no_memory(struct shc *shc)
+{
+	return wire_say(&shc->wire, SHC_MEMORY, "out of memory");
+}
+
 /* ---- ends ---- */
 
 static enum shc_status tell_end(struct shc *shc)
@@ -77,10 +93,35 @@ static enum shc_status end(struct shc *shc, enum shc_status status)
 	return status;
 }
 
+/* A slot is ahead of us. Either a newer run has gone on; or we are the newest, and our home has been lost
+ * with what it knew, by a failover to a replica that was behind. */
+static enum shc_status look_at_owner(struct shc *shc)
+{
+	const struct stream *s = shc->redis->stream;
+	struct shard_key key;
+	unsigned slot;
+	const struct resp_reply *reply;
+	if (!home_key(shc, &key, &slot))
+		return no_memory(shc);
+	const struct slice argv[] = {slice_str("HGET"), shard_slice(&key), slice_str("owner")};
+	enum shc_status status = redis_ask(shc, OP_READ, slot, 3, argv, &reply);
+	if (status)
+		return status;
+	if (reply->type != RESP_BULK || !slice_equal(reply->str, slice_str(s->owner)))
+		return wire_say(&shc->wire, SHC_LOST, "another client uses the stream");
+	return wire_say(
+		&shc->wire, SHC_REFUSED,
+		"a failover has lost batches of this stream, and where it stood: what was counted of the "
+		"input since then is not known. Count what is missing by hand, or set the counters, and "
+		"go on under another name");
+}
+
 /* A failure that only time can mend leaves everything as it is; others are the end. */
 static enum shc_status take_failure(struct shc *shc, enum shc_status status)
 {
-	static const char lost[] = "SESSIONLOST";
+	static const char lost[] = "SESSIONLOST", ahead[] = "STREAMAHEAD";
+	if (status == SHC_REFUSED && strncmp(shc->wire.error, ahead, sizeof(ahead) - 1) == 0)
+		return end(shc, look_at_owner(shc));
 	if (status == SHC_UNREACHABLE || status == SHC_IN_DOUBT || status == SHC_MEMORY)
 		return status;
 	bool is_lost = status == SHC_REFUSED && strncmp(shc->wire.error, lost, sizeof(lost) - 1) == 0;
@@ -88,21 +129,6 @@ static enum shc_status take_failure(struct shc *shc, enum shc_status status)
 }
 
 /* ---- the home ---- */
-
-static bool home_key(struct shc *shc, struct shard_key *out, unsigned *slot)
-{
-	const struct stream *s = shc->redis->stream;
-	*slot = slot_of((struct slice){s->id, s->id_len});
-	const char *tag = redis_tag(shc->redis, *slot);
-	if (tag)
-		shard_stream(out, tag, (struct slice){s->id, s->id_len});
-	return tag;
-}
-
-static enum shc_status no_memory(struct shc *shc)
-{
-	return wire_say(&shc->wire, SHC_MEMORY, "out of memory");
-}
 
 static enum shc_status put_home(struct shc *shc)
 {
@@ -189,7 +215,7 @@ static bool put_part(struct parting *p, size_t first, size_t last)
 	struct shc *shc = p->round.shc;
 	struct stream *s = shc->redis->stream;
 	unsigned slot = p->parts[first].slot;
-	size_t names = last - first, argc = 2 + names + 3 + names;
+	size_t names = last - first, argc = 2 + names + 4 + names;
 	struct slice *argv = reallocarray(NULL, argc, sizeof(*argv));
 	char(*digits)[NUM_I64_CHARS_MAX] = reallocarray(NULL, names + 2, sizeof(*digits));
 	const char *tag = redis_tag(shc->redis, slot);
@@ -204,6 +230,7 @@ static bool put_part(struct parting *p, size_t first, size_t last)
 			argv[at++] = p->parts[i].name;
 		argv[at++] = slice_str(s->born);
 		argv[at++] = (struct slice){digits[1], num_format_i64(digits[1], s->seq + 1)};
+		argv[at++] = slice_str(s->by);
 		argv[at++] = slice_str(SLOT_TTL_MS);
 		for (size_t i = first; i < last; i++) {
 			char *d = digits[2 + i - first];
@@ -275,6 +302,7 @@ static enum shc_status take_step(struct shc *shc)
 	switch (s->step) {
 	case STEP_NONE: break;
 	case STEP_PUT:
+		memcpy(s->by, s->owner, sizeof(s->by));
 		status = put_home(shc);
 		s->step = status ? s->step : STEP_PUT_WAIT;
 		break;
@@ -316,19 +344,21 @@ static enum shc_status drive(struct shc *shc)
 static enum shc_status take_standing(struct shc *shc, const struct resp_reply *reply)
 {
 	struct stream *s = shc->redis->stream;
-	bool is_sane = reply->type == RESP_ARRAY && reply->count == 5;
-	for (size_t i = 0; is_sane && i < 4; i++)
+	bool is_sane = reply->type == RESP_ARRAY && reply->count == 6;
+	for (size_t i = 0; is_sane && i < 5; i++)
 		is_sane = reply->elements[i].type == RESP_BULK;
 	if (!is_sane || !num_parse_i64(reply->elements[0].str, &s->seq))
 		return redis_senseless(shc, false);
 	struct slice cursor = reply->elements[1].str, batch = reply->elements[2].str,
 		     born = reply->elements[3].str;
+	struct slice by = reply->elements[4].str;
 	snprintf(s->born, sizeof(s->born), "%.*s", (int)born.len, born.data);
+	snprintf(s->by, sizeof(s->by), "%.*s", (int)by.len, by.data);
 	batch_clear(&s->moving);
 	s->step = STEP_NONE;
 	buf_consume(&s->cursor, buf_len(&s->cursor));
 	buf_append(&s->cursor, cursor.data, cursor.len);
-	if (reply->elements[4].i64 != 1)
+	if (reply->elements[5].i64 != 1)
 		return s->cursor.failed ? no_memory(shc) : SHC_OK;
 	buf_append(&s->moving.cursor, cursor.data, cursor.len);
 	buf_append(&s->moving.adds, batch.data, batch.len);
@@ -338,6 +368,7 @@ static enum shc_status take_standing(struct shc *shc, const struct resp_reply *r
 		return wire_say(&shc->wire, SHC_PROTOCOL,
 				"the batch that is stored for this stream makes no sense");
 	s->seq--; /* the one before it is through */
+	s->resent++;
 	s->step = STEP_PARTS;
 	return SHC_OK;
 }
@@ -394,6 +425,8 @@ enum shc_status redis_session_open(struct shc *shc, struct slice id, struct shc_
 	enum shc_status status = take_home(shc);
 	if (status == SHC_OK)
 		status = drive(shc);
+	if (status == SHC_OK && s->resent > 0)
+		(void)sweep_home(shc); /* else the next run finds it once more, which does no harm */
 	if (status) {
 		char why[sizeof(shc->wire.error)];
 		memcpy(why, shc->wire.error, sizeof(why));
@@ -496,6 +529,6 @@ void redis_session_stats(const struct shc *shc, struct shc_session_stats *out)
 	out->given_seq = s->seq + is_kept;
 	out->kept_batches = is_kept;
 	out->kept_bytes = buf_len(&s->moving.adds);
-	out->connections = cluster_connections(shc->redis->cluster);
+	out->connections = cluster_losses(shc->redis->cluster);
 	out->resent = s->resent;
 }

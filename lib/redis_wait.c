@@ -10,6 +10,7 @@
 
 #include "num.h"
 #include "redis_impl.h"
+#include "slots.h"
 
 /* One question takes well less than the quarter of the time limit that a silent link may take, though Redis
  * looks only ten times a second whether its time is over. */
@@ -52,7 +53,7 @@ static void take_wait(void *arg, const struct op *op, enum shc_status status, co
 			 status ? cluster_error(c) : "the answer makes no sense");
 		return;
 	}
-	if (reply->i64 >= (int64_t)op->tag) {
+	if (reply->i64 > 0) {
 		cluster_forget_writes(op->node);
 		return;
 	}
@@ -67,8 +68,47 @@ static int64_t wait_ms(const struct shc *shc)
 	return ms > 0 ? ms : 1; /* 0 would be for ever */
 }
 
+static bool put_over(struct waiting *w, struct node *node, op_done_fn *done, size_t argc,
+		     const struct slice *argv)
+{
+	const struct cluster_way way = {
+		.kind = OP_READ,
+		.slot = OP_ANY_SLOT,
+		.node = node,
+		.over = cluster_wrote_over(node),
+		.done = done,
+		.arg = w,
+	};
+	if (cluster_put(w->shc->redis->cluster, &way, argc, argv) == SHC_OK)
+		return true;
+	w->status = wire_say(&w->shc->wire, SHC_MEMORY, "out of memory");
+	return false;
+}
+
+static void ask_wait(struct waiting *w, struct node *node)
+{
+	char digits[NUM_I64_CHARS_MAX];
+	const struct slice argv[] = {
+		slice_str("WAIT"), slice_str("1"), {digits, num_format_i64(digits, wait_ms(w->shc))}};
+	(void)put_over(w, node, take_wait, 3, argv);
+}
+
+/* The map lists no replica, because there is none, or because it has failed: then it may become the master
+ * all the same, without what was written. */
+static void take_nodes(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
+{
+	struct waiting *w = arg;
+	if (status == SHC_UNREACHABLE || status == SHC_IN_DOUBT)
+		take_wait(arg, op, status, reply);
+	else if (status == SHC_OK && slots_has_replica(reply->str))
+		ask_wait(w, op->node);
+	else
+		cluster_forget_writes(op->node);
+}
+
 static void put_wait(void *arg, struct node *node)
 {
+	static const struct slice nodes[] = {{"CLUSTER", 7}, {"NODES", 5}};
 	struct waiting *w = arg;
 	struct cluster *c = w->shc->redis->cluster;
 	unsigned wanted = cluster_replicas(c, node) > 0;
@@ -82,24 +122,12 @@ static void put_wait(void *arg, struct node *node)
 		w->is_unsure = true;
 		return;
 	}
-	if (wanted == 0) { /* there is nobody to wait for */
+	if (wanted > 0)
+		ask_wait(w, node);
+	else if (cluster_is_cluster(c))
+		(void)put_over(w, node, take_nodes, 2, nodes);
+	else
 		cluster_forget_writes(node);
-		return;
-	}
-	char digits[NUM_I64_CHARS_MAX];
-	const struct slice argv[] = {
-		slice_str("WAIT"), slice_str("1"), {digits, num_format_i64(digits, wait_ms(w->shc))}};
-	const struct cluster_way way = {
-		.kind = OP_READ,
-		.slot = OP_ANY_SLOT,
-		.node = node,
-		.over = cluster_wrote_over(node),
-		.done = take_wait,
-		.arg = w,
-		.tag = wanted,
-	};
-	if (cluster_put(c, &way, 3, argv))
-		w->status = wire_say(&w->shc->wire, SHC_MEMORY, "out of memory");
 }
 
 enum shc_status redis_wait(struct shc *shc, bool *is_lost)

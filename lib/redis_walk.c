@@ -6,6 +6,7 @@
  * parts are known from the tables of all slots, which are read first: they are left out of the pages, and
  * told at the end with their sums.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,6 +117,7 @@ struct walking {
 	redis_page_fn *page;
 	void *arg;
 	int ended;
+	char refused[480]; /* a sentence; "": none was */
 };
 
 static bool add_key(struct walking *w, struct slice name)
@@ -253,6 +255,15 @@ static enum shc_status want_all_counts(struct shc *shc)
 	return status;
 }
 
+/* One that has no value must not hide the others: the first of them is told at the end. */
+static void note_refused(struct walking *w, struct slice name)
+{
+	char why[sizeof(w->round.shc->wire.error)];
+	memcpy(why, w->round.shc->wire.error, sizeof(why));
+	if (w->refused[0] == '\0')
+		snprintf(w->refused, sizeof(w->refused), "%.*s: %.200s", (int)name.len, name.data, why);
+}
+
 static enum shc_status tell_with_parts(struct walking *w)
 {
 	struct shc *shc = w->round.shc;
@@ -266,6 +277,10 @@ static enum shc_status tell_with_parts(struct walking *w)
 		    (w->glob && !glob_match(slice_str(w->glob), (struct slice){name, len})))
 			continue;
 		enum shc_status status = redis_mget(shc, 1, &name, &len, &value, &is_there);
+		if (status == SHC_REFUSED)
+			note_refused(w, (struct slice){name, len});
+		if (status == SHC_REFUSED)
+			continue;
 		if (status)
 			return status;
 		if (is_there)
@@ -306,7 +321,11 @@ static enum shc_status run(struct walking *w)
 		if (status == SHC_OK)
 			tell_page(w);
 	}
-	return status || w->ended ? status : tell_with_parts(w);
+	if (status == SHC_OK && !w->ended)
+		status = tell_with_parts(w);
+	if (status || w->refused[0] == '\0')
+		return status;
+	return wire_say(&w->round.shc->wire, SHC_REFUSED, "%s", w->refused);
 }
 
 enum shc_status redis_walk(struct shc *shc, const char *glob, redis_walk_fn *fn, redis_page_fn *page,

@@ -47,17 +47,20 @@ const struct script script_bound = {
 };
 
 const struct script script_apply = {
-	.sha1 = "271b7369b18525f89296ef7ead1b40ab422bfaa6",
+	.sha1 = "79e4b2e7b45d5a18fea28aba6c55404e0b923fbe",
 	.text = "local at = redis.call('GET', KEYS[1]) or ''\n"
-		"local born, seq = string.match(at, '^(%w+) (%d+)$')\n"
+		"local born, seq, by = string.match(at, '^(%w+) (%d+) (%w+)$')\n"
 		"if born == ARGV[1] and tonumber(seq) >= tonumber(ARGV[2]) then\n"
-		"  redis.call('PEXPIRE', KEYS[1], ARGV[3])\n"
+		"  if seq ~= ARGV[2] or by ~= ARGV[3] then\n"
+		"    return redis.error_reply('STREAMAHEAD this slot has had batch ' .. seq .. ' of another run')\n"
+		"  end\n"
+		"  redis.call('PEXPIRE', KEYS[1], ARGV[4])\n"
 		"  return 0\n"
 		"end\n"
 		"local old = {}\n"
 		"for i = 2, #KEYS do\n"
 		"  old[i] = redis.pcall('GET', KEYS[i])\n"
-		"  local new = redis.pcall('INCRBY', KEYS[i], ARGV[i + 2])\n"
+		"  local new = redis.pcall('INCRBY', KEYS[i], ARGV[i + 3])\n"
 		"  if type(new) == 'table' then\n"
 		"    for j = i - 1, 2, -1 do\n"
 		"      if old[j] then\n"
@@ -69,21 +72,21 @@ const struct script script_apply = {
 		"    return redis.error_reply(new.err)\n"
 		"  end\n"
 		"end\n"
-		"redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2], 'PX', ARGV[3])\n"
+		"redis.call('SET', KEYS[1], table.concat(ARGV, ' ', 1, 3), 'PX', ARGV[4])\n"
 		"return 1\n",
 };
 
 const struct script script_stream_open = {
-	.sha1 = "729dd00954dc79b6fb60bee41ff810cfddfde13d",
+	.sha1 = "a7d9729f2e81426ab023ae30126a3079a44b152d",
 	.text = "redis.call('HSETNX', KEYS[1], 'born', ARGV[1])\n"
 		"redis.call('HSET', KEYS[1], 'owner', ARGV[1])\n"
 		"redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
-		"local h = redis.call('HMGET', KEYS[1], 'seq', 'cursor', 'batch', 'born')\n"
-		"return {h[1] or '0', h[2] or '', h[3] or '', h[4], h[3] and 1 or 0}\n",
+		"local h = redis.call('HMGET', KEYS[1], 'seq', 'cursor', 'batch', 'born', 'by')\n"
+		"return {h[1] or '0', h[2] or '', h[3] or '', h[4], h[5] or '', h[3] and 1 or 0}\n",
 };
 
 const struct script script_stream_put = {
-	.sha1 = "134f2ad3bb098795ebf6d9d5b74859a54080fa8c",
+	.sha1 = "5bd0e4b0de8ea9a1a003ab1f1ba7446e16e982ca",
 	.text = "local h = redis.call('HMGET', KEYS[1], 'owner', 'seq')\n"
 		"if h[1] ~= ARGV[1] then\n"
 		"  return redis.error_reply('SESSIONLOST another client uses the stream')\n"
@@ -92,7 +95,7 @@ const struct script script_stream_put = {
 		"if seq ~= new and seq ~= new - 1 then\n"
 		"  return redis.error_reply('ERR the stream stands at batch ' .. seq .. ', not before ' .. new)\n"
 		"end\n"
-		"redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'cursor', ARGV[3], 'batch', ARGV[4])\n"
+		"redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'cursor', ARGV[3], 'batch', ARGV[4], 'by', ARGV[1])\n"
 		"redis.call('PEXPIRE', KEYS[1], ARGV[5])\n"
 		"return 1\n",
 };

@@ -26,13 +26,15 @@ extern const struct script script_once;
  * would pass a bound: then nothing has changed. */
 extern const struct script script_bound;
 
-/* KEYS: the slot's position in a stream, counters. ARGV: when the stream was born, number of the batch,
- * milliseconds to keep the position, a delta for each counter. Adds all or nothing. Returns 1; 0 when the
- * slot has had this batch. */
+/* KEYS: the slot's position in a stream, counters. ARGV: the stream's first owner, number of the batch, the
+ * owner that has stored it, milliseconds to keep the position, a delta for each counter. Adds all or nothing.
+ * Returns 1; 0 when the slot has had this batch. STREAMAHEAD: it has had a later one, or another one of that
+ * number. */
 extern const struct script script_apply;
 
-/* KEYS: a stream's home. ARGV: the new owner, milliseconds to keep it. Returns [seq, cursor, batch, 1 when
- * the batch is not known to be through]. */
+/* KEYS: a stream's home. ARGV: the new owner, milliseconds to keep it. Returns [seq, cursor, batch, first
+ * owner, who has stored the batch, 1 when it is not known to be through]. Positions carry the first owner:
+ * those that a stream of the same name has left behind, which has expired, are another's. */
 extern const struct script script_stream_open;
 
 /* KEYS: a stream's home. ARGV: owner, number, cursor, batch, milliseconds. Stores the batch. Returns 1. */

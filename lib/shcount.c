@@ -150,7 +150,7 @@ enum shc_status shc_connect(struct shc *shc)
 
 uint64_t shc_connections(const struct shc *shc)
 {
-	return shc->wire.connections + (shc->redis ? redis_connections(shc) : 0);
+	return shc->wire.connections + on_cluster(shc) + (shc->redis ? redis_losses(shc) : 0);
 }
 
 /* ---- replies, from the protocol's form to the public one ---- */

@@ -63,3 +63,52 @@ bool slots_read(const struct resp_reply *reply, slots_fn *fn, void *arg)
 		tell_range(&reply->elements[i], fn, arg);
 	return true;
 }
+
+/* ---- CLUSTER NODES ---- ID ADDRESS FLAGS MASTER-ID ..., a line a node */
+
+enum { FIELD_ID, FIELD_FLAGS = 2, FIELD_MASTER };
+
+static bool next_line(struct slice *text, struct slice *line)
+{
+	if (text->len == 0)
+		return false;
+	const char *end = memchr(text->data, '\n', text->len);
+	size_t len = end ? (size_t)(end - text->data) : text->len;
+	*line = (struct slice){text->data, len};
+	len += end != NULL;
+	*text = (struct slice){text->data + len, text->len - len};
+	return true;
+}
+
+static struct slice field_of(struct slice line, unsigned index)
+{
+	const char *blank;
+	for (; index > 0 && line.len > 0 && (blank = memchr(line.data, ' ', line.len)); index--) {
+		size_t over = (size_t)(blank + 1 - line.data);
+		line = (struct slice){line.data + over, line.len - over};
+	}
+	if (index > 0 || line.len == 0)
+		return (struct slice){0};
+	blank = memchr(line.data, ' ', line.len);
+	return blank ? (struct slice){line.data, (size_t)(blank - line.data)} : line;
+}
+
+static bool has_flag(struct slice line, const char *flag)
+{
+	struct slice flags = field_of(line, FIELD_FLAGS);
+	return flags.len > 0 && memmem(flags.data, flags.len, flag, strlen(flag));
+}
+
+bool slots_has_replica(struct slice nodes)
+{
+	struct slice rest = nodes, line, self = {0};
+	while (next_line(&rest, &line)) {
+		if (has_flag(line, "myself"))
+			self = field_of(line, FIELD_ID);
+	}
+	while (self.len > 0 && next_line(&nodes, &line)) {
+		if (has_flag(line, "slave") && slice_equal(field_of(line, FIELD_MASTER), self))
+			return true;
+	}
+	return false;
+}

@@ -26,4 +26,8 @@ typedef void slots_fn(void *arg, unsigned first, unsigned last, const struct slo
  * out. */
 bool slots_read(const struct resp_reply *reply, slots_fn *fn, void *arg);
 
+/* Of a reply to CLUSTER NODES: whether the node that gave it has a replica, be it one that has failed.
+ * (CLUSTER SLOTS leaves those out.) */
+bool slots_has_replica(struct slice nodes);
+
 #endif

@@ -77,6 +77,11 @@ static void read_key(struct slice bytes)
 	expect(slice_equal(shard_slice(&key), bytes));
 }
 
+static void read_nodes(struct slice bytes)
+{
+	(void)slots_has_replica(bytes);
+}
+
 static void read_entry(struct slice bytes)
 {
 	struct shard_count count;
@@ -86,8 +91,9 @@ static void read_entry(struct slice bytes)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const readers[])(struct slice) = {read_reply, read_batch, read_key, read_entry};
+	static void (*const readers[])(struct slice) = {read_reply, read_batch, read_key, read_entry,
+							read_nodes};
 	if (size > 0)
-		readers[data[0] % 4]((struct slice){(const char *)data + 1, size - 1});
+		readers[data[0] % 5]((struct slice){(const char *)data + 1, size - 1});
 	return 0;
 }

@@ -160,6 +160,7 @@ takes_new_ones_only() {
 	for mode in incr:75 get:69; do
 		start_nodes <<-EOS
 			{"nodes": {"a": {"slots": [[0, 16383]], "rules": [
+				{"match": ["HELLO"], "do": {"line": "-ERR unknown command 'HELLO'"}},
 				{"match": ["INCR", "*"], "from": 500, "do": "hang"}, {"match": ["GET", "bench:*"], "from": 500, "do": "hang"}]}}}
 		EOS
 		rc=0

@@ -601,6 +601,83 @@ both_say() { # WORD...
 	expect "$(on_cluster get again:a again:b)" $'again:a\t2\nagain:b\t2'
 }
 
+# The record of a stream, and a command on it: what a failover, or a crash, may leave.
+record() { # STREAM COMMAND ARGUMENT...
+	local n key
+	for n in 1 2 3; do
+		key=$(fleet cli "$n" --scan --pattern "shc:*}:stream:$1")
+		[ -z "$key" ] || redis "$2" "$key" "${@:3}"
+	done
+}
+
+@test "a stream whose record was rolled back by a failover is refused, not counted wrongly" {
+	seq -f 'rb:%.0f' 60 >"$SHC_DIR/rb"
+	run on_cluster ingest --stream rb "$SHC_DIR/rb"
+	expect_status 0
+	local cursor by
+	cursor=$(record rb HGET cursor && printf x)
+	cursor=${cursor%$'\n'x}
+	by=$(record rb HGET by)
+	seq -f 'rb:%.0f' 60 >>"$SHC_DIR/rb"
+	run on_cluster ingest --stream rb "$SHC_DIR/rb"
+	expect_status 0
+	record rb HSET seq 1 cursor "$cursor" by "$by"
+	seq -f 'rb:%.0f' 60 >>"$SHC_DIR/rb"
+	run on_cluster ingest --stream rb "$SHC_DIR/rb"
+	expect_status 1
+	expect_contains "$output" "a failover has lost batches of this stream"
+	expect "$(on_cluster list 'rb:*' | cut -f 2 | sort -u)" 2
+}
+
+@test "a batch that was stored and not added is finished by the next run, which says so" {
+	printf 'fin\n' >"$SHC_DIR/fin"
+	run on_cluster ingest --stream fin "$SHC_DIR/fin"
+	expect_status 0
+	local n key
+	for n in 1 2 3; do
+		key=$(fleet cli "$n" --scan --pattern "shc:*}:stream:fin")
+		[ -z "$key" ] || break
+	done
+	printf 'HSET %s seq 2 batch "\\x03fin\\x05\\x00\\x00\\x00\\x00\\x00\\x00\\x00"\n' "$key" | redis
+	run on_cluster ingest --stream fin "$SHC_DIR/fin"
+	expect_status 0
+	expect_contains "$output" "stream fin: finished the batch that an earlier run had begun"
+	[[ $output != *"nothing was added"* ]]
+	expect "$(on_cluster get fin)" 6
+	run on_cluster ingest --stream fin "$SHC_DIR/fin"
+	expect_contains "$output" "nothing was added"
+	expect "$(on_cluster get fin)" 6
+}
+
+@test "a sum that cannot be read, or leaves 64 bits, is no value and no refusal of what was counted" {
+	on_cluster --shards 3 incr -q bp
+	redis SET 'shc:{bp:2}' foo
+	run on_cluster --shards 1 incr bp
+	expect_status 75
+	expect_contains "$output" "counted, but"
+	redis DEL 'shc:{bp:2}'
+	on_cluster set edge 9223372036854775807
+	run on_cluster --shards 2 incr edge
+	expect_status 1
+	expect_contains "$output" "overflow"
+	expect "$(on_cluster get edge)" 9223372036854775807
+	# Nobody looks at the sum here.
+	on_cluster incr -q edge
+	run on_cluster shards edge
+	expect_status 1
+	expect_contains "$output" $'total\t\t\t9223372036854775808'
+	run on_cluster list 'edge*'
+	expect_status 1
+	expect_contains "$output" "edge: "
+	on_cluster incr -q edges
+	run --separate-stderr on_cluster list 'edge*'
+	expect_status 1
+	expect "$output" $'edges\t1'
+	on_cluster set edge 0
+	run on_cluster --shards 5 --max 3 incr fresh
+	expect_status 64
+}
+
 @test "a stream into spread counters adds to NAME itself, and the total is right" {
 	on_cluster --shards 3 incr -q 'sp' 10
 	run on_cluster --shards 3 ingest --stream sp --eof <(printf 'sp\nsp\n')

@@ -89,6 +89,6 @@ teardown() {
 }
 
 # The last one: it leaves the cluster in pieces.
-@test "without a replica all goes on; without a shard, or any node, it is unreachable, and soon" {
+@test "a replica that has failed is waited for; without a shard, or any node, the cluster is unreachable, and soon" {
 	drive_on_fleet fleet_schedules down
 }

@@ -71,6 +71,6 @@ expect_at_least() { # NUMBER LEAST
 stream_rules() { # FIRST
 	jq -nc --argjson first "$1" --arg open "$(sha_of stream_open)" --arg put "$(sha_of stream_put)" --arg apply "$(sha_of apply)" \
 		--arg through "$(sha_of stream_through)" '
-		[{sha: $open, do: {array: [{bulk: "0"}, {bulk: ""}, {bulk: ""}, {int: 0}]}}, ({sha: ($put, $apply, $through), do: {int: 1}})] |
+		[{sha: $open, do: {array: [{bulk: "0"}, {bulk: ""}, {bulk: ""}, {bulk: "b"}, {bulk: ""}, {int: 0}]}}, ({sha: ($put, $apply, $through), do: {int: 1}})] |
 		map({match: ["EVALSHA", .sha], do} | if $first then {match, nth: 1, do: $first}, . else . end)'
 }

@@ -69,6 +69,7 @@ static void test_what_was_surely_not_executed_is_sent_again(void **state)
 		{"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
 		 REDIRECT_PAUSE},
 		{"ERR max number of clients reached", REDIRECT_PAUSE},
+		{"ERR max number of clients + cluster connections reached", REDIRECT_PAUSE},
 		{"CLUSTERDOWN The cluster is down", REDIRECT_REFRESH},
 		{"CLUSTERDOWN Hash slot not served", REDIRECT_REFRESH},
 		{"LOADING Redis is loading the dataset in memory", REDIRECT_REFRESH},

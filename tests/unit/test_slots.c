@@ -98,6 +98,27 @@ static void test_what_makes_no_sense_is_refused_whole(void **state)
 		assert_string_equal(read_slots(replies[i], &t), "refused");
 }
 
+static void test_a_failed_replica_is_a_replica(void **state)
+{
+	static const char head[] =
+		"07c3 127.0.0.1:30004@31004,host slave e7d1 0 1426238317239 4 connected\n"
+		"67ed 127.0.0.1:30002@31002 master - 0 1426238316232 2 connected 5461-10922\n";
+	char text[512];
+	(void)state;
+	assert_false(slots_has_replica(slice_str("")));
+	assert_false(slots_has_replica(slice_str(head))); /* nobody says who he is */
+	snprintf(text, sizeof(text), "%s%s", head,
+		 "e7d1 127.0.0.1:30001@31001 myself,master - 0 0 1 connected 0-5460\n");
+	assert_true(slots_has_replica(slice_str(text)));
+	snprintf(text, sizeof(text), "%s%s", head,
+		 "67ed 127.0.0.1:30002@31002 myself,master - 0 0 2 connected");
+	assert_false(slots_has_replica(slice_str(text)));
+	snprintf(text, sizeof(text), "%s%s%s", head,
+		 "292f 127.0.0.1:30003@31003 myself,master - 0 0 3 connected\n",
+		 "6ec2 127.0.0.1:30005@31005 slave,fail 292f 0 1426238316232 5 disconnected\n");
+	assert_true(slots_has_replica(slice_str(text)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -105,6 +126,7 @@ int main(void)
 		cmocka_unit_test(test_a_node_that_does_not_know_its_name_is_the_one_that_was_asked),
 		cmocka_unit_test(test_nodes_without_an_address_are_left_out),
 		cmocka_unit_test(test_what_makes_no_sense_is_refused_whole),
+		cmocka_unit_test(test_a_failed_replica_is_a_replica),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
