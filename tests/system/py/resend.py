@@ -214,7 +214,7 @@ def full_small_disk():
     with SmallDisk("12m") as disk, Daemon(*options("commit"), directory=os.path.join(disk.path, "d")) as d, d.conn() as c:
         known = [(0, 0, 0)] * 4
         with load(d, True, known, 0) as clients:
-            for _ in range(2):
+            for _ in range(5):  # a full while may be over before a sender comes to feel it
                 disk.ballast(100 << 10)
                 wait_until(lambda: d.info()["store_status"] != "ok", "the disk is full", 60)
                 disk.free()
