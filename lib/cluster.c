@@ -23,6 +23,7 @@ enum {
 	PATIENCE_MIN_MS = 100,
 	PATIENCE_MAX_MS = 2000,
 	PAUSE_DOUBLINGS_MAX = 8,
+	WORDS_KEPT_BYTES = 64 << 10,
 };
 
 void cluster_say(struct cluster *c, const char *fmt, ...)
@@ -106,6 +107,7 @@ void cluster_close(struct cluster *c)
 	nodes_fini(c);
 	tls_context_free(c->tls);
 	free(c->polls);
+	buf_fini(&c->words);
 	free(c);
 }
 
@@ -148,6 +150,11 @@ uint64_t cluster_losses(const struct cluster *c)
 	return c->losses;
 }
 
+bool cluster_was_connected(const struct cluster *c)
+{
+	return c->connections > 0;
+}
+
 void cluster_refresh(struct cluster *c)
 {
 	map_want(c);
@@ -173,16 +180,11 @@ bool cluster_is_cluster(const struct cluster *c)
 	return c->is_cluster;
 }
 
-uint64_t cluster_map_version(const struct cluster *c)
-{
-	return c->map_version;
-}
-
 /* ---- requests ---- */
 
-static struct op *op_new(const struct cluster_way *way, const struct buf *request)
+static struct op *op_of(const struct cluster_way *way, const struct buf *words)
 {
-	struct op *op = request->failed ? NULL : malloc(sizeof(*op) + buf_len(request));
+	struct op *op = words->failed ? NULL : malloc(sizeof(*op) + buf_len(words));
 	if (!op)
 		return NULL;
 	*op = (struct op){
@@ -194,9 +196,29 @@ static struct op *op_new(const struct cluster_way *way, const struct buf *reques
 		.slot = (uint16_t)way->slot,
 		.kind = (uint8_t)way->kind,
 		.is_once = way->is_once,
-		.len = buf_len(request),
+		.len = buf_len(words),
 	};
-	memcpy(op->request, buf_head(request), op->len);
+	memcpy(op->request, buf_head(words), op->len);
+	return op;
+}
+
+/* A script's words are put behind EVALSHA and its SHA-1, or EVAL and its text, when it is sent. */
+static struct op *op_new(struct cluster *c, const struct cluster_way *way, const struct script *script,
+			 size_t argc, const struct slice *argv)
+{
+	struct buf *words = &c->words;
+	if (!script)
+		resp_put_array(words, argc);
+	for (size_t i = 0; i < argc; i++)
+		resp_put_bulk(words, argv[i].data, argv[i].len);
+	struct op *op = op_of(way, words);
+	words->failed = false;
+	buf_consume(words, buf_len(words));
+	buf_shrink(words, WORDS_KEPT_BYTES);
+	if (op && script) {
+		op->script = script;
+		op->argc = (uint32_t)argc + 2;
+	}
 	return op;
 }
 
@@ -214,39 +236,24 @@ static enum shc_status put(struct cluster *c, struct op *op)
 enum shc_status cluster_put(struct cluster *c, const struct cluster_way *way, size_t argc,
 			    const struct slice *argv)
 {
-	struct buf request = BUF_INIT;
-	resp_put_request(&request, argc, argv);
-	struct op *op = op_new(way, &request);
-	buf_fini(&request);
-	return put(c, op);
+	return put(c, op_new(c, way, NULL, argc, argv));
 }
 
 enum shc_status cluster_put_script(struct cluster *c, const struct cluster_way *way,
 				   const struct script *script, size_t argc, const struct slice *argv)
 {
-	struct buf request = BUF_INIT;
-	for (size_t i = 0; i < argc; i++)
-		resp_put_bulk(&request, argv[i].data, argv[i].len);
-	struct op *op = op_new(way, &request);
-	buf_fini(&request);
-	if (op) {
-		op->script = script;
-		op->argc = (uint32_t)argc + 2;
-	}
-	return put(c, op);
+	return put(c, op_new(c, way, script, argc, argv));
 }
 
 enum shc_status cluster_put_own(struct cluster *c, struct node *node, size_t argc, const struct slice *argv,
 				op_done_fn *done)
 {
+	/* Another node is asked when this one does not answer. */
 	const struct cluster_way way = {
-		.kind = OP_READ, .slot = OP_ANY_SLOT, .node = node, .done = done, .arg = c};
-	struct buf request = BUF_INIT;
-	resp_put_request(&request, argc, argv);
-	struct op *op = op_new(&way, &request);
-	buf_fini(&request);
+		.kind = OP_READ, .slot = OP_ANY_SLOT, .node = node, .is_once = true, .done = done, .arg = c};
+	struct op *op = op_new(c, &way, NULL, argc, argv);
 	if (op)
-		op->is_own = op->is_once = true; /* another node is asked then */
+		op->is_own = true;
 	return put(c, op);
 }
 
@@ -293,10 +300,8 @@ static void end_unsent(struct cluster *c, enum shc_status status)
 {
 	struct op_list list = STAILQ_HEAD_INITIALIZER(list);
 	STAILQ_CONCAT(&list, &c->loose);
-	for (size_t i = 0; i < c->nodes_count; i++) {
-		STAILQ_CONCAT(&list, &c->nodes[i]->waiting);
-		c->nodes[i]->waiting_count = 0;
-	}
+	for (size_t i = 0; i < c->nodes_count; i++)
+		op_take_waiting(c->nodes[i], &list);
 	struct op *op;
 	while ((op = STAILQ_FIRST(&list))) {
 		STAILQ_REMOVE_HEAD(&list, entry);
@@ -370,8 +375,9 @@ static void take_events(struct cluster *c, size_t polled_count)
 		else if (!link_expects(&n->link) && buf_len(&n->link.out) == 0) {
 			if (conn_is_stale(&n->link.conn)) /* while nothing was under way; nobody is harmed */
 				link_close(&n->link);
-		} else
+		} else {
 			node_receive(c, n);
+		}
 	}
 }
 

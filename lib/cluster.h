@@ -92,6 +92,9 @@ struct slice cluster_raw(const struct cluster *c);
  */
 uint64_t cluster_losses(const struct cluster *c);
 
+/* Whether there ever was a connection to a node. */
+bool cluster_was_connected(const struct cluster *c);
+
 /* ---- nodes ---- valid until the next cluster_begin */
 
 /* The master that serves a slot; null: not known. */
@@ -123,8 +126,5 @@ double cluster_load(const struct node *node);
 
 /* Whether it is a cluster, and not one server. */
 bool cluster_is_cluster(const struct cluster *c);
-
-/* Counts up whenever a slot has changed its master. */
-uint64_t cluster_map_version(const struct cluster *c);
 
 #endif

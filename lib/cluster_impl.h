@@ -54,13 +54,13 @@ struct cluster {
 	size_t nodes_count, nodes_cap;
 	struct node *masters[SLOT_COUNT]; /* null: unknown */
 	bool has_map;
-	uint64_t map_version;
 	struct map_wish wish;
 	struct op_list loose; /* for no node in particular yet, or pausing */
 	size_t left;
 	struct pollfd *polls;  /* owned; nodes_cap of them */
 	uint64_t connections;  /* made */
 	uint64_t losses;       /* of links that were up */
+	struct buf words;      /* of the request that is being made */
 	struct slice raw;      /* the reply that is being told, as it came */
 	enum shc_status fatal; /* whoever asks for a slot is told: it is no cluster, or wants no such user */
 	char error[320];
@@ -115,6 +115,9 @@ void op_again(struct cluster *c, struct op *op);
 
 /* To those that wait for the node's link. */
 void op_wait_for(struct node *n, struct op *op);
+
+/* Takes all of those. */
+void op_take_waiting(struct node *n, struct op_list *out);
 
 /* Whether the one connection it may be sent over is gone. */
 bool op_is_cut_off(const struct op *op);

@@ -17,8 +17,7 @@ enum { NODE_PAUSE_BASE_MS = 20 };
 static void end_waiting(struct cluster *c, struct node *n, enum shc_status status)
 {
 	struct op_list waiting = STAILQ_HEAD_INITIALIZER(waiting);
-	STAILQ_CONCAT(&waiting, &n->waiting);
-	n->waiting_count = 0;
+	op_take_waiting(n, &waiting);
 	struct op *op;
 	while ((op = STAILQ_FIRST(&waiting))) {
 		STAILQ_REMOVE_HEAD(&waiting, entry);

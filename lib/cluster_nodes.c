@@ -151,10 +151,8 @@ bool nodes_take_map(struct cluster *c, const struct resp_reply *reply, struct no
 	bool is_sane = t.masters && slots_read(reply, take_node, &t) && !t.has_failed;
 	if (!is_sane)
 		forget_map(c);
-	if (is_sane && memcmp(c->masters, t.masters, sizeof(c->masters)) != 0) {
+	if (is_sane)
 		memcpy(c->masters, t.masters, sizeof(c->masters));
-		c->map_version++;
-	}
 	for (unsigned slot = 0; !is_sane && slot < SLOT_COUNT; slot++) { /* the old one stands */
 		struct node *n = c->masters[slot];
 		if (n) {
@@ -178,7 +176,6 @@ void nodes_move_slot(struct cluster *c, unsigned slot, struct node *to)
 	to->is_listed = true;
 	to->master = NULL;
 	c->masters[slot] = to;
-	c->map_version++;
 }
 
 /* ---- asking it ---- */

@@ -59,6 +59,12 @@ void op_wait_for(struct node *n, struct op *op)
 	n->waiting_count++;
 }
 
+void op_take_waiting(struct node *n, struct op_list *out)
+{
+	STAILQ_CONCAT(out, &n->waiting);
+	n->waiting_count = 0;
+}
+
 static struct node *route(struct cluster *c, const struct op *op)
 {
 	if (op->slot >= SLOT_COUNT || op->is_asking)
@@ -119,8 +125,7 @@ void cluster_reroute(struct cluster *c)
 	for (size_t i = 0; i < c->nodes_count; i++) {
 		struct node *n = c->nodes[i];
 		struct op_list waiting = STAILQ_HEAD_INITIALIZER(waiting);
-		STAILQ_CONCAT(&waiting, &n->waiting);
-		n->waiting_count = 0;
+		op_take_waiting(n, &waiting);
 		struct op *op;
 		while ((op = STAILQ_FIRST(&waiting))) {
 			STAILQ_REMOVE_HEAD(&waiting, entry);

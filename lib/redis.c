@@ -53,9 +53,11 @@ enum shc_status redis_connect(struct shc *shc)
 	return status ? wire_say(&shc->wire, status, "%s", cluster_error(shc->redis->cluster)) : SHC_OK;
 }
 
-uint64_t redis_losses(const struct shc *shc)
+/* With one server, the first connection of the engine is made beside the wire's, and says nothing. */
+uint64_t redis_connections(const struct shc *shc)
 {
-	return cluster_losses(shc->redis->cluster);
+	const struct cluster *c = shc->redis->cluster;
+	return cluster_losses(c) + (cluster_is_cluster(c) && cluster_was_connected(c));
 }
 
 enum shc_status redis_identify(struct shc *shc)

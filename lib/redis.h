@@ -31,7 +31,7 @@ void redis_close(struct redis *r);
 void redis_set_shards(struct shc *shc, unsigned shards);
 void redis_set_read_replica(struct shc *shc, bool reads_replica);
 enum shc_status redis_connect(struct shc *shc);
-uint64_t redis_losses(const struct shc *shc);
+uint64_t redis_connections(const struct shc *shc);
 
 /* SHC_OK, or SHC_USAGE with the sentence: no name, or one of ours. */
 enum shc_status redis_check_name(struct shc *shc, struct slice name);
@@ -72,9 +72,9 @@ enum shc_status redis_identify(struct shc *shc);
 bool redis_is(const struct shc *shc);
 bool redis_is_cluster(const struct shc *shc);
 
-/* Tells all counters that match, in no order, a page of each node at a time. SHC_REFUSED: all but some that
- * have no value, the sentence names the first. Whatever `fn` returns but 0 ends
- * it, and stands in *ended. `page` may be null. */
+/* Tells all counters that match, in no order, a page of each node at a time. Whatever `fn` returns but 0 ends
+ * it, and stands in *ended. `page` may be null. SHC_REFUSED: all but some that have no value were told; the
+ * sentence names the first of those. */
 typedef int redis_walk_fn(void *arg, struct slice name, int64_t value);
 typedef int redis_page_fn(void *arg);
 enum shc_status redis_walk(struct shc *shc, const char *glob, redis_walk_fn *fn, redis_page_fn *page,
@@ -86,7 +86,6 @@ struct redis_part {
 	unsigned slot;
 	const char *node; /* "host:port"; "?": not known. Until the next call */
 	int64_t value;
-	bool is_there;
 };
 enum shc_status redis_parts(struct shc *shc, struct slice name, struct redis_part **out, size_t *count);
 

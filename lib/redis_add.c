@@ -168,7 +168,10 @@ enum shc_status redis_add(struct shc *shc, struct slice name, int64_t delta)
 		return SHC_OK;
 	redis_begin(shc, false);
 	send_collected(shc);
-	return r->failed ? tell_failure(shc) : SHC_OK;
+	if (r->failed)
+		return tell_failure(shc);
+	shc->wire.error[0] = '\0'; /* refusals are told by redis_flush */
+	return SHC_OK;
 }
 
 enum shc_status redis_flush(struct shc *shc, uint64_t *refused)

@@ -8,12 +8,6 @@
 #include "num.h"
 #include "redis_impl.h"
 
-static bool to_i64(__int128 sum, int64_t *out)
-{
-	*out = (int64_t)sum;
-	return sum >= INT64_MIN && sum <= INT64_MAX;
-}
-
 static enum shc_status too_large(struct shc *shc)
 {
 	return wire_say(&shc->wire, SHC_REFUSED, "the sum of this counter's parts leaves 64 bits");
@@ -124,11 +118,11 @@ static enum shc_status give_all(const struct mget *m, size_t count, int64_t *val
 {
 	int64_t value;
 	for (size_t i = 0; i < count; i++) {
-		if (!to_i64(m->readings[i].sum, &value))
+		if (!redis_to_i64(m->readings[i].sum, &value))
 			return too_large(m->round.shc);
 	}
 	for (size_t i = 0; i < count; i++) {
-		(void)to_i64(m->readings[i].sum, &values[i]);
+		(void)redis_to_i64(m->readings[i].sum, &values[i]);
 		if (is_there)
 			is_there[i] = m->readings[i].is_there;
 	}
@@ -183,29 +177,6 @@ static enum shc_status add_to(struct shc *shc, struct slice key, int64_t delta, 
 	return SHC_OK;
 }
 
-/* It is counted; what can fail is only to know the value. */
-static enum shc_status not_read(struct shc *shc)
-{
-	char why[sizeof(shc->wire.error)];
-	memcpy(why, shc->wire.error, sizeof(why));
-	return wire_say(&shc->wire, SHC_IN_DOUBT, "counted, but the new value could not be read: %.240s",
-			why);
-}
-
-static enum shc_status read_sum(struct shc *shc, struct slice name, unsigned most, __int128 *sum)
-{
-	bool is_there = false;
-	struct mget m = {.round = {.shc = shc}, .count = 1, .readings = &(struct reading){0}};
-	enum shc_status status = SHC_MEMORY;
-	*sum = 0;
-	if (put_value(&m, name, 0))
-		status = redis_sum(shc, name, most, sum, &is_there);
-	if (round_run(&m.round) || status)
-		return not_read(shc);
-	*sum += m.readings->sum;
-	return SHC_OK;
-}
-
 /* The sum of the parts would leave 64 bits, which shows only when it is read: as if it had been refused. */
 static enum shc_status take_back(struct shc *shc, struct slice key, int64_t delta)
 {
@@ -222,9 +193,7 @@ enum shc_status redis_incr(struct shc *shc, struct slice name, int64_t delta, in
 	struct shard_count count;
 	int64_t part;
 	char room[NAME_LEN_MAX];
-	enum shc_status status = redis_begin_counter(shc, &name, room, false, &count);
-	if (status == SHC_OK)
-		status = redis_spread(shc, name, &count);
+	enum shc_status status = redis_begin_addition(shc, &name, room, false, &count);
 	if (status)
 		return status;
 	struct shard_key key;
@@ -232,11 +201,11 @@ enum shc_status redis_incr(struct shc *shc, struct slice name, int64_t delta, in
 	status = add_to(shc, shard_slice(&key), delta, &part);
 	__int128 sum = status ? 0 : part;
 	if (status == SHC_OK && count.most > 1 && value)
-		status = read_sum(shc, name, count.most, &sum);
+		status = redis_sum(shc, name, &count, NULL, &sum);
 	if (status)
 		return status;
 	int64_t whole;
-	if (!to_i64(sum, &whole))
+	if (!redis_to_i64(sum, &whole))
 		return take_back(shc, shard_slice(&key), delta);
 	if (value)
 		*value = whole;

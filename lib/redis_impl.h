@@ -20,7 +20,6 @@ enum {
 /* A name with parts. */
 struct count_entry {
 	struct shard_count count;
-	uint16_t slot;
 	uint8_t len;
 	char name[NAME_LEN_MAX];
 };
@@ -97,9 +96,10 @@ const char *redis_tag(struct redis *r, unsigned slot);
 enum shc_status redis_begin_counter(struct shc *shc, struct slice *name, char room[NAME_LEN_MAX],
 				    bool is_patient, struct shard_count *count);
 
-/* Before an addition: has it go into r->shards parts, when that is wanted and not so. Never SHC_IN_DOUBT:
- * nothing is added yet. */
-enum shc_status redis_spread(struct shc *shc, struct slice name, struct shard_count *count);
+/* The same for an addition: has it go into r->shards parts, when that is wanted and not so. Never
+ * SHC_IN_DOUBT: nothing is added yet. */
+enum shc_status redis_begin_addition(struct shc *shc, struct slice *name, char room[NAME_LEN_MAX],
+				     bool is_patient, struct shard_count *count);
 
 /* The same status. When a user may not see the table, which all of a cluster's counters need, it says so. */
 enum shc_status redis_denied_table(struct shc *shc, enum shc_status status);
@@ -107,8 +107,13 @@ enum shc_status redis_denied_table(struct shc *shc, enum shc_status status);
 /* Which part the next addition goes to. */
 unsigned redis_choose(struct redis *r, struct slice name, const struct shard_count *count);
 
-/* The sum of all parts but NAME, added to *sum; `most` of them. *is_there is set when there is any. */
-enum shc_status redis_sum(struct shc *shc, struct slice name, unsigned most, __int128 *sum, bool *is_there);
+/* The sum of all parts, after an addition: SHC_IN_DOUBT, and it says that it is counted, when that cannot be
+ * read. `own` is what NAME itself is known to have; null: it is read as well. */
+enum shc_status redis_sum(struct shc *shc, struct slice name, const struct shard_count *count,
+			  const int64_t *own, __int128 *sum);
+
+/* False: it leaves 64 bits. */
+bool redis_to_i64(__int128 sum, int64_t *out);
 
 /* Has the tables of these slots read, if they are not fresh; then what is known of a name. */
 enum shc_status counts_want(struct shc *shc, const uint16_t *slots, size_t count);

@@ -20,7 +20,6 @@ static bool read_pair(const struct resp_reply *reply, int64_t *value, bool *is_f
 	return num_parse_i64(reply->elements[0].str, value);
 }
 
-/* The script's words in front of an error of ours. */
 static enum shc_status run(struct shc *shc, enum op_kind kind, struct slice name, const struct script *script,
 			   size_t argc, const struct slice *argv, int64_t *value, bool *is_done)
 {
@@ -29,20 +28,6 @@ static enum shc_status run(struct shc *shc, enum op_kind kind, struct slice name
 	if (status)
 		return status;
 	return read_pair(reply, value, is_done) ? SHC_OK : redis_senseless(shc, true);
-}
-
-/* The value of all parts, once one of them is known. */
-static enum shc_status sum_parts(struct shc *shc, struct slice name, unsigned most, int64_t *value)
-{
-	__int128 sum = *value;
-	bool is_there = false;
-	if (most == 1)
-		return SHC_OK;
-	enum shc_status status = redis_sum(shc, name, most, &sum, &is_there);
-	if (status == SHC_OK && (sum < INT64_MIN || sum > INT64_MAX))
-		return wire_say(&shc->wire, SHC_REFUSED, "the sum of this counter's parts leaves 64 bits");
-	*value = (int64_t)sum;
-	return status;
 }
 
 static enum shc_status add_once(struct shc *shc, struct slice token, struct slice name, int64_t delta,
@@ -70,9 +55,7 @@ enum shc_status redis_once(struct shc *shc, struct slice token, struct slice nam
 	char token_room[NAME_LEN_MAX];
 	token.data = memcpy(token_room, token.data, token.len);
 	char room[NAME_LEN_MAX];
-	enum shc_status status = redis_begin_counter(shc, &name, room, true, &count);
-	if (status == SHC_OK)
-		status = redis_spread(shc, name, &count);
+	enum shc_status status = redis_begin_addition(shc, &name, room, true, &count);
 	if (status)
 		return status;
 	do { /* a node that was lost before a replica had it is asked again */
@@ -87,10 +70,14 @@ enum shc_status redis_once(struct shc *shc, struct slice token, struct slice nam
 		if (status == SHC_OK && is_durable)
 			status = redis_wait(shc, &is_lost);
 	} while (is_lost && !cluster_is_over(shc->redis->cluster));
+	__int128 sum = now;
 	if (status == SHC_OK && value)
-		status = sum_parts(shc, name, count.most, &now);
+		status = redis_sum(shc, name, &count, &now, &sum);
 	if (status)
 		return status;
+	if (!redis_to_i64(sum, &now))
+		return wire_say(&shc->wire, SHC_IN_DOUBT,
+				"counted, but the sum of this counter's parts leaves 64 bits");
 	if (value)
 		*value = now;
 	if (is_applied)
@@ -107,8 +94,6 @@ enum shc_status redis_incr_within(struct shc *shc, struct slice name, int64_t de
 	bool is_done;
 	char room[NAME_LEN_MAX];
 	enum shc_status status = redis_begin_counter(shc, &name, room, false, &count);
-	if (status == SHC_OK)
-		status = redis_spread(shc, name, &count);
 	if (status)
 		return status;
 	if (count.most > 1)

@@ -91,11 +91,13 @@ static enum shc_status set_count(struct shc *shc, struct slice name, struct shar
 	return has_grown ? redis_wait(shc, &is_lost) : SHC_OK;
 }
 
-enum shc_status redis_spread(struct shc *shc, struct slice name, struct shard_count *count)
+enum shc_status redis_begin_addition(struct shc *shc, struct slice *name, char room[NAME_LEN_MAX],
+				     bool is_patient, struct shard_count *count)
 {
-	if (shc->redis->shards == 0 || shc->redis->shards == count->now)
-		return SHC_OK;
-	enum shc_status status = set_count(shc, name, count);
+	enum shc_status status = redis_begin_counter(shc, name, room, is_patient, count);
+	if (status || shc->redis->shards == 0 || shc->redis->shards == count->now)
+		return status;
+	status = set_count(shc, *name, count);
 	return status == SHC_IN_DOUBT ? SHC_UNREACHABLE : status;
 }
 
@@ -131,7 +133,6 @@ void redis_next_key(struct shc *shc, struct slice name, unsigned parts, struct s
 struct summing {
 	struct round round;
 	__int128 *sum;
-	bool *is_there;
 };
 
 static void take_part(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
@@ -147,13 +148,14 @@ static void take_part(void *arg, const struct op *op, enum shc_status status, co
 		return;
 	}
 	*s->sum += value;
-	*s->is_there = true;
 }
 
-enum shc_status redis_sum(struct shc *shc, struct slice name, unsigned most, __int128 *sum, bool *is_there)
+/* Of the parts from `first` on. */
+static enum shc_status sum_parts(struct shc *shc, struct slice name, unsigned first, unsigned most,
+				 __int128 *sum)
 {
-	struct summing s = {.round = {.shc = shc}, .sum = sum, .is_there = is_there};
-	for (unsigned k = 1; k <= most; k++) {
+	struct summing s = {.round = {.shc = shc}, .sum = sum};
+	for (unsigned k = first; k <= most; k++) {
 		struct shard_key key;
 		shard_part(&key, name, k);
 		const struct slice argv[] = {slice_str("GET"), shard_slice(&key)};
@@ -161,6 +163,30 @@ enum shc_status redis_sum(struct shc *shc, struct slice name, unsigned most, __i
 			break;
 	}
 	return round_run(&s.round);
+}
+
+/* It is counted; what can fail is only to know the value. */
+static enum shc_status not_read(struct shc *shc)
+{
+	char why[sizeof(shc->wire.error)];
+	memcpy(why, shc->wire.error, sizeof(why));
+	return wire_say(&shc->wire, SHC_IN_DOUBT, "counted, but the new value could not be read: %.240s",
+			why);
+}
+
+enum shc_status redis_sum(struct shc *shc, struct slice name, const struct shard_count *count,
+			  const int64_t *own, __int128 *sum)
+{
+	*sum = own ? *own : 0;
+	if (count->most == 1 && own)
+		return SHC_OK;
+	return sum_parts(shc, name, own ? 1 : 0, count->most, sum) ? not_read(shc) : SHC_OK;
+}
+
+bool redis_to_i64(__int128 sum, int64_t *out)
+{
+	*out = (int64_t)sum;
+	return sum >= INT64_MIN && sum <= INT64_MAX;
 }
 
 /* ---- what redis_add knows ---- */
@@ -218,7 +244,7 @@ static bool grow(struct counts *c)
 	return true;
 }
 
-static bool add_entry(struct counts *c, unsigned slot, struct slice name, struct shard_count count)
+static bool add_entry(struct counts *c, struct slice name, struct shard_count count)
 {
 	if (!grow(c))
 		return false;
@@ -226,7 +252,7 @@ static bool add_entry(struct counts *c, unsigned slot, struct slice name, struct
 	if (*place == 0)
 		*place = (uint32_t)++c->entries_count;
 	struct count_entry *e = &c->entries[*place - 1];
-	*e = (struct count_entry){.count = count, .slot = (uint16_t)slot, .len = (uint8_t)name.len};
+	*e = (struct count_entry){.count = count, .len = (uint8_t)name.len};
 	memcpy(e->name, name.data, name.len);
 	return true;
 }
@@ -243,7 +269,7 @@ static void take_table(void *arg, const struct op *op, enum shc_status status, c
 		struct slice name = reply->elements[i].str;
 		struct shard_count count;
 		if (slice_is_name(name) && shard_read_count(reply->elements[i + 1].str, &count) &&
-		    !add_entry(&r->counts, op->slot, name, count))
+		    !add_entry(&r->counts, name, count))
 			(void)round_took(round, SHC_MEMORY);
 	}
 }
@@ -314,7 +340,7 @@ enum shc_status counts_set(struct shc *shc, const struct buf *adds)
 		has_grown |= count.most < r->shards;
 		count.most = count.most > r->shards ? count.most : r->shards;
 		count.now = r->shards;
-		if (!redis_tag(r, slot_of(name)) || !add_entry(&r->counts, slot_of(name), name, count))
+		if (!redis_tag(r, slot_of(name)) || !add_entry(&r->counts, name, count))
 			(void)round_took(&round, SHC_MEMORY);
 		else
 			(void)put_set(&round, name);

@@ -205,7 +205,8 @@ static void take_part(void *arg, const struct op *op, enum shc_status status, co
 	(void)reply;
 	if (round_took(&p->round, status))
 		return;
-	for (size_t i = op->tag; status == SHC_REFUSED && i < end_of_slot(p, op->tag); i++)
+	size_t last = end_of_slot(p, op->tag);
+	for (size_t i = op->tag; status == SHC_REFUSED && i < last; i++)
 		p->parts[i].is_refused = true;
 }
 
@@ -349,9 +350,8 @@ static enum shc_status take_standing(struct shc *shc, const struct resp_reply *r
 		is_sane = reply->elements[i].type == RESP_BULK;
 	if (!is_sane || !num_parse_i64(reply->elements[0].str, &s->seq))
 		return redis_senseless(shc, false);
-	struct slice cursor = reply->elements[1].str, batch = reply->elements[2].str,
-		     born = reply->elements[3].str;
-	struct slice by = reply->elements[4].str;
+	struct slice cursor = reply->elements[1].str, batch = reply->elements[2].str;
+	struct slice born = reply->elements[3].str, by = reply->elements[4].str;
 	snprintf(s->born, sizeof(s->born), "%.*s", (int)born.len, born.data);
 	snprintf(s->by, sizeof(s->by), "%.*s", (int)by.len, by.data);
 	batch_clear(&s->moving);

@@ -147,8 +147,12 @@ enum shc_status redis_wait(struct shc *shc, bool *is_lost)
 	*is_lost = w.is_lost;
 	if (w.status)
 		return w.status;
-	if (!w.is_lost)
-		return w.is_short || w.is_unsure ? SHC_IN_DOUBT : SHC_OK;
+	if (!w.is_lost && (w.is_short || w.is_unsure))
+		return SHC_IN_DOUBT;
+	if (!w.is_lost) {
+		shc->wire.error[0] = '\0';
+		return SHC_OK;
+	}
 	if (w.was_short && cluster_is_over(c)) /* the deadline has cut the next question short */
 		return SHC_IN_DOUBT;
 	return wire_say(&shc->wire, SHC_IN_DOUBT, "%s; whether a replica has what was written is not known",

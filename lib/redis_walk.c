@@ -14,6 +14,8 @@
 #include "num.h"
 #include "redis_impl.h"
 
+enum { SOME_MAX = 256 /* counters with parts that are read at once */ };
+
 /* ---- nodes ---- */
 
 struct node_list {
@@ -264,27 +266,61 @@ static void note_refused(struct walking *w, struct slice name)
 		snprintf(w->refused, sizeof(w->refused), "%.*s: %.200s", (int)name.len, name.data, why);
 }
 
-static enum shc_status tell_with_parts(struct walking *w)
+struct some {
+	const char *names[SOME_MAX];
+	size_t lens[SOME_MAX], count;
+	int64_t values[SOME_MAX];
+	bool is_there[SOME_MAX];
+};
+
+static void tell_some(struct walking *w, const struct some *some)
+{
+	for (size_t i = 0; i < some->count && !w->ended; i++) {
+		if (some->is_there[i])
+			w->ended =
+				w->fn(w->arg, (struct slice){some->names[i], some->lens[i]}, some->values[i]);
+	}
+}
+
+/* One that has no value makes all of them read for themselves. */
+static enum shc_status read_some(struct walking *w, struct some *some)
 {
 	struct shc *shc = w->round.shc;
-	const struct counts *c = &shc->redis->counts;
-	for (size_t i = 0; i < c->entries_count && !w->ended; i++) {
-		const char *name = c->entries[i].name;
-		size_t len = c->entries[i].len;
-		int64_t value;
-		bool is_there;
-		if (c->entries[i].count.most == 1 ||
-		    (w->glob && !glob_match(slice_str(w->glob), (struct slice){name, len})))
-			continue;
-		enum shc_status status = redis_mget(shc, 1, &name, &len, &value, &is_there);
-		if (status == SHC_REFUSED)
-			note_refused(w, (struct slice){name, len});
-		if (status == SHC_REFUSED)
-			continue;
+	enum shc_status status =
+		redis_mget(shc, some->count, some->names, some->lens, some->values, some->is_there);
+	for (size_t i = 0; status == SHC_REFUSED && i < some->count; i++) {
+		some->is_there[i] = false;
+		enum shc_status one = redis_mget(shc, 1, &some->names[i], &some->lens[i], &some->values[i],
+						 &some->is_there[i]);
+		if (one == SHC_REFUSED)
+			note_refused(w, (struct slice){some->names[i], some->lens[i]});
+		else if (one)
+			return one;
+	}
+	return status == SHC_REFUSED ? SHC_OK : status;
+}
+
+static bool has_parts(const struct walking *w, const struct count_entry *e)
+{
+	return e->count.most > 1 &&
+	       (!w->glob || glob_match(slice_str(w->glob), (struct slice){e->name, e->len}));
+}
+
+static enum shc_status tell_with_parts(struct walking *w)
+{
+	const struct counts *c = &w->round.shc->redis->counts;
+	struct some some;
+	for (size_t i = 0; i < c->entries_count && !w->ended;) {
+		for (some.count = 0; some.count < SOME_MAX && i < c->entries_count; i++) {
+			if (!has_parts(w, &c->entries[i]))
+				continue;
+			some.names[some.count] = c->entries[i].name;
+			some.lens[some.count++] = c->entries[i].len;
+		}
+		enum shc_status status = some.count > 0 ? read_some(w, &some) : SHC_OK;
 		if (status)
 			return status;
-		if (is_there)
-			w->ended = w->fn(w->arg, (struct slice){name, len}, value);
+		tell_some(w, &some);
 	}
 	if (!w->ended && w->page)
 		w->ended = w->page(w->arg);
@@ -354,8 +390,8 @@ static void take_part(void *arg, const struct op *op, enum shc_status status, co
 	if (!round_took(&p->round, status))
 		return;
 	part->node = cluster_name(op->node);
-	part->is_there = reply->type == RESP_BULK && num_parse_i64(reply->str, &part->value);
-	if (reply->type == RESP_BULK && !part->is_there)
+	if (reply->type != RESP_NULL &&
+	    (reply->type != RESP_BULK || !num_parse_i64(reply->str, &part->value)))
 		p->round.status = wire_say(&p->round.shc->wire, SHC_REFUSED,
 					   "what is stored in a part of this counter is not a number");
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shcount.c - the public calls for one command at a time and for pipelines; shcount_add.c has the batches.
+ * shcount.c - a handle, its replies, pipelines, and the server's disk; shcount_counter.c has the calls on
+ * counters.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -21,12 +22,6 @@ const char *shc_version(void)
 }
 
 /* ---- a handle ---- */
-
-/* In one Redis server, single counters are changed as in shcounterd, over the wire. */
-static bool on_cluster(const struct shc *shc)
-{
-	return shc->wire.url.kind == URL_CLUSTER;
-}
 
 /* Counters are in Redis from now on: see redis.h. False: no memory. */
 static bool use_redis(struct shc *shc)
@@ -80,7 +75,7 @@ enum shc_status shc_set_auth(struct shc *shc, const char *user, const char *pass
 	enum shc_status status = wire_begin(&shc->wire);
 	if (status)
 		return status;
-	if (shc->wire.url.auth || shc->wire.connections > 0)
+	if (shc->wire.url.auth || shc_connections(shc) > 0)
 		return wire_say(&shc->wire, SHC_USAGE,
 				"who to log in as is said once, before the first connection");
 	if (url_set_auth(&shc->wire.url, user, password))
@@ -92,7 +87,7 @@ enum shc_status shc_set_auth(struct shc *shc, const char *user, const char *pass
 static enum shc_status begin_on_cluster(struct shc *shc, const char *what)
 {
 	enum shc_status status = wire_begin(&shc->wire);
-	if (status || on_cluster(shc))
+	if (status || shcount_on_cluster(shc))
 		return status;
 	return wire_say(&shc->wire, SHC_USAGE, "only a Redis Cluster has %s, and this server is none", what);
 }
@@ -140,7 +135,7 @@ enum shc_status shc_connect(struct shc *shc)
 		return status;
 	if (shcount_has_session(shc))
 		return refuse_beside_session(shc);
-	if (on_cluster(shc))
+	if (shcount_on_cluster(shc))
 		return redis_connect(shc);
 	status = wire_connect(&shc->wire);
 	if (status)
@@ -150,7 +145,7 @@ enum shc_status shc_connect(struct shc *shc)
 
 uint64_t shc_connections(const struct shc *shc)
 {
-	return shc->wire.connections + on_cluster(shc) + (shc->redis ? redis_losses(shc) : 0);
+	return shc->wire.connections + (shc->redis ? redis_connections(shc) : 0);
 }
 
 /* ---- replies, from the protocol's form to the public one ---- */
@@ -256,8 +251,7 @@ size_t shc_pending(const struct shc *shc)
 	return shc->wire.pending_count - shc->batches_unanswered;
 }
 
-/* The next reply that is not a batch's. */
-static enum shc_status next_reply(struct shc *shc, const struct shc_reply **reply)
+enum shc_status shcount_next_reply(struct shc *shc, const struct shc_reply **reply)
 {
 	const struct resp_reply *raw;
 	struct wire_pending answered;
@@ -347,7 +341,7 @@ enum shc_status shc_append(struct shc *shc, size_t argc, const char *const *argv
 	enum shc_status status = wire_begin(&shc->wire);
 	if (status)
 		return status;
-	if (on_cluster(shc))
+	if (shcount_on_cluster(shc))
 		return wire_say(&shc->wire, SHC_USAGE,
 				"pipelines are for one server; on a cluster, shc_mget and shc_add have them");
 	if (shc->session)
@@ -362,7 +356,7 @@ enum shc_status shc_next(struct shc *shc, const struct shc_reply **reply)
 		return status;
 	if (shc_pending(shc) == 0)
 		return wire_say(&shc->wire, SHC_USAGE, "no reply is pending");
-	return next_reply(shc, reply);
+	return shcount_next_reply(shc, reply);
 }
 
 /* ---- one command ---- */
@@ -409,48 +403,7 @@ enum shc_status shcount_identify(struct shc *shc, bool is_patient)
 	return status ? status : ask_who(shc);
 }
 
-enum shc_status shc_command(struct shc *shc, size_t argc, const char *const *argv, const size_t *argv_len,
-			    bool is_write, const struct shc_reply **reply)
-{
-	enum shc_status status = shcount_begin(shc);
-	if (status == SHC_OK && on_cluster(shc))
-		return command_on_cluster(shc, argc, argv, argv_len, is_write, reply);
-	if (status == SHC_OK)
-		status = append_args(shc, argc, argv, argv_len, is_write);
-	return status ? status : next_reply(shc, reply);
-}
-
-/* Refuses a name that is our own in Redis; only for such a one it matters who the server is. Copies it, for
- * it may lie in a reply, which the answer overwrites. */
-static enum shc_status check_own_name(struct shc *shc, struct slice *name, char room[NAME_LEN_MAX])
-{
-	if (!shard_is_own(*name))
-		return SHC_OK;
-	name->data = memcpy(room, name->data, name->len);
-	enum shc_status status = shcount_identify(shc, false);
-	return status || !shc->redis ? status : redis_check_name(shc, *name);
-}
-
-enum { NAME_WORDS_MAX = 3 };
-
-/* A command on a counter, in a call that has begun. `argv[1]` is its name. */
-static enum shc_status name_command(struct shc *shc, size_t argc, const struct slice *argv, bool is_write,
-				    const struct shc_reply **reply)
-{
-	struct slice words[NAME_WORDS_MAX];
-	char room[NAME_LEN_MAX];
-	if (!slice_is_name(argv[1]))
-		return wire_say(&shc->wire, SHC_USAGE,
-				"bad name: 1 to %d bytes without control characters are expected",
-				NAME_LEN_MAX);
-	memcpy(words, argv, argc * sizeof(*words));
-	enum shc_status status = check_own_name(shc, &words[1], room);
-	if (status == SHC_OK)
-		status = wire_append(&shc->wire, argc, words, is_write);
-	return status ? status : next_reply(shc, reply);
-}
-
-static enum shc_status unexpected(struct shc *shc, bool is_write)
+enum shc_status shcount_unexpected(struct shc *shc, bool is_write)
 {
 	enum shc_status status = wire_give_up(&shc->wire, SHC_PROTOCOL, is_write,
 					      "the answer is of a kind that this command does not have");
@@ -458,187 +411,15 @@ static enum shc_status unexpected(struct shc *shc, bool is_write)
 	return status;
 }
 
-enum shc_status shc_incr(struct shc *shc, const char *name, size_t name_len, int64_t delta, int64_t *value)
+enum shc_status shc_command(struct shc *shc, size_t argc, const char *const *argv, const size_t *argv_len,
+			    bool is_write, const struct shc_reply **reply)
 {
-	char digits[NUM_I64_CHARS_MAX];
-	struct slice argv[] = {
-		slice_str("INCRBY"),
-		{name, name_len},
-		{digits, num_format_i64(digits, delta)},
-	};
-	const struct shc_reply *reply;
 	enum shc_status status = shcount_begin(shc);
-	if (status == SHC_OK && on_cluster(shc))
-		return redis_incr(shc, argv[1], delta, value);
+	if (status == SHC_OK && shcount_on_cluster(shc))
+		return command_on_cluster(shc, argc, argv, argv_len, is_write, reply);
 	if (status == SHC_OK)
-		status = name_command(shc, 3, argv, true, &reply);
-	if (status)
-		return status;
-	if (reply->type != SHC_T_INT)
-		return unexpected(shc, true);
-	if (value)
-		*value = reply->integer;
-	return SHC_OK;
-}
-
-enum shc_status shc_incr_within(struct shc *shc, const char *name, size_t name_len, int64_t delta,
-				int64_t min, int64_t max, int64_t *value)
-{
-	enum shc_status status = shcount_begin(shc);
-	if (status)
-		return status;
-	if (min == INT64_MIN && max == INT64_MAX)
-		return shc_incr(shc, name, name_len, delta, value);
-	struct slice s = {name, name_len};
-	char room[NAME_LEN_MAX]; /* it may lie in a reply, which the answer overwrites */
-	if (slice_is_name(s))
-		s.data = memcpy(room, name, name_len);
-	status = shcount_identify(shc, false);
-	if (status)
-		return status;
-	if (shc->redis)
-		return redis_incr_within(shc, s, delta, min, max, value);
-	return wire_say(&shc->wire, SHC_USAGE,
-			"this server has no bounds for counters: in this version a Redis Cluster has them");
-}
-
-/* Of a reply to GET, or an element of one to MGET: SHC_OK, SHC_MISSING with *value 0, SHC_REFUSED when it is
- * no counter, or SHC_PROTOCOL; without a sentence. */
-static enum shc_status read_value(const struct shc_reply *reply, int64_t *value)
-{
-	if (reply->type == SHC_T_NIL) {
-		*value = 0;
-		return SHC_MISSING;
-	}
-	if (reply->type != SHC_T_STRING)
-		return SHC_PROTOCOL;
-	return num_parse_i64((struct slice){reply->data, reply->len}, value) ? SHC_OK : SHC_REFUSED;
-}
-
-enum shc_status shc_get(struct shc *shc, const char *name, size_t name_len, int64_t *value)
-{
-	struct slice argv[] = {slice_str("GET"), {name, name_len}};
-	const struct shc_reply *reply;
-	enum shc_status status = shcount_begin(shc);
-	if (status == SHC_OK && on_cluster(shc))
-		return redis_get(shc, argv[1], value);
-	if (status == SHC_OK)
-		status = name_command(shc, 2, argv, false, &reply);
-	if (status)
-		return status;
-	int64_t read;
-	status = read_value(reply, &read);
-	if (status == SHC_PROTOCOL)
-		return unexpected(shc, false);
-	if (status == SHC_REFUSED)
-		return wire_say(&shc->wire, status, "what is stored under this name is not a counter");
-	if (value)
-		*value = read;
-	return status;
-}
-
-static struct slice name_at(const char *const *names, const size_t *name_lens, size_t i)
-{
-	return name_lens ? (struct slice){names[i], name_lens[i]} : slice_str(names[i]);
-}
-
-static enum shc_status append_mget(struct shc *shc, size_t count, const char *const *names,
-				   const size_t *name_lens)
-{
-	struct buf *out = &shc->wire.out;
-	size_t out_len = buf_len(out);
-	resp_put_array(out, 1 + count);
-	resp_put_bulk_str(out, "MGET");
-	for (size_t i = 0; i < count; i++) {
-		struct slice name = name_at(names, name_lens, i);
-		resp_put_bulk(out, name.data, name.len);
-	}
-	return wire_appended(&shc->wire, out_len, 0, false);
-}
-
-/* Looks at all before it writes any, so that the outputs are untouched on failure. */
-static enum shc_status take_values(struct shc *shc, const struct shc_reply *reply, size_t count,
-				   int64_t *values, bool *is_there)
-{
-	if (reply->type != SHC_T_ARRAY || reply->count != count)
-		return unexpected(shc, false);
-	for (size_t i = 0; i < count; i++) {
-		int64_t value;
-		enum shc_status status = read_value(&reply->elements[i], &value);
-		if (status == SHC_PROTOCOL)
-			return unexpected(shc, false);
-		if (status == SHC_REFUSED)
-			return wire_say(&shc->wire, status,
-					"what is stored under name %zu of %zu is not a counter", i + 1,
-					count);
-	}
-	for (size_t i = 0; i < count; i++) {
-		enum shc_status status = read_value(&reply->elements[i], &values[i]);
-		if (is_there)
-			is_there[i] = status == SHC_OK;
-	}
-	return SHC_OK;
-}
-
-enum shc_status shc_mget(struct shc *shc, size_t count, const char *const *names, const size_t *name_lens,
-			 int64_t *values, bool *is_there)
-{
-	enum shc_status status = shcount_begin(shc);
-	if (status || count == 0)
-		return status;
-	if (count > RESP_ARGS_MAX - 1)
-		return wire_say(&shc->wire, SHC_USAGE, "at most %d counters at a time", RESP_ARGS_MAX - 1);
-	for (size_t i = 0; i < count; i++) {
-		if (!slice_is_name(name_at(names, name_lens, i)))
-			return wire_say(&shc->wire, SHC_USAGE,
-					"bad name %zu of %zu: 1 to %d bytes without control characters are "
-					"expected",
-					i + 1, count, NAME_LEN_MAX);
-	}
-	if (on_cluster(shc))
-		return redis_mget(shc, count, names, name_lens, values, is_there);
-	status = append_mget(shc, count, names, name_lens);
-	const struct shc_reply *reply;
-	if (status == SHC_OK)
-		status = next_reply(shc, &reply);
-	return status ? status : take_values(shc, reply, count, values, is_there);
-}
-
-enum shc_status shc_set(struct shc *shc, const char *name, size_t name_len, int64_t value)
-{
-	char digits[NUM_I64_CHARS_MAX];
-	struct slice argv[] = {
-		slice_str("SET"),
-		{name, name_len},
-		{digits, num_format_i64(digits, value)},
-	};
-	const struct shc_reply *reply;
-	enum shc_status status = shcount_begin(shc);
-	if (status == SHC_OK && on_cluster(shc))
-		return redis_set(shc, argv[1], value);
-	if (status == SHC_OK)
-		status = name_command(shc, 3, argv, true, &reply);
-	if (status)
-		return status;
-	bool is_ok = reply->type == SHC_T_STATUS &&
-		     slice_equal((struct slice){reply->data, reply->len}, slice_str("OK"));
-	return is_ok ? SHC_OK : unexpected(shc, true);
-}
-
-enum shc_status shc_del(struct shc *shc, const char *name, size_t name_len)
-{
-	struct slice argv[] = {slice_str("DEL"), {name, name_len}};
-	const struct shc_reply *reply;
-	enum shc_status status = shcount_begin(shc);
-	if (status == SHC_OK && on_cluster(shc))
-		return redis_del(shc, argv[1]);
-	if (status == SHC_OK)
-		status = name_command(shc, 2, argv, true, &reply);
-	if (status)
-		return status;
-	if (reply->type != SHC_T_INT)
-		return unexpected(shc, true);
-	return reply->integer > 0 ? SHC_OK : SHC_MISSING;
+		status = append_args(shc, argc, argv, argv_len, is_write);
+	return status ? status : shcount_next_reply(shc, reply);
 }
 
 /* ---- the disk ---- */
@@ -691,19 +472,19 @@ enum shc_status shc_sync(struct shc *shc)
 		{digits, num_format_i64(digits, waiting_ms > 0 ? waiting_ms : 1)},
 	};
 	enum shc_status status = shcount_begin(shc);
-	if (status == SHC_OK && on_cluster(shc))
+	if (status == SHC_OK && shcount_on_cluster(shc))
 		return redis_sync(shc);
 	uint64_t written_on = shc->unsynced_on;
 	if (status == SHC_OK)
 		status = wire_append(&shc->wire, 4, argv, true);
 	const struct shc_reply *reply;
 	if (status == SHC_OK)
-		status = next_reply(shc, &reply);
+		status = shcount_next_reply(shc, &reply);
 	if (status)
 		return status;
 	shc->unsynced_on = written_on; /* WAITAOF itself is none */
 	if (reply->type != SHC_T_ARRAY || reply->count < 1 || reply->elements[0].type != SHC_T_INT)
-		return unexpected(shc, true);
+		return shcount_unexpected(shc, true);
 	if (reply->elements[0].integer < 1)
 		return wire_say(&shc->wire, SHC_IN_DOUBT,
 				"not on disk within %lld ms; it may still get there: the server's INFO has "

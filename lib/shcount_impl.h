@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shcount_impl.h - what shcount.c (single commands, pipelines), shcount_add.c (batches of additions),
- * shcount_once.c and shcount_session.c share: the handle behind shcount.h. Internal to libshcount.
+ * shcount_impl.h - what shcount.c (a handle, pipelines), shcount_counter.c, shcount_add.c (batches of
+ * additions), shcount_once.c and shcount_session.c share: the handle behind shcount.h. Internal to
+ * libshcount.
  */
 #ifndef SHC_SHCOUNT_IMPL_H
 #define SHC_SHCOUNT_IMPL_H
@@ -50,6 +51,18 @@ struct shc {
 
 /* SHC_DENIED for the codes that say so, else SHC_REFUSED; for an error reply. */
 enum shc_status shcount_classify(struct slice error);
+
+/* In one Redis server, single counters are changed as in shcounterd, over the wire. */
+static inline bool shcount_on_cluster(const struct shc *shc)
+{
+	return shc->wire.url.kind == URL_CLUSTER;
+}
+
+/* Sends what is buffered and takes the next reply that is not a batch's, with the statuses of shc_next. */
+enum shc_status shcount_next_reply(struct shc *shc, const struct shc_reply **reply);
+
+/* The answer is of a kind that its command does not have: the connection is closed. */
+enum shc_status shcount_unexpected(struct shc *shc, bool is_write);
 
 /* Takes one answer of a batch off the wire's reply. SHC_OK, also for a refusal, which shc_flush will tell;
  * SHC_IN_DOUBT: it is none of SHC.ADD's, and the connection is closed. */

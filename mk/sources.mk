@@ -41,6 +41,7 @@ LIB_CLIENT := \
 	lib/revive.c \
 	lib/shcount.c \
 	lib/shcount_add.c \
+	lib/shcount_counter.c \
 	lib/shcount_once.c \
 	lib/shcount_session.c \
 	lib/tls.c \
