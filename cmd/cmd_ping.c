@@ -41,25 +41,6 @@ static void show_node(const struct invocation *inv, struct output *out, const st
 	}
 }
 
-/* All must answer: who counts needs any master, and who trusts a replica needs that. */
-static int ping_all(const struct invocation *inv, struct shc *shc)
-{
-	struct node_answers answers;
-	struct output out;
-	int rc = nodes_ask(shc, "PING", &answers);
-	output_init(&out, STDOUT_FILENO, true);
-	for (size_t i = 0; rc != EX_IOERR && i < answers.count; i++) {
-		const struct node_answer *a = &answers.list[i];
-		if (!inv->is_quiet)
-			show_node(inv, &out, a);
-		if (!a->is_answered)
-			rc = command_fail(EX_UNAVAILABLE, "%s", a->text);
-	}
-	int written = output_finish(&out);
-	nodes_free(&answers);
-	return rc ? rc : written;
-}
-
 static int ping_one(const struct invocation *inv, struct shc *shc)
 {
 	const char *argv[] = {"PING"};
@@ -76,7 +57,8 @@ static int run(struct invocation *inv)
 	int rc = target_connect(inv, &shc);
 	if (rc)
 		return rc;
-	rc = redis_is_cluster(shc) ? ping_all(inv, shc) : ping_one(inv, shc);
+	/* All must answer: who counts needs any master, and who trusts a replica needs that. */
+	rc = redis_is_cluster(shc) ? nodes_show(inv, shc, "PING", NULL, show_node) : ping_one(inv, shc);
 	shc_close(shc);
 	return rc;
 }

@@ -169,27 +169,14 @@ static void show_node(struct output *out, const struct node_answer *a)
 	output_line(out);
 }
 
-/* A line a node; what does not answer is told, and its line is there all the same. */
-static int show_cluster(const struct invocation *inv, struct shc *shc)
+static const char heading[] = "node\trole\tslots\tkeys\tmemory\tclients\tcommands/s\n";
+
+static void show_answer(const struct invocation *inv, struct output *out, const struct node_answer *a)
 {
-	struct node_answers answers;
-	struct output out;
-	int rc = nodes_ask(shc, "INFO", &answers);
-	output_init(&out, STDOUT_FILENO, true);
-	if (rc == EX_OK && !inv->is_json && !inv->is_quiet)
-		output_text(&out, slice_str("node\trole\tslots\tkeys\tmemory\tclients\tcommands/s\n"));
-	for (size_t i = 0; rc != EX_IOERR && i < answers.count; i++) {
-		const struct node_answer *a = &answers.list[i];
-		if (!inv->is_quiet && inv->is_json)
-			show_node_json(&out, a);
-		else if (!inv->is_quiet)
-			show_node(&out, a);
-		if (!a->is_answered)
-			rc = command_fail(EX_UNAVAILABLE, "%s", a->text);
-	}
-	int written = output_finish(&out);
-	nodes_free(&answers);
-	return rc ? rc : written;
+	if (inv->is_json)
+		show_node_json(out, a);
+	else
+		show_node(out, a);
 }
 
 static int show_one(const struct invocation *inv, struct shc *shc)
@@ -208,7 +195,7 @@ static int run(struct invocation *inv)
 	int rc = target_connect(inv, &shc);
 	if (rc)
 		return rc;
-	rc = redis_is_cluster(shc) ? show_cluster(inv, shc) : show_one(inv, shc);
+	rc = redis_is_cluster(shc) ? nodes_show(inv, shc, "INFO", heading, show_answer) : show_one(inv, shc);
 	shc_close(shc);
 	return rc;
 }

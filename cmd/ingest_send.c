@@ -226,6 +226,7 @@ static void know_names(struct ingest *in)
 {
 	const struct table_entry *e;
 	struct table *known = &in->known;
+	in->is_known = in->is_known && in->table.count <= INGEST_KNOWN_MAX;
 	if (in->is_known && !known->slots)
 		in->is_known = table_init(known) == 0;
 	for (size_t pos = 0; in->is_known && (e = table_next(&in->table, &pos));)

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "nodes.h"
+
+struct node_answers {
+	struct node_answer *list; /* owned */
+	size_t count, cap;
+	bool has_failed; /* no memory */
+};
 
 static bool grow(struct node_answers *a)
 {
@@ -42,7 +49,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct node_answer *)a)->name, ((const struct node_answer *)b)->name);
 }
 
-int nodes_ask(struct shc *shc, const char *command, struct node_answers *out)
+static int ask(struct shc *shc, const char *command, struct node_answers *out)
 {
 	const struct slice word = slice_str(command);
 	*out = (struct node_answers){0};
@@ -60,11 +67,32 @@ int nodes_ask(struct shc *shc, const char *command, struct node_answers *out)
 	return EX_OK;
 }
 
-void nodes_free(struct node_answers *answers)
+static void free_answers(struct node_answers *answers)
 {
 	for (size_t i = 0; i < answers->count; i++) {
 		free(answers->list[i].name);
 		free(answers->list[i].text);
 	}
 	free(answers->list);
+}
+
+int nodes_show(const struct invocation *inv, struct shc *shc, const char *command, const char *heading,
+	       node_show_fn *show)
+{
+	struct node_answers answers;
+	struct output out;
+	int rc = ask(shc, command, &answers);
+	bool is_asked = rc == EX_OK;
+	output_init(&out, STDOUT_FILENO, true);
+	if (is_asked && heading && !inv->is_json && !inv->is_quiet)
+		output_text(&out, slice_str(heading));
+	for (size_t i = 0; is_asked && i < answers.count; i++) {
+		if (!inv->is_quiet)
+			show(inv, &out, &answers.list[i]);
+		if (!answers.list[i].is_answered)
+			rc = command_fail(EX_UNAVAILABLE, "%s", answers.list[i].text);
+	}
+	int written = output_finish(&out);
+	free_answers(&answers);
+	return rc ? rc : written;
 }

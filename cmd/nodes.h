@@ -6,11 +6,10 @@
 #define SHC_NODES_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
-#include "../lib/buf.h"
 #include "../lib/redis.h"
 #include "command.h"
+#include "output.h"
 
 /* What a node said, by the names of the nodes. */
 struct node_answer {
@@ -21,15 +20,11 @@ struct node_answer {
 	char *text;	  /* owned */
 };
 
-struct node_answers {
-	struct node_answer *list; /* owned */
-	size_t count, cap;
-	bool has_failed; /* no memory */
-};
-
-/* Asks all nodes one command, the replicas too. EX_OK, also when some or all do not answer; or an exit status
- * after a complaint. The caller calls nodes_free in any case. */
-int nodes_ask(struct shc *shc, const char *command, struct node_answers *out);
-void nodes_free(struct node_answers *answers);
+/* Asks all nodes one command, the replicas too, and shows each answer in the order of their names (nothing
+ * with -q); what does not answer is told behind it. EX_OK, EX_UNAVAILABLE when one did not answer, or another
+ * exit status after a complaint. */
+typedef void node_show_fn(const struct invocation *inv, struct output *out, const struct node_answer *answer);
+int nodes_show(const struct invocation *inv, struct shc *shc, const char *command, const char *heading,
+	       node_show_fn *show);
 
 #endif

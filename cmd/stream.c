@@ -112,9 +112,9 @@ int stream_lost(struct ingest *in, enum shc_status status)
 			s->id);
 	return command_fail(
 		in->lost,
-		"stream %s: nothing counts twice: run it again with the same input and it goes on "
+		"stream %s: nothing counts twice: %srun it again with the same input and it goes on "
 		"behind what is in",
-		s->id);
+		s->id, status == SHC_REFUSED ? "when that is mended, " : "");
 }
 
 /* ---- batches ---- */

@@ -374,7 +374,7 @@ hold_state() {
 @test "a shcount that is stopped while it starts a daemon is named" {
 	local pid
 	mkfifo "$SHC_DIR/go"
-	daemon_is "read -r go <'$SHC_DIR/go'; exec $real \"\$@\" ${SHC_IO:+--io $SHC_IO}"
+	daemon_is "timeout 60 head -n 1 '$SHC_DIR/go' >/dev/null; exec $real \"\$@\" ${SHC_IO:+--io $SHC_IO}"
 	"$SHCOUNT" --timeout 60s incr a >"$SHC_DIR/printed" 3>&- &
 	pid=$!
 	wait_until test -e "$state/shcounterd.log"
@@ -606,7 +606,7 @@ hold_state() {
 
 @test "a daemon that needs longer than the time limit is left to it" {
 	mkfifo "$SHC_DIR/go"
-	daemon_is "read -r go <'$SHC_DIR/go'; exec $real \"\$@\" ${SHC_IO:+--io $SHC_IO}"
+	daemon_is "timeout 60 head -n 1 '$SHC_DIR/go' >/dev/null; exec $real \"\$@\" ${SHC_IO:+--io $SHC_IO}"
 	run shcount --timeout 200ms incr a
 	expect_status 69
 	expect_contains "$output" "does not answer yet"

@@ -655,6 +655,10 @@ record() { # STREAM COMMAND ARGUMENT...
 	run on_cluster --shards 1 incr bp
 	expect_status 75
 	expect_contains "$output" "counted, but"
+	run on_cluster incr --once bp-token bp
+	expect_status 75
+	expect_contains "$output" "counted, but"
+	expect "$(redis GET bp)" 2
 	redis DEL 'shc:{bp:2}'
 	on_cluster set edge 9223372036854775807
 	run on_cluster --shards 2 incr edge

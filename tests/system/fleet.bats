@@ -219,7 +219,7 @@ is_no_process() { # PID
 
 @test "a cluster ends with the process it was made for, with its keeper, with its directory" {
 	local pid sleeper
-	sleep 60 3>&- 4>&- &
+	tail -f /dev/null 3>&- 4>&- &
 	sleeper=$!
 	"$program" start "$SHC_DIR/orphan" --while $sleeper --plain
 	"$program" start "$SHC_DIR/lost" --plain --while $$

@@ -296,7 +296,7 @@ damaged_second() { # FILE
 		says 65 "packed: $refusal" --on-error skip --prefix zp/ packed
 		expect_contains "$output" "nothing was added"
 		says 65 "packed: $refusal" --from-line 3 --prefix zp/ packed
-		run bash -c "{ head -c 1 packed; sleep 0.01; tail -c +2 packed; } | '$SHCOUNT' ingest -k 1 --prefix zp/"
+		run bash -c "python3 '$shc_top/tests/system/py/dribble.py' packed | '$SHCOUNT' ingest -k 1 --prefix zp/"
 		expect_status 65
 		expect_contains "$output" "(standard input): $refusal"
 		expect "$(counted zp/)" ""
