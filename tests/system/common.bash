@@ -118,8 +118,10 @@ is_on_right_io() {
 # Sends the signal and waits for the end. Prints nothing; the exit status is the daemon's.
 end_daemon() {
 	wait_until test -s "$SHC_DIR/pid"
-	kill "-$1" "$(daemon_pid)" 2>/dev/null || true # it may have exited by itself
-	kill -CONT "$(daemon_pid)" 2>/dev/null || true # a test that failed may have left it frozen
+	# A test that failed may have left it frozen. Not after the signal that ends it: a SIGCONT takes back the SIGSTOP
+	# with which LeakSanitizer holds its own process at exit, and it would wait for that for ever.
+	kill -CONT "$(daemon_pid)" 2>/dev/null || true # it may have exited by itself
+	kill "-$1" "$(daemon_pid)" 2>/dev/null || true
 	wait_until daemon_has_exited
 	return "$(cat "$SHC_DIR/exit")"
 }
