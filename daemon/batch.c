@@ -17,26 +17,33 @@ static void item_take(struct batch_item *item, const struct resp_parser *parser)
 	item->argv = item->args;
 }
 
-/* Requests of a pipeline are alike: of two words, all but the second the same bytes, its length included, as
- * in the one before, whose bytes end where these begin. Three comparisons instead of parsing and finding the
- * command: a third of the instructions of an INCR. */
+/* Requests of a pipeline are alike: all but the bytes of the second word is the same as in the one before,
+ * whose bytes end where these begin. Some comparisons instead of parsing and finding the command: a third of
+ * the instructions of an INCR. The other words may as well be those of the one before. */
 static inline bool take_alike(struct batch_item *item, const struct batch_item *before, const char *data,
 			      size_t len)
 {
-	size_t head;
+	size_t size = before->size_bytes, head, tail;
+	const char *data_before = data - size;
 
-	if (before->argc != 2 || before->argv != before->args || len < before->size_bytes)
+	if (before->argc < 2 || before->argv != before->args || len < size)
 		return false;
-	head = (size_t)(before->args[1].data - (data - before->size_bytes));
-	if (!slice_equal((struct slice){data, head}, (struct slice){data - before->size_bytes, head}))
+	head = (size_t)(before->args[1].data - data_before);
+	tail = head + before->args[1].len;
+	if (!slice_equal((struct slice){data, head}, (struct slice){data_before, head}))
+		return false;
+	if (before->argc > 2 && !slice_equal((struct slice){data + tail, size - tail},
+					     (struct slice){data_before + tail, size - tail}))
 		return false;
 	item->command = before->command;
 	item->argv = item->args;
-	item->argc = 2;
-	item->size_bytes = before->size_bytes;
+	item->argc = before->argc;
+	item->size_bytes = size;
 	item->has_name = before->has_name;
-	item->args[0] = before->args[0]; /* the same bytes */
+	item->args[0] = before->args[0];
 	item->args[1] = (struct slice){data + head, before->args[1].len};
+	for (size_t i = 2; i < before->argc; i++)
+		item->args[i] = before->args[i];
 	return true;
 }
 
@@ -112,7 +119,7 @@ void batch_look_ahead(struct batch *b, const struct txn *t)
 			item->hash = item[-1].hash;
 		} else if (item->has_name) {
 			item->hash = registry_hash(r, item->argv[1]);
-			registry_prefetch(r, item->hash);
+			item->segment = registry_prefetch(r, item->hash);
 		}
 	}
 	for (size_t i = 0; i < b->count; i++) {
@@ -122,7 +129,7 @@ void batch_look_ahead(struct batch *b, const struct txn *t)
 		if (item->is_repeated) {
 			item->guess = item[-1].guess;
 		} else if (item->has_name) {
-			item->guess = registry_guess(r, item->hash);
+			item->guess = registry_guess_in(item->segment, item->hash);
 			counter_prefetch(item->guess);
 		}
 	}

@@ -26,7 +26,8 @@ struct batch_item {
 	const struct slice *argv;
 	size_t argc;
 	size_t size_bytes;
-	uint64_t hash;	       /* of its first counter's name; when has_name */
+	const struct segment *segment; /* where the name would be */
+	uint64_t hash;		       /* of its first counter's name; when has_name */
 	struct counter *guess; /* what the name most likely leads to, until the worker seals; may be null */
 	bool has_name;
 	bool is_repeated; /* its name is that of the item before */

@@ -252,9 +252,10 @@ static enum request_result execute_batch(struct peer *p, size_t *done)
 {
 	struct worker *w = p->worker;
 	uint64_t epoch = w->slot.own;
+	int64_t unsent_max = output_limit(p) / 2; /* as is_throttled */
 	size_t i = 0, n;
 
-	for (; i < w->batch.count && !is_throttled(p); i += n) {
+	for (; i < w->batch.count && (int64_t)peer_unsent(p) <= unsent_max; i += n) {
 		const struct batch_item *item = &w->batch.items[i];
 		enum request_result result;
 

@@ -104,17 +104,19 @@ static inline uint32_t registry_place(uint64_t hash, uint32_t n)
 	       (REGISTRY_SLOTS - 1);
 }
 
-static inline void registry_prefetch(const struct registry *r, uint64_t hash)
+/* The first step: returns the segment, for registry_guess_in. */
+static inline const struct segment *registry_prefetch(const struct registry *r, uint64_t hash)
 {
-	__builtin_prefetch(&registry_segment(r, hash)->slot[registry_place(hash, 0)]);
+	const struct segment *seg = registry_segment(r, hash);
+
+	__builtin_prefetch(&seg->slot[registry_place(hash, 0)]);
+	return seg;
 }
 
 /* The record that the tag of a near place points to, most likely the one of the name. Null: none near. The
  * pointer holds until the caller seals. */
-static inline struct counter *registry_guess(const struct registry *r, uint64_t hash)
+static inline struct counter *registry_guess_in(const struct segment *seg, uint64_t hash)
 {
-	const struct segment *seg = registry_segment(r, hash);
-
 	for (uint32_t n = 0; n < REGISTRY_NEAR; n++) {
 		/* acquire: who finds the pointer finds the record made. */
 		uint64_t slot =
@@ -127,6 +129,11 @@ static inline struct counter *registry_guess(const struct registry *r, uint64_t 
 			break;
 	}
 	return NULL;
+}
+
+static inline struct counter *registry_guess(const struct registry *r, uint64_t hash)
+{
+	return registry_guess_in(registry_segment(r, hash), hash);
 }
 
 /* The record of the name, made (without object) when there is none. What a split replaces goes to `retired`

@@ -45,8 +45,13 @@ enum command_flags {
 	COMMAND_ADMIN = 1 << 6,
 	COMMAND_FAST = 1 << 7,	   /* for COMMAND's flags only */
 	COMMAND_BLOCKING = 1 << 8, /* for COMMAND's flags only */
-	COMMAND_QUICK = 1 << 10,   /* has a short way (request_quick.c) */
 	COMMAND_REPEATED = 1 << 9, /* may have been done before: looks for that first, then for a full disk */
+	/* has a short way (request_quick.c), and which */
+	COMMAND_QUICK_INCR = 1 << 10,
+	COMMAND_QUICK_DECR = 2 << 10,
+	COMMAND_QUICK_ADD = 3 << 10,
+	COMMAND_QUICK_GET = 4 << 10,
+	COMMAND_QUICK = 7 << 10,
 };
 
 struct command {

@@ -15,21 +15,21 @@
 #include "server.h"
 #include "worker.h"
 
-/* What the request adds. False: it is for the long way, which has the words for it. */
+static inline unsigned quick_of(const struct command *c)
+{
+	return c->flags & COMMAND_QUICK;
+}
+
+/* What the request adds, not 0. False: it is for the long way, which has the words for it. */
 static inline bool delta_of(const struct batch_item *item, int64_t *delta)
 {
-	request_fn *handler = item->command->handler;
-
-	*delta = handler == request_incr ? 1 : -1;
-	if (handler == request_incr || handler == request_decr)
+	*delta = quick_of(item->command) == COMMAND_QUICK_DECR ? -1 : 1;
+	if (item->command->arity == 2)
 		return item->argc == 2;
-	if (item->argc != 3 || !num_parse_i64(item->argv[2], delta))
+	if (item->argc != 3 || !num_parse_i64(item->argv[2], delta) || *delta == INT64_MIN)
 		return false;
-	if (handler != request_decrby)
-		return *delta != 0;
-	if (*delta == INT64_MIN)
-		return false;
-	*delta = -*delta;
+	if (quick_of(item->command) == COMMAND_QUICK_DECR)
+		*delta = -*delta;
 	return *delta != 0;
 }
 
@@ -58,7 +58,7 @@ static size_t quick_add(struct peer *peer, const struct batch_item *items, size_
 	if (commit_is_stuck(&peer->worker->server->commit) || !delta_of(items, &delta))
 		return 0;
 	times = run_of(items, count);
-	if (items->command->handler == request_shc_add) {
+	if (quick_of(items->command) == COMMAND_QUICK_ADD) {
 		if (!txn_quick_add(txn, items->guess, delta, times))
 			return 0;
 		for (size_t i = 0; i < times; i++)
@@ -92,10 +92,10 @@ size_t request_quick(struct peer *peer, const struct batch_item *items, size_t c
 	struct worker *w = peer->worker;
 	size_t mark = buf_len(&peer->out), done;
 
-	if (!items->guess || !(c->flags & COMMAND_QUICK) || !is_plain(peer) ||
+	if (!items->guess || quick_of(c) == 0 || !is_plain(peer) ||
 	    !slice_equal(counter_name(items->guess), items->argv[1]))
 		return 0;
-	done = c->handler == request_get ? quick_get(peer, items) : quick_add(peer, items, count);
+	done = quick_of(c) == COMMAND_QUICK_GET ? quick_get(peer, items) : quick_add(peer, items, count);
 	if (done == 0)
 		return 0;
 	atomic_store_explicit(&peer->client.command, c->name, memory_order_relaxed);

@@ -97,7 +97,7 @@ void txn_hash_all(struct txn *t, const struct slice *names, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		t->hashes[i] = registry_hash(t->registry, names[i]);
 		if (i < 2 * TXN_AHEAD)
-			registry_prefetch(t->registry, t->hashes[i]);
+			(void)registry_prefetch(t->registry, t->hashes[i]);
 	}
 }
 

@@ -43,7 +43,7 @@ enum { TXN_AHEAD = 8 };
 static inline void txn_look_ahead(struct txn *t, size_t i, size_t count)
 {
 	if (i + 2 * TXN_AHEAD < count)
-		registry_prefetch(t->registry, t->hashes[i + 2 * TXN_AHEAD]);
+		(void)registry_prefetch(t->registry, t->hashes[i + 2 * TXN_AHEAD]);
 	if (i + TXN_AHEAD < count)
 		counter_prefetch(registry_guess(t->registry, t->hashes[i + TXN_AHEAD]));
 }

@@ -86,7 +86,7 @@ void resp_put_error(struct buf *b, const char *s);
 void resp_put_errorf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void resp_put_int(struct buf *b, int64_t v); /* :1 */
-/* `count` of them: first, first + step, ... The last one fits 64 bits. */
+/* `count` of them, at least one: first, first + step, ... The last one fits 64 bits. */
 void resp_put_ints(struct buf *b, int64_t first, int64_t step, size_t count);
 void resp_put_bulk(struct buf *b, const void *data, size_t len);
 void resp_put_bulk_str(struct buf *b, const char *s);

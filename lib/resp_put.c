@@ -101,30 +101,27 @@ void resp_put_int(struct buf *b, int64_t v)
 	put_header_only(b, ':', v);
 }
 
-/* The reply after `last`, one more: all but the last digit is the same nine times out of ten. Null: it is
- * not.
- */
+/* Copies the reply at `last`, `len` bytes, and makes it one more: of ten, nine differ in the last digit only.
+ * Null: this one does not. */
 static inline char *put_next(char *at, const char *last, size_t len)
 {
 	if (last[len - 3] == '9' || last[1] == '-')
 		return NULL;
-	memcpy(at, last, len);
+	memcpy(at, last, HEADER_MAX); /* more than it is: there is room, and the size is a constant */
 	at[len - 3]++;
 	return at + len;
 }
 
 void resp_put_ints(struct buf *b, int64_t first, int64_t step, size_t count)
 {
-	char *begin = buf_reserve(b, count * HEADER_MAX);
-	char *at = begin, *last = NULL;
-	if (!begin)
+	char *last = buf_reserve(b, (count + 1) * HEADER_MAX), *at, *next;
+	if (!last)
 		return;
-	for (size_t i = 0; i < count; i++) {
-		char *here = at;
-		at = step == 1 && last ? put_next(here, last, (size_t)(here - last)) : NULL;
-		if (!at)
-			at = put_header(here, ':', (int64_t)((uint64_t)first + i * (uint64_t)step));
-		last = here;
+	at = put_header(last, ':', first);
+	for (size_t i = 1; i < count; i++) {
+		next = step == 1 ? put_next(at, last, (size_t)(at - last)) : NULL;
+		last = at;
+		at = next ? next : put_header(at, ':', (int64_t)((uint64_t)first + i * (uint64_t)step));
 	}
 	commit_to(b, at);
 }

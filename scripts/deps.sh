@@ -8,7 +8,7 @@ build=(gcc make pkg-config libc6-dev libbsd-dev libjansson-dev libsqlite3-dev li
 	zlib1g-dev)
 # redis-tools has redis-cli, redis-benchmark and (as redis-check-rdb) redis-server itself, but no service to start.
 test=(bats clang clang-format fish libclang-rt-dev libcmocka-dev jq mandoc openssl python3 python3-redis redis-tools shellcheck
-	socat sqlite3 systemd zsh zstd)
+	socat sqlite3 systemd valgrind zsh zstd)
 
 wanted=()
 for group in "$@"; do
