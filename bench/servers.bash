@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 # servers.bash - for the scripts here: servers in a private directory that end with the script, and the median of what
-# several rounds of `load` have said. Sets BUILD, $dir and $load.
+# several rounds of `shcount bench` have said. Sets BUILD and $dir.
 
 BUILD=${BUILD:-build}
-load=$BUILD/bench/load
 dir=$(mktemp -d "${TMPDIR:-/var/tmp}/shcounterd-bench.XXXXXX")
 pids=()
 
@@ -51,13 +50,19 @@ start_shcounterd() { # NAME OPTIONS...
 # What servers are started under, as `taskset -c 0`.
 pin=()
 
-# Of lines of name=value words: the values of these names, in this order.
+# Load on the server at $dir/NAME, as JSON; one that is wrong in any way ends the script.
+load() { # NAME BENCH-OPTIONS...
+	local name=$1
+	shift
+	"${client[@]}" "$BUILD/shcount" --socket "$dir/$name" bench --json "$@" 2>"$dir/$BASHPID.err" || die "$(cat "$dir/$BASHPID.err")"
+}
+
+# What `load` is started under.
+client=()
+
+# Of its lines: the values of these names, in this order.
 figures() { # NAME...
-	awk -v names="$*" 'BEGIN { n = split(names, want, " ") }
-		{
-			for (i = 1; i <= NF; i++) { split($i, word, "="); value[word[1]] = word[2] }
-			for (i = 1; i <= n; i++) printf "%s%s", value[want[i]], i < n ? " " : "\n"
-		}'
+	jq -r --arg names "$*" '[getpath($names / " " | .[] | [.])] | join(" ")'
 }
 
 median() {

@@ -17,26 +17,25 @@ ROUNDS=${ROUNDS:-7}
 SECONDS_EACH=${SECONDS_EACH:-5}
 COUNTERS=1000000
 
-client=()
 if [ "${PIN:-1}" = 1 ]; then
 	cpus=$(taskset -cp $$ | sed 's/.*: //; s/[-,]/ /g')
 	pin=(taskset -c "${cpus%% *}") client=(taskset -c "${cpus##* }")
 fi
 
-dirty() { # NAME LOAD-OPTIONS...
+dirty() { # NAME BENCH-OPTIONS...
 	local name=$1
 	shift
-	"${client[@]}" "$load" -s "$dir/$name" -c 1 -k dirty -a 500 -r $COUNTERS -S -x "$@" >/dev/null
+	load "$name" --connections 1 --do add --names 500 --keys $COUNTERS --spread sequence --prefix dirty: --keep --no-sum "$@" >/dev/null
 }
 
 latency() { # NAME
-	"${client[@]}" "$load" -s "$dir/$1" -c 1 -k latency -R 5000 -t "$SECONDS_EACH" | figures p50_us p99_us p999_us max_us
+	load "$1" --connections 1 --keys 1 --prefix latency: --rate 5000 --time "${SECONDS_EACH}s" | figures p50_us p99_us p99_9_us max_us
 }
 
 # Longer than the measurement, on both sides.
 latency_beside_dirty() { # NAME
 	local pid
-	dirty "$1" -R $COUNTERS -t $((SECONDS_EACH + 2)) &
+	dirty "$1" --rate $((COUNTERS / 500)) --time $((SECONDS_EACH + 2))s &
 	pid=$!
 	read -rt 1 <> <(:) || true
 	latency "$1"
@@ -51,7 +50,7 @@ worker_seconds() { # PID
 
 start_shcounterd commits --commit-interval 1s
 start_shcounterd quiet --commit-interval 1h
-for name in commits quiet; do dirty "$name" -n $((COUNTERS / 500)); done # from here on they all exist
+for name in commits quiet; do dirty "$name" --requests $((COUNTERS / 500)); done # from here on they all exist
 
 : >"$dir/pairs"
 : >"$dir/idle"

@@ -83,6 +83,7 @@ struct bench_tally {
 	uint64_t unanswered;	     /* others without an answer: nothing has changed */
 	uint64_t overdue;	     /* by the rate they should have been sent before the end, and were not */
 	bool is_denied;		     /* of the error replies, one says so */
+	bool is_wrong;		     /* what came cannot be right: `loss` says how */
 	char refusal[BENCH_WHY_SIZE]; /* the first of them; "": none */
 	char loss[BENCH_WHY_SIZE];    /* why an answer did not come, the first time; "": all came */
 	int64_t end_ns;		      /* when the last answer came */
@@ -173,6 +174,7 @@ unsigned bench_take(struct bench_worker *w, int64_t now_ns, unsigned want);
 void bench_answered(struct bench_worker *w, unsigned count, int64_t sent_ns, int64_t now_ns);
 void bench_refused(struct bench_worker *w, bool is_denied, struct slice words);
 void bench_lost(struct bench_worker *w, uint64_t count, bool is_in_doubt, const char *why);
+void bench_wrong(struct bench_worker *w, const char *how);
 
 /* No more requests, from any thread. */
 void bench_stop(struct bench_worker *w);

@@ -11,7 +11,7 @@
 #include "bench_memcached.h"
 #include "target.h"
 
-enum { DESCRIPTORS_BESIDE = 32 /* what else is open, threads' included but for one each */ };
+enum { DESCRIPTORS_BESIDE = 32 /* what else is open, but for two of each thread */ };
 
 static int open_link(const struct invocation *inv, const struct bench_plan *plan, struct bench_links *links)
 {
@@ -65,7 +65,7 @@ struct slice bench_link_info(struct bench_link *link, const char *key)
 static int make_room(const struct bench_plan *plan)
 {
 	struct rlimit limit;
-	rlim_t wanted = (rlim_t)plan->connections + plan->threads + DESCRIPTORS_BESIDE;
+	rlim_t wanted = (rlim_t)plan->connections + 2 * plan->threads + DESCRIPTORS_BESIDE;
 	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= wanted)
 		return EX_OK;
 	limit.rlim_cur = limit.rlim_max;

@@ -204,7 +204,7 @@ static int judge_losses(const struct bench_tally *t)
 			EX_TEMPFAIL,
 			"%s; %" PRIu64 " %s sent without an answer, and may or may not be counted", t->loss,
 			t->in_doubt, command_noun(t->in_doubt, "request was", "requests were"));
-	return command_fail(EX_UNAVAILABLE, "%s", t->loss);
+	return command_fail(t->is_wrong ? EXIT_NO : EX_UNAVAILABLE, "%s", t->loss);
 }
 
 int bench_judge(const struct bench_plan *plan, const struct bench_result *r)

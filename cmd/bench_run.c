@@ -71,6 +71,12 @@ void bench_lost(struct bench_worker *w, uint64_t count, bool is_in_doubt, const 
 	keep_first(w->tally.loss, slice_str(why));
 }
 
+void bench_wrong(struct bench_worker *w, const char *how)
+{
+	w->tally.is_wrong = true;
+	keep_first(w->tally.loss, slice_str(how));
+}
+
 void bench_stop(struct bench_worker *w)
 {
 	atomic_store_explicit(&w->run->is_over, true, memory_order_relaxed);
@@ -163,6 +169,7 @@ static void merge(struct bench_tally *sum, const struct bench_tally *one)
 	sum->unanswered += one->unanswered;
 	sum->overdue += one->overdue;
 	sum->is_denied |= one->is_denied;
+	sum->is_wrong |= one->is_wrong;
 	keep_first(sum->refusal, slice_str(one->refusal));
 	keep_first(sum->loss, slice_str(one->loss));
 	if (one->end_ns > sum->end_ns)

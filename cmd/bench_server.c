@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "../lib/conn.h"
@@ -26,7 +27,7 @@
 #include "bench_reply.h"
 
 enum {
-	BEAT_NS = 100000000, /* how often silence and the end are looked for, when nothing comes */
+	BEAT_NS = 100000000,
 	EVENTS = 256,
 	IN_BYTES = 2 * REPLY_BYTES_MAX,
 	GRACE_NS = 10000000, /* what was due before the end and is not later than this is still sent */
@@ -51,11 +52,11 @@ struct loop {
 	struct lane *lanes;
 	unsigned busy; /* lanes that wait for replies */
 	int poll_fd;
+	int beat_fd; /* a timer: silence and the end are looked for */
 	struct bench_batch batch;
 	enum reply_kind kind;
 	bool must_rise;	    /* every value is greater than the one before */
 	char *in;	    /* IN_BYTES: what is received, of whichever lane */
-	int64_t looked_ns;  /* for silence */
 	double interval_ns; /* at a rate: from one pipeline to the next; else 0 */
 	uint64_t turn;	    /* at a rate: the first pipeline that is not due yet */
 	bool is_over;	    /* nothing more is sent */
@@ -91,6 +92,12 @@ static void lose(struct loop *l, struct lane *lane, const char *why)
 		conn_close(&lane->link->own);
 	l->is_over = true;
 	bench_stop(w);
+}
+
+static void lose_wrong(struct loop *l, struct lane *lane, const char *how)
+{
+	bench_wrong(l->worker, how);
+	lose(l, lane, how);
 }
 
 static void lose_by(struct loop *l, struct lane *lane, int rc)
@@ -197,10 +204,8 @@ static void count_overdue(struct loop *l)
 	int64_t end_ns = run->begin_ns + run->plan->time_ns;
 	if (l->interval_ns == 0 || !run->plan->time_ns || conn_now_ns() < end_ns)
 		return;
-	for (; due_ns(l, l->turn) < end_ns; l->turn++)
-		;
 	for (unsigned i = 0; i < l->worker->links_count; i++)
-		for (uint64_t t = l->lanes[i].turn; t < l->turn; t += l->worker->links_count)
+		for (uint64_t t = l->lanes[i].turn; due_ns(l, t) < end_ns; t += l->worker->links_count)
 			l->worker->tally.overdue += run->plan->pipeline;
 }
 
@@ -221,8 +226,8 @@ static void take_run(struct loop *l, struct lane *lane, const struct reply_run *
 	count_down(l, lane, run->count, now_ns);
 	lane->last = run->last;
 	if (l->must_rise && !run->is_rising)
-		lose(l, lane,
-		     "a counter that only grows was answered with a value that is not above the last one");
+		lose_wrong(l, lane,
+			   "a counter that only grows was answered with a value that is not above the last");
 }
 
 static void take_refusal(struct loop *l, struct lane *lane, const struct reply *reply, int64_t now_ns)
@@ -263,7 +268,7 @@ static void take_replies(struct loop *l, struct lane *lane, size_t len, int64_t 
 		}
 	}
 	if (!lane->is_lost && at < len)
-		lose(l, lane, "there are more answers than requests");
+		lose_wrong(l, lane, "there are more answers than requests");
 }
 
 /* What came of it, behind what is left of the last time. False: nothing more is there. */
@@ -293,28 +298,30 @@ static bool receive(struct loop *l, struct lane *lane)
 
 /* ---- the loop ---- */
 
-static void look_at_silence(struct loop *l, int64_t now_ns)
+/* Ten times a second. */
+static void take_beat(struct loop *l)
 {
-	if (now_ns - l->looked_ns < BEAT_NS)
-		return;
-	l->looked_ns = now_ns;
+	int64_t now_ns = conn_now_ns();
+	uint64_t beats;
+	(void)!read(l->beat_fd, &beats, sizeof(beats));
 	for (unsigned i = 0; i < l->worker->links_count; i++) {
 		struct lane *lane = &l->lanes[i];
 		if (lane->waiting > 0 && now_ns - lane->heard_ns > l->worker->run->plan->timeout_ns)
 			lose_by(l, lane, -ETIMEDOUT);
 	}
+	if (atomic_load_explicit(&l->worker->run->is_over, memory_order_relaxed))
+		l->is_over = true;
 }
 
-/* How many events; waits for them, for the next pipeline that is due, and not longer than a beat. */
+/* How many events; at a rate none when the next pipeline is due. A timeout costs a timer for each sleep, so
+ * there is none otherwise: the beat is a descriptor. */
 static int wait_for_events(struct loop *l, struct epoll_event *events)
 {
-	int64_t wait_ns = BEAT_NS;
-	if (l->interval_ns > 0 && !l->is_over) {
-		int64_t left_ns = due_ns(l, l->turn) - conn_now_ns();
-		wait_ns = left_ns < wait_ns ? left_ns : wait_ns;
-		wait_ns = wait_ns > 0 ? wait_ns : 0;
-	}
-	const struct timespec timeout = {.tv_nsec = wait_ns};
+	if (l->interval_ns == 0 || l->is_over)
+		return epoll_wait(l->poll_fd, events, EVENTS, -1);
+	int64_t left_ns = due_ns(l, l->turn) - conn_now_ns();
+	left_ns = left_ns > 0 ? left_ns : 0;
+	const struct timespec timeout = {left_ns / NS_PER_S, left_ns % NS_PER_S};
 	return epoll_pwait2(l->poll_fd, events, EVENTS, &timeout, NULL);
 }
 
@@ -337,14 +344,14 @@ static void run(struct loop *l)
 		begin_batch(l, &l->lanes[i], conn_now_ns());
 	while (l->busy > 0 || (has_rate && !l->is_over)) {
 		int count = wait_for_events(l, events);
-		for (int i = 0; i < count; i++)
-			serve(l, events[i].data.ptr, events[i].events);
-		int64_t now_ns = conn_now_ns();
+		for (int i = 0; i < count; i++) {
+			if (events[i].data.ptr)
+				serve(l, events[i].data.ptr, events[i].events);
+			else
+				take_beat(l);
+		}
 		if (has_rate)
-			keep_schedule(l, now_ns);
-		look_at_silence(l, now_ns);
-		if (atomic_load_explicit(&l->worker->run->is_over, memory_order_relaxed))
-			l->is_over = true;
+			keep_schedule(l, conn_now_ns());
 	}
 	count_overdue(l);
 }
@@ -354,6 +361,16 @@ static void prepare_lane(struct loop *l, unsigned i)
 	struct lane *lane = &l->lanes[i];
 	*lane = (struct lane){.link = &l->worker->links[i], .last = INT64_MIN, .turn = i};
 	watch_for(l, lane, EPOLL_CTL_ADD, false);
+}
+
+static bool prepare_beat(struct loop *l)
+{
+	const struct timespec beat = {.tv_nsec = BEAT_NS};
+	const struct itimerspec beats = {beat, beat};
+	struct epoll_event event = {.events = EPOLLIN};
+	l->beat_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	return l->beat_fd >= 0 && timerfd_settime(l->beat_fd, 0, &beats, NULL) == 0 &&
+	       epoll_ctl(l->poll_fd, EPOLL_CTL_ADD, l->beat_fd, &event) == 0;
 }
 
 static bool prepare(struct loop *l)
@@ -367,7 +384,7 @@ static bool prepare(struct loop *l)
 	l->lanes = calloc(count, sizeof(*l->lanes));
 	l->in = malloc(IN_BYTES);
 	l->poll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (!l->lanes || !l->in || l->poll_fd < 0 || !bench_batch_init(&l->batch, plan))
+	if (!l->lanes || !l->in || l->poll_fd < 0 || !bench_batch_init(&l->batch, plan) || !prepare_beat(l))
 		return false;
 	prctl(PR_SET_TIMERSLACK, 1UL); /* 50 us is what a thread is late otherwise */
 	for (unsigned i = 0; i < count; i++)
@@ -386,11 +403,13 @@ static void clean_up(struct loop *l)
 	bench_batch_fini(&l->batch);
 	if (l->poll_fd >= 0)
 		close(l->poll_fd);
+	if (l->beat_fd >= 0)
+		close(l->beat_fd);
 }
 
 void bench_server_loop(struct bench_worker *w)
 {
-	struct loop l = {.worker = w, .poll_fd = -1};
+	struct loop l = {.worker = w, .poll_fd = -1, .beat_fd = -1};
 	if (prepare(&l)) {
 		run(&l);
 	} else {

@@ -191,6 +191,7 @@ BENCH := $(sort $(wildcard bench/*.c))
 FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # What parses bytes from outside, and what that needs.
 FUZZED := $(LIB_BASE) \
+	cmd/bench_reply.c \
 	cmd/csv.c \
 	cmd/fields.c \
 	cmd/fraction.c \
