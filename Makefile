@@ -87,7 +87,7 @@ without_main = $(filter-out %/main.c,$(1))
 
 UNIT_PROGRAMS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT))
 CRASH_PROGRAMS := $(patsubst tests/crash/%.c,$(BUILD)/crash/%,$(CRASH))
-BENCH_PROGRAMS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH))
+BENCH_PROGRAMS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH)) $(BUILD)/bench/client-static
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ))
 
 PROGRAMS := $(BUILD)/shcounterd $(BUILD)/shcount
@@ -179,6 +179,12 @@ $(BUILD)/crash/%: $(BUILD)/tests/crash/%.o $(call object_files,$(CRASH_MODEL)) $
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(test_link) $(TEST_LIBS) -lm
+
+# Sanitizers have no static runtime.
+$(BUILD)/bench/client-static: bench/client.c $(BUILD)/flags
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out $(SAN_FLAGS),$(ALL_CFLAGS)) -static -o $@ $< $(LDFLAGS)
 
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(call object_files,$(FUZZED))
 	$(call say,LD,$@)
