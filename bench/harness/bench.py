@@ -62,7 +62,7 @@ class Part:
         self.build, self.size, self.place = build, size, place
 
     def cases(self):
-        """Yields (case, what, function). The function returns a list of rows and curves; `case` is the last word of the
+        """Yields (case, what, function). The function returns a list of rows, curves and notes; `case` is the last word of the
         rows' ids."""
         raise NotImplementedError
 
@@ -75,7 +75,7 @@ class Bench:
 
     def __init__(self, build, size, parts, wanted):
         self.build, self.size, self.parts, self.wanted = build, size, parts, wanted
-        self.rows, self.curves, self.failures = [], [], 0
+        self.rows, self.curves, self.notes, self.failures = [], [], [], 0
 
     def wants(self, row_id):
         return not self.wanted or any(row_id == w or row_id.startswith(w + "/") for w in self.wanted)
@@ -106,6 +106,7 @@ class Bench:
             found = [rows.unmeasured(row_id, what, f"failed: {error}")]
         self.rows += [f for f in found if isinstance(f, rows.Row)]
         self.curves += [f for f in found if isinstance(f, rows.Curve)]
+        self.notes += [f for f in found if isinstance(f, rows.Note)]
         with contextlib.suppress(BrokenPipeError):
             tell(row_id, what, found, time.monotonic() - begin)
 

@@ -49,6 +49,14 @@ class Row:
 
 
 @dataclasses.dataclass
+class Note:
+    """A paragraph to stand below the table: what figures mean that were measured with the case."""
+    id: str
+    title: str
+    text: str
+
+
+@dataclasses.dataclass
 class Curve:
     """Points (x, y) of each side, in the order of x."""
     id: str

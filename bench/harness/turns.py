@@ -32,7 +32,7 @@ def median_ratio(values, by):
 def run_timed(argv, **options):
     """Seconds from its start to its exit."""
     begin = time.monotonic()
-    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, timeout=RUN_SECONDS_MAX, **options)
+    subprocess.run(argv, check=True, timeout=RUN_SECONDS_MAX, **options)
     return time.monotonic() - begin
 
 
