@@ -117,6 +117,7 @@ class Place:
 
     def __enter__(self):
         self.dir = tempfile.mkdtemp(prefix="shcounterd-bench.", dir=os.environ.get("TMPDIR", "/var/tmp"))
+        os.mkdir(self.file("bin"))
         return self
 
     def __exit__(self, *why):
@@ -146,14 +147,18 @@ class Place:
                                   "--max-clients", str(CONNECTIONS_MAX), "--log-level", "warning", *options],
                            cpu, ["-s", path])
 
-    def redis(self, *options, name="redis-server", cpu=None):
-        """Without persistence, unless the options say otherwise."""
-        # The same program under both names; the package that has it as redis-server would start a service as well.
-        link = self.file("bin.redis-server")
+    def redis_server(self):
+        """The program, in a directory of its own."""
+        # The same one under both names; the package that has it as redis-server would start a service as well.
+        link = self.file("bin/redis-server")
         if not os.path.lexists(link):
             os.symlink(program("redis-check-rdb", "redis-tools"), link)
+        return link
+
+    def redis(self, *options, name="redis-server", cpu=None):
+        """Without persistence, unless the options say otherwise."""
         path = self.file(name)
-        return self._start(name, [link, "--port", "0", "--unixsocket", path, "--save", "", "--daemonize", "no",
+        return self._start(name, [self.redis_server(), "--port", "0", "--unixsocket", path, "--save", "", "--daemonize", "no",
                                   "--maxclients", str(CONNECTIONS_MAX), *options], cpu, ["-s", path])
 
     def memcached(self, *options, name="memcached", cpu=None):

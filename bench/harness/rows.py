@@ -47,6 +47,11 @@ class Row:
     target: Target | None = None
     why: str = ""  # there is no figure
 
+    @property
+    def name(self):
+        """Of ours."""
+        return "shcount" if self.id.split("/")[0] in ("command", "ingest", "cluster") else "shcounterd"
+
 
 @dataclasses.dataclass
 class Note:
@@ -61,7 +66,6 @@ class Curve:
     """Points (x, y) of each side, in the order of x."""
     id: str
     what: str
-    x: str
     unit: str
     sides: dict  # name -> [(x, y)]
 

@@ -17,8 +17,8 @@ What was to be reached stands beside it. A server is judged by the CPU time of a
 
 {picture}"""
 
-COLUMNS = ("what", "unit", "shcounterd", "beside", "its figure", "ahead", "target", "", "alone")
-RIGHT = {"shcounterd", "its figure", "ahead", "target"}
+COLUMNS = ("what", "unit", "ours", "beside", "its figure", "ahead", "target", "", "alone")
+RIGHT = {"ours", "its figure", "ahead", "target"}
 
 
 def number(value):

@@ -23,7 +23,7 @@ class Part(bench.Part):
                                                     (50, 16, "many", 4.5), (50, 128, "many", 8), (1, 1, "hot", 1.0)):
             keys = 1 if count == "hot" else self.size.many
             case = f"p{pipeline}-{count}" if connections > 1 else "one-connection"
-            what = (f"{connections} connection{'s' if connections > 1 else ''}, pipeline {pipeline}, " +
+            what = (("" if connections > 1 else "one connection, ") + f"pipeline {pipeline}, " +
                     (f"{keys:,} counters" if keys > 1 else "one counter"))
             yield case, what, functools.partial(self._compare, case, what, times, connections=connections,
                                                 pipeline=pipeline, keys=keys)

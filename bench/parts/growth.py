@@ -25,14 +25,12 @@ class Part(bench.Part):
     def cases(self):
         last = self.size.memory[-1]
         yield "counters", f"1 to {last:,} counters, pipeline 16", functools.partial(
-            self._curve, "counters", "counters", {n: {"keys": n, "pipeline": 16, "prefix": "counter:"} for n in powers_of_ten(last)})
+            self._curve, "counters", {n: {"keys": n, "pipeline": 16, "prefix": "counter:"} for n in powers_of_ten(last)})
         last = self.size.connections[-1]
         yield "connections", f"1 to {last:,} connections, pipeline 1", functools.partial(
-            self._curve, "connections", "connections",
-            {n: {"connections": n, "keys": self.size.many, "prefix": "counter:"} for n in self.size.connections})
+            self._curve, "connections", {n: {"connections": n, "keys": self.size.many, "prefix": "counter:"} for n in self.size.connections})
         yield "names", "names of 1 to 255 bytes, pipeline 16", functools.partial(
-            self._curve, "names", "bytes of a name",
-            {n: {"keys": 10, "digits": 1, "pipeline": 16, "prefix": "n" * (n - 1)} for n in NAME_BYTES})
+            self._curve, "names", {n: {"keys": 10, "digits": 1, "pipeline": 16, "prefix": "n" * (n - 1)} for n in NAME_BYTES})
 
     @functools.cached_property
     def servers(self):
@@ -47,11 +45,11 @@ class Part(bench.Part):
         return {(name, key): statistics.median(run[key] for run in runs) for name, runs in results.items()
                 for key in ("server_cpu_ns_per_op", "ops_per_second")}
 
-    def _curve(self, case, x_words, points):
+    def _curve(self, case, points):
         what = {case: what for case, what, _ in self.cases()}[case]
         found = {x: self._point(options) for x, options in points.items()}
-        curves = [rows.Curve(self.id(case), what, x_words, unit, {name: [(x, f[name, key]) for x, f in found.items()]
-                                                                 for name in self.servers})
+        curves = [rows.Curve(self.id(case), what, unit, {name: [(x, f[name, key]) for x, f in found.items()]
+                                                        for name in self.servers})
                   for key, unit in (("server_cpu_ns_per_op", "CPU ns per INCR"), ("ops_per_second", "INCR/s"))]
         ours, theirs = curves[0].sides["shcounterd"], curves[0].sides["redis-server"]
         return [*curves,

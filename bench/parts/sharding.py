@@ -107,7 +107,7 @@ class Part(bench.Part):
         quiet.run(self.two, do="add", connections=1, threads=1, keys=1, pipeline=16, prefix="one.worker:", time=self.time())
         quiet.run(self.two, do="incr", connections=2 * PER_WORKER, threads=2, keys=1, pipeline=16, prefix="exact:",
                   time=self.time())
-        self.load(self.two, do="add", names=NAMES_EACH, pipeline=4, prefix="contended:", digits=8)
+        self.load(self.two, do="add", names=NAMES_EACH, pipeline=4, prefix="contended:")
         told = [("one connection adds", "one.worker:00000000", rows.Target(0, 0, False)),
                 ("INCR on two workers", "exact:00000000", rows.Target(0, 0, False)),
                 ("SHC.ADD on two workers", "contended:00000000", rows.Target(2, 2, False))]
