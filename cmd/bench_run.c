@@ -23,36 +23,27 @@ enum { NS_PER_S = 1000000000 };
 
 /* ---- for the loops ---- */
 
-bool bench_take(struct bench_worker *w, int64_t now_ns)
+unsigned bench_take(struct bench_worker *w, int64_t now_ns, unsigned want)
 {
 	struct bench_run *run = w->run;
 	if (atomic_load_explicit(&run->is_over, memory_order_relaxed))
-		return false;
+		return 0;
 	if (run->plan->time_ns && now_ns - run->begin_ns >= run->plan->time_ns)
-		return false;
+		return 0;
 	if (!run->plan->requests)
-		return true;
-	/* Not below 0, where it would be many. */
-	uint64_t untaken = atomic_load_explicit(&run->untaken, memory_order_relaxed);
-	while (untaken > 0 &&
-	       !atomic_compare_exchange_weak_explicit(&run->untaken, &untaken, untaken - 1,
-						      memory_order_relaxed, memory_order_relaxed))
-		;
-	return untaken > 0;
+		return want;
+	uint64_t untaken = atomic_load_explicit(&run->untaken, memory_order_relaxed), taken;
+	do {
+		taken = untaken < want ? untaken : want;
+	} while (taken > 0 &&
+		 !atomic_compare_exchange_weak_explicit(&run->untaken, &untaken, untaken - taken,
+							memory_order_relaxed, memory_order_relaxed));
+	return (unsigned)taken;
 }
 
-/* splitmix64 (Steele, Lea, Flood 2014). The high half, scaled: a remainder would cost a division. */
-unsigned bench_next_key(struct bench_worker *w)
+void bench_answered(struct bench_worker *w, unsigned count, int64_t sent_ns, int64_t now_ns)
 {
-	uint64_t z = w->random += 0x9e3779b97f4a7c15u;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return (unsigned)(((z ^ z >> 31) >> 32) * w->run->plan->keys >> 32);
-}
-
-void bench_answered(struct bench_worker *w, int64_t sent_ns, int64_t now_ns)
-{
-	histogram_add(&w->tally.latency_ns, (uint64_t)(now_ns - sent_ns));
+	histogram_add(&w->tally.latency_ns, (uint64_t)(now_ns - sent_ns), count);
 	w->tally.end_ns = now_ns;
 	/* One writer. */
 	atomic_store_explicit(&w->answered, w->tally.latency_ns.count, memory_order_relaxed);
@@ -170,6 +161,7 @@ static void merge(struct bench_tally *sum, const struct bench_tally *one)
 	sum->refused += one->refused;
 	sum->in_doubt += one->in_doubt;
 	sum->unanswered += one->unanswered;
+	sum->overdue += one->overdue;
 	sum->is_denied |= one->is_denied;
 	keep_first(sum->refusal, slice_str(one->refusal));
 	keep_first(sum->loss, slice_str(one->loss));
@@ -178,18 +170,25 @@ static void merge(struct bench_tally *sum, const struct bench_tally *one)
 }
 
 static void share_out(struct bench_worker *workers, unsigned count, struct bench_run *run,
-		      struct shc **handles, unsigned handles_count)
+		      const struct bench_links *links)
 {
-	uint64_t window = (uint64_t)run->plan->connections * run->plan->pipeline;
+	const struct bench_plan *plan = run->plan;
+	uint64_t window = (uint64_t)plan->connections * plan->pipeline, seed;
+	unsigned kept = plan->is_cluster, shared = links->count - kept;
 	for (unsigned i = 0; i < count; i++) {
-		unsigned first = handles_count * i / count, next = handles_count * (i + 1) / count;
+		unsigned first = shared * i / count, next = shared * (i + 1) / count;
 		workers[i] = (struct bench_worker){
 			.run = run,
-			.handles = handles + first,
-			.handles_count = next - first,
+			.links = links->list + kept + first,
+			.links_count = next - first,
 			.window = (unsigned)(window * (i + 1) / count - window * i / count),
+			.share = (double)(next - first) / shared,
+			.phase = (double)i / count,
 		};
-		arc4random_buf(&workers[i].random, sizeof(workers[i].random));
+		arc4random_buf(&seed, sizeof(seed));
+		/* Threads go through a sequence side by side. */
+		bench_keys_init(&workers[i].keys, plan->spread, plan->keys, seed,
+				(unsigned)((uint64_t)plan->keys * i / count));
 	}
 }
 
@@ -206,7 +205,7 @@ static bool run_all(struct bench_run *run, struct bench_worker *workers, unsigne
 	return true;
 }
 
-bool bench_run(const struct bench_plan *plan, struct shc **handles, unsigned handles_count, bool is_quiet,
+bool bench_run(const struct bench_plan *plan, const struct bench_links *links, bool is_quiet,
 	       struct bench_tally *tally, double *seconds)
 {
 	unsigned count = plan->threads;
@@ -215,7 +214,7 @@ bool bench_run(const struct bench_plan *plan, struct shc **handles, unsigned han
 	bool is_done = false;
 	run.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (workers && run.wake_fd >= 0) {
-		share_out(workers, count, &run, handles, handles_count);
+		share_out(workers, count, &run, links);
 		is_done = run_all(&run, workers, count, is_quiet);
 	}
 	for (unsigned i = 0; is_done && i < count; i++)

@@ -115,8 +115,14 @@ DAEMON := \
 
 CMD := \
 	cmd/autostart.c \
+	cmd/bench_batch.c \
 	cmd/bench_cluster.c \
 	cmd/bench_counters.c \
+	cmd/bench_cpu.c \
+	cmd/bench_keys.c \
+	cmd/bench_links.c \
+	cmd/bench_memcached.c \
+	cmd/bench_reply.c \
 	cmd/bench_report.c \
 	cmd/bench_run.c \
 	cmd/bench_server.c \
