@@ -46,6 +46,8 @@ class Server:
     def __init__(self, name, path, process, load_options):
         self.name, self.path, self.process, self.load_options = name, path, process, load_options
         self.pid = process.pid
+        self.is_memcached = "--memcached" in load_options
+        self.filled = {}  # prefix -> how many counters of it there are; see Load.fill
 
     # ---- what the kernel says of it ----
 
@@ -72,19 +74,27 @@ class Server:
         with redis.Redis(unix_socket_path=self.path, decode_responses=True, socket_timeout=STOP_SECONDS_MAX) as client:
             return client.execute_command(*words)
 
+    def connect(self):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(START_SECONDS_MAX)
+        try:
+            s.connect(self.path)
+        except OSError:
+            s.close()
+            raise
+        return s
+
     def answers(self, request, answer):
         """Whether this is how the answer begins. False too when nobody listens."""
         try:
-            with socket.socket(socket.AF_UNIX) as s:
-                s.settimeout(START_SECONDS_MAX)
-                s.connect(self.path)
+            with self.connect() as s:
                 s.sendall(request)
                 return s.recv(len(answer), socket.MSG_WAITALL) == answer
         except OSError:
             return False
 
     def is_ready(self):
-        if "--memcached" in self.load_options:
+        if self.is_memcached:
             return self.answers(b"version\r\n", b"VERSION")
         return self.answers(b"*1\r\n$4\r\nPING\r\n", b"+PONG")
 

@@ -76,13 +76,10 @@ class Part(bench.Part):
 
     # ---- full ----
 
-    def _fill(self, server, count):
-        Load(self.build).run(server, prefix=NAMES, keys=count, requests=count, spread="sequence", connections=10, pipeline=100)
-
     def _bytes(self, case, count):
         found = {}
         for name, server in self.servers.items():
-            self._fill(server, count)
+            Load(self.build).fill(server, count, NAMES)
             if name == "shcounterd":
                 server.ask("SAVE")  # what has yet to be written is memory, too, but not for long
             found[name] = [(server.rss_bytes() - self.empty_bytes[name]) / count]
@@ -104,7 +101,7 @@ class Part(bench.Part):
         starts = {"shcounterd": self.place.shcounterd,
                   "redis-server": functools.partial(self.place.redis, "--dir", self.place.dir)}
         for name in starts:
-            self._fill(self.servers[name], count)
+            Load(self.build).fill(self.servers[name], count, NAMES)
             self.servers[name].ask("SAVE")
         found = take_turns(max(1, self.size.rounds // 2), {name: functools.partial(self._restart_one, name, start, count)
                                                            for name, start in starts.items()})
