@@ -39,9 +39,9 @@ SIZES = {
     "tiny": Size(rounds=1, seconds=0.02, many=1000, most=2000, memory=(1000, 2000), connections=(1, 10), lines=2000,
                  names=100, spawns=2, dirty=1000, stall_seconds=0.2, cluster_lines=1000),
     # About a minute.
-    "quick": Size(rounds=3, seconds=0.08, many=100_000, most=300_000, memory=(100_000, 1_000_000),
-                  connections=(1, 10, 100, 1000), lines=1_000_000, names=100_000, spawns=40, dirty=300_000,
-                  stall_seconds=1, cluster_lines=100_000),
+    "quick": Size(rounds=3, seconds=0.08, many=100_000, most=300_000, memory=(100_000, 500_000),
+                  connections=(1, 10, 100, 1000), lines=300_000, names=30_000, spawns=40, dirty=300_000,
+                  stall_seconds=0.7, cluster_lines=100_000),
     # A quarter of an hour.
     "full": Size(rounds=5, seconds=0.5, many=100_000, most=1_000_000, memory=(1_000_000, 10_000_000),
                  connections=(1, 10, 100, 1000, 10_000), lines=10_000_000, names=100_000, spawns=300, dirty=1_000_000,

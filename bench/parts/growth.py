@@ -54,6 +54,7 @@ class Part(bench.Part):
         ours, theirs = curves[0].sides["shcounterd"], curves[0].sides["redis-server"]
         return [*curves,
                 *rows.compare(self.id(case), f"{what}: CPU of the last over that of the first", "x", [ours[-1][1] / ours[0][1]],
-                              {"redis-server": [theirs[-1][1] / theirs[0][1]]}),
+                              {"redis-server": [theirs[-1][1] / theirs[0][1]]},
+                              targets={"redis-server": rows.ahead(1)} if case == "counters" else {}),
                 *rows.compare(self.id(case), f"{what}: largest step of CPU between neighbours", "x", [largest_step(ours)],
                               {"redis-server": [largest_step(theirs)]}, targets={"redis-server": rows.ours_at_most(STEP_MAX)})]

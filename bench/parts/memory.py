@@ -69,7 +69,7 @@ class Part(bench.Part):
     def _start(self):
         self.starts = 0
         starts = {"shcounterd": self.place.shcounterd, "redis-server": self.place.redis, "memcached": self.place.memcached}
-        found = take_turns(3 * self.size.rounds, {name: functools.partial(self._start_empty, start, name)
+        found = take_turns(self.size.rounds, {name: functools.partial(self._start_empty, start, name)
                                                   for name, start in starts.items()})
         return rows.compare(self.id("start"), "start, empty, to the first answer", "ms", found.pop("shcounterd"), found,
                             targets={"redis-server": rows.ours_at_most(10)})
