@@ -23,13 +23,18 @@ static uint64_t eight_digits(uint32_t key)
 	return htole64(0x3030303030303030 + tens + ((pairs - 10 * tens) << 8));
 }
 
-void bench_put_digits(char *out, unsigned digits, unsigned key)
+static inline void put_digits(char *out, unsigned digits, unsigned key)
 {
 	uint64_t text = eight_digits(key);
 	if (digits == BENCH_DIGITS_MAX)
 		memcpy(out, &text, sizeof(text));
 	else
 		memcpy(out, (const char *)&text + BENCH_DIGITS_MAX - digits, digits);
+}
+
+void bench_put_digits(char *out, unsigned digits, unsigned key)
+{
+	put_digits(out, digits, key);
 }
 
 /* ---- a request ---- */
@@ -137,6 +142,6 @@ void bench_batch_fill(struct bench_batch *b, struct bench_keys *keys, unsigned c
 	for (unsigned i = 0; i < count; i++) {
 		char *digits = b->data + i * b->size + b->first;
 		for (unsigned n = 0; n < b->names; n++, digits += b->stride)
-			bench_put_digits(digits, b->digits, bench_keys_next(keys));
+			put_digits(digits, b->digits, bench_keys_next(keys));
 	}
 }

@@ -54,7 +54,7 @@ static const struct option_spec options[] = {
 	[OPTION_RATE] =
 		{0, "rate", OPTION_VALUE, "N",
 		 "requests a second, in all, on a schedule; latencies count from when a request was due "
-		 "(default: as fast as answers come)"},
+		 "(without: as fast as answers come)"},
 	[OPTION_TIME] = {0, "time", OPTION_VALUE, "DUR", "how long (default 5s, without --requests)"},
 	[OPTION_REQUESTS] = {0, "requests", OPTION_VALUE, "N", "how many requests at most"},
 	[OPTION_PREFIX] = {0, "prefix", OPTION_VALUE, "P", "how the counters' names begin (default bench:)"},
@@ -67,8 +67,9 @@ static const struct option_spec options[] = {
 		 "with millions"},
 	[OPTION_THREADS] = {0, "threads", OPTION_VALUE, "N",
 			    "to share the connections (default half of the CPUs)"},
-	[OPTION_MEMCACHED] = {0, "memcached", OPTION_VALUE, "PATH|HOST:PORT",
-			      "the server is a memcached, on a Unix socket or TCP; instead of -s, -u, -c"},
+	[OPTION_MEMCACHED] =
+		{0, "memcached", OPTION_VALUE, "SOCKET",
+		 "the server is a memcached, on this socket or at HOST:PORT; instead of -s, -u, -c"},
 	{0},
 };
 
@@ -366,15 +367,20 @@ const struct command cmd_bench = {
 		"  shcount bench --keys 1 --do add  a single hot counter, on the sharded path\n"
 		"  shcount bench --pipeline 16 --requests 1000000\n"
 		"  shcount bench -c node1:7000 --keys 1 --shards 16\n"
+		"  shcount bench --rate 20000 --spread zipf\n"
+		"  shcount bench --memcached /run/memcached.sock\n"
 		"\n"
 		"Makes counters of its own, bench:00000000 and on, runs, compares their sum with what was "
 		"acknowledged, and deletes them. It refuses to start when one of them is there already; with "
 		"--keep it takes them as they are, and leaves them.\n"
 		"\n"
-		"Each reply is followed by the next request over the same connection, so a server that is slow "
-		"is asked less: latencies are those of the requests that were made. One is from the request to "
-		"its reply, and includes the time behind others of the same pipeline. On a Redis Cluster, "
-		"--connections times --pipeline requests are under way in all, over few connections.\n"
+		"Replies are followed by the next requests over the same connection, so a server that is slow "
+		"is asked less: latencies are those of the requests that were made. With --rate requests are due "
+		"on a schedule, and latencies count from there: a server that stops for a while is charged with all "
+		"that it keeps waiting. They include the time behind others of the same pipeline. On a Redis "
+		"Cluster, --connections times --pipeline requests are under way in all, over few connections.\n"
+		"\n"
+		"CPU times are those of all threads of a server on this machine, and bench's own.\n"
 		"\n"
 		"^C ends it early: it prints what there is, and deletes the counters. Exit status 1 when requests were "
 		"refused or the sum is wrong, 69 or 75 when answers did not come.\n",
