@@ -2,9 +2,9 @@
 """Sizes, parts and cases: what is run, in which order, and what becomes of one that fails."""
 import contextlib
 import dataclasses
-import subprocess
 import sys
 import time
+import traceback
 
 from . import rows
 from .place import Missing, Place
@@ -100,10 +100,11 @@ class Bench:
             found = run()
         except Missing as missing:
             found = [rows.unmeasured(row_id, what, str(missing))]
-        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-            # The others are worth having.
+        except Exception as error:  # pylint: disable=broad-except
+            # Whatever it is, the other cases are worth having.
             self.failures += 1
-            found = [rows.unmeasured(row_id, what, f"failed: {error}")]
+            traceback.print_exc()
+            found = [rows.unmeasured(row_id, what, f"failed: {str(error).splitlines()[0] if str(error) else repr(error)}")]
         self.rows += [f for f in found if isinstance(f, rows.Row)]
         self.curves += [f for f in found if isinstance(f, rows.Curve)]
         self.notes += [f for f in found if isinstance(f, rows.Note)]

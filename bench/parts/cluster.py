@@ -24,7 +24,7 @@ class Part(bench.Part):
         program("redis-cli", "redis-tools")
         path = os.path.dirname(self.place.redis_server()) + ":" + os.environ["PATH"]
         done = subprocess.run(["bench/cluster.sh", str(self.size.cluster_lines), str(self.size.names), str(self.size.rounds)],
-                              env={**os.environ, "BUILD": self.build, "SPAWNS": str(self.size.spawns), "PATH": path},
+                              env={**os.environ, "BUILD": self.build, "SPAWNS": str(self.size.spawns), "PATH": path, "TMPDIR": self.place.dir},
                               capture_output=True, text=True, timeout=RUN_SECONDS_MAX)
         if done.returncode != 0:
             raise RuntimeError(f"bench/cluster.sh: exit status {done.returncode}: {done.stderr.strip()}")
