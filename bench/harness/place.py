@@ -14,7 +14,7 @@ import time
 import redis
 
 START_SECONDS_MAX = 120  # a server that loads ten million counters on a busy machine
-STOP_SECONDS_MAX = 60
+ANSWER_SECONDS_MAX = STOP_SECONDS_MAX = 300  # ten million counters go to the disk
 CONNECTIONS_MAX = 12000
 
 
@@ -71,7 +71,7 @@ class Server:
 
     def ask(self, *words):
         """One request to one that speaks RESP."""
-        with redis.Redis(unix_socket_path=self.path, decode_responses=True, socket_timeout=STOP_SECONDS_MAX) as client:
+        with redis.Redis(unix_socket_path=self.path, decode_responses=True, socket_timeout=ANSWER_SECONDS_MAX) as client:
             return client.execute_command(*words)
 
     def connect(self):

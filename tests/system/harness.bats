@@ -30,6 +30,7 @@ teardown_file() {
 	expect "$(grep -c 'failed:\|not installed' "$SHC_DIR/report/bench.md")" 0
 }
 
+# shellcheck disable=SC2016 # $0 is of awk
 @test "the table is one: each line of it has as many columns" {
 	run -0 awk -F '[^\\\\][|]' '/^\| / { n[NF] = $0 } END { for (k in n) print n[k] }' "$SHC_DIR/report/bench.md"
 	expect "${#lines[@]}" 1
