@@ -6,7 +6,8 @@
  * counters that are made, summed up and deleted (bench_memcached.c those in memcached), bench_run.c the
  * threads, bench_server.c what a thread does with the connections to one server, bench_cluster.c the same
  * with a Redis Cluster, bench_report.c what is printed. Beside them: bench_keys.h, bench_batch.h,
- * bench_reply.h and histogram.h, which know nothing of connections, and bench_cpu.h.
+ * bench_reply.h and histogram.h, which know nothing of connections, bench_cpu.h and bench_window.h, the time
+ * that is measured.
  */
 #ifndef SHC_BENCH_H
 #define SHC_BENCH_H
