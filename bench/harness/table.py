@@ -25,7 +25,7 @@ def number(value):
     """Three digits, as far as that goes."""
     if value is None:
         return "–"
-    if value >= 1000:
+    if value >= 999.5:
         return f"{value:,.0f}"
     return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
 
