@@ -78,6 +78,7 @@ static inline struct conn *bench_link_conn(struct bench_link *link)
 /* What has become of requests. */
 struct bench_tally {
 	struct histogram latency_ns; /* of those that were answered, and not with an error */
+	struct histogram late_ns;    /* at a rate: how late we were to see that a pipeline was due */
 	uint64_t refused;	     /* error replies */
 	uint64_t in_doubt;	     /* changes that were sent, and no answer came */
 	uint64_t unanswered;	     /* others without an answer: nothing has changed */

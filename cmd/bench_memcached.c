@@ -9,7 +9,9 @@
 #include "bench_reply.h"
 
 enum {
-	CHUNK = 100, /* names asked for at once: requests and replies fit into a socket's buffers */
+	CHUNK_BYTES = 64 << 10, /* requests sent before their replies are read, which have as many: a socket's
+				   buffer holds them */
+	BYTES_BESIDE = 16,	/* a name, in each of them */
 	HOST_SIZE = 256,
 	RECEIVE_BYTES = 16 << 10,
 };
@@ -168,10 +170,11 @@ static int for_all(struct visit *v, struct conn *c, const char *before, const ch
 		   enum reply_kind kind, reply_fn *take)
 {
 	const struct bench_plan *plan = v->plan;
+	unsigned chunk = CHUNK_BYTES / (unsigned)(strlen(plan->prefix) + plan->digits + BYTES_BESIDE);
 	int rc = EX_OK;
-	for (v->from = 0; v->from < plan->keys && rc == EX_OK; v->from += CHUNK) {
+	for (v->from = 0; v->from < plan->keys && rc == EX_OK; v->from += chunk) {
 		struct exchange x = {.kind = kind, .take = take, .arg = v};
-		for (; x.count < CHUNK && v->from + x.count < plan->keys; x.count++) {
+		for (; x.count < chunk && v->from + x.count < plan->keys; x.count++) {
 			char name[BENCH_NAME_SIZE];
 			bench_name(plan, v->from + x.count, name);
 			buf_append(&x.out, before, strlen(before));

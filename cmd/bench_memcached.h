@@ -3,8 +3,8 @@
  * bench_memcached.h - what a load generator does with memcached beside the load itself: its counters are
  * made, read and deleted. Over its text protocol; source: doc/protocol.txt of memcached.
  *
- * A call waits at most the plan's timeout for each hundred names. Exit statuses; all but EX_OK after a
- * complaint.
+ * A call waits at most the plan's timeout for some hundred or thousand names. Exit statuses; all but EX_OK
+ * after a complaint.
  */
 #ifndef SHC_BENCH_MEMCACHED_H
 #define SHC_BENCH_MEMCACHED_H

@@ -9,7 +9,7 @@
 #include "bench.h"
 #include "output.h"
 
-enum { LABEL_COLUMNS = 25, DECIMAL_SIZE = 32 };
+enum { LABEL_COLUMNS = 25, DECIMAL_SIZE = 32, LATE_PER_MILLE = 990 };
 
 static const struct {
 	unsigned per_mille;
@@ -95,6 +95,10 @@ static void show_people(struct output *out, const struct bench_plan *plan, const
 		snprintf(text, sizeof(text), "%.3f", latency_ns(r, i) / 1e6);
 		row(out, percentiles[i].label, text);
 	}
+	if (plan->rate) {
+		snprintf(text, sizeof(text), "%.3f", (double)histogram_at(&t->late_ns, LATE_PER_MILLE) / 1e6);
+		row(out, "own lateness, p99, ms", text);
+	}
 	row_cpu(out, plan->names > 1 ? "server CPU, ns/addition" : "server CPU, ns/request", r->server_cpu_ns,
 		plan, r);
 	row_cpu(out, plan->names > 1 ? "own CPU, ns/addition" : "own CPU, ns/request", r->client_cpu_ns, plan,
@@ -163,8 +167,11 @@ static void show_json(struct output *out, const struct bench_plan *plan, const s
 	json_i64(out, "refused", (int64_t)t->refused);
 	json_i64(out, "in_doubt", (int64_t)t->in_doubt);
 	json_i64(out, "not_executed", (int64_t)t->unanswered);
-	if (plan->rate)
+	if (plan->rate) {
+		snprintf(text, sizeof(text), "%.1f", (double)histogram_at(&t->late_ns, LATE_PER_MILLE) / 1e3);
+		json_raw(out, slice_str("own_late_p99_us"), slice_str(text));
 		json_i64(out, "overdue", (int64_t)t->overdue);
+	}
 	if (r->has_grown)
 		json_i64(out, "grown", (int64_t)r->grown);
 	json_close(out);

@@ -164,6 +164,7 @@ static void watch(struct bench_run *run, const struct bench_worker *workers, uns
 static void merge(struct bench_tally *sum, const struct bench_tally *one)
 {
 	histogram_merge(&sum->latency_ns, &one->latency_ns);
+	histogram_merge(&sum->late_ns, &one->late_ns);
 	sum->refused += one->refused;
 	sum->in_doubt += one->in_doubt;
 	sum->unanswered += one->unanswered;

@@ -192,6 +192,7 @@ static void keep_schedule(struct loop *l, int64_t now_ns)
 {
 	for (; !l->is_over && due_ns(l, l->turn) <= now_ns; l->turn++) {
 		struct lane *lane = &l->lanes[l->turn % l->worker->links_count];
+		histogram_add(&l->worker->tally.late_ns, (uint64_t)(now_ns - due_ns(l, l->turn)), 1);
 		if (lane->waiting == 0)
 			begin_batch(l, lane, now_ns);
 	}
