@@ -43,7 +43,7 @@ static size_t chunk_size(const struct arena *a)
 	if (size < CHUNK_BYTES_MIN)
 		return CHUNK_BYTES_MIN;
 	if (size < HUGE_PAGE_BYTES)
-		return size & ~(size_t)4095;
+		return HUGE_PAGE_BYTES;
 	if (size > CHUNK_BYTES_MAX)
 		size = CHUNK_BYTES_MAX;
 	return size & ~(size_t)(HUGE_PAGE_BYTES - 1);

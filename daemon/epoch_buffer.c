@@ -13,23 +13,6 @@ enum {
 	KEEP_RETIRED_MAX = 4096,
 };
 
-/* Ids are given out in sequence, so they are spread by Fibonacci hashing: the top bits choose the part, the
- * next ones the slot. */
-static uint64_t spread(uint64_t id)
-{
-	return id * UINT64_C(0x9e3779b97f4a7c15);
-}
-
-static size_t part_of(uint64_t hash)
-{
-	return hash >> 58;
-}
-
-static uint32_t slot_of(uint64_t hash, const struct delta_part *p)
-{
-	return (uint32_t)(hash >> 26) & p->mask;
-}
-
 void epoch_buffer_init(struct epoch_buffer *b)
 {
 	*b = (struct epoch_buffer){0};
@@ -49,7 +32,7 @@ void epoch_buffer_fini(struct epoch_buffer *b)
 
 static struct journal_delta *find(const struct delta_part *p, uint64_t id, uint64_t hash)
 {
-	uint32_t i = slot_of(hash, p);
+	uint32_t i = epoch_buffer_slot(hash, p->mask);
 
 	while (p->slots[i].id != id && p->slots[i].id != 0)
 		i = (i + 1) & p->mask;
@@ -70,17 +53,17 @@ static int part_grow(struct delta_part *p)
 		struct journal_delta d = p->slots[i];
 
 		if (d.id)
-			*find(&bigger, d.id, spread(d.id)) = d;
+			*find(&bigger, d.id, epoch_buffer_spread(d.id)) = d;
 	}
 	free(p->slots);
 	*p = bigger;
 	return 0;
 }
 
-int epoch_buffer_add(struct epoch_buffer *b, uint64_t id, uint64_t delta)
+int epoch_buffer_add_slow(struct epoch_buffer *b, uint64_t id, uint64_t delta)
 {
-	uint64_t hash = spread(id);
-	struct delta_part *p = &b->parts[part_of(hash)];
+	uint64_t hash = epoch_buffer_spread(id);
+	struct delta_part *p = &b->parts[epoch_buffer_part(hash)];
 	struct journal_delta *d;
 
 	if (!p->slots && part_grow(p))
@@ -98,14 +81,6 @@ int epoch_buffer_add(struct epoch_buffer *b, uint64_t id, uint64_t delta)
 	}
 	d->delta += delta;
 	return 0;
-}
-
-const void *epoch_buffer_place(const struct epoch_buffer *b, uint64_t id)
-{
-	uint64_t hash = spread(id);
-	const struct delta_part *p = &b->parts[part_of(hash)];
-
-	return p->slots ? &p->slots[slot_of(hash, p)] : NULL;
 }
 
 /* A failed reserve leaves a buffer as it was, so its stickiness is not wanted here. */

@@ -70,11 +70,55 @@ static inline bool epoch_buffer_is_empty(const struct epoch_buffer *b)
 	       b->retired.count == 0;
 }
 
+/* Ids are given out in sequence, so they are spread by Fibonacci hashing: the top bits choose the part, the
+ * next ones the slot. */
+static inline uint64_t epoch_buffer_spread(uint64_t id)
+{
+	return id * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static inline size_t epoch_buffer_part(uint64_t spread)
+{
+	return spread >> 58;
+}
+
+static inline uint32_t epoch_buffer_slot(uint64_t spread, uint32_t mask)
+{
+	return (uint32_t)(spread >> 26) & mask;
+}
+
+/* Where the delta of `id` would be looked for first: to prefetch. */
+static inline const void *epoch_buffer_place(const struct epoch_buffer *b, uint64_t id)
+{
+	uint64_t spread = epoch_buffer_spread(id);
+	const struct delta_part *p = &b->parts[epoch_buffer_part(spread)];
+
+	return p->slots ? &p->slots[epoch_buffer_slot(spread, p->mask)] : NULL;
+}
+
 /* All of these: 0 or -ENOMEM, then nothing has changed. */
-int epoch_buffer_add(struct epoch_buffer *b, uint64_t id, uint64_t delta);
+int epoch_buffer_add_slow(struct epoch_buffer *b, uint64_t id, uint64_t delta);
 int epoch_buffer_create(struct epoch_buffer *b, uint64_t id, struct slice name);
 int epoch_buffer_delete(struct epoch_buffer *b, uint64_t id);
 int epoch_buffer_retire(struct epoch_buffer *b, void *p, enum retired_kind kind);
+
+static inline int epoch_buffer_add(struct epoch_buffer *b, uint64_t id, uint64_t delta)
+{
+	uint64_t spread = epoch_buffer_spread(id);
+	const struct delta_part *p = &b->parts[epoch_buffer_part(spread)];
+	struct journal_delta *d;
+
+	/* Where it was put, if nothing stood there: three times out of four, once it is there. */
+	if (p->slots) {
+		d = &p->slots[epoch_buffer_slot(spread, p->mask)];
+		if (d->id == id) {
+			d->delta += delta;
+			return 0;
+		}
+	}
+	return epoch_buffer_add_slow(b, id, delta);
+}
+
 void epoch_buffer_flush(struct epoch_buffer *b, uint64_t floor_id);
 
 /* *at: where the session's record of this epoch stands, or SIZE_MAX when it has none; it is overwritten when
@@ -85,9 +129,6 @@ int epoch_buffer_token(struct epoch_buffer *b, struct slice name, struct slice t
 
 /* Bytes that what is recorded takes, about. */
 size_t epoch_buffer_bytes(const struct epoch_buffer *b);
-
-/* Where the delta of `id` would be looked for first: to prefetch. */
-const void *epoch_buffer_place(const struct epoch_buffer *b, uint64_t id);
 
 /* Empties it; keeps small memory, gives back large. The retired list must have been taken. */
 void epoch_buffer_clear(struct epoch_buffer *b);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "request_quick.h"
 #include "server.h"
 #include "worker.h"
 
@@ -215,59 +216,6 @@ static void show_buffers(struct peer *p)
 
 /* ---- input ---- */
 
-/* Parses up to WORKER_BATCH requests into the worker's batch. Those with many words end it: their words stay
- * in the parser. *outcome is that of the last call of the parser. */
-static size_t batch_parse(struct peer *p, const char *data, size_t len, int *outcome)
-{
-	struct worker *w = p->worker;
-	size_t count = 0, at = 0;
-
-	if (p->has_stale_parser) {
-		resp_parser_fini(&p->parser);
-		resp_parser_init(&p->parser);
-		p->has_stale_parser = false;
-	}
-	do {
-		struct batch_item *item = &w->batch[count];
-
-		*outcome = at < len ? resp_parse(&p->parser, data + at, len - at) : RESP_MORE;
-		if (*outcome != RESP_DONE)
-			break;
-		at += p->parser.size_bytes;
-		item->argc = p->parser.argc;
-		item->size_bytes = p->parser.size_bytes;
-		item->has_name = item->argc > 1 && p->parser.argv[1].len <= NAME_LEN_MAX;
-		item->argv = p->parser.argv;
-		count++;
-		if (item->argc > WORKER_BATCH_ARGS)
-			break;
-		if (item->argc)
-			memcpy(item->args, p->parser.argv, item->argc * sizeof(item->args[0]));
-		item->argv = item->args;
-	} while (count < WORKER_BATCH && p->parser.inline_buf == NULL);
-	return count;
-}
-
-static void batch_prefetch(struct worker *w, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct batch_item *item = &w->batch[i];
-
-		if (item->has_name) {
-			item->hash = registry_hash(w->txn.registry, item->argv[1]);
-			txn_prefetch_place(&w->txn, item->hash);
-		}
-	}
-	if (count == 1)
-		return;
-	for (size_t i = 0; i < count; i++)
-		w->batch[i].guess =
-			w->batch[i].has_name ? txn_prefetch_counter(&w->txn, w->batch[i].hash) : NULL;
-	for (size_t i = 0; i < count; i++)
-		if (w->batch[i].guess)
-			txn_prefetch_entry(&w->txn, w->batch[i].guess);
-}
-
 static enum request_result execute(struct peer *p, const struct batch_item *item)
 {
 	struct worker *w = p->worker;
@@ -279,11 +227,55 @@ static enum request_result execute(struct peer *p, const struct batch_item *item
 	if (item->has_name)
 		txn_hint(&w->txn, item->argv[1], item->hash);
 	stat_add(&w->stats.requests, 1);
-	result = request_execute(p, item->argv, item->argc);
+	result = request_execute(p, item->command, item->argv, item->argc);
 	txn_hint(&w->txn, (struct slice){0}, 0);
-	if (result != REQUEST_PARK)
-		p->wait = (struct peer_wait){0};
 	return result;
+}
+
+/* Parses the next batch. */
+static void parse(struct peer *p, const char *data, size_t len, int *outcome)
+{
+	struct worker *w = p->worker;
+
+	if (p->has_stale_parser) {
+		resp_parser_fini(&p->parser);
+		resp_parser_init(&p->parser);
+		p->has_stale_parser = false;
+	}
+	batch_parse(&w->batch, &p->parser, data, len, outcome);
+	epoch_look(&w->slot);
+	batch_look_ahead(&w->batch, &w->txn);
+}
+
+/* Executes the batch, until one parks, closes, or replies pile up. *done grows by the bytes used up. */
+static enum request_result execute_batch(struct peer *p, size_t *done)
+{
+	struct worker *w = p->worker;
+	uint64_t epoch = w->slot.own;
+	int64_t unsent_max = output_limit(p) / 2; /* as is_throttled */
+	size_t i = 0, n;
+
+	for (; i < w->batch.count && (int64_t)peer_unsent(p) <= unsent_max; i += n) {
+		const struct batch_item *item = &w->batch.items[i];
+		enum request_result result;
+
+		/* A worker that has sealed holds no guess. */
+		n = w->slot.own == epoch ? request_quick(p, item, w->batch.count - i) : 0;
+		if (n == 0) {
+			result = execute(p, item);
+			if (result != REQUEST_DONE)
+				return result;
+			n = 1;
+		}
+		if (p->wait.is_resumed)
+			p->wait = (struct peer_wait){0};
+		for (size_t k = 0; k < n; k++)
+			*done += item[k].size_bytes;
+	}
+	/* Large replies: the rest of the batch is parsed again when these are taken. */
+	if (i < w->batch.count)
+		p->has_stale_parser = true;
+	return REQUEST_DONE;
 }
 
 /* Executes requests at data[0..len) until the bytes end, one parks, or replies pile up. Returns how many
@@ -293,26 +285,18 @@ static size_t process(struct peer *p, const char *data, size_t len)
 	int outcome = RESP_DONE;
 	size_t done = 0;
 
+	if (p->out.cap == 0)
+		p->out = worker_take_spare(p->worker);
 	while (outcome == RESP_DONE && done < len && !is_throttled(p)) {
-		size_t count = batch_parse(p, data + done, len - done, &outcome);
-
-		batch_prefetch(p->worker, count);
-		for (size_t i = 0; i < count; i++) {
-			const struct batch_item *item = &p->worker->batch[i];
-
-			switch (execute(p, item)) {
-			case REQUEST_DONE: break;
-			case REQUEST_PARK: p->has_stale_parser = true; return done;
-			case REQUEST_CLOSE: peer_close(p, true); return len;
-			}
-			done += item->size_bytes;
-			/* Large replies: the rest of the batch is parsed again when these are taken. */
-			if (is_throttled(p)) {
-				p->has_stale_parser = true;
-				return done;
-			}
+		parse(p, data + done, len - done, &outcome);
+		switch (execute_batch(p, &done)) {
+		case REQUEST_DONE: break;
+		case REQUEST_PARK: p->has_stale_parser = true; return done;
+		case REQUEST_CLOSE: peer_close(p, true); return len;
 		}
 	}
+	if (p->has_stale_parser)
+		return done;
 	if (outcome == RESP_BAD || outcome < 0) {
 		resp_put_errorf(&p->out, "ERR %s", outcome < 0 ? "out of memory" : p->parser.error);
 		stat_add(&p->worker->stats.errors, 1);
@@ -335,15 +319,27 @@ static void pause_reading(struct peer *p, bool is_paused)
 	}
 }
 
+/* Nothing keeps it from being read, and nothing was read behind a request that waits. */
+static inline bool is_flowing(const struct peer *p)
+{
+	return p->wait.kind == WAIT_NONE && !p->is_paused && !p->is_closing && !p->is_eof && !p->out.failed &&
+	       !is_throttled(p);
+}
+
 /* After processing: send, read on or not, end. */
 static void settle(struct peer *p)
 {
-	bool is_held = p->wait.kind != WAIT_NONE || is_throttled(p);
+	bool is_held;
 
 	want_flush(p);
+	if (p->out.cap && buf_len(&p->out) == 0)
+		worker_give_spare(p->worker, &p->out);
 	show_buffers(p);
+	if (is_flowing(p))
+		return;
 	if (check_output(p) || p->is_closing)
 		return;
+	is_held = p->wait.kind != WAIT_NONE || is_throttled(p);
 	pause_reading(p, is_throttled(p) || (is_held && buf_len(&p->in) > PARKED_INPUT_MAX));
 	if (p->is_eof && !is_held)
 		peer_close(p, true);

@@ -8,10 +8,6 @@
 
 #include "spin.h"
 
-#define SLOT_EMPTY   UINT64_C(0)
-#define SLOT_DELETED UINT64_C(1)
-#define PTR_MASK     ((UINT64_C(1) << 48) - 1)
-
 /* ---- slots ---- */
 
 static inline uint64_t slot_make(const struct counter *c, uint64_t hash)
@@ -21,17 +17,12 @@ static inline uint64_t slot_make(const struct counter *c, uint64_t hash)
 
 static inline struct counter *slot_counter(uint64_t slot)
 {
-	return (struct counter *)(uintptr_t)(slot & PTR_MASK); // NOLINT
+	return (struct counter *)(uintptr_t)(slot & REGISTRY_POINTER_MASK); // NOLINT
 }
 
 static inline bool slot_is_counter(uint64_t slot)
 {
-	return (slot & PTR_MASK) > SLOT_DELETED;
-}
-
-static inline uint32_t place_of(uint64_t hash)
-{
-	return (uint32_t)(hash >> 16) & (REGISTRY_SLOTS - 1);
+	return (slot & REGISTRY_POINTER_MASK) > REGISTRY_DELETED;
 }
 
 static inline size_t index_of(uint64_t hash, uint32_t depth)
@@ -138,25 +129,16 @@ void registry_fini(struct registry *r)
 	arena_fini(&r->arena);
 }
 
-/* acquire: pairs with the release that published it; its content is visible. */
-static struct segment *segment_of(struct registry *r, uint64_t hash)
-{
-	struct directory *d = atomic_load_explicit(&r->directory, memory_order_acquire);
-
-	return atomic_load_explicit(&d->segment[index_of(hash, d->depth)], memory_order_acquire);
-}
-
 /* ---- find ---- */
 
 static struct counter *segment_find(const struct segment *seg, struct slice name, uint64_t hash)
 {
-	uint32_t i = place_of(hash);
-
-	for (uint32_t n = 0; n < REGISTRY_SLOTS; n++, i = (i + 1) & (REGISTRY_SLOTS - 1)) {
-		uint64_t slot = atomic_load_explicit(&seg->slot[i], memory_order_acquire);
+	for (uint32_t n = 0; n < REGISTRY_SLOTS; n++) {
+		uint64_t slot =
+			atomic_load_explicit(&seg->slot[registry_place(hash, n)], memory_order_acquire);
 		struct counter *c = slot_counter(slot);
 
-		if (slot == SLOT_EMPTY)
+		if (slot == REGISTRY_EMPTY)
 			return NULL;
 		if (slot >> 48 == (hash & 0xffff) && slot_is_counter(slot) &&
 		    slice_equal(counter_name(c), name))
@@ -167,29 +149,7 @@ static struct counter *segment_find(const struct segment *seg, struct slice name
 
 struct counter *registry_find(struct registry *r, struct slice name, uint64_t hash)
 {
-	return segment_find(segment_of(r, hash), name, hash);
-}
-
-const void *registry_place(struct registry *r, uint64_t hash)
-{
-	return &segment_of(r, hash)->slot[place_of(hash)];
-}
-
-const struct counter *registry_guess(struct registry *r, uint64_t hash)
-{
-	const struct segment *seg = segment_of(r, hash);
-	uint32_t i = place_of(hash);
-
-	for (uint32_t n = 0; n < 8; n++, i = (i + 1) & (REGISTRY_SLOTS - 1)) {
-		uint64_t slot = atomic_load_explicit(&seg->slot[i], memory_order_acquire);
-
-		/* A deleted place has a tag like any other: 0. */
-		if (slot >> 48 == (hash & 0xffff) && slot_is_counter(slot))
-			return slot_counter(slot);
-		if (slot == SLOT_EMPTY)
-			break;
-	}
-	return NULL;
+	return segment_find(registry_segment(r, hash), name, hash);
 }
 
 /* ---- insert ---- */
@@ -197,15 +157,16 @@ const struct counter *registry_guess(struct registry *r, uint64_t hash)
 /* Lock held (or the segment not published yet); there is room and the name is not in. */
 static void segment_put(struct segment *seg, struct counter *c, uint64_t hash)
 {
-	uint32_t i = place_of(hash);
+	uint32_t n = 0;
 	uint64_t seen;
 
-	while (slot_is_counter(seen = atomic_load_explicit(&seg->slot[i], memory_order_relaxed)))
-		i = (i + 1) & (REGISTRY_SLOTS - 1);
+	while (slot_is_counter(
+		seen = atomic_load_explicit(&seg->slot[registry_place(hash, n)], memory_order_relaxed)))
+		n++;
 	/* release: who finds the pointer finds the record made. */
-	atomic_store_explicit(&seg->slot[i], slot_make(c, hash), memory_order_release);
+	atomic_store_explicit(&seg->slot[registry_place(hash, n)], slot_make(c, hash), memory_order_release);
 	seg->live++;
-	seg->used += seen == SLOT_EMPTY;
+	seg->used += seen == REGISTRY_EMPTY;
 }
 
 /* Copies the counters of `from` into one segment (same depth, deleted places dropped) or two (one bit
@@ -340,7 +301,7 @@ int registry_insert(struct registry *r, struct slice name, uint64_t hash, struct
 	int rc;
 
 	do {
-		struct segment *seg = segment_of(r, hash);
+		struct segment *seg = registry_segment(r, hash);
 		bool is_replaced;
 
 		spin_lock(&seg->lock);
@@ -357,11 +318,12 @@ int registry_insert(struct registry *r, struct slice name, uint64_t hash, struct
 
 static void segment_erase(struct segment *seg, const struct counter *c, uint64_t hash)
 {
-	uint32_t i = place_of(hash);
+	uint32_t n = 0;
 
-	while (slot_counter(atomic_load_explicit(&seg->slot[i], memory_order_relaxed)) != c)
-		i = (i + 1) & (REGISTRY_SLOTS - 1);
-	atomic_store_explicit(&seg->slot[i], SLOT_DELETED, memory_order_release);
+	while (slot_counter(
+		       atomic_load_explicit(&seg->slot[registry_place(hash, n)], memory_order_relaxed)) != c)
+		n++;
+	atomic_store_explicit(&seg->slot[registry_place(hash, n)], REGISTRY_DELETED, memory_order_release);
 	seg->live--;
 }
 
@@ -372,7 +334,7 @@ bool registry_remove(struct registry *r, struct counter *c)
 	bool is_removed;
 
 	for (;;) {
-		seg = segment_of(r, hash);
+		seg = registry_segment(r, hash);
 		spin_lock(&seg->lock);
 		if (!seg->is_replaced)
 			break;
@@ -505,7 +467,7 @@ uint64_t registry_walk(struct registry *r, uint64_t cursor, size_t count_min, re
 	size_t told = 0;
 
 	do {
-		const struct segment *seg = segment_of(r, hash);
+		const struct segment *seg = registry_segment(r, hash);
 		size_t count = segment_items(r, seg, hash, items);
 
 		for (size_t i = 0; i < count; i++) {

@@ -30,9 +30,15 @@
 enum {
 	REGISTRY_SLOTS = 512,	 /* places a segment: 4 KiB */
 	REGISTRY_FILL_MAX = 440, /* then it splits: longer probes beyond */
+	REGISTRY_NEAR = 24,	 /* places that a guess looks at */
 	REGISTRY_DEPTH_MAX = 32,
 	REGISTRY_CURSOR_BITS = 48, /* of the hash, in SCAN's cursor: JavaScript clients hold 53 bits */
 };
+
+/* A place: empty, deleted, or the low 16 bits of the hash above 48 of a pointer. */
+#define REGISTRY_EMPTY	      UINT64_C(0)
+#define REGISTRY_DELETED      UINT64_C(1)
+#define REGISTRY_POINTER_MASK ((UINT64_C(1) << 48) - 1)
 
 struct segment {
 	_Atomic uint32_t lock; /* 0 or 1 */
@@ -40,7 +46,7 @@ struct segment {
 	uint32_t live;	       /* places with a counter; under the lock */
 	uint8_t depth;	       /* how many top bits of the hash all its names share */
 	bool is_replaced;      /* under the lock: look in the directory again */
-	_Alignas(64) _Atomic uint64_t slot[REGISTRY_SLOTS]; /* 0 empty, 1 deleted, else tag << 48 | pointer */
+	_Alignas(64) _Atomic uint64_t slot[REGISTRY_SLOTS];
 };
 
 struct directory {
@@ -75,10 +81,60 @@ static inline uint64_t registry_hash(const struct registry *r, struct slice name
 /* Any worker. Null: there is none. The pointer holds until the caller seals. */
 struct counter *registry_find(struct registry *r, struct slice name, uint64_t hash);
 
-/* First place of the hash and, with `is_near`, the record that its tag points to: to prefetch before _find.
- */
-const void *registry_place(struct registry *r, uint64_t hash);
-const struct counter *registry_guess(struct registry *r, uint64_t hash);
+/* ---- looking ahead ---- the steps of a lookup one by one, so that those of many names can overlap */
+
+/* Where the name would be; holds until the caller seals. */
+static inline struct segment *registry_segment(const struct registry *r, uint64_t hash)
+{
+	/* acquire: pairs with the release that published it; its content is visible. */
+	struct directory *d = atomic_load_explicit(&r->directory, memory_order_acquire);
+
+	return atomic_load_explicit(&d->segment[(size_t)(hash >> 1 >> (63 - d->depth))],
+				    memory_order_acquire);
+}
+
+/* The n-th place that is looked at: from the first one round its cache line, then line after line. A look-up
+ * that stays in the line is one miss less; nine of ten do. */
+static inline uint32_t registry_place(uint64_t hash, uint32_t n)
+{
+	enum { LINE = 8 };
+	uint32_t first = (uint32_t)(hash >> 16);
+
+	return ((first & ~(LINE - 1u)) + (n & ~(LINE - 1u)) + ((first + n) & (LINE - 1))) &
+	       (REGISTRY_SLOTS - 1);
+}
+
+/* The first step: returns the segment, for registry_guess_in. */
+static inline const struct segment *registry_prefetch(const struct registry *r, uint64_t hash)
+{
+	const struct segment *seg = registry_segment(r, hash);
+
+	__builtin_prefetch(&seg->slot[registry_place(hash, 0)]);
+	return seg;
+}
+
+/* The record that the tag of a near place points to, most likely the one of the name. Null: none near. The
+ * pointer holds until the caller seals. */
+static inline struct counter *registry_guess_in(const struct segment *seg, uint64_t hash)
+{
+	for (uint32_t n = 0; n < REGISTRY_NEAR; n++) {
+		/* acquire: who finds the pointer finds the record made. */
+		uint64_t slot =
+			atomic_load_explicit(&seg->slot[registry_place(hash, n)], memory_order_acquire);
+
+		/* A deleted place has a tag like any other: 0. */
+		if (slot >> 48 == (hash & 0xffff) && (slot & REGISTRY_POINTER_MASK) > REGISTRY_DELETED)
+			return (struct counter *)(uintptr_t)(slot & REGISTRY_POINTER_MASK); // NOLINT
+		if (slot == REGISTRY_EMPTY)
+			break;
+	}
+	return NULL;
+}
+
+static inline struct counter *registry_guess(const struct registry *r, uint64_t hash)
+{
+	return registry_guess_in(registry_segment(r, hash), hash);
+}
 
 /* The record of the name, made (without object) when there is none. What a split replaces goes to `retired`
  * (a worker's open buffer; null: no reader can exist, freed at once). 0, -ENOMEM, or -EDQUOT beyond

@@ -23,6 +23,7 @@
 #define WW	 (COMMAND_WRITE | COMMAND_WHOLE)
 #define WCW	 (COMMAND_WRITE | COMMAND_CREATE | COMMAND_WHOLE)
 #define FAST	 COMMAND_FAST
+#define QUICK(x) (COMMAND_FAST | COMMAND_QUICK_##x)
 #define NOMULTI	 COMMAND_NO_MULTI
 #define INMULTI	 COMMAND_IN_MULTI
 #define ADMIN	 COMMAND_ADMIN
@@ -43,9 +44,9 @@ static const struct command table[] = {
 	 "GET pattern [pattern ...]"},
 	{"dbsize", 1, FAST, 0, 0, 0, request_dbsize, "server", "1.0.0", "Returns the number of counters.",
 	 ""},
-	{"decr", 2, WC | FAST, 1, 1, 1, request_decr, "string", "1.0.0",
+	{"decr", 2, WC | QUICK(DECR), 1, 1, 1, request_decr, "string", "1.0.0",
 	 "Subtracts one, returns the new value.", "name"},
-	{"decrby", 3, WC | FAST, 1, 1, 1, request_decrby, "string", "1.0.0",
+	{"decrby", 3, WC | QUICK(DECR), 1, 1, 1, request_decrby, "string", "1.0.0",
 	 "Subtracts a number, returns the new value.", "name decrement"},
 	{"del", -2, WW, 1, -1, 1, request_del, "generic", "1.0.0",
 	 "Deletes counters, returns how many there were.", "name [name ...]"},
@@ -62,16 +63,16 @@ static const struct command table[] = {
 	 "[ASYNC | SYNC]"},
 	{"function", -2, ADMIN, 0, 0, 0, request_function, "scripting", "7.0.0",
 	 "There are no functions: FLUSH has nothing to do.", "FLUSH [ASYNC | SYNC]"},
-	{"get", 2, FAST, 1, 1, 1, request_get, "string", "1.0.0", "Returns the value.", "name"},
+	{"get", 2, QUICK(GET), 1, 1, 1, request_get, "string", "1.0.0", "Returns the value.", "name"},
 	{"getdel", 2, WW | FAST, 1, 1, 1, request_getdel, "string", "6.2.0",
 	 "Returns the value and deletes the counter.", "name"},
 	{"getset", 3, WCW | FAST, 1, 1, 1, request_getset, "string", "1.0.0",
 	 "Sets the value, returns the one before.", "name value"},
 	{"hello", -1, FAST, 0, 0, 0, request_hello, "connection", "6.0.0",
 	 "Greets the server and chooses the protocol.", "[protover [AUTH username password] [SETNAME name]]"},
-	{"incr", 2, WC | FAST, 1, 1, 1, request_incr, "string", "1.0.0", "Adds one, returns the new value.",
-	 "name"},
-	{"incrby", 3, WC | FAST, 1, 1, 1, request_incrby, "string", "1.0.0",
+	{"incr", 2, WC | QUICK(INCR), 1, 1, 1, request_incr, "string", "1.0.0",
+	 "Adds one, returns the new value.", "name"},
+	{"incrby", 3, WC | QUICK(INCR), 1, 1, 1, request_incrby, "string", "1.0.0",
 	 "Adds a number, returns the new value.", "name increment"},
 	{"info", -1, R, 0, 0, 0, request_info, "server", "1.0.0", "Returns facts and figures of the server.",
 	 "[section ...]"},
@@ -102,7 +103,7 @@ static const struct command table[] = {
 	 "name value [NX | XX] [GET] [KEEPTTL]"},
 	{"setnx", 3, WC | FAST, 1, 1, 1, request_setnx, "string", "1.0.0",
 	 "Sets the value if the name is new.", "name value"},
-	{"shc.add", -3, WC | COMMAND_SHARDED | FAST, 1, -2, 2, request_shc_add, "string", "0.1.0",
+	{"shc.add", -3, WC | COMMAND_SHARDED | QUICK(ADD), 1, -2, 2, request_shc_add, "string", "0.1.0",
 	 "Adds to counters without returning values, on the scalable path; all or none.",
 	 "name delta [name delta ...]"},
 	{"shc.apply", -3, WC | COMMAND_SHARDED | NOMULTI | COMMAND_REPEATED, 3, -2, 2, request_shc_apply,
@@ -140,6 +141,7 @@ static const struct command table[] = {
 #undef WW
 #undef WCW
 #undef FAST
+#undef QUICK
 #undef NOMULTI
 #undef INMULTI
 #undef ADMIN
@@ -407,9 +409,9 @@ static bool is_arity_right(const struct command *c, size_t argc)
 	return fits && command_key_count(c, argc) >= 0;
 }
 
-static enum request_result dispatch(struct peer *peer, const struct slice *argv, size_t argc)
+static enum request_result dispatch(struct peer *peer, const struct command *c, const struct slice *argv,
+				    size_t argc)
 {
-	const struct command *c = command_find(argv[0]);
 	struct request r = {
 		.command = c,
 		.argv = argv,
@@ -443,14 +445,15 @@ static enum request_result dispatch(struct peer *peer, const struct slice *argv,
 	return execute(&r);
 }
 
-enum request_result request_execute(struct peer *peer, const struct slice *argv, size_t argc)
+enum request_result request_execute(struct peer *peer, const struct command *command,
+				    const struct slice *argv, size_t argc)
 {
 	size_t mark = buf_len(&peer->out);
 	struct txn *txn = &peer->worker->txn;
 	enum request_result result;
 
 	txn_begin(txn);
-	result = dispatch(peer, argv, argc);
+	result = dispatch(peer, command, argv, argc);
 	if (result == REQUEST_PARK)
 		return result;
 	if (txn->told && peer->worker->is_holding && peer->reply_mode == REPLY_ON)

@@ -46,6 +46,12 @@ enum command_flags {
 	COMMAND_FAST = 1 << 7,	   /* for COMMAND's flags only */
 	COMMAND_BLOCKING = 1 << 8, /* for COMMAND's flags only */
 	COMMAND_REPEATED = 1 << 9, /* may have been done before: looks for that first, then for a full disk */
+	/* has a short way (request_quick.c), and which */
+	COMMAND_QUICK_INCR = 1 << 10,
+	COMMAND_QUICK_DECR = 2 << 10,
+	COMMAND_QUICK_ADD = 3 << 10,
+	COMMAND_QUICK_GET = 4 << 10,
+	COMMAND_QUICK = 7 << 10,
 };
 
 struct command {
@@ -97,8 +103,10 @@ const struct command *command_find(struct slice name); /* case does not matter; 
 size_t command_count(void);
 const struct command *command_at(size_t i);
 
-/* Executes one request of the peer, or queues it after MULTI: puts the reply into peer's out, or parks. */
-enum request_result request_execute(struct peer *peer, const struct slice *argv, size_t argc);
+/* Executes one request of the peer, or queues it after MULTI: puts the reply into peer's out, or parks.
+ * `command` is what command_find says of argv[0]. */
+enum request_result request_execute(struct peer *peer, const struct command *command,
+				    const struct slice *argv, size_t argc);
 
 /* TXN_WAIT: parks until the cells have come to rest. False: do it again at once. While the disk is full no
  * epoch ends, so nothing comes to rest: then *result is REQUEST_DONE and MISCONF the reply. */

@@ -92,37 +92,12 @@ void txn_retire(struct txn *t, void *p, enum retired_kind kind)
 
 /* ---- prefetching ---- */
 
-void txn_prefetch_place(struct txn *t, uint64_t hash)
-{
-	__builtin_prefetch(registry_place(t->registry, hash));
-}
-
-const struct counter *txn_prefetch_counter(struct txn *t, uint64_t hash)
-{
-	const struct counter *c = registry_guess(t->registry, hash);
-
-	if (c) {
-		__builtin_prefetch(c);
-		/* Half of the records reach into the next line with their name. */
-		__builtin_prefetch((const char *)c + sizeof(*c) + 8);
-	}
-	return c;
-}
-
-void txn_prefetch_entry(struct txn *t, const struct counter *guess)
-{
-	uint64_t object = counter_object(guess);
-
-	if (object & 1)
-		__builtin_prefetch(epoch_buffer_place(t->epoch->open, counter_id(object)));
-}
-
 void txn_hash_all(struct txn *t, const struct slice *names, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		t->hashes[i] = registry_hash(t->registry, names[i]);
 		if (i < 2 * TXN_AHEAD)
-			txn_prefetch_place(t, t->hashes[i]);
+			(void)registry_prefetch(t->registry, t->hashes[i]);
 	}
 }
 

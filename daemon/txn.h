@@ -119,12 +119,14 @@ void txn_init(struct txn *t, struct registry *registry, struct epoch_slot *epoch
 	      uint32_t workers, bool is_always_cells);
 void txn_fini(struct txn *t);
 
-/* Prefetching for a batch of requests, each step for all of them before the next: the place in the table, the
- * record it leads to, the entry of the epoch buffer. Their first touches are cache misses, and this way they
- * overlap. The pointer between the steps is a guess, good for nothing else. */
-void txn_prefetch_place(struct txn *t, uint64_t hash);
-const struct counter *txn_prefetch_counter(struct txn *t, uint64_t hash);
-void txn_prefetch_entry(struct txn *t, const struct counter *guess);
+/* Asks for what a change of this counter is going to be recorded in. */
+static inline void txn_prefetch_entry(const struct txn *t, const struct counter *c)
+{
+	uint64_t object = counter_object(c);
+
+	if (object & 1)
+		__builtin_prefetch(epoch_buffer_place(t->epoch->open, counter_id(object)));
+}
 
 /* Keeps the hash of `name` for the txn_open or txn_add that follows. Compared by address: to be taken back,
  * with an empty name, before the bytes may change. */
@@ -200,6 +202,22 @@ static inline void txn_delete(struct txn_key *k)
 
 /* value += delta, making the counter when needed; false and nothing changed when that leaves 64 bits. */
 bool txn_incr(struct txn_key *k, int64_t delta);
+
+/* ---- one step ---- txn_quick.c
+ *
+ * What nearly all requests are, done at once: one change of one counter that exists, of which nothing has to
+ * be staged. The same rules as txn_open and txn_commit in a fifth of the instructions. `c` is a guess
+ * (registry_guess), its name was compared. False: it is not that simple (the guess has no object any more,
+ * the worker is behind, cells must be merged, the sum leaves 64 bits, no memory): nothing has happened, take
+ * the long way. `told` is set. */
+
+/* value += delta, `times` times in a row; *first is the value after the first. delta is not 0. */
+bool txn_quick_incr(struct txn *t, struct counter *c, int64_t delta, size_t times, int64_t *first);
+
+/* The same on the sharded path: to the worker's cell where there is one. */
+bool txn_quick_add(struct txn *t, struct counter *c, int64_t delta, size_t times);
+
+bool txn_quick_get(struct txn *t, struct counter *c, int64_t *value);
 
 /* ---- the end ---- both leave nothing held. */
 

@@ -11,12 +11,6 @@
 #include "../lib/num.h"
 #include "txn_private.h"
 
-/* |v|; that of INT64_MIN, which has none, is so large that no cell has room for it. */
-static int64_t magnitude(int64_t v)
-{
-	return v == INT64_MIN ? INT64_MAX : v < 0 ? -v : v;
-}
-
 enum cell_result { CELL_FOUND, CELL_NONE, CELL_BEHIND };
 
 /* Has the counter a cell of this worker's with `room` to spare? */
@@ -74,7 +68,7 @@ static int add_one(struct txn *t, const struct slice *name, int64_t delta)
 	int rc;
 
 	for (;;) {
-		switch (find_cell(t, *name, hash, magnitude(delta), registry_floor(t->registry), &add)) {
+		switch (find_cell(t, *name, hash, txn_magnitude(delta), registry_floor(t->registry), &add)) {
 		case CELL_FOUND:
 			add.delta = delta;
 			/* Recorded first: that can fail, adding cannot. */
@@ -121,7 +115,7 @@ static struct split split_adds(struct txn *t, const struct slice *names, const i
 	int64_t room = 0;
 
 	for (size_t i = 0; i < count; i++)
-		if (!num_add_i64(room, magnitude(deltas[i]), &room))
+		if (!num_add_i64(room, txn_magnitude(deltas[i]), &room))
 			room = INT64_MAX;
 	txn_hash_all(t, names, count);
 	for (size_t i = 0; i < count; i++) {

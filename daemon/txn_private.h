@@ -19,6 +19,12 @@ static inline bool txn_is_heat_fresh(const struct txn *t, uint32_t stamp)
 	return (uint32_t)t->epoch->own - stamp <= 1;
 }
 
+/* |v|; that of INT64_MIN, which has none, is so large that no cell has room for it. */
+static inline int64_t txn_magnitude(int64_t v)
+{
+	return v == INT64_MIN ? INT64_MAX : v < 0 ? -v : v;
+}
+
 /* Is keys[i] a key, or a name that was given before? */
 static inline bool txn_is_distinct(const struct txn *t, uint32_t i)
 {
@@ -37,9 +43,9 @@ enum { TXN_AHEAD = 8 };
 static inline void txn_look_ahead(struct txn *t, size_t i, size_t count)
 {
 	if (i + 2 * TXN_AHEAD < count)
-		txn_prefetch_place(t, t->hashes[i + 2 * TXN_AHEAD]);
+		(void)registry_prefetch(t->registry, t->hashes[i + 2 * TXN_AHEAD]);
 	if (i + TXN_AHEAD < count)
-		(void)txn_prefetch_counter(t, t->hashes[i + TXN_AHEAD]);
+		counter_prefetch(registry_guess(t->registry, t->hashes[i + TXN_AHEAD]));
 }
 
 /* Key i, if there is one, is next but some. */

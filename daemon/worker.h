@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "batch.h"
 #include "epoch.h"
 #include "io.h"
 #include "peer.h"
@@ -39,18 +40,7 @@ struct handoff {
 	struct client_address address;
 };
 
-enum { WORKER_BATCH = 32, WORKER_BATCH_ARGS = 4, WORKER_SPARES = 32 };
-
-/* A request parsed and not executed yet. */
-struct batch_item {
-	const struct slice *argv;
-	size_t argc;
-	size_t size_bytes;
-	uint64_t hash; /* of its first counter's name; when has_name */
-	bool has_name;
-	const struct counter *guess; /* while prefetching */
-	struct slice args[WORKER_BATCH_ARGS];
-};
+enum { WORKER_SPARES = 64 };
 
 struct worker {
 	struct server *server;
@@ -73,7 +63,7 @@ struct worker {
 	size_t delta_cap;
 	struct txn_key *undo;
 	size_t undo_cap;
-	struct batch_item batch[WORKER_BATCH];
+	struct batch batch;
 	struct buf spares[WORKER_SPARES]; /* empty output buffers, so that idle connections hold none */
 	size_t spare_count;
 	int64_t now_ms; /* monotonic, of this turn */

@@ -61,7 +61,7 @@ static bool try_grow(struct buf *b, size_t len)
 	return true;
 }
 
-char *buf_reserve(struct buf *b, size_t len)
+char *buf_reserve_slow(struct buf *b, size_t len)
 {
 	if (b->failed)
 		return NULL;

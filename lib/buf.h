@@ -39,7 +39,13 @@ void buf_fini(struct buf *b);
 
 /* Room for `len` more bytes at the tail, moving or growing as needed (so pointers into it die). Returns where
  * they go, or null and sets failed. */
-char *buf_reserve(struct buf *b, size_t len);
+char *buf_reserve_slow(struct buf *b, size_t len);
+static inline char *buf_reserve(struct buf *b, size_t len)
+{
+	if (b->cap - b->tail >= len && b->data && !b->failed)
+		return b->data + b->tail;
+	return buf_reserve_slow(b, len);
+}
 
 /* Says that `len` bytes written at buf_reserve()'s address are content. */
 static inline void buf_commit(struct buf *b, size_t len)

@@ -65,43 +65,71 @@ bool num_parse_i64_loose(struct slice s, int64_t *out)
 	return digits_to_u64(s.data, s.len, &magnitude) && signed_value(magnitude, negative, out);
 }
 
-static unsigned digit_count(uint64_t v)
+/* 1 for 0. By the number of bits, and a comparison. Source: Anderson, "Bit Twiddling Hacks", integer log
+ * base 10. */
+static inline unsigned digit_count(uint64_t v)
 {
-	unsigned n = 1;
-	for (;;) {
-		if (v < 10)
-			return n;
-		if (v < 100)
-			return n + 1;
-		if (v < 1000)
-			return n + 2;
-		if (v < 10000)
-			return n + 3;
-		v /= 10000;
-		n += 4;
-	}
+	static const uint64_t POWERS[] = {
+		0,
+		10,
+		100,
+		1000,
+		10000,
+		100000,
+		1000000,
+		10000000,
+		100000000,
+		1000000000,
+		10000000000,
+		100000000000,
+		1000000000000,
+		10000000000000,
+		100000000000000,
+		1000000000000000,
+		10000000000000000,
+		100000000000000000,
+		1000000000000000000,
+		UINT64_C(10000000000000000000),
+	};
+	unsigned bits = 64 - (unsigned)__builtin_clzll(v | 1);
+	unsigned guess = bits * 1233 >> 12; /* log 2 / log 10 */
+	return guess + (v >= POWERS[guess]);
+}
+
+static const char PAIRS[] = "00010203040506070809101112131415161718192021222324"
+			    "25262728293031323334353637383940414243444546474849"
+			    "50515253545556575859606162636465666768697071727374"
+			    "75767778798081828384858687888990919293949596979899";
+
+static inline void put_pair(char *out, uint32_t v)
+{
+	memcpy(out, PAIRS + (size_t)v * 2, 2);
 }
 
 size_t num_format_i64(char *out, int64_t v)
 {
-	static const char PAIRS[] = "00010203040506070809101112131415161718192021222324"
-				    "25262728293031323334353637383940414243444546474849"
-				    "50515253545556575859606162636465666768697071727374"
-				    "75767778798081828384858687888990919293949596979899";
 	size_t sign = v < 0;
 	uint64_t rest = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
 	out[0] = '-'; /* overwritten by the first digit when there is no sign */
 	size_t len = sign + digit_count(rest);
 	char *p = out + len;
-	while (rest >= 100) {
-		p -= 2;
-		memcpy(p, PAIRS + rest % 100 * 2, 2);
-		rest /= 100;
+	/* Four digits a division of 64 bits. */
+	for (; rest >= 10000; rest /= 10000) {
+		uint32_t low = (uint32_t)(rest % 10000);
+		p -= 4;
+		put_pair(p, low / 100);
+		put_pair(p + 2, low % 100);
 	}
-	if (rest >= 10)
-		memcpy(p - 2, PAIRS + rest * 2, 2);
+	uint32_t top = (uint32_t)rest;
+	if (top >= 100) {
+		p -= 2;
+		put_pair(p, top % 100);
+		top /= 100;
+	}
+	if (top >= 10)
+		put_pair(p - 2, top);
 	else
-		p[-1] = (char)('0' + rest);
+		p[-1] = (char)('0' + top);
 	return len;
 }
 

@@ -62,6 +62,18 @@ void resp_parser_fini(struct resp_parser *p);
  * After RESP_BAD the parser is only good for _fini. Returns an outcome or -ENOMEM. */
 int resp_parse(struct resp_parser *p, const char *data, size_t len);
 
+/* Is no request half read? */
+static inline bool resp_parser_is_between(const struct resp_parser *p)
+{
+	return p->pos == 0;
+}
+
+/* A request of at most RESP_SHORT_ARGS words of 1 to 999 bytes that is there as a whole, for a parser that is
+ * between two requests: what nearly all are, in a third of the time. Returns its size in bytes with the words
+ * in argv[0..*argc); 0: not such a one, ask resp_parse(), which takes the same bytes for the same words. */
+enum { RESP_SHORT_ARGS = 4 };
+size_t resp_parse_short(const char *data, size_t len, struct slice argv[RESP_SHORT_ARGS], size_t *argc);
+
 /* ---- replies out ---- */
 
 /* All append to `b` (failure is sticky in b); `proto` is 2 or 3. Only whole replies are appended. */
@@ -74,6 +86,8 @@ void resp_put_error(struct buf *b, const char *s);
 void resp_put_errorf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void resp_put_int(struct buf *b, int64_t v); /* :1 */
+/* `count` of them, at least one: first, first + step, ... The last one fits 64 bits. */
+void resp_put_ints(struct buf *b, int64_t first, int64_t step, size_t count);
 void resp_put_bulk(struct buf *b, const void *data, size_t len);
 void resp_put_bulk_str(struct buf *b, const char *s);
 void resp_put_bulk_i64(struct buf *b, int64_t v); /* $1 7: what GET answers */

@@ -101,6 +101,31 @@ void resp_put_int(struct buf *b, int64_t v)
 	put_header_only(b, ':', v);
 }
 
+/* Copies the reply at `last`, `len` bytes, and makes it one more: of ten, nine differ in the last digit only.
+ * Null: this one does not. */
+static inline char *put_next(char *at, const char *last, size_t len)
+{
+	if (last[len - 3] == '9' || last[1] == '-')
+		return NULL;
+	memcpy(at, last, HEADER_MAX); /* more than it is: there is room, and the size is a constant */
+	at[len - 3]++;
+	return at + len;
+}
+
+void resp_put_ints(struct buf *b, int64_t first, int64_t step, size_t count)
+{
+	char *last = buf_reserve(b, (count + 1) * HEADER_MAX), *at, *next;
+	if (!last)
+		return;
+	at = put_header(last, ':', first);
+	for (size_t i = 1; i < count; i++) {
+		next = step == 1 ? put_next(at, last, (size_t)(at - last)) : NULL;
+		last = at;
+		at = next ? next : put_header(at, ':', (int64_t)((uint64_t)first + i * (uint64_t)step));
+	}
+	commit_to(b, at);
+}
+
 /* The caller has reserved HEADER_MAX + len + 2 bytes. */
 static inline char *put_bulk(char *at, const void *data, size_t len)
 {

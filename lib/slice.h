@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct slice {
@@ -23,9 +24,39 @@ static inline struct slice slice_str(const char *s)
 	return (struct slice){.data = s, .len = strlen(s)};
 }
 
+/* Words of 8 bytes, the last one overlapping: names are too short for a call of memcmp to pay. */
 static inline bool slice_equal(struct slice a, struct slice b)
 {
-	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+	uint64_t x, y;
+	uint32_t v, w;
+
+	if (a.len != b.len)
+		return false;
+	if (a.len >= 8) {
+		for (size_t at = 0;; at += 8) {
+			if (at + 8 > a.len)
+				at = a.len - 8;
+			memcpy(&x, a.data + at, 8);
+			memcpy(&y, b.data + at, 8);
+			if (x != y)
+				return false;
+			if (at + 8 == a.len)
+				return true;
+		}
+	}
+	if (a.len >= 4) {
+		memcpy(&v, a.data, 4);
+		memcpy(&w, b.data, 4);
+		if (v != w)
+			return false;
+		memcpy(&v, a.data + a.len - 4, 4);
+		memcpy(&w, b.data + a.len - 4, 4);
+		return v == w;
+	}
+	for (size_t i = 0; i < a.len; i++)
+		if (a.data[i] != b.data[i])
+			return false;
+	return true;
 }
 
 /* Equal to the C string `word`, ASCII letters of either case alike (command and option names). */

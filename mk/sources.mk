@@ -56,6 +56,7 @@ DAEMON := \
 	daemon/acceptor_listen.c \
 	daemon/arena.c \
 	daemon/backup.c \
+	daemon/batch.c \
 	daemon/client.c \
 	daemon/commit.c \
 	daemon/config.c \
@@ -90,6 +91,7 @@ DAEMON := \
 	daemon/request_keys.c \
 	daemon/request_multi.c \
 	daemon/request_once.c \
+	daemon/request_quick.c \
 	daemon/request_reply.c \
 	daemon/request_server.c \
 	daemon/request_sub.c \
@@ -110,6 +112,7 @@ DAEMON := \
 	daemon/txn.c \
 	daemon/txn_add.c \
 	daemon/txn_commit.c \
+	daemon/txn_quick.c \
 	daemon/waker.c \
 	daemon/worker.c
 

@@ -47,6 +47,7 @@ class Server:
         self.name, self.path, self.process, self.load_options = name, path, process, load_options
         self.pid = process.pid
         self.is_memcached = "--memcached" in load_options
+        self.has_counters = True
         self.filled = {}  # prefix -> how many counters of it there are; see Load.fill
 
     # ---- what the kernel says of it ----
@@ -96,6 +97,8 @@ class Server:
     def is_ready(self):
         if self.is_memcached:
             return self.answers(b"version\r\n", b"VERSION")
+        if not self.has_counters:
+            return self.answers(b"*1\r\n$4\r\nPING\r\n", b"-ERR")
         return self.answers(b"*1\r\n$4\r\nPING\r\n", b"+PONG")
 
     def wait_ready(self, pause=0.005):
@@ -170,6 +173,13 @@ class Place:
         path = self.file(name)
         return self._start(name, [self.redis_server(), "--port", "0", "--unixsocket", path, "--save", "", "--daemonize", "no",
                                   "--maxclients", str(CONNECTIONS_MAX), *options], cpu, ["-s", path])
+
+    def floor(self, cpu=None):
+        """It knows no counters (bench/floor.c)."""
+        path = self.file("floor")
+        server = self._start("floor", [os.path.join(self.build, "bench", "floor"), path], cpu, ["-s", path])
+        server.has_counters = False
+        return server
 
     def memcached(self, *options, name="memcached", cpu=None):
         """One thread: on one CPU more cost it more."""

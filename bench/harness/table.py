@@ -13,7 +13,8 @@ last column has what measures a row alone, after `make bench-programs`.
 
 All that is compared takes turns, {rounds}. A figure is the median of the rounds, and **ahead** the median of the
 ratios within each: absolute figures drift by half within minutes, ratios do not. Above 1 ours is better, whatever is measured.
-What was to be reached stands beside it. A server is judged by the CPU time of all its threads for one operation.
+What was to be reached stands beside it. A server is judged by the CPU time of all its threads for one operation; `floor` is one that
+counts lines and answers, nothing else: what the kernel takes for the bytes.
 
 {picture}"""
 
@@ -25,7 +26,7 @@ def number(value):
     """Three digits, as far as that goes."""
     if value is None:
         return "–"
-    if value >= 1000:
+    if value >= 999.5:
         return f"{value:,.0f}"
     return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
 

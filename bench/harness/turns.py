@@ -50,8 +50,9 @@ class Load:
         """`pipeline=16` is --pipeline 16."""
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         # Every answer is checked. So is the sum of the counters, where asking for it takes no longer than the run.
-        return [*self.argv, *server.load_options, "--keep", *(["--no-sum"] if keys > SUMMED_KEYS_MAX else []),
-                "--keys", str(keys), "--prefix", prefix, *words]
+        is_summed = keys <= SUMMED_KEYS_MAX and server.has_counters
+        return [*self.argv, *server.load_options, "--keep", *([] if is_summed else ["--no-sum"]), "--keys", str(keys),
+                "--prefix", prefix, *words]
 
     def run(self, server, **options):
         """One run, on counters that exist; what it says, as shcount(1) has it."""

@@ -23,9 +23,9 @@ class Part(bench.Part):
     title = "As something grows"
 
     def cases(self):
-        last = self.size.memory[-1]
-        yield "counters", f"1 to {last:,} counters, pipeline 16", functools.partial(
-            self._curve, "counters", {n: {"keys": n, "pipeline": 16, "prefix": "counter:"} for n in powers_of_ten(last)})
+        counts = list(powers_of_ten(self.size.memory[-1]))
+        yield "counters", f"1 to {counts[-1]:,} counters, pipeline 16", functools.partial(
+            self._curve, "counters", {n: {"keys": n, "pipeline": 16, "prefix": "counter:"} for n in counts})
         last = self.size.connections[-1]
         yield "connections", f"1 to {last:,} connections, pipeline 1", functools.partial(
             self._curve, "connections", {n: {"connections": n, "keys": self.size.many, "prefix": "counter:"} for n in self.size.connections})

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """CPU time of the server for one INCR, all its threads, beside redis-server without persistence and memcached (incr, one
 thread); ours commits every second meanwhile. Servers are on the first CPU, the load on the last, or all on the
-first. Throughput on two CPUs would measure the load generator.
+first. Throughput on two CPUs would measure the load generator. `floor` is a server that counts lines and does
+nothing else (bench/floor.c): what it takes, the kernel takes for the bytes.
 """
 import functools
 
@@ -27,6 +28,11 @@ class Part(bench.Part):
         started = [self.place.shcounterd(cpu=cpu), self.place.redis(cpu=cpu), self.place.memcached(cpu=cpu)]
         return {s.name: s.wait_ready() for s in started}
 
+    @functools.cached_property
+    def floor(self):
+        """What bytes alone cost: with one counter, where the load needs nothing of a server but answers that grow."""
+        return {"floor": self.place.floor(cpu=cpus()[0]).wait_ready()}
+
     def cases(self):
         # Few counters first: those of a case stay for the next ones.
         for count, spreads in (("hot", ("uniform",)), ("many", ("uniform", "zipf")), ("most", ("uniform", "zipf"))):
@@ -51,7 +57,7 @@ class Part(bench.Part):
         load = Load(self.build, cpus()[0 if is_one_cpu else 1])
         sides = {name: functools.partial(lambda s: load.run(s, prefix=NAMES, threads=1, time=f"{self.size.seconds * 1000:.0f}ms",
                                                             **options)[figure], server)
-                 for name, server in self.servers.items()}
+                 for name, server in {**self.servers, **(self.floor if options["keys"] == 1 else {})}.items()}
         results = take_turns(self.size.rounds, sides)
         return results.pop("shcounterd"), results
 
@@ -62,4 +68,4 @@ class Part(bench.Part):
     def _latency(self):
         ours, peers = self._measure(False, "p50_us", {"connections": 1, "pipeline": 1, "keys": 1})
         return rows.compare(self.id("latency"), "one connection, one request at a time: p50", "µs", ours, peers,
-                            targets={"redis-server": rows.ahead(1)})
+                            targets={"redis-server": rows.ahead(1), "floor": rows.ahead(1 / 1.05)})

@@ -58,7 +58,8 @@ class Part(bench.Part):
             return [[r[key] for r in results[name]] for name in ("commits", "quiet")]
 
         found = []
-        for key, words, target in (("p50_us", "p50", None), ("p99_us", "p99", None), ("p99_9_us", "p99.9", rows.ahead(1 / 1.5))):
+        for key, words, target in (("p50_us", "p50", None), ("p99_us", "p99", None), ("p99_9_us", "p99.9", rows.ahead(1 / 1.5)),
+                                   ("own_late_p99_us", "of p99 the client's own lateness", None)):
             with_commits, without = figures(key)
             found += rows.compare(self.id("p999"), f"one client beside {self.size.dirty:,} additions a second: {words}", "µs",
                                   with_commits, {"the same without commits": without},

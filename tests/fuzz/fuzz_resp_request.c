@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: the request parser gives the same requests, sizes and error texts however the input is cut, and reads
- * no byte that it was not given.
+ * no byte that it was not given. The parser for short requests takes none for another.
  *
  * Method: the input is parsed whole, byte by byte, and in pieces whose sizes are taken from its own bytes.
  * Each call gets a heap block of exactly the size it is told, so that the address sanitizer sees a read
@@ -44,7 +44,15 @@ static int parse_exact(struct resp_parser *p, const uint8_t *data, size_t len, s
 	check(block != NULL);
 	if (len > 0)
 		memcpy(block, data, len);
+	bool is_between = resp_parser_is_between(p);
+	struct slice argv[RESP_SHORT_ARGS];
+	size_t argc = 0, size = is_between ? resp_parse_short(block, len, argv, &argc) : 0;
 	int r = resp_parse(p, block, len);
+	if (size) { /* the same request */
+		check(r == RESP_DONE && p->size_bytes == size && p->argc == argc);
+		for (size_t i = 0; i < argc; i++)
+			check(p->argv[i].data == argv[i].data && p->argv[i].len == argv[i].len);
+	}
 	if (r == RESP_DONE) {
 		check(p->size_bytes > 0 && p->size_bytes <= len);
 		log_request(log, p);

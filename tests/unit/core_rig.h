@@ -71,6 +71,36 @@ static inline size_t rig_scaled(size_t n)
 	return scaled < 1 ? 1 : (size_t)scaled;
 }
 
+/* ---- the short way ---- what txn_quick_* need: where the name leads, compared. Null: nowhere near */
+
+static inline struct counter *rig_guess(const struct txn *t, struct slice name)
+{
+	struct counter *c = registry_guess(t->registry, registry_hash(t->registry, name));
+
+	return c && slice_equal(counter_name(c), name) ? c : NULL;
+}
+
+static inline bool rig_quick_incr(struct txn *t, struct slice name, int64_t delta, int64_t *value)
+{
+	struct counter *c = rig_guess(t, name);
+
+	return c && delta && txn_quick_incr(t, c, delta, 1, value);
+}
+
+static inline bool rig_quick_add(struct txn *t, struct slice name, int64_t delta)
+{
+	struct counter *c = rig_guess(t, name);
+
+	return c && delta && txn_quick_add(t, c, delta, 1);
+}
+
+static inline bool rig_quick_get(struct txn *t, struct slice name, int64_t *value)
+{
+	struct counter *c = rig_guess(t, name);
+
+	return c && txn_quick_get(t, c, value);
+}
+
 /* ---- what a recovery finds ---- */
 
 struct recovered {

@@ -188,6 +188,26 @@ static void test_a_guess_is_a_counter_or_nothing(void **state)
 	registry_fini(&r);
 }
 
+/* However a segment is filled, a look-up comes to each of its places, and to the nearest in its line first.
+ */
+static void test_a_look_up_comes_to_every_place_once(void **state)
+{
+	(void)state;
+	for (uint64_t first = 0; first < REGISTRY_SLOTS; first++) {
+		bool is_seen[REGISTRY_SLOTS] = {false};
+
+		assert_int_equal(registry_place(first << 16, 0), first);
+		for (uint32_t n = 0; n < REGISTRY_SLOTS; n++) {
+			uint32_t place = registry_place(first << 16, n);
+
+			assert_false(is_seen[place]);
+			is_seen[place] = true;
+			if (n < 8)
+				assert_int_equal(place / 8, first / 8);
+		}
+	}
+}
+
 static void test_memory_max_refuses_new_names_only(void **state)
 {
 	_Atomic int64_t max;
@@ -447,6 +467,7 @@ int main(void)
 		cmocka_unit_test(test_names_removed_and_inserted_again_follow_the_oracle),
 		cmocka_unit_test(test_names_with_the_same_tag_and_place_are_told_apart),
 		cmocka_unit_test(test_a_guess_is_a_counter_or_nothing),
+		cmocka_unit_test(test_a_look_up_comes_to_every_place_once),
 		cmocka_unit_test(test_memory_max_refuses_new_names_only),
 		cmocka_unit_test(test_a_walk_in_steps_of_any_size_tells_each_counter_once),
 		cmocka_unit_test(test_readers_find_everything_while_the_table_grows),

@@ -41,6 +41,36 @@ static void test_replies_that_both_protocols_share(void **state)
 	buf_fini(&b);
 }
 
+/* Whatever way they are made: as one after the other. */
+static void test_many_integers_are_one_after_the_other(void **state)
+{
+	(void)state;
+	static const int64_t FIRSTS[] = {
+		0,   1,	       8,   9,	       98,   95,       999990,		-5,
+		-12, -1000001, -99, INT64_MIN, 4711, 99999999, INT64_MAX - 200, 999999999999999990,
+		-1};
+	static const int64_t STEPS[] = {1, -1, 7, 1000000};
+	for (size_t i = 0; i < sizeof(FIRSTS) / sizeof(FIRSTS[0]); i++) {
+		for (size_t k = 0; k < sizeof(STEPS) / sizeof(STEPS[0]); k++) {
+			struct buf together = BUF_INIT, apart = BUF_INIT;
+			int64_t v = FIRSTS[i], next;
+			size_t count = 0;
+			for (; count < 130; count++) {
+				resp_put_int(&apart, v);
+				if (__builtin_add_overflow(v, STEPS[k], &next))
+					break;
+				v = next;
+			}
+			count = count == 130 ? 130 : count + 1;
+			resp_put_ints(&together, FIRSTS[i], STEPS[k], count);
+			assert_int_equal(buf_len(&together), buf_len(&apart));
+			assert_memory_equal(buf_head(&together), buf_head(&apart), buf_len(&apart));
+			buf_fini(&together);
+			buf_fini(&apart);
+		}
+	}
+}
+
 static void test_replies_that_differ_by_protocol(void **state)
 {
 	(void)state;
@@ -222,6 +252,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_replies_that_both_protocols_share),
+		cmocka_unit_test(test_many_integers_are_one_after_the_other),
 		cmocka_unit_test(test_replies_that_differ_by_protocol),
 		cmocka_unit_test(test_integers_of_every_length),
 		cmocka_unit_test(test_line_breaks_in_an_error_become_blanks),

@@ -59,6 +59,22 @@ static void tell_request(FILE *out, const struct resp_parser *p)
 	fputc('>', out);
 }
 
+/* Whatever the parser for short requests takes, the other one takes for the same. */
+static void check_short(const struct resp_parser *p, int outcome, const char *block, size_t len)
+{
+	struct slice argv[RESP_SHORT_ARGS];
+	size_t argc, size = resp_parse_short(block, len, argv, &argc);
+	if (size == 0)
+		return;
+	assert_int_equal(outcome, RESP_DONE);
+	assert_int_equal(p->size_bytes, size);
+	assert_int_equal(p->argc, argc);
+	for (size_t i = 0; i < argc; i++) {
+		assert_ptr_equal(p->argv[i].data, argv[i].data);
+		assert_int_equal(p->argv[i].len, argv[i].len);
+	}
+}
+
 /* Parses what can be parsed of input[0..avail), of which the session has consumed a part. */
 static void session_feed(struct session *s, const char *input, size_t avail)
 {
@@ -69,7 +85,10 @@ static void session_feed(struct session *s, const char *input, size_t avail)
 		char *block = malloc(len ? len : 1);
 		assert_non_null(block);
 		memcpy(block, input + s->consumed, len);
+		bool is_between = resp_parser_is_between(&s->parser);
 		s->outcome = resp_parse(&s->parser, len ? block : NULL, len);
+		if (is_between)
+			check_short(&s->parser, s->outcome, len ? block : NULL, len);
 		if (s->outcome == RESP_DONE) {
 			assert_in_range(s->parser.size_bytes, 1, len);
 			s->consumed += s->parser.size_bytes;
@@ -413,6 +432,28 @@ static void test_length_lines_may_have_64_kib_and_no_byte_more(void **state)
 			 "!Protocol error: too big bulk count string");
 }
 
+static void test_what_counters_get_is_short(void **state)
+{
+	(void)state;
+	static const char *const REQUESTS[] = {
+		"*2\r\n$4\r\nINCR\r\n$4\r\nhits\r\n",
+		"*3\r\n$7\r\nSHC.ADD\r\n$16\r\ncounter:00000001\r\n$2\r\n-5\r\n",
+		"*1\r\n$4\r\nPING\r\n",
+		"*4\r\n$8\r\nSHC.ONCE\r\n$1\r\nt\r\n$1\r\nn\r\n$1\r\n1\r\n",
+	};
+	struct slice argv[RESP_SHORT_ARGS];
+	size_t argc;
+	for (size_t i = 0; i < sizeof(REQUESTS) / sizeof(REQUESTS[0]); i++) {
+		size_t len = strlen(REQUESTS[i]);
+		assert_int_equal(resp_parse_short(REQUESTS[i], len, argv, &argc), len);
+		for (size_t part = 0; part < len; part++)
+			assert_int_equal(resp_parse_short(REQUESTS[i], part, argv, &argc), 0);
+	}
+	assert_int_equal(resp_parse_short("*5\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n", 39,
+					  argv, &argc),
+			 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +462,7 @@ int main(void)
 		cmocka_unit_test(test_input_byte_by_byte_gives_the_same),
 		cmocka_unit_test(test_all_good_samples_pipelined_give_all_requests),
 		cmocka_unit_test(test_inline_line_may_have_64_kib_and_no_byte_more),
+		cmocka_unit_test(test_what_counters_get_is_short),
 		cmocka_unit_test(test_length_lines_may_have_64_kib_and_no_byte_more),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,26 @@ static bool is_control(unsigned char c)
 }
 
 /* Every byte at every place of every length, among neighbours that could hide it or be taken for it. */
+static void test_one_other_byte_anywhere_makes_a_difference(void **state)
+{
+	(void)state;
+	for (size_t len = 1; len <= 40; len++) {
+		char *a = malloc(len), *b = malloc(len); /* exactly: a read beyond is seen */
+		assert_non_null(a);
+		assert_non_null(b);
+		memset(a, 'x', len);
+		memset(b, 'x', len);
+		for (size_t i = 0; i < len; i++) {
+			assert_true(slice_equal((struct slice){a, len}, (struct slice){b, len}));
+			b[i] = 'y';
+			assert_false(slice_equal((struct slice){a, len}, (struct slice){b, len}));
+			b[i] = 'x';
+		}
+		free(a);
+		free(b);
+	}
+}
+
 static void test_one_control_character_anywhere_spoils_a_name(void **state)
 {
 	(void)state;
@@ -78,6 +98,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_words_are_equal_in_either_case),
 		cmocka_unit_test(test_equal_slices_have_equal_bytes),
+		cmocka_unit_test(test_one_other_byte_anywhere_makes_a_difference),
 		cmocka_unit_test(test_one_control_character_anywhere_spoils_a_name),
 		cmocka_unit_test(test_a_name_has_1_to_255_bytes),
 	};

@@ -12,13 +12,24 @@
 #define MODE_SET  (TXN_WRITE | TXN_CREATE | TXN_WHOLE)
 #define MODE_DEL  (TXN_WRITE | TXN_WHOLE)
 
-/* ---- requests as the daemon makes them; "again at once" is done here ---- */
+/* ---- requests as the daemon makes them; "again at once" is done here ---- every other one of those that
+ * have a short way takes it, where it is open */
+
+static bool is_turn_of_quick(void)
+{
+	static unsigned turn;
+
+	return turn++ % 2 == 0;
+}
 
 static int incr(struct txn *t, const char *name, int64_t delta, int64_t *value)
 {
 	struct slice key = slice_str(name);
+	int64_t unused;
 	int rc;
 
+	if (is_turn_of_quick() && rig_quick_incr(t, key, delta, value ? value : &unused))
+		return TXN_OK;
 	do {
 		rc = txn_open(t, &key, 1, MODE_INCR);
 		if (rc)
@@ -63,6 +74,8 @@ static int add(struct txn *t, const char *name, int64_t delta)
 	struct slice key = slice_str(name);
 	int rc;
 
+	if (is_turn_of_quick() && rig_quick_add(t, key, delta))
+		return TXN_OK;
 	do
 		rc = txn_add(t, &key, &delta, 1);
 	while (rc == TXN_WAIT && t->wait_epoch == 0);
@@ -74,6 +87,8 @@ static bool get(struct txn *t, const char *name, int64_t *value)
 	struct slice key = slice_str(name);
 	bool is_live;
 
+	if (is_turn_of_quick() && rig_quick_get(t, key, value))
+		return true;
 	assert_int_equal(txn_open(t, &key, 1, TXN_READ), TXN_OK);
 	is_live = txn_key(t, 0)->is_live;
 	*value = txn_key(t, 0)->value;
@@ -223,6 +238,102 @@ static void test_random_transactions_do_what_the_oracle_does(void **state)
 			break;
 	}
 	assert_true(g->reclaimed > 0);
+	free_rig(g);
+}
+
+/* ---- the short way ---- */
+
+static struct counter *must_guess(struct txn *t, const char *name)
+{
+	struct counter *c = rig_guess(t, slice_str(name));
+
+	assert_non_null(c);
+	return c;
+}
+
+static void test_a_run_of_additions_is_one_step(void **state)
+{
+	struct rig *g = new_rig(1, false);
+	struct txn *t = &g->txns[0];
+	int64_t first;
+
+	(void)state;
+	assert_int_equal(set(t, "run", 10), TXN_OK);
+	assert_true(txn_quick_incr(t, must_guess(t, "run"), 3, 5, &first));
+	assert_int_equal(first, 13);
+	assert_int_equal(t->told, t->epoch->own);
+	assert_value(t, "run", 25);
+	assert_true(txn_quick_add(t, must_guess(t, "run"), -2, 4));
+	assert_value(t, "run", 17);
+	rig_close_epoch(g);
+	assert_int_equal(recovered(g, "run"), 17);
+	free_rig(g);
+}
+
+/* Whoever may not take it has changed nothing, and holds nothing. */
+static void test_the_short_way_is_for_plain_counters_only(void **state)
+{
+	struct rig *g = new_rig(2, false);
+	struct txn *t = &g->txns[0];
+	struct counter *c;
+	int64_t value = 4711;
+
+	(void)state;
+	assert_int_equal(set(t, "end", INT64_MAX - 2), TXN_OK);
+	c = must_guess(t, "end");
+	assert_false(txn_quick_incr(t, c, 1, 3, &value));
+	assert_false(txn_quick_incr(t, c, INT64_MAX, 2, &value));
+	assert_false(txn_quick_add(t, c, INT64_MIN, 2));
+	assert_int_equal(value, 4711);
+	assert_true(txn_quick_incr(t, c, 1, 2, &value));
+	assert_value(t, "end", INT64_MAX);
+	assert_int_equal(del(t, "end"), 1);
+	assert_false(txn_quick_incr(t, c, -1, 1, &value));
+	assert_false(txn_quick_add(t, c, -1, 1));
+	assert_false(txn_quick_get(t, c, &value));
+	assert_missing(t, "end");
+	free_rig(g);
+}
+
+static void test_the_short_way_ends_at_a_flush(void **state)
+{
+	struct rig *g = new_rig(1, false);
+	struct txn *t = &g->txns[0];
+	struct counter *c;
+	int64_t value;
+
+	(void)state;
+	assert_int_equal(set(t, "flushed", 1), TXN_OK);
+	c = must_guess(t, "flushed");
+	txn_flush(t);
+	assert_false(txn_quick_incr(t, c, 1, 1, &value));
+	assert_false(txn_quick_add(t, c, 1, 1));
+	assert_false(txn_quick_get(t, c, &value));
+	rig_close_epoch(g);
+	assert_int_equal(recovered(g, "flushed"), 0);
+	free_rig(g);
+}
+
+/* It must seal first, and then may not use what it has looked up. */
+static void test_who_is_behind_may_not_take_the_short_way(void **state)
+{
+	struct rig *g = new_rig(2, false);
+	struct txn *ahead = &g->txns[0], *behind = &g->txns[1];
+	struct counter *c;
+	int64_t value;
+
+	(void)state;
+	assert_int_equal(set(ahead, "stamped", 1), TXN_OK);
+	c = must_guess(ahead, "stamped");
+	epoch_advance(&g->clock);
+	epoch_look(ahead->epoch);
+	assert_int_equal(set(ahead, "stamped", 2), TXN_OK);
+	assert_false(txn_quick_incr(behind, c, 1, 1, &value));
+	assert_false(txn_quick_add(behind, c, 1, 1));
+	assert_false(txn_quick_get(behind, c, &value));
+	epoch_look(behind->epoch);
+	assert_true(txn_quick_get(behind, c, &value));
+	assert_int_equal(value, 2);
 	free_rig(g);
 }
 
@@ -737,6 +848,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_transactions_do_what_the_oracle_does),
+		cmocka_unit_test(test_a_run_of_additions_is_one_step),
+		cmocka_unit_test(test_the_short_way_is_for_plain_counters_only),
+		cmocka_unit_test(test_the_short_way_ends_at_a_flush),
+		cmocka_unit_test(test_who_is_behind_may_not_take_the_short_way),
 		cmocka_unit_test(test_a_name_given_twice_is_one_counter),
 		cmocka_unit_test(test_reading_missing_names_leaves_nothing_behind),
 		cmocka_unit_test(test_a_record_made_for_nothing_is_reclaimed),
