@@ -34,6 +34,10 @@ FUZZ_SECONDS ?= 10
 SOAK_ROUNDS ?= 20
 SOAK_SECONDS ?= 0
 
+# How much `make bench` measures (tiny, quick, full, long), and where it writes what it found.
+SIZE ?= full
+REPORT ?= $(BUILD)/report
+
 # ---- flags ------------------------------------------------------------------------------------------------------
 
 include mk/sources.mk
@@ -87,7 +91,7 @@ without_main = $(filter-out %/main.c,$(1))
 
 UNIT_PROGRAMS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT))
 CRASH_PROGRAMS := $(patsubst tests/crash/%.c,$(BUILD)/crash/%,$(CRASH))
-BENCH_PROGRAMS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH))
+BENCH_PROGRAMS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH)) $(BUILD)/bench/client-static
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ))
 
 PROGRAMS := $(BUILD)/shcounterd $(BUILD)/shcount
@@ -180,6 +184,12 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(test_link) $(TEST_LIBS) -lm
 
+# Sanitizers have no static runtime.
+$(BUILD)/bench/client-static: bench/client.c $(BUILD)/flags
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out $(SAN_FLAGS),$(ALL_CFLAGS)) -static -o $@ $< $(LDFLAGS)
+
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(call object_files,$(FUZZED))
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
@@ -253,28 +263,29 @@ $(LOOKED_AT): warnings/%: %
 # Kept, although make takes them for steps in between.
 .SECONDARY:
 
-.PHONY: test unit sim crash system lint fuzz soak bench demo
+.PHONY: test unit sim crash system lint fuzz soak bench bench-quick demo
 run_tests = @SAN='$(SAN)' BUILD='$(BUILD)' CC='$(CC)' FUZZ_SECONDS=$(FUZZ_SECONDS) SOAK_ROUNDS=$(SOAK_ROUNDS) SOAK_SECONDS=$(SOAK_SECONDS) tests/run
 test: test-deps
 	$(run_tests)
 unit sim crash system lint fuzz soak:
 	$(run_tests) $@
 
-bench: all bench-programs
-	@BUILD=$(abspath $(BUILD)) bench/run
-	@BUILD=$(abspath $(BUILD)) bench/durable.sh
-	@BUILD=$(abspath $(BUILD)) bench/stall.sh
-	@BUILD=$(abspath $(BUILD)) bench/cluster.sh
+bench-quick: SIZE := quick
+bench bench-quick: bench-deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all bench-programs
+	@BUILD=$(abspath $(BUILD)) bench/run --size $(SIZE) --report $(REPORT)
 
 demo: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@scripts/demo.sh $(abspath $(BUILD))
 
-.PHONY: deps test-deps
+.PHONY: deps test-deps bench-deps
 deps:
 	@scripts/deps.sh build
 test-deps:
-	@scripts/deps.sh build test
+	@scripts/deps.sh build test bench
+bench-deps:
+	@scripts/deps.sh build bench
 
 # ---- install ----------------------------------------------------------------------------------------------------
 
@@ -362,11 +373,12 @@ help:
 	@echo 'make test        install what tests need, build, run every test; the last line has the counts'
 	@echo 'make install     PREFIX=$(PREFIX), below DESTDIR; programs, library, manuals, systemd units'
 	@echo 'make uninstall   the reverse; state and a changed configuration stay'
-	@echo 'make bench       measure it against redis-server (bench/run, bench/durable.sh), what a commit costs (bench/stall.sh),'
-	@echo '                 and shcount beside redis-cli on a Redis Cluster (bench/cluster.sh)'
+	@echo 'make bench       measure it beside redis-server, memcached, redis-cli, mawk and others: a quarter of an hour; a table'
+	@echo '                 and a picture in $(REPORT)/ (REPORT=docs: where the README shows them); SIZE=long: more of it'
+	@echo 'make bench-quick the same in about a minute, with more noise; bench/run --help has the parts'
 	@echo 'make soak        loops of kill, power loss and restart: SOAK_ROUNDS=$(SOAK_ROUNDS), or SOAK_SECONDS=7200 for two hours'
 	@echo 'make unit | sim | crash | system | lint | fuzz    one part of the tests; FUZZ_SECONDS=$(FUZZ_SECONDS)'
-	@echo 'make deps | test-deps    install the Debian packages that building or testing needs'
+	@echo 'make deps | test-deps | bench-deps    install the Debian packages that building, testing or measuring needs'
 	@echo 'make clean'
 	@echo
 	@echo 'Variables: CC CFLAGS LDFLAGS  BUILD=dir  V=1 (show commands)  WERROR=1  SAN=address|undefined|thread'

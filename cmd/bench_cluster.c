@@ -28,7 +28,7 @@ static void put_request(struct loop *l, int64_t now_ns)
 	const struct bench_plan *plan = l->worker->run->plan;
 	char name[BENCH_NAME_SIZE];
 	struct shard_key key;
-	bench_name(plan, bench_next_key(l->worker), name);
+	bench_name(plan, bench_keys_next(&l->worker->keys), name);
 	redis_next_key(l->shc, slice_str(name), plan->parts, &key);
 	const struct slice argv[] = {slice_str(verbs[plan->kind]), shard_slice(&key), slice_str("1")};
 	const struct cluster_way way = {
@@ -46,7 +46,7 @@ static void put_request(struct loop *l, int64_t now_ns)
 
 static void put_next(struct loop *l, int64_t now_ns)
 {
-	l->is_ended = l->is_ended || !bench_take(l->worker, now_ns);
+	l->is_ended = l->is_ended || !bench_take(l->worker, now_ns, 1);
 	if (!l->is_ended)
 		put_request(l, now_ns);
 }
@@ -57,7 +57,7 @@ static void take_end(void *arg, const struct op *op, enum shc_status status, con
 	struct loop *l = arg;
 	int64_t now_ns = conn_now_ns();
 	if (status == SHC_OK) {
-		bench_answered(l->worker, (int64_t)op->tag, now_ns);
+		bench_answered(l->worker, 1, (int64_t)op->tag, now_ns);
 	} else if (reply) {
 		bench_refused(l->worker, status == SHC_DENIED, reply->str);
 	} else {
@@ -74,10 +74,12 @@ static void take_end(void *arg, const struct op *op, enum shc_status status, con
 
 void bench_cluster_loop(struct bench_worker *w)
 {
-	struct loop l = {.worker = w, .shc = w->handles[0], .extended_ns = conn_now_ns()};
+	struct loop l = {.worker = w, .shc = w->links[0].shc, .extended_ns = conn_now_ns()};
 	l.cluster = redis_engine(l.shc);
 	cluster_begin(l.cluster, (int)(w->run->plan->timeout_ns / 1000000), false);
+	bench_window_enter(&w->run->window);
 	for (unsigned i = 0; i < w->window; i++)
 		put_next(&l, conn_now_ns());
 	cluster_run(l.cluster, 0);
+	bench_window_leave(&w->run->window);
 }

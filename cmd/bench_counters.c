@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_counters.c - the counters that a load generator works on: PREFIX and eight digits. They are told one
- * by one, never by a pattern, so that no other is touched.
+ * bench_counters.c - the counters that a load generator works on: a prefix and digits. They are told one by
+ * one, never by a pattern, so that no other is touched.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "../lib/redis.h"
 #include "bench.h"
+#include "bench_memcached.h"
 
 enum { CHUNK = 1000 /* names of one request */ };
 
@@ -18,18 +19,12 @@ struct chunk {
 	char text[CHUNK][BENCH_NAME_SIZE];
 };
 
-void bench_put_digits(char *out, unsigned key)
-{
-	for (unsigned at = BENCH_DIGITS; at-- > 0; key /= 10)
-		out[at] = (char)('0' + key % 10);
-}
-
 void bench_name(const struct bench_plan *plan, unsigned key, char out[BENCH_NAME_SIZE])
 {
 	size_t len = strlen(plan->prefix);
 	memcpy(out, plan->prefix, len);
-	bench_put_digits(out + len, key);
-	out[len + BENCH_DIGITS] = '\0';
+	bench_put_digits(out + len, plan->digits, key);
+	out[len + plan->digits] = '\0';
 }
 
 void bench_tell_counters(const struct bench_plan *plan, char *out, size_t size)
@@ -77,11 +72,19 @@ static enum shc_status read_counters(const struct bench_plan *plan, struct shc *
 	return SHC_OK;
 }
 
-int bench_sum_counters(const struct bench_plan *plan, struct shc *shc, uint64_t *sum)
+static int read_all(const struct bench_plan *plan, struct bench_link *link, uint64_t *sum,
+		    char found[BENCH_NAME_SIZE])
+{
+	if (plan->memcached)
+		return memcached_read(plan, &link->own, sum, found);
+	enum shc_status status = read_counters(plan, link->shc, sum, found);
+	return status ? command_status(link->shc, status) : EX_OK;
+}
+
+int bench_sum_counters(const struct bench_plan *plan, struct bench_link *link, uint64_t *sum)
 {
 	char found[BENCH_NAME_SIZE];
-	enum shc_status status = read_counters(plan, shc, sum, found);
-	return status ? command_status(shc, status) : EX_OK;
+	return read_all(plan, link, sum, found);
 }
 
 /* ---- making ---- */
@@ -98,24 +101,49 @@ static enum shc_status add_nothing(const struct bench_plan *plan, struct shc *sh
 	return status ? status : shc_flush(shc, NULL);
 }
 
-int bench_make_counters(const struct bench_plan *plan, struct shc *shc, uint64_t *sum)
+/* The same on a single Redis: on a Unix socket the library takes every server for a shcounterd. */
+static enum shc_status add_nothing_in_redis(const struct bench_plan *plan, struct shc *shc)
+{
+	struct chunk c;
+	const struct shc_reply *reply;
+	enum shc_status status = SHC_OK;
+	for (unsigned from = 0; from < plan->keys && status == SHC_OK; from += CHUNK) {
+		take_chunk(plan, from, &c);
+		for (unsigned i = 0; i < c.count && status == SHC_OK; i++) {
+			const char *argv[] = {"INCRBY", c.names[i], "0"};
+			status = shc_append(shc, 3, argv, NULL, true);
+		}
+		for (unsigned i = 0; i < c.count && status == SHC_OK; i++)
+			status = shc_next(shc, &reply);
+	}
+	return status;
+}
+
+static int make(const struct bench_plan *plan, struct bench_link *link)
+{
+	if (plan->memcached)
+		return memcached_make(plan, &link->own);
+	bool is_one_redis = plan->is_redis && !plan->is_cluster;
+	enum shc_status status = (is_one_redis ? add_nothing_in_redis : add_nothing)(plan, link->shc);
+	return status ? command_status(link->shc, status) : EX_OK;
+}
+
+int bench_make_counters(const struct bench_plan *plan, struct bench_link *link, uint64_t *sum)
 {
 	char found[BENCH_NAME_SIZE];
-	enum shc_status status = read_counters(plan, shc, sum, found);
-	if (status)
-		return command_status(shc, status);
+	int rc = read_all(plan, link, sum, found);
+	if (rc)
+		return rc;
 	if (found[0] && !plan->is_kept)
 		return command_fail(
 			EXIT_NO,
 			"there is a counter %s: as all of bench's are deleted at the end, only new ones are "
 			"taken; nothing was changed. Give another --prefix, or --keep to leave them",
 			found);
-	status = add_nothing(plan, shc);
-	if (status == SHC_OK)
-		return EX_OK;
-	int exit_status = command_status(shc, status);
-	(void)(plan->is_kept || bench_delete_counters(plan, shc));
-	return exit_status;
+	rc = make(plan, link);
+	if (rc && !plan->is_kept)
+		(void)bench_delete_counters(plan, link);
+	return rc;
 }
 
 /* ---- deleting ---- */
@@ -130,18 +158,26 @@ static enum shc_status delete_chunk(struct shc *shc, const struct chunk *c)
 	return shc_command(shc, 1 + c->count, argv, NULL, true, &reply);
 }
 
-int bench_delete_counters(const struct bench_plan *plan, struct shc *shc)
+static int delete_all(const struct bench_plan *plan, struct bench_link *link)
 {
 	struct chunk c;
+	if (plan->memcached)
+		return memcached_delete(plan, &link->own);
 	for (unsigned from = 0; from < plan->keys; from += CHUNK) {
 		take_chunk(plan, from, &c);
-		enum shc_status status = delete_chunk(shc, &c);
-		if (status == SHC_OK)
-			continue;
-		char told[2 * BENCH_NAME_SIZE + 64];
-		int exit_status = command_status(shc, status);
-		bench_tell_counters(plan, told, sizeof(told));
-		return command_fail(exit_status, "not all of bench's counters are deleted: %s", told);
+		enum shc_status status = delete_chunk(link->shc, &c);
+		if (status)
+			return command_status(link->shc, status);
 	}
 	return EX_OK;
+}
+
+int bench_delete_counters(const struct bench_plan *plan, struct bench_link *link)
+{
+	char told[2 * BENCH_NAME_SIZE + 64];
+	int rc = delete_all(plan, link);
+	if (rc == EX_OK)
+		return EX_OK;
+	bench_tell_counters(plan, told, sizeof(told));
+	return command_fail(rc, "not all of bench's counters are deleted: %s", told);
 }

@@ -23,36 +23,27 @@ enum { NS_PER_S = 1000000000 };
 
 /* ---- for the loops ---- */
 
-bool bench_take(struct bench_worker *w, int64_t now_ns)
+unsigned bench_take(struct bench_worker *w, int64_t now_ns, unsigned want)
 {
 	struct bench_run *run = w->run;
 	if (atomic_load_explicit(&run->is_over, memory_order_relaxed))
-		return false;
-	if (run->plan->time_ns && now_ns - run->begin_ns >= run->plan->time_ns)
-		return false;
+		return 0;
+	if (run->plan->time_ns && now_ns - run->window.begin_ns >= run->plan->time_ns)
+		return 0;
 	if (!run->plan->requests)
-		return true;
-	/* Not below 0, where it would be many. */
-	uint64_t untaken = atomic_load_explicit(&run->untaken, memory_order_relaxed);
-	while (untaken > 0 &&
-	       !atomic_compare_exchange_weak_explicit(&run->untaken, &untaken, untaken - 1,
-						      memory_order_relaxed, memory_order_relaxed))
-		;
-	return untaken > 0;
+		return want;
+	uint64_t untaken = atomic_load_explicit(&run->untaken, memory_order_relaxed), taken;
+	do {
+		taken = untaken < want ? untaken : want;
+	} while (taken > 0 &&
+		 !atomic_compare_exchange_weak_explicit(&run->untaken, &untaken, untaken - taken,
+							memory_order_relaxed, memory_order_relaxed));
+	return (unsigned)taken;
 }
 
-/* splitmix64 (Steele, Lea, Flood 2014). The high half, scaled: a remainder would cost a division. */
-unsigned bench_next_key(struct bench_worker *w)
+void bench_answered(struct bench_worker *w, unsigned count, int64_t sent_ns, int64_t now_ns)
 {
-	uint64_t z = w->random += 0x9e3779b97f4a7c15u;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return (unsigned)(((z ^ z >> 31) >> 32) * w->run->plan->keys >> 32);
-}
-
-void bench_answered(struct bench_worker *w, int64_t sent_ns, int64_t now_ns)
-{
-	histogram_add(&w->tally.latency_ns, (uint64_t)(now_ns - sent_ns));
+	histogram_add(&w->tally.latency_ns, (uint64_t)(now_ns - sent_ns), count);
 	w->tally.end_ns = now_ns;
 	/* One writer. */
 	atomic_store_explicit(&w->answered, w->tally.latency_ns.count, memory_order_relaxed);
@@ -78,6 +69,12 @@ void bench_lost(struct bench_worker *w, uint64_t count, bool is_in_doubt, const 
 	else
 		w->tally.unanswered += count;
 	keep_first(w->tally.loss, slice_str(why));
+}
+
+void bench_wrong(struct bench_worker *w, const char *how)
+{
+	w->tally.is_wrong = true;
+	keep_first(w->tally.loss, slice_str(how));
 }
 
 void bench_stop(struct bench_worker *w)
@@ -123,6 +120,7 @@ static bool start(struct bench_worker *workers, unsigned count)
 	if (started == count)
 		return true;
 	bench_stop(&workers[0]);
+	bench_window_give_up(&workers[0].run->window);
 	while (started > 0)
 		pthread_join(workers[--started].thread, NULL);
 	errno = error;
@@ -140,7 +138,7 @@ static uint64_t answered(const struct bench_worker *workers, unsigned count)
 /* Until all have ended; a signal has them end soon. */
 static void watch(struct bench_run *run, const struct bench_worker *workers, unsigned count, bool is_told)
 {
-	int64_t next_ns = run->begin_ns + NS_PER_S;
+	int64_t begin_ns = conn_now_ns(), next_ns = begin_ns + NS_PER_S;
 	uint64_t told = 0;
 	while (atomic_load(&run->working) > 0) {
 		int64_t now_ns = conn_now_ns();
@@ -149,7 +147,7 @@ static void watch(struct bench_run *run, const struct bench_worker *workers, uns
 			uint64_t sum = answered(workers, count);
 			if (is_told)
 				command_fail(0, "%lld s: %llu requests/s",
-					     (long long)((now_ns - run->begin_ns) / NS_PER_S),
+					     (long long)((now_ns - begin_ns) / NS_PER_S),
 					     (unsigned long long)(sum - told));
 			told = sum;
 			next_ns += NS_PER_S;
@@ -167,10 +165,13 @@ static void watch(struct bench_run *run, const struct bench_worker *workers, uns
 static void merge(struct bench_tally *sum, const struct bench_tally *one)
 {
 	histogram_merge(&sum->latency_ns, &one->latency_ns);
+	histogram_merge(&sum->late_ns, &one->late_ns);
 	sum->refused += one->refused;
 	sum->in_doubt += one->in_doubt;
 	sum->unanswered += one->unanswered;
+	sum->overdue += one->overdue;
 	sum->is_denied |= one->is_denied;
+	sum->is_wrong |= one->is_wrong;
 	keep_first(sum->refusal, slice_str(one->refusal));
 	keep_first(sum->loss, slice_str(one->loss));
 	if (one->end_ns > sum->end_ns)
@@ -178,18 +179,25 @@ static void merge(struct bench_tally *sum, const struct bench_tally *one)
 }
 
 static void share_out(struct bench_worker *workers, unsigned count, struct bench_run *run,
-		      struct shc **handles, unsigned handles_count)
+		      const struct bench_links *links)
 {
-	uint64_t window = (uint64_t)run->plan->connections * run->plan->pipeline;
+	const struct bench_plan *plan = run->plan;
+	uint64_t window = (uint64_t)plan->connections * plan->pipeline, seed;
+	unsigned kept = plan->is_cluster, shared = links->count - kept;
 	for (unsigned i = 0; i < count; i++) {
-		unsigned first = handles_count * i / count, next = handles_count * (i + 1) / count;
+		unsigned first = shared * i / count, next = shared * (i + 1) / count;
 		workers[i] = (struct bench_worker){
 			.run = run,
-			.handles = handles + first,
-			.handles_count = next - first,
+			.links = links->list + kept + first,
+			.links_count = next - first,
 			.window = (unsigned)(window * (i + 1) / count - window * i / count),
+			.share = (double)(next - first) / shared,
+			.phase = (double)i / count,
 		};
-		arc4random_buf(&workers[i].random, sizeof(workers[i].random));
+		arc4random_buf(&seed, sizeof(seed));
+		/* Threads go through a sequence side by side. */
+		bench_keys_init(&workers[i].keys, plan->spread, plan->keys, seed,
+				(unsigned)((uint64_t)plan->keys * i / count));
 	}
 }
 
@@ -197,7 +205,6 @@ static bool run_all(struct bench_run *run, struct bench_worker *workers, unsigne
 {
 	struct terminal t;
 	terminal_look(&t, STDERR_FILENO);
-	run->begin_ns = conn_now_ns();
 	if (!start(workers, count))
 		return false;
 	watch(run, workers, count, t.is_terminal && !is_quiet);
@@ -206,23 +213,34 @@ static bool run_all(struct bench_run *run, struct bench_worker *workers, unsigne
 	return true;
 }
 
-bool bench_run(const struct bench_plan *plan, struct shc **handles, unsigned handles_count, bool is_quiet,
-	       struct bench_tally *tally, double *seconds)
+static void tell_times(const struct bench_run *run, const struct bench_tally *tally, struct bench_result *r)
+{
+	const struct bench_window *w = &run->window;
+	r->seconds = tally->end_ns > w->begin_ns ? (double)(tally->end_ns - w->begin_ns) / NS_PER_S : 0;
+	r->server_cpu_ns = w->server_cpu_ns;
+	r->client_cpu_ns = w->own_cpu_ns;
+}
+
+bool bench_run(const struct bench_plan *plan, const struct bench_links *links, pid_t server, bool is_quiet,
+	       struct bench_tally *tally, struct bench_result *r)
 {
 	unsigned count = plan->threads;
 	struct bench_worker *workers = calloc(count, sizeof(*workers));
 	struct bench_run run = {.plan = plan, .untaken = plan->requests, .working = count, .wake_fd = -1};
 	bool is_done = false;
+	bench_window_init(&run.window, count, server);
 	run.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (workers && run.wake_fd >= 0) {
-		share_out(workers, count, &run, handles, handles_count);
+		share_out(workers, count, &run, links);
 		is_done = run_all(&run, workers, count, is_quiet);
 	}
 	for (unsigned i = 0; is_done && i < count; i++)
 		merge(tally, &workers[i].tally);
-	if (!is_done)
+	if (is_done)
+		tell_times(&run, tally, r);
+	else
 		command_fail(EX_IOERR, "cannot start %u threads: %s", count, strerror(errno));
-	*seconds = tally->end_ns > run.begin_ns ? (double)(tally->end_ns - run.begin_ns) / NS_PER_S : 0;
+	bench_window_fini(&run.window);
 	if (run.wake_fd >= 0)
 		close(run.wake_fd);
 	free(workers);

@@ -9,6 +9,9 @@
 #include "../lib/num.h"
 #include "../lib/redis.h"
 #include "bench.h"
+#include "bench_batch.h"
+#include "bench_cpu.h"
+#include "bench_memcached.h"
 #include "signals.h"
 #include "target.h"
 
@@ -17,11 +20,17 @@ enum {
 	OPTION_CONNECTIONS,
 	OPTION_PIPELINE,
 	OPTION_KEYS,
+	OPTION_SPREAD,
+	OPTION_NAMES,
+	OPTION_RATE,
 	OPTION_TIME,
 	OPTION_REQUESTS,
 	OPTION_PREFIX,
+	OPTION_DIGITS,
 	OPTION_KEEP,
+	OPTION_NO_SUM,
 	OPTION_THREADS,
+	OPTION_MEMCACHED,
 };
 
 static const struct option_spec options[] = {
@@ -31,43 +40,78 @@ static const struct option_spec options[] = {
 		 "get"},
 	[OPTION_CONNECTIONS] = {0, "connections", OPTION_VALUE, "N", "to the server (default 50)"},
 	[OPTION_PIPELINE] = {0, "pipeline", OPTION_VALUE, "N",
-			     "requests under way on each connection (default 1)"},
+			     "requests sent at once on each connection (default 1); the next when all are "
+			     "answered"},
 	[OPTION_KEYS] = {0, "keys", OPTION_VALUE, "N",
 			 "counters that requests choose from (default 100000); 1: a single hot one"},
+	[OPTION_SPREAD] =
+		{0, "spread", OPTION_VALUE, "uniform|zipf|sequence",
+		 "how they choose (default uniform): any alike, the k-th with weight k^-0.99, one after "
+		 "the other"},
+	[OPTION_NAMES] =
+		{0, "names", OPTION_VALUE, "N",
+		 "with --do add: counters that one request adds to (default 1); each counts as an operation"},
+	[OPTION_RATE] =
+		{0, "rate", OPTION_VALUE, "N",
+		 "requests a second, in all, on a schedule; latencies count from when a request was due "
+		 "(without: as fast as answers come)"},
 	[OPTION_TIME] = {0, "time", OPTION_VALUE, "DUR", "how long (default 5s, without --requests)"},
 	[OPTION_REQUESTS] = {0, "requests", OPTION_VALUE, "N", "how many requests at most"},
 	[OPTION_PREFIX] = {0, "prefix", OPTION_VALUE, "P", "how the counters' names begin (default bench:)"},
+	[OPTION_DIGITS] = {0, "digits", OPTION_VALUE, "N", "digits behind it (1 to 8, default 8)"},
 	[OPTION_KEEP] = {0, "keep", OPTION_FLAG, NULL,
 			 "take counters that are there already, and leave them all at the end"},
+	[OPTION_NO_SUM] =
+		{0, "no-sum", OPTION_FLAG, NULL,
+		 "with --keep: neither make the counters nor compare their sum, which takes its time "
+		 "with millions"},
 	[OPTION_THREADS] = {0, "threads", OPTION_VALUE, "N",
 			    "to share the connections (default half of the CPUs)"},
+	[OPTION_MEMCACHED] =
+		{0, "memcached", OPTION_VALUE, "SOCKET",
+		 "the server is a memcached, on this socket or at HOST:PORT; instead of -s, -u, -c"},
 	{0},
 };
 
-static const char *const kinds[] = {[BENCH_INCR] = "incr", [BENCH_ADD] = "add", [BENCH_GET] = "get"};
+static const char *const kinds[] = {[BENCH_INCR] = "incr", [BENCH_ADD] = "add", [BENCH_GET] = "get", NULL};
+static const char *const spreads[] = {
+	[SPREAD_UNIFORM] = "uniform", [SPREAD_ZIPF] = "zipf", [SPREAD_SEQUENCE] = "sequence", NULL};
 
 enum {
 	CONNECTIONS_DEFAULT = 50,
 	KEYS_DEFAULT = 100000,
 	SECONDS_DEFAULT = 5,
 	NS_PER_MS = 1000000,
-	UNDER_WAY_MAX = 1000000, /* requests, on all connections */
+	UNDER_WAY_MAX = 1000000, /* requests, on all connections to a cluster */
+	MEMCACHED_NAME_MAX = 250,
 };
 
 /* ---- options ---- */
 
-static bool read_kind(const struct invocation *inv, struct bench_plan *plan)
+/* The word of an option, one of a list; the first is the default. */
+static bool read_word(const struct invocation *inv, int option, const char *const *words, unsigned *index)
 {
-	const char *word = inv->values[OPTION_DO] ? inv->values[OPTION_DO] : kinds[BENCH_INCR];
-	for (int i = 0; i < (int)(sizeof(kinds) / sizeof(kinds[0])); i++) {
-		if (strcmp(word, kinds[i]) != 0)
-			continue;
-		plan->kind = (enum bench_kind)i;
-		plan->kind_word = kinds[i];
+	const char *word = inv->values[option];
+	for (*index = 0; word && words[*index]; ++*index)
+		if (strcmp(word, words[*index]) == 0)
+			return true;
+	if (!word)
 		return true;
-	}
-	command_usage(inv, "--do \"%.32s\": incr, add or get is expected", word);
+	command_usage(inv, "--%s \"%.32s\": %s is expected", options[option].word, word,
+		      options[option].arg_name);
 	return false;
+}
+
+static bool read_words(const struct invocation *inv, struct bench_plan *plan)
+{
+	unsigned kind, spread;
+	if (!read_word(inv, OPTION_DO, kinds, &kind) || !read_word(inv, OPTION_SPREAD, spreads, &spread))
+		return false;
+	plan->kind = (enum bench_kind)kind;
+	plan->kind_word = kinds[kind];
+	plan->spread = (enum bench_spread)spread;
+	plan->spread_word = spreads[spread];
+	return true;
 }
 
 /* `value` has the default. */
@@ -81,26 +125,48 @@ static bool read_count(const struct invocation *inv, int option, int64_t most, i
 	return false;
 }
 
+static int64_t numbers_of(unsigned digits)
+{
+	int64_t count = 1;
+	while (digits-- > 0)
+		count *= 10;
+	return count;
+}
+
+/* As many as their digits can tell apart. */
+static bool read_keys(const struct invocation *inv, struct bench_plan *plan)
+{
+	int64_t digits = BENCH_DIGITS_MAX, keys;
+	if (!read_count(inv, OPTION_DIGITS, BENCH_DIGITS_MAX, &digits))
+		return false;
+	int64_t most = numbers_of((unsigned)digits);
+	most = most < BENCH_KEYS_MAX ? most : BENCH_KEYS_MAX;
+	keys = most < KEYS_DEFAULT ? most : KEYS_DEFAULT;
+	if (!read_count(inv, OPTION_KEYS, most, &keys))
+		return false;
+	plan->digits = (unsigned)digits;
+	plan->keys = (unsigned)keys;
+	return true;
+}
+
 static bool read_sizes(const struct invocation *inv, struct bench_plan *plan)
 {
-	int64_t connections = CONNECTIONS_DEFAULT, pipeline = 1, keys = KEYS_DEFAULT, requests = 0;
+	int64_t connections = CONNECTIONS_DEFAULT, pipeline = 1, names = 1, rate = 0, requests = 0;
 	int64_t threads = bench_threads_default();
 	if (!read_count(inv, OPTION_CONNECTIONS, BENCH_CONNECTIONS_MAX, &connections) ||
 	    !read_count(inv, OPTION_PIPELINE, BENCH_PIPELINE_MAX, &pipeline) ||
-	    !read_count(inv, OPTION_KEYS, BENCH_KEYS_MAX, &keys) ||
+	    !read_count(inv, OPTION_NAMES, BENCH_NAMES_MAX, &names) ||
+	    !read_count(inv, OPTION_RATE, BENCH_RATE_MAX, &rate) ||
 	    !read_count(inv, OPTION_REQUESTS, INT64_MAX, &requests) ||
 	    !read_count(inv, OPTION_THREADS, BENCH_THREADS_MAX, &threads))
 		return false;
 	plan->threads = (unsigned)(threads < connections ? threads : connections);
 	plan->connections = (unsigned)connections;
 	plan->pipeline = (unsigned)pipeline;
-	plan->keys = (unsigned)keys;
+	plan->names = (unsigned)names;
+	plan->rate = (unsigned)rate;
 	plan->requests = (uint64_t)requests;
-	if (connections * pipeline <= UNDER_WAY_MAX)
-		return true;
-	command_usage(inv, "--connections times --pipeline: at most %d requests can be under way",
-		      UNDER_WAY_MAX);
-	return false;
+	return true;
 }
 
 static bool read_time(const struct invocation *inv, struct bench_plan *plan)
@@ -119,13 +185,71 @@ static bool read_prefix(const struct invocation *inv, struct bench_plan *plan)
 {
 	char name[BENCH_NAME_SIZE];
 	plan->prefix = inv->values[OPTION_PREFIX] ? inv->values[OPTION_PREFIX] : "bench:";
-	if (strlen(plan->prefix) > NAME_LEN_MAX - BENCH_DIGITS) {
-		command_usage(inv, "--prefix: %d digits follow, and a name has at most %d bytes",
-			      BENCH_DIGITS, NAME_LEN_MAX);
+	size_t most = plan->memcached ? MEMCACHED_NAME_MAX : NAME_LEN_MAX;
+	if (strlen(plan->prefix) > most - plan->digits) {
+		command_usage(inv, "--prefix: %u digits follow, and a name has at most %zu bytes%s",
+			      plan->digits, most, plan->memcached ? " in memcached" : "");
+		return false;
+	}
+	if (plan->memcached && strchr(plan->prefix, ' ')) {
+		command_usage(inv, "--prefix: a name has no blank in memcached");
 		return false;
 	}
 	bench_name(plan, 0, name);
 	return command_is_name(inv, name);
+}
+
+/* ---- what does not go together ---- a complaint, and false */
+
+static bool fits_memcached(const struct invocation *inv, const struct bench_plan *plan)
+{
+	if (!plan->memcached)
+		return true;
+	if (inv->socket || inv->url || inv->cluster || inv->shards || inv->reads_replica)
+		command_usage(inv,
+			      "--memcached names the server; -s, -u, -c, --shards and --read are for others");
+	else if (!memcached_is_place(plan->memcached))
+		command_usage(
+			inv,
+			"--memcached \"%.64s\": the path of a socket, with a slash, or HOST:PORT is expected",
+			plan->memcached);
+	else
+		return true;
+	return false;
+}
+
+static bool fits_itself(const struct invocation *inv, const struct bench_plan *plan)
+{
+	if (plan->names > 1 && plan->kind != BENCH_ADD)
+		command_usage(inv, "--names is for --do add: other requests have a single counter");
+	else if (plan->names > 1 && plan->memcached)
+		command_usage(inv, "--names is for shcounterd: a request to memcached has a single counter");
+	else if (plan->is_unsummed && !plan->is_kept)
+		command_usage(inv, "--no-sum goes with --keep: nothing is known about counters then");
+	else if (bench_batch_bytes(plan) > BENCH_BATCH_BYTES_MAX)
+		command_usage(inv, "--pipeline times --names: at most %d MiB can be sent at once",
+			      BENCH_BATCH_BYTES_MAX >> 20);
+	else
+		return true;
+	return false;
+}
+
+/* Known when the server is. */
+static bool fits_server(const struct invocation *inv, const struct bench_plan *plan)
+{
+	if (plan->names > 1 && plan->is_redis)
+		command_usage(
+			inv, "--names is for shcounterd: Redis has no request that adds to several counters");
+	else if (plan->rate && plan->is_cluster)
+		command_usage(inv, "--rate is for a single server, not for a cluster");
+	else if (plan->is_cluster && (uint64_t)plan->connections * plan->pipeline > UNDER_WAY_MAX)
+		command_usage(
+			inv,
+			"--connections times --pipeline: at most %d requests can be under way on a cluster",
+			UNDER_WAY_MAX);
+	else
+		return true;
+	return false;
 }
 
 static bool read_plan(const struct invocation *inv, struct bench_plan *plan)
@@ -134,38 +258,12 @@ static bool read_plan(const struct invocation *inv, struct bench_plan *plan)
 		.parts = inv->shards ? inv->shards : 1,
 		.timeout_ns = (int64_t)inv->timeout_ms * NS_PER_MS,
 		.is_kept = inv->values[OPTION_KEEP] != NULL,
+		.is_unsummed = inv->values[OPTION_NO_SUM] != NULL,
+		.memcached = inv->values[OPTION_MEMCACHED],
 	};
-	return read_kind(inv, plan) && read_sizes(inv, plan) && read_time(inv, plan) &&
-	       read_prefix(inv, plan);
-}
-
-/* ---- connections ---- */
-
-struct handles {
-	struct shc **list; /* owned */
-	unsigned count;
-};
-
-static void close_handles(struct handles *h)
-{
-	while (h->count > 0)
-		shc_close(h->list[--h->count]);
-	free(h->list);
-}
-
-/* One is the connections to all nodes of a cluster. */
-static int open_handles(const struct invocation *inv, const struct bench_plan *plan, struct handles *h)
-{
-	unsigned wanted = plan->is_cluster ? plan->threads : plan->connections;
-	int rc = EX_OK;
-	*h = (struct handles){.list = calloc(wanted, sizeof(struct shc *))};
-	if (!h->list)
-		return command_fail(EX_IOERR, "out of memory");
-	while (h->count < wanted && rc == EX_OK) {
-		rc = target_connect(inv, &h->list[h->count]);
-		h->count += rc == EX_OK;
-	}
-	return rc;
+	return read_words(inv, plan) && read_keys(inv, plan) && read_sizes(inv, plan) &&
+	       read_time(inv, plan) && read_prefix(inv, plan) && fits_memcached(inv, plan) &&
+	       fits_itself(inv, plan);
 }
 
 /* ---- the order of things ---- */
@@ -181,19 +279,22 @@ static void announce(const struct invocation *inv, const struct bench_plan *plan
 					       : "they are deleted");
 }
 
-static int measure(const struct invocation *inv, const struct bench_plan *plan, struct shc *shc,
-		   const struct handles *h, uint64_t sum_before)
+/* Runs, and looks at the sum, and at what the server's process has used meanwhile. */
+static int measure(const struct invocation *inv, const struct bench_plan *plan,
+		   const struct bench_links *links, uint64_t sum_before)
 {
+	struct bench_link *link = &links->list[0];
 	struct bench_tally *tally = calloc(1, sizeof(*tally)); /* large for a stack */
 	struct bench_result r = {.tally = tally};
 	uint64_t sum;
 	if (!tally)
 		return command_fail(EX_IOERR, "out of memory");
 	int rc = EX_IOERR;
-	if (bench_run(plan, h->list, h->count, inv->is_quiet, tally, &r.seconds)) {
-		int summed = bench_sum_counters(plan, shc, &sum);
-		r.has_grown = summed == EX_OK;
-		r.grown = sum - sum_before;
+	if (bench_run(plan, links, bench_cpu_pid(plan, link), inv->is_quiet, tally, &r)) {
+		int summed = plan->is_unsummed ? EX_OK : bench_sum_counters(plan, link, &sum);
+		r.has_grown = summed == EX_OK && !plan->is_unsummed;
+		if (r.has_grown)
+			r.grown = sum - sum_before;
 		int shown = bench_show(inv, plan, &r);
 		int judged = bench_judge(plan, &r);
 		rc = judged ? judged : shown ? shown : summed;
@@ -203,42 +304,52 @@ static int measure(const struct invocation *inv, const struct bench_plan *plan, 
 }
 
 /* From here on there are counters to delete, whatever happens. */
-static int run_on(const struct invocation *inv, const struct bench_plan *plan, struct shc *shc)
+static int run_on(const struct invocation *inv, const struct bench_plan *plan, struct bench_links *links)
 {
-	struct handles h;
-	uint64_t sum;
+	struct bench_link *link = &links->list[0];
+	uint64_t sum = 0;
 	signals_note_stops();
-	int rc = bench_make_counters(plan, shc, &sum);
+	int rc = plan->is_unsummed ? EX_OK : bench_make_counters(plan, link, &sum);
 	if (rc)
 		return rc;
 	announce(inv, plan);
-	rc = open_handles(inv, plan, &h);
+	rc = bench_links_open(inv, plan, links);
 	if (rc == EX_OK)
-		rc = measure(inv, plan, shc, &h, sum);
-	close_handles(&h);
-	int deleted = plan->is_kept ? EX_OK : bench_delete_counters(plan, shc);
+		rc = measure(inv, plan, links, sum);
+	int deleted = plan->is_kept ? EX_OK : bench_delete_counters(plan, link);
 	if (signals_stop())
 		signals_end();
 	return rc ? rc : deleted;
 }
 
+/* On a Unix socket the library does not ask: there it is a shcounterd, except for us. */
+static int identify(struct bench_plan *plan, struct bench_link *link)
+{
+	struct shc *shc = link->shc;
+	/* Sums are exact on masters only; what is measured may read elsewhere. */
+	(void)shc_set_read_replica(shc, false);
+	enum shc_status status = redis_identify(shc);
+	if (status)
+		return command_status(shc, status);
+	plan->is_cluster = redis_is_cluster(shc);
+	plan->is_redis = redis_is(shc) ||
+			 (shc->wire.url.kind == URL_UNIX && bench_link_info(link, "redis_version").data &&
+			  !bench_link_info(link, "shcounterd_version").data);
+	return EX_OK;
+}
+
 static int run(struct invocation *inv)
 {
 	struct bench_plan plan;
-	struct shc *shc;
+	struct bench_links links;
 	if (!read_plan(inv, &plan))
 		return EX_USAGE;
-	int rc = target_connect(inv, &shc);
-	if (rc)
-		return rc;
-	/* Sums are exact on masters only; what is measured may read elsewhere. */
-	if (inv->reads_replica)
-		(void)shc_set_read_replica(shc, false);
-	enum shc_status status = redis_identify(shc);
-	plan.is_redis = redis_is(shc);
-	plan.is_cluster = redis_is_cluster(shc);
-	rc = status ? command_status(shc, status) : run_on(inv, &plan, shc);
-	shc_close(shc);
+	int rc = bench_links_init(inv, &plan, &links);
+	if (rc == EX_OK && !plan.memcached)
+		rc = identify(&plan, &links.list[0]);
+	if (rc == EX_OK)
+		rc = fits_server(inv, &plan) ? run_on(inv, &plan, &links) : EX_USAGE;
+	bench_links_fini(&links);
 	return rc;
 }
 
@@ -251,15 +362,20 @@ const struct command cmd_bench = {
 		"  shcount bench --keys 1 --do add  a single hot counter, on the sharded path\n"
 		"  shcount bench --pipeline 16 --requests 1000000\n"
 		"  shcount bench -c node1:7000 --keys 1 --shards 16\n"
+		"  shcount bench --rate 20000 --spread zipf\n"
+		"  shcount bench --memcached /run/memcached.sock\n"
 		"\n"
 		"Makes counters of its own, bench:00000000 and on, runs, compares their sum with what was "
 		"acknowledged, and deletes them. It refuses to start when one of them is there already; with "
 		"--keep it takes them as they are, and leaves them.\n"
 		"\n"
-		"Each reply is followed by the next request over the same connection, so a server that is slow "
-		"is asked less: latencies are those of the requests that were made. One is from the request to "
-		"its reply, and includes the time behind others of the same pipeline. On a Redis Cluster, "
-		"--connections times --pipeline requests are under way in all, over few connections.\n"
+		"Replies are followed by the next requests over the same connection, so a server that is slow "
+		"is asked less: latencies are those of the requests that were made. With --rate requests are due "
+		"on a schedule, and latencies count from there: a server that stops for a while is charged with all "
+		"that it keeps waiting. They include the time behind others of the same pipeline. On a Redis "
+		"Cluster, --connections times --pipeline requests are under way in all, over few connections.\n"
+		"\n"
+		"CPU times are those of all threads of a server on this machine, and bench's own.\n"
 		"\n"
 		"^C ends it early: it prints what there is, and deletes the counters. Exit status 1 when requests were "
 		"refused or the sum is wrong, 69 or 75 when answers did not come.\n",

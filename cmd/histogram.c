@@ -19,10 +19,10 @@ static uint64_t top_of(unsigned bucket)
 	return first + ((UINT64_C(1) << shift) - 1);
 }
 
-void histogram_add(struct histogram *h, uint64_t value)
+void histogram_add(struct histogram *h, uint64_t value, uint64_t times)
 {
-	h->buckets[bucket_of(value)]++;
-	h->count++;
+	h->buckets[bucket_of(value)] += times;
+	h->count += times;
 	if (value > h->max)
 		h->max = value;
 }

@@ -22,7 +22,8 @@ struct histogram {
 	uint64_t max; /* exact */
 };
 
-void histogram_add(struct histogram *h, uint64_t value);
+/* A value that was seen `times` times. */
+void histogram_add(struct histogram *h, uint64_t value, uint64_t times);
 
 /* Adds all of `from`. */
 void histogram_merge(struct histogram *h, const struct histogram *from);

@@ -435,7 +435,7 @@ static void fold_if_due(struct commit *c)
 }
 
 /* In interval mode few wait for a commit, but a worker that gets half a CPU while a million counters are
- * committed falls behind: p99.9 of a request 8 to 35 ms, and 6 to 8 ms so (bench/stall.sh). */
+ * committed falls behind: p99.9 of a request 8 to 35 ms, and 6 to 8 ms so (`bench/run stall`). */
 static void yield_to_workers(const struct commit *c)
 {
 	/* On Linux 0 is the calling thread, not the process. */

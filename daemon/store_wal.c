@@ -7,7 +7,7 @@
  * inside what is there already). SQLite lets the log grow by a few pages a commit and starts it again when
  * all of it is in the database; so only the first round is slow, of as many commits as there are pages
  * between two checkpoints. Zeros written ahead, more at a time, make that round as fast as the later ones
- * (`load -c 1 -t 1` on a fresh state, as bench/durable.sh does: p50 340 us a request before, 198 us after).
+ * (`bench/run durable/one-connection`: p50 340 us a request before, 198 us after).
  * Behind its end a log may hold anything: a frame counts when salt and checksum fit those before it.
  */
 #include "store_private.h"

@@ -118,11 +118,18 @@ DAEMON := \
 
 CMD := \
 	cmd/autostart.c \
+	cmd/bench_batch.c \
 	cmd/bench_cluster.c \
 	cmd/bench_counters.c \
+	cmd/bench_cpu.c \
+	cmd/bench_keys.c \
+	cmd/bench_links.c \
+	cmd/bench_memcached.c \
+	cmd/bench_reply.c \
 	cmd/bench_report.c \
 	cmd/bench_run.c \
 	cmd/bench_server.c \
+	cmd/bench_window.c \
 	cmd/chain.c \
 	cmd/cmd_backup.c \
 	cmd/cmd_bench.c \
@@ -188,6 +195,7 @@ BENCH := $(sort $(wildcard bench/*.c))
 FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # What parses bytes from outside, and what that needs.
 FUZZED := $(LIB_BASE) \
+	cmd/bench_reply.c \
 	cmd/csv.c \
 	cmd/fields.c \
 	cmd/fraction.c \

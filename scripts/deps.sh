@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# scripts/deps.sh GROUP...: installs the Debian packages of the groups `build` and `test` that are missing.
+# scripts/deps.sh GROUP...: installs the Debian packages of the groups `build`, `test` and `bench` that are missing.
 # Needs root or sudo only when something is missing. Elsewhere than on Debian it says what is wanted and goes on.
 set -euo pipefail
 
@@ -9,13 +9,15 @@ build=(gcc make pkg-config libc6-dev libbsd-dev libjansson-dev libsqlite3-dev li
 # redis-tools has redis-cli, redis-benchmark and (as redis-check-rdb) redis-server itself, but no service to start.
 test=(bats clang clang-format fish libclang-rt-dev libcmocka-dev jq mandoc openssl python3 python3-redis redis-tools shellcheck
 	socat sqlite3 systemd valgrind zsh zstd)
+bench=(mawk memcached perl python3 python3-redis redis-tools util-linux)
 
 wanted=()
 for group in "$@"; do
 	case $group in
 	build) wanted+=("${build[@]}") ;;
 	test) wanted+=("${test[@]}") ;;
-	*) echo "deps.sh: no group '$group': choose build or test" >&2; exit 64 ;;
+	bench) wanted+=("${bench[@]}") ;;
+	*) echo "deps.sh: no group '$group': choose build, test or bench" >&2; exit 64 ;;
 	esac
 done
 
@@ -47,3 +49,8 @@ install() {
 }
 # A fresh machine has no lists yet, or old ones.
 install || { "${as_root[@]}" apt-get update -qq && install; }
+
+# It comes as a service that starts at once, and nobody has asked for that.
+if [[ " ${missing[*]} " == *" memcached "* ]] && [ -d /run/systemd/system ]; then
+	"${as_root[@]}" systemctl disable --now memcached
+fi

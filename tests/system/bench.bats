@@ -76,7 +76,7 @@ tells_all() {
 @test "without --json: a line each with what it is, tab, and the figure; what happens to counters is said" {
 	run --separate-stderr shcount bench --requests 100 --keys 3
 	expect_status 0
-	expect "$(cut -f1 <<<"$output" | paste -sd';')" "requests;seconds;requests per second;p50, ms;p90, ms;p99, ms;p99.9, ms;max, ms"
+	expect "$(cut -f1 <<<"$output" | paste -sd';')" "requests;seconds;requests per second;p50, ms;p90, ms;p99, ms;p99.9, ms;max, ms;server CPU, ns/request;own CPU, ns/request"
 	expect "${lines[0]}" $'requests\t100'
 	expect "$stderr" "shcount: incr on 3 counters, bench:00000000 to bench:00000002; they are deleted at the end"
 	expect "$(shcount bench -q --requests 100 --keys 3 2>&1)" ""
@@ -176,15 +176,20 @@ takes_new_ones_only() {
 @test "options that make no sense are refused before anything is sent" {
 	local options
 	for options in "--do x" "--keys 0" "--keys 10000001" "--connections 0" "--pipeline 0" "--threads 0" "--time 5" "--requests 0" \
-		"--connections 10000 --pipeline 101" "--shards 4" word; do
+		"--names 0" "--names 2" "--rate 0" "--spread x" "--digits 0" "--digits 9" "--digits 2 --keys 101" "--no-sum" \
+		"--do add --names 10000 --pipeline 1000" "--memcached x" "--memcached x:0" "--memcached /x --do add --names 2" \
+		"--memcached /x -s /y" "--memcached /x -c node:7000" "--shards 4" word; do
 		# shellcheck disable=SC2086 # several words
 		run shcount bench $options
 		expect_status 64
 	done
 	run shcount bench --prefix $'a\tb'
 	expect_status 64
-	run shcount -c "$FLEET" bench --prefix shc: --requests 1
-	expect_status 64
+	for options in "--prefix shc:" "--connections 10000 --pipeline 101" "--rate 10" "--do add --names 2"; do
+		# shellcheck disable=SC2086
+		run shcount -c "$FLEET" bench $options --requests 1
+		expect_status 64
+	done
 	run shcount -s "$SHC_DIR/nobody" bench --requests 1
 	expect_status 69
 }

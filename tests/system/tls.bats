@@ -132,6 +132,13 @@ teardown() {
 	expect "$(redis GET tls:a)" 5
 }
 
+@test "a load of pipelines that are longer than a TLS record is counted exactly" {
+	expect "$(over_tls bench --json --pipeline 2000 --connections 3 --requests 50000 --keys 100 2>/dev/null | jq -c '[.requests, .grown]')" \
+		"[50000,50000]"
+	expect "$(over_tls bench --json --rate 5000 --connections 3 --requests 1000 --keys 100 2>/dev/null | jq -c '[.requests, .grown]')" \
+		"[1000,1000]"
+}
+
 @test "SHCOUNT_TLS_CA may be a directory" {
 	mkdir -p cas
 	cp ca.pem other.pem cas

@@ -35,7 +35,7 @@ static void test_small_values_are_exact(void **state)
 		uint64_t value;
 	} CASES[] = {{0, 1}, {10, 1}, {500, 50}, {501, 51}, {990, 99}, {991, 100}, {999, 100}, {1000, 100}};
 	for (uint64_t v = 100; v >= 1; v--)
-		histogram_add(&histogram, v);
+		histogram_add(&histogram, v, 1);
 	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
 		assert_int_equal(histogram_at(&histogram, CASES[i].per_mille), CASES[i].value);
 }
@@ -45,14 +45,14 @@ static void test_one_value_is_every_percentile_whatever_it_is(void **state)
 	for (unsigned bit = 0; bit < 64; bit++) {
 		for (uint64_t v = (UINT64_C(1) << bit) - 1, i = 0; i < 3; v++, i++) {
 			empty(state);
-			histogram_add(&histogram, v);
+			histogram_add(&histogram, v, 1);
 			assert_int_equal(histogram_at(&histogram, 1), v);
 			assert_int_equal(histogram_at(&histogram, 1000), v);
 			assert_int_equal(histogram.max, v);
 		}
 	}
 	empty(state);
-	histogram_add(&histogram, UINT64_MAX);
+	histogram_add(&histogram, UINT64_MAX, 1);
 	assert_int_equal(histogram_at(&histogram, 500), UINT64_MAX);
 }
 
@@ -72,7 +72,7 @@ static void test_a_percentile_is_at_most_a_128th_above_the_one_of_the_sorted_val
 	for (size_t i = 0; i < COUNT; i++) {
 		random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 		values[i] = random >> (20 + random % 40);
-		histogram_add(i % 2 ? &histogram : &other, values[i]);
+		histogram_add(i % 2 ? &histogram : &other, values[i], 1);
 	}
 	histogram_merge(&histogram, &other);
 	qsort(values, COUNT, sizeof(values[0]), compare);

@@ -1,0 +1,84 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# shellcheck disable=SC2154 # output is set by run, shc_top by common
+# bench/run, which measures us beside others: it measures everything it says, and leaves nothing behind. What the figures
+# are is not a matter of tests.
+
+bats_require_minimum_version 1.5.0
+load common
+
+setup_file() {
+	new_place
+	make -s -C "$shc_top" BUILD="$BUILD" bench-programs
+	export TMPDIR=$SHC_DIR
+	BUILD=$BUILD "$shc_top/bench/run" --size tiny --report "$SHC_DIR/report" >"$SHC_DIR/out" 2>"$SHC_DIR/err"
+}
+
+teardown_file() {
+	remove_place
+}
+
+@test "every case of the benchmark has a row in the table, with figures, and how to measure it alone" {
+	run -0 --separate-stderr "$shc_top/bench/run" --list
+	local case
+	for case in $output; do
+		grep -F "\`bench/run $case\`" "$SHC_DIR/report/bench.md" >"$SHC_DIR/rows" || {
+			echo "no row of $case" >&2
+			return 1
+		}
+	done
+	expect "$(grep -c 'failed:\|not installed' "$SHC_DIR/report/bench.md")" 0
+}
+
+# shellcheck disable=SC2016 # $0 is of awk
+@test "the table is one: each line of it has as many columns" {
+	run -0 awk -F '[^\\\\][|]' '/^\| / { n[NF] = $0 } END { for (k in n) print n[k] }' "$SHC_DIR/report/bench.md"
+	expect "${#lines[@]}" 1
+}
+
+@test "the picture is well-formed SVG, with a curve of each kind and a group of bars for each thing compared" {
+	run -0 python3 - "$SHC_DIR/report/bench.svg" <<'EOT'
+import sys, xml.etree.ElementTree as ET
+svg = "{http://www.w3.org/2000/svg}"
+root = ET.parse(sys.argv[1]).getroot()
+print(root.tag == svg + "svg", len(root.findall(f".//{svg}polyline")), len(root.findall(f".//{svg}rect[@class='ours']")))
+EOT
+	expect "$output" "True 12 6"
+}
+
+@test "a part that is named is measured alone" {
+	run -0 --separate-stderr "$shc_top/bench/run" --size tiny durable/one-connection
+	expect "$(grep -c 'bench/run durable/one-connection' <<<"$output")" 2
+	expect "$(grep -c 'bench/run' <<<"$output")" 2
+}
+
+@test "what is no part is refused, and nothing is measured" {
+	run --separate-stderr "$shc_top/bench/run" --size tiny nothing
+	expect_status 2
+	expect_contains "$stderr" "no part 'nothing'"
+}
+
+# In a session of its own: its servers are those of its session.
+has_servers() {
+	pgrep -s "$1" -f "redis-server|shcounterd" >/dev/null
+}
+
+has_none() {
+	! pgrep -s "$1" >/dev/null
+}
+
+is_ended_by() { # SIGNAL
+	setsid env --default-signal=INT "$shc_top/bench/run" --size full server/p1-hot >"$SHC_DIR/ended.out" 2>&1 3>&- &
+	local pid=$!
+	wait_until has_servers "$pid"
+	kill "-$1" "$pid"
+	wait "$pid" || true
+	wait_until has_none "$pid"
+}
+
+@test "no server is left behind by a benchmark that is ended, or killed" {
+	is_ended_by INT
+	is_ended_by TERM
+	expect "$(find "$TMPDIR" -maxdepth 1 -name 'shcounterd-bench.*')" ""
+	is_ended_by KILL
+}
