@@ -50,8 +50,8 @@ static void drop(struct block *b, size_t len)
 	b->len -= len;
 }
 
-/* Makes room for a read(2). What is left goes in front of the first place for it that begins a cache line: the
- * kernel copies a third faster to there. */
+/* Makes room for a read(2). What is left goes in front of the first place for it that begins a cache line:
+ * the kernel copies a third faster to there. */
 static char *make_room(struct block *b)
 {
 	char *data = b->room + (SCAN_BYTES - b->len % SCAN_BYTES) % SCAN_BYTES;
@@ -260,7 +260,8 @@ int ingest_file(struct ingest *in, const char *file, int fd)
 	in->cutter = (struct csv_cutter){.separator = in->rule.separator};
 	/* The longest rest in front of a read, a read, and what may be looked at behind it. */
 	const size_t size = HEAD_MARK_BYTES + INGEST_LINE_MAX + SCAN_BYTES + INGEST_READ_BYTES + SCAN_BYTES;
-	struct block b = {.room = aligned_alloc(SCAN_BYTES, (size + SCAN_BYTES - 1) / SCAN_BYTES * SCAN_BYTES)};
+	struct block b = {
+		.room = aligned_alloc(SCAN_BYTES, (size + SCAN_BYTES - 1) / SCAN_BYTES * SCAN_BYTES)};
 	b.data = b.room;
 	struct source src;
 	if (!b.room || source_open(&src, file, fd)) {
