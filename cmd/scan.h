@@ -73,4 +73,23 @@ static inline struct scan scan_look(const char *p)
 	return s;
 }
 
+/* Where the first blank or tab of p[0..len) is, or len. Reads nothing behind that. */
+static inline size_t scan_to_blank(const char *p, size_t len)
+{
+	size_t at = 0;
+#ifdef __SSE2__
+	const __m128i blank = _mm_set1_epi8(' '), tab = _mm_set1_epi8('\t');
+	for (; len - at >= sizeof(blank); at += sizeof(blank)) {
+		__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(p + at));
+		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(bytes, blank), _mm_cmpeq_epi8(bytes, tab));
+		int mask = _mm_movemask_epi8(hit);
+		if (mask)
+			return at + (size_t)__builtin_ctz((unsigned)mask);
+	}
+#endif
+	while (at < len && p[at] != ' ' && p[at] != '\t')
+		at++;
+	return at;
+}
+
 #endif

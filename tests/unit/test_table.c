@@ -214,6 +214,23 @@ static void test_scans_agree_on_every_byte(void **state)
 	}
 }
 
+/* In memory of exactly that size: a read behind it is seen by the address sanitizer. */
+static void test_the_first_blank_is_found_at_every_place(void **state)
+{
+	(void)state;
+	for (size_t len = 0; len <= 70; len++) {
+		char *p = malloc(len + (len == 0));
+		assert_non_null(p);
+		memset(p, 'x', len);
+		assert_int_equal(scan_to_blank(p, len), len);
+		for (size_t at = len; at-- > 0;) { /* those behind it stay */
+			p[at] = at % 2 ? ' ' : '\t';
+			assert_int_equal(scan_to_blank(p, len), at);
+		}
+		free(p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_going_over_all_meets_each_once),
 		cmocka_unit_test(test_batches_count_what_single_additions_count),
 		cmocka_unit_test(test_scans_agree_on_every_byte),
+		cmocka_unit_test(test_the_first_blank_is_found_at_every_place),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
