@@ -92,6 +92,17 @@ static void draw_text(size_t lines, long odd, bool is_ended)
 
 /* ---- what is tested ---- */
 
+static int quiet_fd, loud_fd;
+
+/* Bad lines are told on standard error. */
+static int take_quietly(struct ingest *in, const char *data, size_t len, bool is_end, struct ingest_taken *t)
+{
+	assert_int_equal(dup2(quiet_fd, STDERR_FILENO), STDERR_FILENO);
+	int rc = ingest_take(in, data, len, is_end, t);
+	assert_int_equal(dup2(loud_fd, STDERR_FILENO), STDERR_FILENO);
+	return rc;
+}
+
 /* In blocks that begin `shift` bytes behind an aligned place, of `piece` bytes more each time. */
 static void take_in_pieces(struct found *f, size_t shift, size_t piece)
 {
@@ -108,7 +119,7 @@ static void take_in_pieces(struct found *f, size_t shift, size_t piece)
 		at += more;
 		len += more;
 		struct ingest_taken t;
-		assert_int_equal(ingest_take(&in, block, len, at == text_len, &t), EX_OK);
+		assert_int_equal(take_quietly(&in, block, len, at == text_len, &t), EX_OK);
 		assert_int_equal(t.endless, 0);
 		assert_int_equal(in.ops_count, 0);
 		memmove(block, block + t.whole, len - t.whole);
@@ -188,13 +199,13 @@ static void test_a_full_batch_and_a_bad_line_meet(void **state)
 	}
 }
 
-/* Bad lines are told on standard error. */
-static int be_quiet(void **state)
+static int set_up(void **state)
 {
 	(void)state;
 	srandom(7);
-	int fd = open("/dev/null", O_WRONLY);
-	return fd >= 0 && dup2(fd, STDERR_FILENO) == STDERR_FILENO ? 0 : -1;
+	quiet_fd = open("/dev/null", O_WRONLY);
+	loud_fd = dup(STDERR_FILENO);
+	return quiet_fd >= 0 && loud_fd >= 0 ? 0 : -1;
 }
 
 int main(void)
@@ -205,5 +216,5 @@ int main(void)
 		cmocka_unit_test(test_an_odd_byte_spoils_its_line_alone),
 		cmocka_unit_test(test_a_full_batch_and_a_bad_line_meet),
 	};
-	return cmocka_run_group_tests(tests, be_quiet, NULL);
+	return cmocka_run_group_tests(tests, set_up, NULL);
 }
