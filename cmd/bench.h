@@ -6,7 +6,8 @@
  * counters that are made, summed up and deleted (bench_memcached.c those in memcached), bench_run.c the
  * threads, bench_server.c what a thread does with the connections to one server, bench_cluster.c the same
  * with a Redis Cluster, bench_report.c what is printed. Beside them: bench_keys.h, bench_batch.h,
- * bench_reply.h and histogram.h, which know nothing of connections, and bench_cpu.h.
+ * bench_reply.h and histogram.h, which know nothing of connections, bench_cpu.h and bench_window.h, the time
+ * that is measured.
  */
 #ifndef SHC_BENCH_H
 #define SHC_BENCH_H
@@ -20,6 +21,7 @@
 #include "../lib/conn.h"
 #include "../lib/shcount_impl.h"
 #include "bench_keys.h"
+#include "bench_window.h"
 #include "command.h"
 #include "histogram.h"
 
@@ -96,7 +98,7 @@ struct bench_run {
 	_Atomic uint64_t untaken; /* requests */
 	_Atomic bool is_over;	  /* set by any thread: no more requests */
 	_Atomic unsigned working; /* threads */
-	int64_t begin_ns;
+	struct bench_window window;
 	int wake_fd; /* eventfd: a thread has come to its end */
 };
 
@@ -156,10 +158,20 @@ void bench_put_digits(char *out, unsigned digits, unsigned key);
 
 /* ---- the run ---- */
 
-/* Runs the threads over these connections to the end: sum up in *tally, with seconds. False after a
- * complaint: no memory, and nothing was sent. signals_note_stops has been called. */
-bool bench_run(const struct bench_plan *plan, const struct bench_links *links, bool is_quiet,
-	       struct bench_tally *tally, double *seconds);
+struct bench_result {
+	const struct bench_tally *tally;
+	double seconds;
+	uint64_t grown; /* of the sum of all counters */
+	bool has_grown; /* it is known */
+	int64_t client_cpu_ns;
+	int64_t server_cpu_ns; /* -1: not known */
+};
+
+/* Runs the threads over these connections to the end: the sum of what they have seen in *tally, times in the
+ * result. `server`: its process, or 0. False after a complaint: no memory, and nothing was sent.
+ * signals_note_stops has been called. */
+bool bench_run(const struct bench_plan *plan, const struct bench_links *links, pid_t server, bool is_quiet,
+	       struct bench_tally *tally, struct bench_result *r);
 
 /* How many threads are good here: half of the CPUs, for a server on this machine needs some too. */
 unsigned bench_threads_default(void);
@@ -184,15 +196,6 @@ void bench_server_loop(struct bench_worker *w);
 void bench_cluster_loop(struct bench_worker *w);
 
 /* ---- what is printed ---- */
-
-struct bench_result {
-	const struct bench_tally *tally;
-	double seconds;
-	uint64_t grown; /* of the sum of all counters */
-	bool has_grown; /* it is known */
-	int64_t client_cpu_ns;
-	int64_t server_cpu_ns; /* -1: not known */
-};
 
 /* To stdout. EX_OK, or an exit status after a complaint. */
 int bench_show(const struct invocation *inv, const struct bench_plan *plan, const struct bench_result *r);

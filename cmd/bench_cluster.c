@@ -77,7 +77,9 @@ void bench_cluster_loop(struct bench_worker *w)
 	struct loop l = {.worker = w, .shc = w->links[0].shc, .extended_ns = conn_now_ns()};
 	l.cluster = redis_engine(l.shc);
 	cluster_begin(l.cluster, (int)(w->run->plan->timeout_ns / 1000000), false);
+	bench_window_enter(&w->run->window);
 	for (unsigned i = 0; i < w->window; i++)
 		put_next(&l, conn_now_ns());
 	cluster_run(l.cluster, 0);
+	bench_window_leave(&w->run->window);
 }

@@ -28,7 +28,7 @@ unsigned bench_take(struct bench_worker *w, int64_t now_ns, unsigned want)
 	struct bench_run *run = w->run;
 	if (atomic_load_explicit(&run->is_over, memory_order_relaxed))
 		return 0;
-	if (run->plan->time_ns && now_ns - run->begin_ns >= run->plan->time_ns)
+	if (run->plan->time_ns && now_ns - run->window.begin_ns >= run->plan->time_ns)
 		return 0;
 	if (!run->plan->requests)
 		return want;
@@ -120,6 +120,7 @@ static bool start(struct bench_worker *workers, unsigned count)
 	if (started == count)
 		return true;
 	bench_stop(&workers[0]);
+	bench_window_give_up(&workers[0].run->window);
 	while (started > 0)
 		pthread_join(workers[--started].thread, NULL);
 	errno = error;
@@ -137,7 +138,7 @@ static uint64_t answered(const struct bench_worker *workers, unsigned count)
 /* Until all have ended; a signal has them end soon. */
 static void watch(struct bench_run *run, const struct bench_worker *workers, unsigned count, bool is_told)
 {
-	int64_t next_ns = run->begin_ns + NS_PER_S;
+	int64_t begin_ns = conn_now_ns(), next_ns = begin_ns + NS_PER_S;
 	uint64_t told = 0;
 	while (atomic_load(&run->working) > 0) {
 		int64_t now_ns = conn_now_ns();
@@ -146,7 +147,7 @@ static void watch(struct bench_run *run, const struct bench_worker *workers, uns
 			uint64_t sum = answered(workers, count);
 			if (is_told)
 				command_fail(0, "%lld s: %llu requests/s",
-					     (long long)((now_ns - run->begin_ns) / NS_PER_S),
+					     (long long)((now_ns - begin_ns) / NS_PER_S),
 					     (unsigned long long)(sum - told));
 			told = sum;
 			next_ns += NS_PER_S;
@@ -204,7 +205,6 @@ static bool run_all(struct bench_run *run, struct bench_worker *workers, unsigne
 {
 	struct terminal t;
 	terminal_look(&t, STDERR_FILENO);
-	run->begin_ns = conn_now_ns();
 	if (!start(workers, count))
 		return false;
 	watch(run, workers, count, t.is_terminal && !is_quiet);
@@ -213,13 +213,22 @@ static bool run_all(struct bench_run *run, struct bench_worker *workers, unsigne
 	return true;
 }
 
-bool bench_run(const struct bench_plan *plan, const struct bench_links *links, bool is_quiet,
-	       struct bench_tally *tally, double *seconds)
+static void tell_times(const struct bench_run *run, const struct bench_tally *tally, struct bench_result *r)
+{
+	const struct bench_window *w = &run->window;
+	r->seconds = tally->end_ns > w->begin_ns ? (double)(tally->end_ns - w->begin_ns) / NS_PER_S : 0;
+	r->server_cpu_ns = w->server_cpu_ns;
+	r->client_cpu_ns = w->own_cpu_ns;
+}
+
+bool bench_run(const struct bench_plan *plan, const struct bench_links *links, pid_t server, bool is_quiet,
+	       struct bench_tally *tally, struct bench_result *r)
 {
 	unsigned count = plan->threads;
 	struct bench_worker *workers = calloc(count, sizeof(*workers));
 	struct bench_run run = {.plan = plan, .untaken = plan->requests, .working = count, .wake_fd = -1};
 	bool is_done = false;
+	bench_window_init(&run.window, count, server);
 	run.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (workers && run.wake_fd >= 0) {
 		share_out(workers, count, &run, links);
@@ -227,9 +236,11 @@ bool bench_run(const struct bench_plan *plan, const struct bench_links *links, b
 	}
 	for (unsigned i = 0; is_done && i < count; i++)
 		merge(tally, &workers[i].tally);
-	if (!is_done)
+	if (is_done)
+		tell_times(&run, tally, r);
+	else
 		command_fail(EX_IOERR, "cannot start %u threads: %s", count, strerror(errno));
-	*seconds = tally->end_ns > run.begin_ns ? (double)(tally->end_ns - run.begin_ns) / NS_PER_S : 0;
+	bench_window_fini(&run.window);
 	if (run.wake_fd >= 0)
 		close(run.wake_fd);
 	free(workers);

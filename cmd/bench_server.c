@@ -166,7 +166,8 @@ static void send_batch(struct loop *l, struct lane *lane, unsigned count)
 
 static int64_t due_ns(const struct loop *l, uint64_t turn)
 {
-	return l->worker->run->begin_ns + (int64_t)(((double)turn + l->worker->phase) * l->interval_ns);
+	return l->worker->run->window.begin_ns +
+	       (int64_t)(((double)turn + l->worker->phase) * l->interval_ns);
 }
 
 /* The next requests on a lane that waits for nothing, if there are to be any; at a rate they are due. */
@@ -202,7 +203,7 @@ static void keep_schedule(struct loop *l, int64_t now_ns)
 static void count_overdue(struct loop *l)
 {
 	const struct bench_run *run = l->worker->run;
-	int64_t end_ns = run->begin_ns + run->plan->time_ns;
+	int64_t end_ns = run->window.begin_ns + run->plan->time_ns;
 	if (l->interval_ns == 0 || !run->plan->time_ns || conn_now_ns() < end_ns)
 		return;
 	for (unsigned i = 0; i < l->worker->links_count; i++)
@@ -411,11 +412,14 @@ static void clean_up(struct loop *l)
 void bench_server_loop(struct bench_worker *w)
 {
 	struct loop l = {.worker = w, .poll_fd = -1, .beat_fd = -1};
-	if (prepare(&l)) {
-		run(&l);
-	} else {
+	bool is_prepared = prepare(&l);
+	if (!is_prepared) {
 		bench_lost(w, 0, false, strerror(errno));
 		bench_stop(w);
 	}
+	bench_window_enter(&w->run->window);
+	if (is_prepared)
+		run(&l);
+	bench_window_leave(&w->run->window);
 	clean_up(&l);
 }

@@ -290,12 +290,7 @@ static int measure(const struct invocation *inv, const struct bench_plan *plan,
 	if (!tally)
 		return command_fail(EX_IOERR, "out of memory");
 	int rc = EX_IOERR;
-	pid_t pid = bench_cpu_pid(plan, link);
-	int64_t server_ns = bench_cpu_ns(pid), own_ns = bench_cpu_own_ns();
-	if (bench_run(plan, links, inv->is_quiet, tally, &r.seconds)) {
-		int64_t end_ns = bench_cpu_ns(pid);
-		r.client_cpu_ns = bench_cpu_own_ns() - own_ns;
-		r.server_cpu_ns = end_ns >= 0 && server_ns >= 0 ? end_ns - server_ns : -1;
+	if (bench_run(plan, links, bench_cpu_pid(plan, link), inv->is_quiet, tally, &r)) {
 		int summed = plan->is_unsummed ? EX_OK : bench_sum_counters(plan, link, &sum);
 		r.has_grown = summed == EX_OK && !plan->is_unsummed;
 		if (r.has_grown)

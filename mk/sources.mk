@@ -129,6 +129,7 @@ CMD := \
 	cmd/bench_report.c \
 	cmd/bench_run.c \
 	cmd/bench_server.c \
+	cmd/bench_window.c \
 	cmd/chain.c \
 	cmd/cmd_backup.c \
 	cmd/cmd_bench.c \

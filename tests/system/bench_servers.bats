@@ -121,6 +121,9 @@ counts() { # SERVER KIND GROWN
 	local out
 	out=$(bench shcounterd --rate 2000 --time 500ms --connections 4 --threads 2 --pipeline 4)
 	expect "$(jq -c '[.rate, .requests + .overdue, .requests > 0]' <<<"$out")" "[2000,1000,true]"
+	# Ten a microsecond are too many for one connection.
+	out=$(bench shcounterd --rate 10000000 --time 200ms --connections 1)
+	expect "$(jq -c '[.requests + .overdue, .overdue > 0]' <<<"$out")" "[2000000,true]"
 	# Requests decide, too.
 	expect "$(bench shcounterd --rate 5000 --requests 101 --pipeline 4 | jq .requests)" 101
 }
