@@ -7,7 +7,7 @@ import time
 import traceback
 
 from . import rows
-from .place import Missing, Place
+from .place import Missing, Place, program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +54,10 @@ SIZES = {
 
 
 class Part:
-    """A subclass has `name`, `title` and `cases`. Its servers live as long as it is measured, in self.place."""
+    """A subclass has `name`, `title`, `programs` and `cases`. Its servers live as long as it is measured, in self.place."""
     name = ""
     title = ""
+    programs = ()  # that it needs, and the packages that have them
 
     def __init__(self, build, size, place):
         self.build, self.size, self.place = build, size, place
@@ -92,13 +93,16 @@ class Bench:
                 continue
             with Place(self.build) as place:
                 for row_id, what, run in self._cases(part(self.build, self.size, place)):
-                    self._run_case(row_id, what, run)
+                    self._run_case(part, row_id, what, run)
 
-    def _run_case(self, row_id, what, run):
+    def _run_case(self, part, row_id, what, run):
         begin = time.monotonic()
         try:
+            for name, package in part.programs:
+                program(name, package)
             found = run()
         except Missing as missing:
+            self.failures += 1
             found = [rows.unmeasured(row_id, what, str(missing))]
         except Exception as error:  # pylint: disable=broad-except
             # Whatever it is, the other cases are worth having.

@@ -12,7 +12,7 @@ HEAD = """<!-- made by `make bench REPORT=docs`; what is changed here is lost --
 last column has what measures a row alone, after `make bench-programs`.
 
 All that is compared takes turns, {rounds}. A figure is the median of the rounds, and **ahead** the median of the
-ratios within each: absolute figures drift by half within minutes, ratios do not. Above 1 ours is better, whatever is measured.
+ratios within each, with the lowest and the highest: absolute figures drift by half within minutes, ratios do not. Above 1 ours is better, whatever is measured.
 What was to be reached stands beside it. A server is judged by the CPU time of all its threads for one operation; `floor` is one that
 counts lines and answers, nothing else: what the kernel takes for the bytes.
 
@@ -31,6 +31,13 @@ def number(value):
     return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
 
 
+def ratio(row):
+    """With its range over the rounds, where there were several."""
+    if row.lowest is None or row.lowest == row.highest:
+        return number(row.ratio)
+    return f"{number(row.ratio)} ({number(row.lowest)}–{number(row.highest)})"
+
+
 def target_words(row):
     t = row.target
     if t is None:
@@ -47,7 +54,7 @@ def cells(row):
         return (row.what, "", "–", row.why, "", "", target_words(row), "", f"`bench/run {row.id}`")
     met = row.target.is_met(row) if row.target else None
     return (row.what, row.unit, number(row.ours), row.peer, number(row.theirs) if row.peer else "",
-            number(row.ratio) if row.peer else "", target_words(row), {None: "", True: "✓", False: "✗"}[met],
+            ratio(row) if row.peer else "", target_words(row), {None: "", True: "✓", False: "✗"}[met],
             f"`bench/run {row.id}`")
 
 

@@ -6,13 +6,13 @@ import re
 import subprocess
 
 from harness import bench, rows
-from harness.place import program
 from harness.turns import RUN_SECONDS_MAX
 
 
 class Part(bench.Part):
     name = "cluster"
     title = "On a Redis Cluster"
+    programs = (("redis-check-rdb", "redis-tools"), ("redis-cli", "redis-tools"))
 
     def cases(self):
         yield "ingest", f"`shcount -c ingest`, {self.size.cluster_lines:,} lines", self._ingest
@@ -21,7 +21,6 @@ class Part(bench.Part):
     @functools.cached_property
     def words(self):
         """What it printed, as a dictionary; it measures both cases."""
-        program("redis-cli", "redis-tools")
         path = os.path.dirname(self.place.redis_server()) + ":" + os.environ["PATH"]
         done = subprocess.run(["bench/cluster.sh", str(self.size.cluster_lines), str(self.size.names), str(self.size.rounds)],
                               env={**os.environ, "BUILD": self.build, "SPAWNS": str(self.size.spawns), "PATH": path, "TMPDIR": self.place.dir},

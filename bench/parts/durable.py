@@ -15,6 +15,7 @@ FDATASYNCS_PER_SECOND = 500  # of a window
 class Part(bench.Part):
     name = "durable"
     title = "INCR with a durable answer"
+    programs = (("redis-check-rdb", "redis-tools"),)
 
     @functools.cached_property
     def servers(self):

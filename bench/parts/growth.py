@@ -21,6 +21,7 @@ def largest_step(points):
 class Part(bench.Part):
     name = "growth"
     title = "As something grows"
+    programs = (("redis-check-rdb", "redis-tools"),)
 
     def cases(self):
         counts = list(powers_of_ten(self.size.memory[-1]))

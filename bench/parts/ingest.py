@@ -8,7 +8,6 @@ import os
 import subprocess
 
 from harness import bench, rows
-from harness.place import program
 from harness.turns import RUN_SECONDS_MAX, run_timed, take_turns
 
 MANY_NAMES = 90_000_000  # most lines are of a name of their own
@@ -17,6 +16,7 @@ MANY_NAMES = 90_000_000  # most lines are of a name of their own
 class Part(bench.Part):
     name = "ingest"
     title = "Counting lines"
+    programs = (("redis-check-rdb", "redis-tools"), ("redis-cli", "redis-tools"), ("mawk", "mawk"), ("perl", "perl"))
 
     def cases(self):
         yield "lines", f"{self.size.lines:,} lines, {self.size.names:,} names", self._lines
@@ -46,7 +46,7 @@ class Part(bench.Part):
         """What redis-cli --pipe sends."""
         path = lines + ".resp"
         with open(path, "wb") as out:
-            subprocess.run([program("mawk", "mawk"), r'{ printf "*2\r\n$4\r\nINCR\r\n$%d\r\n%s\r\n", length($0), $0 }', lines],
+            subprocess.run(["mawk", r'{ printf "*2\r\n$4\r\nINCR\r\n$%d\r\n%s\r\n", length($0), $0 }', lines],
                            check=True, stdout=out, timeout=RUN_SECONDS_MAX)
         return path
 
@@ -76,10 +76,10 @@ class Part(bench.Part):
         found = take_turns(min(3, self.size.rounds), {
             "shcount": lambda: self._ingest(lines),
             "wc -l": lambda: self._rate(["wc", "-l", lines]),
-            "mawk": lambda: self._rate([program("mawk", "mawk"), count, lines]),
-            "perl": lambda: self._rate([program("perl", "perl"), "-ne", "$c{$_}++; END { print scalar %c }", lines]),
+            "mawk": lambda: self._rate(["mawk", count, lines]),
+            "perl": lambda: self._rate(["perl", "-ne", "$c{$_}++; END { print scalar %c }", lines]),
             "sort | uniq -c": lambda: self._rate(["sh", "-c", 'sort "$1" | uniq -c', "sh", lines]),
-            "redis-cli --pipe": lambda: self._rate([program("redis-cli", "redis-tools"), "-s", self.peer.path, "--pipe"],
+            "redis-cli --pipe": lambda: self._rate(["redis-cli", "-s", self.peer.path, "--pipe"],
                                                    requests),
         })
         os.unlink(requests)
@@ -104,7 +104,7 @@ class Part(bench.Part):
         count = "{ c[$0]++ } END { for (k in c) n++; print n }"
         found = take_turns(1 if self.size.lines > 1_000_000 else self.size.rounds, {
             "shcount": lambda: self._ingest(lines),
-            "mawk": lambda: self._rate([program("mawk", "mawk"), count, lines])})
+            "mawk": lambda: self._rate(["mawk", count, lines])})
         os.unlink(lines)
         self.server.ask("FLUSHALL")
         return rows.compare(self.id("distinct"), f"{self.size.lines:,} lines, most of them different", "M lines/s",

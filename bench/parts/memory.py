@@ -15,6 +15,7 @@ POLL_SECONDS = 0.0002
 class Part(bench.Part):
     name = "memory"
     title = "Memory, and starts"
+    programs = (("redis-check-rdb", "redis-tools"), ("memcached", "memcached"))
 
     def cases(self):
         small, large = self.size.memory

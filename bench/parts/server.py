@@ -21,6 +21,7 @@ ONE_CPU = {(1, "hot"): 1.8, (1, "many"): 2.0, (16, "hot"): 5.5, (16, "many"): 7,
 class Part(bench.Part):
     name = "server"
     title = "One INCR: CPU time of the server"
+    programs = (("redis-check-rdb", "redis-tools"), ("memcached", "memcached"))
 
     @functools.cached_property
     def servers(self):
