@@ -522,6 +522,11 @@ int store_forget(struct store *s, int64_t sessions_before_ms, int64_t tokens_bef
 	return r == 0 && forgotten == rows_max ? STORE_AGAIN : r;
 }
 
+void store_release_memory(struct store *s)
+{
+	(void)sqlite3_db_release_memory(s->db);
+}
+
 size_t store_journal_epochs(const struct store *s)
 {
 	return s->epoch_count;

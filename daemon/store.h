@@ -118,6 +118,9 @@ int store_look_at_place(struct store *s);
 /* PASSIVE checkpoint when the WAL is longer than frames_min pages. */
 int store_checkpoint(struct store *s, unsigned frames_min);
 
+/* Gives back pages of the file that are kept in memory: for a pause between passes. */
+void store_release_memory(struct store *s);
+
 /* For INFO: rows folded, transactions, checkpoints, last durations. Relaxed; any thread. */
 struct store_stats {
 	uint64_t commits, fold_transactions, rows_folded, checkpoints, merges;
