@@ -224,6 +224,18 @@ void *arena_alloc(struct arena *a, size_t size)
 	return p;
 }
 
+void *arena_block(struct arena *a, size_t size)
+{
+	void *p;
+
+	spin_lock(&a->lock);
+	p = bump(a, size);
+	spin_unlock(&a->lock);
+	if (p)
+		atomic_fetch_add_explicit(&a->used_bytes, size, memory_order_relaxed);
+	return p;
+}
+
 void arena_free(struct arena *a, void *p, size_t size)
 {
 	struct arena_slab *empty = NULL;

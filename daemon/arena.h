@@ -43,6 +43,10 @@ void arena_fini(struct arena *a);
  * aligned). Null when the kernel has no more. */
 void *arena_alloc(struct arena *a, size_t size);
 
+/* `size` bytes for several small pieces, each of which goes back with arena_free. A multiple of 8. Null as
+ * above. */
+void *arena_block(struct arena *a, size_t size);
+
 /* Takes back what arena_alloc(a, size) gave. */
 void arena_free(struct arena *a, void *p, size_t size);
 
