@@ -390,7 +390,11 @@ static int64_t fold_due_ms(const struct commit *c, int64_t now)
 	if (!has_journal(c))
 		return -1;
 	due = c->folded_ms + atomic_load(&c->config->snapshot_interval_ms) - now;
-	if (c->save_epoch || store_is_folding(c->store) || is_fold_soon(c))
+	if (store_is_folding(c->store) || is_fold_soon(c))
+		due = 0;
+	if (due < c->fold_rest_ms - now)
+		due = c->fold_rest_ms - now;
+	if (c->save_epoch)
 		due = 0;
 	if (c->fold_retry_ms)
 		due = c->fold_retry_ms - now;
@@ -433,6 +437,16 @@ static void give_memory_back(struct commit *c)
 	malloc_trim(0);
 }
 
+/* The committer has a nice value, but one that always wants the CPU is in the way of workers that share it:
+ * folding takes a share and no more. Of the clock, not of the CPU: the longer it had to wait for that, the
+ * longer it stays away. A millisecond more than a step that took none. */
+static void rest(struct commit *c, int64_t began_ms)
+{
+	int64_t percent = atomic_load(&c->config->fold_cpu_percent), now = now_ms(CLOCK_MONOTONIC);
+
+	c->fold_rest_ms = percent >= 100 ? 0 : now + (now - began_ms + 1) * (100 - percent) / percent;
+}
+
 /* A snapshot that is due, in steps between commits. */
 static void fold_if_due(struct commit *c)
 {
@@ -441,6 +455,7 @@ static void fold_if_due(struct commit *c)
 	if (fold_due_ms(c, now) != 0)
 		return;
 	fold_some(c);
+	rest(c, now);
 	if (has_journal(c))
 		return;
 	atomic_store(&c->last_save_s, now_ms(CLOCK_REALTIME) / 1000);
