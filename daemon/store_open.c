@@ -70,11 +70,11 @@ static const char *const sql_texts[SQL_COUNT] = {
 	[SQL_JOURNAL_DELETE] = "DELETE FROM journal WHERE epoch BETWEEN ?1 AND ?2",
 	[SQL_NAME_ENDS] = "SELECT (SELECT min(id) FROM name), (SELECT max(id) FROM name)",
 	[SQL_NAME_COUNT] = "SELECT count(*) FROM name",
-	[SQL_NAME_RANGE] = "SELECT id, name FROM name WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+	[SQL_NAME_FROM] = "SELECT id, name FROM name WHERE id >= ?1 ORDER BY id",
 	[SQL_NAME_INSERT] = "INSERT OR IGNORE INTO name(id, name) VALUES (?1, ?2)",
 	[SQL_NAME_DELETE] = "DELETE FROM name WHERE id = ?1",
 	[SQL_NAME_FLOOR] = "DELETE FROM name WHERE id IN (SELECT id FROM name WHERE id < ?1 LIMIT ?2)",
-	[SQL_VALUE_RANGE] = "SELECT id, value, as_of FROM value WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+	[SQL_VALUE_FROM] = "SELECT id, value, as_of FROM value WHERE id >= ?1 ORDER BY id",
 	[SQL_VALUE_INSERT] = "INSERT OR IGNORE INTO value(id, value, as_of, updated_at)"
 			     " SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM name WHERE id = ?1)",
 	[SQL_VALUE_ADD] = "UPDATE value SET value = shc_add(value, ?2), as_of = ?3, updated_at = ?4"

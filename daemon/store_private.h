@@ -40,11 +40,11 @@ enum store_sql {
 	SQL_JOURNAL_DELETE, /* epoch first, last */
 	SQL_NAME_ENDS,	    /* -> smallest and largest id, or null */
 	SQL_NAME_COUNT,	    /* -> rows */
-	SQL_NAME_RANGE,	    /* id first, last -> id, name, by id */
+	SQL_NAME_FROM,	    /* id -> id, name, from there on, by id */
 	SQL_NAME_INSERT,    /* id, name; nothing when it is there */
 	SQL_NAME_DELETE,    /* id */
 	SQL_NAME_FLOOR,	    /* floor, rows at most */
-	SQL_VALUE_RANGE,    /* id first, last -> id, value, as_of, by id */
+	SQL_VALUE_FROM,	    /* id -> id, value, as_of, from there on, by id */
 	SQL_VALUE_INSERT,   /* id, value, as_of, updated_at; nothing when there is a row or no name */
 	SQL_VALUE_ADD,	    /* id, delta, as_of, updated_at; nothing when the row is that new */
 	SQL_VALUE_DELETE,   /* id */
@@ -196,6 +196,7 @@ struct store_join {
 	uint64_t counters; /* told */
 	uint64_t id_max;   /* of a name */
 	/* private */
+	uint64_t last;		    /* of the range */
 	bool has_name, has_value;   /* there is a current row */
 	uint64_t name_id, value_id; /* of the current rows */
 	uint64_t value, as_of;
