@@ -153,59 +153,79 @@ static void small_free(struct arena *a, void *p, size_t size)
 /* The first one takes the memory that is touched, not a huge page: an idle daemon stays small. */
 static int slab_add(struct arena *a)
 {
-	bool is_first = LIST_EMPTY(&a->full);
-	struct arena_slab *slab = map(SLAB_BYTES, is_first ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+	struct arena_slab *slab = map(SLAB_BYTES, a->fresh ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 
 	if (!slab)
 		return -1;
 	slab->next = slab->pieces;
-	LIST_INSERT_HEAD(&a->open, slab, link);
+	LIST_INSERT_HEAD(&a->full, slab, link);
+	a->fresh = slab;
 	atomic_fetch_add_explicit(&a->reserved_bytes, SLAB_BYTES, memory_order_relaxed);
 	return 0;
 }
 
-static bool slab_is_full(const struct arena *a, const struct arena_slab *slab)
+static bool slab_has_rest(const struct arena *a, const struct arena_slab *slab)
 {
-	return !slab->free && slab->next + a->large_size > (const char *)slab + SLAB_BYTES;
+	return slab && slab->next + a->large_size <= (const char *)slab + SLAB_BYTES;
 }
 
-static void *large_alloc(struct arena *a)
+static void *take_rest(struct arena *a, struct arena_slab *slab)
 {
-	struct arena_slab *slab;
-	void *p;
-
-	if (LIST_EMPTY(&a->open) && slab_add(a))
-		return NULL;
-	slab = LIST_FIRST(&a->open);
-	p = slab->free;
-	if (p) {
-		slab->free = *(void **)p;
-	} else {
-		p = slab->next;
-		slab->next += a->large_size;
-	}
 	slab->used++;
-	if (slab_is_full(a, slab)) {
+	slab->next += a->large_size;
+	return slab->next - a->large_size;
+}
+
+static void *take_hole(struct arena *a)
+{
+	struct arena_slab *slab = LIST_FIRST(&a->open);
+	void *p = slab->free;
+
+	slab->used++;
+	slab->free = *(void **)p;
+	a->holes--;
+	if (!slab->free) {
 		LIST_REMOVE(slab, link);
 		LIST_INSERT_HEAD(&a->full, slab, link);
 	}
 	return p;
 }
 
-/* The slab when it is empty and not the only one with room: the caller's to unmap; else null. */
+/* A new slab rather than a hole, while holes are not half as many as what is in use: so many does a table
+ * leave that doubles, and whose old segments soon are all gone, if no new one lies between them. */
+static void *large_alloc(struct arena *a)
+{
+	void *p;
+
+	if (slab_has_rest(a, a->fresh))
+		p = take_rest(a, a->fresh);
+	else if (a->holes > a->large_used / 2)
+		p = take_hole(a);
+	else if (slab_add(a) == 0)
+		p = take_rest(a, a->fresh);
+	else
+		p = a->holes ? take_hole(a) : NULL;
+	a->large_used += p != NULL;
+	return p;
+}
+
+/* The slab when it is empty and not the newest: the caller's to unmap; else null. */
 static struct arena_slab *large_free(struct arena *a, void *p)
 {
 	struct arena_slab *slab = (void *)((uintptr_t)p & ~(uintptr_t)(SLAB_BYTES - 1)); // NOLINT
 
-	if (slab_is_full(a, slab)) {
+	if (!slab->free) {
 		LIST_REMOVE(slab, link);
 		LIST_INSERT_HEAD(&a->open, slab, link);
 	}
 	*(void **)p = slab->free;
 	slab->free = p;
-	if (--slab->used > 0 || (LIST_FIRST(&a->open) == slab && !LIST_NEXT(slab, link)))
+	a->holes++;
+	a->large_used--;
+	if (--slab->used > 0 || slab == a->fresh)
 		return NULL;
 	LIST_REMOVE(slab, link);
+	a->holes -= (size_t)(slab->next - slab->pieces) / a->large_size;
 	atomic_fetch_sub_explicit(&a->reserved_bytes, SLAB_BYTES, memory_order_relaxed);
 	return slab;
 }

@@ -31,7 +31,9 @@ struct arena {
 	void *free[ARENA_CLASSES];     /* by size / 8; linked through their first word */
 	struct arena_chunk *chunks;    /* all of them, for fini */
 	size_t large_size;	       /* the one large size in use (a table segment) */
-	struct arena_slabs open, full; /* slabs of large pieces: with a free one, and without */
+	struct arena_slabs open, full; /* slabs of large pieces: with freed ones, and without */
+	struct arena_slab *fresh;      /* the newest: it has never been full */
+	size_t large_used, holes;      /* large pieces that are handed out; that were freed */
 	_Atomic size_t reserved_bytes; /* chunks and slabs */
 	_Atomic size_t used_bytes;     /* handed out */
 };
