@@ -8,7 +8,7 @@
  * found damaged only when the counters are in memory harms nobody: the start is refused, as before.
  *
  * 10 million counters, CPU time: 1.2 s for the pages, 1.2 s for SQLite's rows, as much for the table in
- * memory (bench/start.sh).
+ * memory (bench_store DIRECTORY 1 10000000).
  */
 #include "store_private.h"
 
