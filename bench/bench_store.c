@@ -2,24 +2,27 @@
 /*
  * bench_store.c - what the disk gives: commits, folding, loading, merging.
  *
- *	bench_store DIRECTORY [SECONDS]
+ *	bench_store DIRECTORY [SECONDS [COUNTERS]]
  *
  * DIRECTORY must be on the disk in question (not tmpfs); files are made there and removed. Random counters
- *out of COUNTERS, small deltas, one fdatasync a commit.
+ * out of a hundred thousand, small deltas, one fdatasync a commit. COUNTERS (a million) is for loading, and
+ *for the commit that has all of them: 10000000 says whether a start meets its target.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../daemon/journal.h"
+#include "../daemon/pack.h"
+#include "../daemon/recover.h"
 #include "../daemon/store.h"
 
 enum {
 	COUNTERS = 100000,
-	LOAD_COUNTERS = 1000000,
 	RECORDS_MAX = 100000,
 	FOLD_ROWS = 1000,
 	CHECKPOINT_FRAMES = 4096,
@@ -27,6 +30,7 @@ enum {
 
 static uint64_t seed = 88172645463325252u;
 static char path[4096];
+static uint64_t load_counters = 1000000;
 static struct journal_delta deltas[RECORDS_MAX];
 
 static uint64_t draw(void)
@@ -45,6 +49,15 @@ static double seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+/* Of all threads. */
+static double cpu_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
 static void need(struct store *s, int result, const char *what)
 {
 	if (result >= 0 && result != STORE_RETRY)
@@ -53,11 +66,13 @@ static void need(struct store *s, int result, const char *what)
 	exit(74);
 }
 
-static int ignore_counter(void *arg, uint64_t id, struct slice name, int64_t value)
+static int ignore_counters(void *arg, unsigned loader, const struct store_counter *counters, size_t count)
 {
 	uint64_t *sum = arg;
 
-	*sum += id + name.len + (uint64_t)value;
+	(void)loader;
+	for (size_t i = 0; i < count; i++)
+		*sum += counters[i].id + counters[i].name.len + (uint64_t)counters[i].value;
 	return 0;
 }
 
@@ -76,7 +91,7 @@ static struct store *open_store(struct store_state *state)
 {
 	struct store *s = NULL;
 	uint64_t sum = 0;
-	const struct store_sink sink = {.counter = ignore_counter, .arg = &sum};
+	const struct store_sink sink = {.counters = ignore_counters, .arg = &sum};
 
 	need(s, store_open(&s, path, STORE_CREATE), "open");
 	need(s, store_load(s, &sink, state), "load");
@@ -243,6 +258,28 @@ static void bench_merge(size_t records, int commits)
 	remove_files();
 }
 
+/* Into a registry, as the daemon does. */
+static void bench_load_on(unsigned loaders)
+{
+	struct registry registry;
+	const struct recover recover = {.registry = &registry, .threads = loaders};
+	struct store_state state;
+	struct store *s = NULL;
+	double begin = seconds(), cpu = cpu_seconds();
+
+	if (registry_init(&registry, NULL))
+		exit(74);
+	need(s, store_open(&s, path, 0), "open");
+	need(s, recover_load(&recover, s, &state), "load");
+	printf("load   %" PRIu64
+	       " counters, %.1f MiB of journal, %u threads: %.2f s, %.2f s of CPU time, %.1f "
+	       "bytes a counter\n",
+	       state.counters, (double)state.journal_bytes / 1048576, loaders, seconds() - begin,
+	       cpu_seconds() - cpu, (double)registry_used_bytes(&registry) / (double)state.counters);
+	store_close(s);
+	registry_fini(&registry);
+}
+
 static void bench_load(void)
 {
 	struct store_state state;
@@ -250,21 +287,55 @@ static void bench_load(void)
 	uint64_t epoch = state.epoch_first;
 	double begin = seconds();
 
-	make_names(s, epoch++, LOAD_COUNTERS);
+	make_names(s, epoch++, load_counters);
 	fold_all(s);
-	printf("create %d counters, commit and fold: %.2f s\n", LOAD_COUNTERS, seconds() - begin);
+	printf("create %" PRIu64 " counters, commit and fold: %.2f s\n", load_counters, seconds() - begin);
 	store_close(s);
-	begin = seconds();
+	for (unsigned loaders = 1; loaders <= 4; loaders *= 2)
+		bench_load_on(loaders);
 	s = open_store(&state);
-	printf("load   %" PRIu64 " counters, no journal: %.2f s\n", state.counters, seconds() - begin);
 	epoch = state.epoch_first;
 	for (int i = 0; i < 30; i++)
 		commit_deltas(s, epoch++, draw_deltas(RECORDS_MAX));
 	store_close(s);
+	for (unsigned loaders = 1; loaders <= 4; loaders *= 2)
+		bench_load_on(loaders);
+	remove_files();
+}
+
+/* What the committer does with a buffer in which every counter has changed once. */
+static void bench_large_commit(void)
+{
+	struct store_state state;
+	struct store *s = open_store(&state);
+	struct epoch_buffer buffer, *buffers[] = {&buffer};
+	struct journal_writer w;
+	struct pack pack;
+	struct rusage usage;
+	double begin, packed, cpu;
+
+	epoch_buffer_init(&buffer);
+	for (uint64_t id = 1; id <= load_counters; id++)
+		if (epoch_buffer_add(&buffer, id, id % 1000))
+			exit(74);
+	pack_init(&pack);
+	journal_writer_init(&w, 1);
 	begin = seconds();
-	s = open_store(&state);
-	printf("load   %" PRIu64 " counters, %.1f MiB of journal: %.2f s\n", state.counters,
-	       (double)state.journal_bytes / 1048576, seconds() - begin);
+	cpu = cpu_seconds();
+	if (pack_epoch(&pack, buffers, 1, &w) || journal_writer_finish(&w))
+		exit(74);
+	packed = seconds() - begin;
+	need(s, store_commit(s, state.epoch_first, &w, load_counters + 1), "commit");
+	getrusage(RUSAGE_SELF, &usage);
+	printf("commit %" PRIu64
+	       " counters at once: %.2f s to pack, %.2f s in all, %.2f s of CPU time, %.1f bytes a "
+	       "counter on disk, %.1f in memory at most\n",
+	       load_counters, packed, seconds() - begin, cpu_seconds() - cpu,
+	       (double)store_journal_bytes(s) / (double)load_counters,
+	       (double)usage.ru_maxrss * 1024 / (double)load_counters);
+	journal_writer_fini(&w);
+	pack_fini(&pack);
+	epoch_buffer_fini(&buffer);
 	store_close(s);
 	remove_files();
 }
@@ -303,12 +374,16 @@ int main(int argc, char **argv)
 	static const size_t sizes[] = {50, 800, 6400, RECORDS_MAX};
 	double limit = argc > 2 ? strtod(argv[2], NULL) : 2;
 
-	if (argc < 2 || limit <= 0) {
-		fprintf(stderr, "usage: bench_store DIRECTORY [SECONDS]\n");
+	if (argc > 3)
+		load_counters = strtoull(argv[3], NULL, 10);
+	if (argc < 2 || limit <= 0 || load_counters == 0) {
+		fprintf(stderr, "usage: bench_store DIRECTORY [SECONDS [COUNTERS]]\n");
 		return 64;
 	}
 	snprintf(path, sizeof(path), "%s/bench_store.%d.db", argv[1], (int)getpid());
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	bench_large_commit(); /* first: its memory is the process's largest */
+	bench_load();
 	bench_encode();
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
 		bench_commits(sizes[i], limit);
@@ -316,6 +391,5 @@ int main(int argc, char **argv)
 	bench_fold(RECORDS_MAX, 30);
 	bench_fold(1000, 1);
 	bench_merge(6400, 200);
-	bench_load();
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "commit.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -372,7 +373,9 @@ static int64_t commit_due_ms(struct commit *c, int64_t now)
 
 	if (atomic_load(&c->clock->want) >= epoch_open(c->clock))
 		return 0;
-	if (!atomic_load(&c->clock->is_dirty))
+	/* What is in limbo waits for one more epoch, though nothing may change any more: after a load of ten
+	 * million counters that is 30 MB of segments. */
+	if (!atomic_load(&c->clock->is_dirty) && c->limbo.count == 0)
 		return -1;
 	if (!c->dirty_since_ms)
 		c->dirty_since_ms = now;
@@ -387,7 +390,11 @@ static int64_t fold_due_ms(const struct commit *c, int64_t now)
 	if (!has_journal(c))
 		return -1;
 	due = c->folded_ms + atomic_load(&c->config->snapshot_interval_ms) - now;
-	if (c->save_epoch || store_is_folding(c->store) || is_fold_soon(c))
+	if (store_is_folding(c->store) || is_fold_soon(c))
+		due = 0;
+	if (due < c->fold_rest_ms - now)
+		due = c->fold_rest_ms - now;
+	if (c->save_epoch)
 		due = 0;
 	if (c->fold_retry_ms)
 		due = c->fold_retry_ms - now;
@@ -422,6 +429,24 @@ static void wait_for_work(struct commit *c)
 	waker_unpark(&c->waker);
 }
 
+/* What large epochs and their folding have needed goes back to the kernel: some hundred MB after ten million
+ * new counters (buffers, journal bodies, SQLite's pages), most of it in the middle of malloc's heaps. */
+static void give_memory_back(struct commit *c)
+{
+	store_release_memory(c->store);
+	malloc_trim(0);
+}
+
+/* The committer has a nice value, but one that always wants the CPU is in the way of workers that share it:
+ * folding takes a share and no more. Of the clock, not of the CPU: the longer it had to wait for that, the
+ * longer it stays away. A millisecond more than a step that took none. */
+static void rest(struct commit *c, int64_t began_ms)
+{
+	int64_t percent = atomic_load(&c->config->fold_cpu_percent), now = now_ms(CLOCK_MONOTONIC);
+
+	c->fold_rest_ms = percent >= 100 ? 0 : now + (now - began_ms + 1) * (100 - percent) / percent;
+}
+
 /* A snapshot that is due, in steps between commits. */
 static void fold_if_due(struct commit *c)
 {
@@ -430,8 +455,11 @@ static void fold_if_due(struct commit *c)
 	if (fold_due_ms(c, now) != 0)
 		return;
 	fold_some(c);
-	if (!has_journal(c))
-		atomic_store(&c->last_save_s, now_ms(CLOCK_REALTIME) / 1000);
+	rest(c, now);
+	if (has_journal(c))
+		return;
+	atomic_store(&c->last_save_s, now_ms(CLOCK_REALTIME) / 1000);
+	give_memory_back(c);
 }
 
 /* In interval mode few wait for a commit, but a worker that gets half a CPU while a million counters are

@@ -65,6 +65,7 @@ struct commit {
 	int64_t folded_ms;	   /* monotonic, end of the last pass */
 	int64_t fold_retry_ms; /* monotonic; folding found no room, and is tried again then; 0: it did not */
 	int64_t fold_pause_ms; /* before that */
+	int64_t fold_rest_ms;  /* monotonic; folding has had its share of the CPU until then; 0: not */
 	bool is_forgetting;    /* the file has more that was used last before these: wall clock */
 	int64_t sessions_before_ms, tokens_before_ms;
 };

@@ -39,6 +39,7 @@ struct config {
 	/* reloadable */
 	_Atomic int64_t commit_interval_ms;
 	_Atomic int64_t snapshot_interval_ms;
+	_Atomic int64_t fold_cpu_percent; /* of one CPU */
 	_Atomic int64_t max_memory_bytes; /* 0: no limit */
 	_Atomic int64_t max_clients;	  /* connections */
 	_Atomic int64_t token_ttl_ms, session_ttl_ms;

@@ -22,18 +22,27 @@ void journal_set_init(struct journal_set *set)
 	*set = (struct journal_set){0};
 }
 
+static void free_own(struct journal_set *set)
+{
+	free(set->cursors);
+	free(set->heap);
+	*set = (struct journal_set){0};
+}
+
 void journal_set_fini(struct journal_set *set)
 {
+	if (set->is_shared) {
+		free_own(set);
+		return;
+	}
 	for (size_t i = 0; i < set->body_count; i++)
 		free(set->bodies[i]);
 	free(set->bodies);
-	free(set->cursors);
-	free(set->heap);
 	free(set->names);
 	free(set->deletes);
 	free(set->sessions.items);
 	free(set->tokens.items);
-	*set = (struct journal_set){0};
+	free_own(set);
 }
 
 /* Room for one more element of `size`; the array or null. */
@@ -363,6 +372,41 @@ int journal_set_sort(struct journal_set *set)
 }
 
 /* ---- running through ---- */
+
+int journal_set_share(struct journal_set *set, const struct journal_set *of)
+{
+	*set = *of;
+	set->is_shared = true;
+	set->cursors = calloc(of->cursor_count + 1, sizeof(*set->cursors));
+	set->heap = calloc(of->cursor_count + 1, sizeof(*set->heap));
+	if (!set->cursors || !set->heap) {
+		free_own(set);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < of->cursor_count; i++)
+		set->cursors[i] = of->cursors[i];
+	for (size_t i = 0; i < of->heap_count; i++)
+		set->heap[i] = (struct journal_heap_entry){
+			.id = of->heap[i].id,
+			.cursor = &set->cursors[of->heap[i].cursor - of->cursors],
+		};
+	return 0;
+}
+
+size_t journal_set_names_below(const struct journal_set *set, uint64_t id)
+{
+	size_t low = 0, high = set->name_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (set->names[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
 
 bool journal_set_peek(const struct journal_set *set, uint64_t *id)
 {

@@ -53,6 +53,7 @@ struct journal_set {
 	char **bodies;
 	size_t body_count;
 	size_t name_cap, delete_cap, cursor_cap, body_cap;
+	bool is_shared; /* only the cursors and the heap are its own */
 };
 
 /* Sum of the deltas of one id. */
@@ -70,6 +71,13 @@ int journal_set_add(struct journal_set *set, uint64_t epoch, const void *body, s
 
 /* After the last add. 0; -EUCLEAN when two names have one id; -ENOMEM. */
 int journal_set_sort(struct journal_set *set);
+
+/* After sorting, before anything is taken: a second run through the same set, by another thread perhaps. `of`
+ * must stay, unchanged, until `set` has had its fini. 0; -ENOMEM. */
+int journal_set_share(struct journal_set *set, const struct journal_set *of);
+
+/* How many of the names have an id below `id`. */
+size_t journal_set_names_below(const struct journal_set *set, uint64_t id);
 
 /* The smallest id that has deltas left; false when none is. */
 bool journal_set_peek(const struct journal_set *set, uint64_t *id);

@@ -3,6 +3,7 @@
 #include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +12,20 @@
 #include "server.h"
 #include "store.h"
 
-enum { STATUS_FINDINGS = 65 };
+enum {
+	STATUS_FINDINGS = 65,
+	/* Blocks from here on are of the kernel, and go back when they are freed. Unless told so, malloc
+	 * learns from the first ones to keep the next, up to 32 MiB each, in heaps where others lie behind
+	 * them. */
+	MAPPED_BYTES_MIN = 1 << 20,
+	HEAP_SPARE_BYTES = 16 << 20, /* at the end of a heap; the committer trims now and then */
+};
+
+static void tame_malloc(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES_MIN);
+	(void)mallopt(M_TRIM_THRESHOLD, HEAP_SPARE_BYTES);
+}
 
 /* A closed one of the first three would be taken by a socket or the database, and log lines land in it. */
 static void keep_standard_files(void)
@@ -57,6 +71,7 @@ int main(int argc, char **argv)
 	int outcome, status = 0;
 
 	keep_standard_files();
+	tame_malloc();
 	config_init(&config);
 	outcome = config_parse_args(&config, argc, argv, &err);
 	switch (outcome) {

@@ -10,18 +10,22 @@
 
 enum {
 	KEEP_MAX = 1 << 16, /* deltas: 1 MiB twice */
+	/* 32 MiB twice, so that an epoch of ten million needs no more beside its buffers than one of two;
+	 * each further run is a look at all buffers. */
+	RUN_MAX = 2 << 20,
 };
 
 void pack_init(struct pack *p)
 {
-	*p = (struct pack){0};
+	*p = (struct pack){.run_max = RUN_MAX};
 }
 
 void pack_fini(struct pack *p)
 {
 	free(p->deltas);
 	free(p->spare);
-	pack_init(p);
+	p->deltas = p->spare = NULL;
+	p->count = p->cap = 0;
 }
 
 static int make_room(struct pack *p, size_t count)
@@ -39,12 +43,80 @@ static int make_room(struct pack *p, size_t count)
 	return 0;
 }
 
+/* ---- ranges of ids ---- */
+
+static void look(void *arg, struct journal_delta d)
+{
+	struct pack *p = arg;
+
+	if (d.id < p->id_min)
+		p->id_min = d.id;
+	if (d.id > p->id_max)
+		p->id_max = d.id;
+}
+
+static void count(void *arg, struct journal_delta d)
+{
+	struct pack *p = arg;
+
+	p->counts[(d.id - p->id_min) >> p->shift]++;
+}
+
 static void collect(void *arg, struct journal_delta d)
 {
 	struct pack *p = arg;
 
-	p->deltas[p->count++] = d;
+	if (((d.id - p->id_min) >> p->shift) - p->range_first < p->range_next - p->range_first)
+		p->deltas[p->count++] = d;
 }
+
+static void each(struct pack *p, struct epoch_buffer *const *buffers, size_t buffer_count, epoch_delta_fn *fn)
+{
+	for (size_t i = 0; i < buffer_count; i++)
+		epoch_buffer_each(buffers[i], fn, p);
+}
+
+static void find_ranges(struct pack *p, struct epoch_buffer *const *buffers, size_t buffer_count)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < buffer_count; i++)
+		total += buffers[i]->delta_count;
+	memset(p->counts, 0, sizeof(p->counts));
+	p->range_next = 0;
+	if (total <= p->run_max) { /* all in the first one */
+		p->id_min = 0;
+		p->shift = 63;
+		p->counts[0] = total;
+		return;
+	}
+	p->id_min = UINT64_MAX;
+	p->id_max = 0;
+	each(p, buffers, buffer_count, look);
+	p->shift = 0;
+	while ((p->id_max - p->id_min) >> p->shift >= PACK_RANGES)
+		p->shift++;
+	each(p, buffers, buffer_count, count);
+}
+
+/* The next ranges with run_max deltas, or one with more, collected. 0 or -ENOMEM. */
+static int next_run(struct pack *p, struct epoch_buffer *const *buffers, size_t buffer_count)
+{
+	size_t next = p->range_next, sum = p->counts[next++];
+
+	while (next < PACK_RANGES && sum + p->counts[next] <= p->run_max)
+		sum += p->counts[next++];
+	if (make_room(p, sum))
+		return -ENOMEM;
+	p->range_first = p->range_next;
+	p->range_next = next;
+	p->count = 0;
+	if (sum)
+		each(p, buffers, buffer_count, collect);
+	return 0;
+}
+
+/* ---- what is put ---- */
 
 /* Sums the deltas of one id; nothing is kept of those that cancel out. */
 static size_t combine(struct journal_delta *deltas, size_t count)
@@ -102,25 +174,28 @@ static void put_tokens(const struct epoch_buffer *b, struct journal_writer *w)
 		journal_put_token(w, name, token, delta);
 }
 
-int pack_epoch(struct pack *p, struct epoch_buffer *const *buffers, size_t count, struct journal_writer *w)
+/* What has been collected. */
+static void put_run(struct pack *p, struct journal_writer *w)
 {
-	struct journal_delta *sorted;
-	size_t total = 0;
+	struct journal_delta *sorted = sort_by_key(p->deltas, p->spare, p->count);
+	size_t kept = combine(sorted, p->count);
 
-	for (size_t i = 0; i < count; i++)
-		total += buffers[i]->delta_count;
-	if (make_room(p, total))
-		return -ENOMEM;
-	p->count = 0;
-	for (size_t i = 0; i < count; i++) {
+	if (kept)
+		journal_put_deltas(w, sorted, kept);
+}
+
+int pack_epoch(struct pack *p, struct epoch_buffer *const *buffers, size_t buffer_count,
+	       struct journal_writer *w)
+{
+	for (size_t i = 0; i < buffer_count; i++)
 		put_names(buffers[i], w);
-		epoch_buffer_each(buffers[i], collect, p);
+	find_ranges(p, buffers, buffer_count);
+	while (p->range_next < PACK_RANGES) {
+		if (next_run(p, buffers, buffer_count))
+			return -ENOMEM;
+		put_run(p, w);
 	}
-	sorted = sort_by_key(p->deltas, p->spare, p->count);
-	total = combine(sorted, p->count);
-	if (total)
-		journal_put_deltas(w, sorted, total);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < buffer_count; i++) {
 		put_deletes(buffers[i], w);
 		put_sessions(buffers[i], w);
 		put_tokens(buffers[i], w);

@@ -11,10 +11,18 @@
 #include "epoch_buffer.h"
 #include "journal.h"
 
+enum { PACK_RANGES = 64 };
+
 struct pack {
+	size_t run_max;		      /* deltas to sort at once; more are taken in ranges of ids */
 	struct journal_delta *deltas; /* owned scratch */
 	struct journal_delta *spare;  /* the other half of the radix sort */
 	size_t count, cap;
+	/* of the epoch being packed: ranges of 2^shift ids from id_min on */
+	uint64_t id_min, id_max;
+	unsigned shift;
+	size_t counts[PACK_RANGES];	/* deltas in each */
+	size_t range_first, range_next; /* those that are being collected */
 };
 
 void pack_init(struct pack *p);

@@ -3,7 +3,7 @@
  * recover.h - at start: what the store tells goes into the registry and into the tables of sessions and
  * tokens.
  *
- * One thread, before there are workers.
+ * Before there are workers.
  */
 #ifndef SHC_RECOVER_H
 #define SHC_RECOVER_H
@@ -20,6 +20,7 @@ struct recover {
 	struct once_table *tokens;
 	/* what has expired by then is left out: used before these moments (wall clock) */
 	int64_t sessions_before_ms, tokens_before_ms;
+	unsigned threads; /* to load counters on, when there are many; at most STORE_LOADERS_MAX are used */
 };
 
 /* Loads everything and sets the registry's ids, floor and count. 0, or as store_load (-EDQUOT: more counters

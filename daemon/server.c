@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <libgen.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -114,6 +115,13 @@ static int lock_state(struct server *s)
 
 /* ---- state ---- */
 
+static uint32_t allowed_cpu_count(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) ? 0 : (uint32_t)CPU_COUNT(&set);
+}
+
 /* 0 or an exit status. */
 static int load_state(struct server *s)
 {
@@ -124,6 +132,7 @@ static int load_state(struct server *s)
 		.tokens = &s->tokens,
 		.sessions_before_ms = now - atomic_load(&s->config->session_ttl_ms),
 		.tokens_before_ms = now - atomic_load(&s->config->token_ttl_ms),
+		.threads = allowed_cpu_count(),
 	};
 	struct store_state state;
 	int rc = store_open(&s->store, s->config->db, STORE_CREATE);
@@ -138,6 +147,7 @@ static int load_state(struct server *s)
 		log_error("%s", s->store ? store_error(s->store) : "out of memory");
 		return server_status_of(rc > 0 ? -EIO : rc);
 	}
+	malloc_trim(0); /* what reading has needed */
 	epoch_clock_init(&s->clock, state.epoch_first, &s->commit.waker);
 	log_info("%s: %" PRIu64 " counters, %" PRIu64 " sessions, %" PRIu64 " tokens, %" PRIu64
 		 " bytes of journal, read in %" PRId64 " ms",
@@ -198,13 +208,6 @@ static int allowed_cpu(uint32_t i)
 		if (CPU_ISSET((size_t)cpu, &set) && i-- == 0)
 			return cpu;
 	return -1;
-}
-
-static uint32_t allowed_cpu_count(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof(set), &set) ? 0 : (uint32_t)CPU_COUNT(&set);
 }
 
 /* 0 or -errno. Those that were started run on failure too: stop_workers. */

@@ -176,6 +176,17 @@ const char *store_error(const struct store *s)
 	return s->cause ? s->error : "no error";
 }
 
+int store_take_failure(struct store *s, struct store *from, int r)
+{
+	char *error = s->error;
+
+	s->error = from->error;
+	from->error = error;
+	s->cause = from->cause;
+	s->is_failed |= from->is_failed;
+	return r;
+}
+
 int64_t store_now_ms(void)
 {
 	struct timespec now;
@@ -471,16 +482,14 @@ int store_load(struct store *s, const struct store_sink *sink, struct store_stat
 	struct store_state found = {0};
 	int r = store_load_meta(s);
 
-	if (r == 0)
-		r = store_look_at_pages(s); /* before anything is written */
-	if (r != 0)
-		return r == STORE_RETRY ? -s->cause : r;
-	/* First of all, so that a disk that cannot be written is found before a long load. */
-	found.epoch_first = s->epoch_limit + 1;
-	s->epoch_last = s->epoch_limit;
-	r = store_reserve(s, found.epoch_first);
-	if (r == 0)
+	if (r == 0) {
+		found.epoch_first = s->epoch_limit + 1;
+		s->epoch_last = s->epoch_limit;
 		r = store_load_rows(s, sink, &found);
+	}
+	/* Only now: a damaged file is left as it is. */
+	if (r == 0)
+		r = store_reserve(s, found.epoch_first);
 	if (r == STORE_RETRY)
 		return -s->cause;
 	if (r == 0)
@@ -520,6 +529,11 @@ int store_forget(struct store *s, int64_t sessions_before_ms, int64_t tokens_bef
 		r = forget(s, SQL_TOKEN_FORGET, tokens_before_ms, rows_max, &forgotten);
 	r = store_end(s, r, "deleting what has expired");
 	return r == 0 && forgotten == rows_max ? STORE_AGAIN : r;
+}
+
+void store_release_memory(struct store *s)
+{
+	(void)sqlite3_db_release_memory(s->db);
 }
 
 size_t store_journal_epochs(const struct store *s)

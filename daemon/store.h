@@ -44,19 +44,34 @@ struct store_state {
 };
 
 /* What is there, journal applied: live counters, each id once; sessions and tokens, each key once, also
- * expired ones; used_ms is wall clock. Called on the calling thread, in no particular order, but tokens about
- * in the order of their use. A result other than 0 stops the load and is returned. */
-typedef int store_counter_fn(void *arg, uint64_t id, struct slice name, int64_t value);
+ * expired ones; used_ms is wall clock. In no particular order, but tokens about in the order of their use. A
+ * result other than 0 stops the load and is returned; -EEXIST of `counters`: two of all that were told have
+ * one name. */
+struct store_counter {
+	uint64_t id;
+	int64_t value;
+	struct slice name; /* until the call returns */
+};
+
+/* Some of them, at most STORE_BATCH_MAX. `loader`: the number of the thread that calls, below `loaders`. */
+typedef int store_counters_fn(void *arg, unsigned loader, const struct store_counter *counters, size_t count);
 typedef int store_session_fn(void *arg, struct slice id, uint64_t seq, struct slice cursor, int64_t used_ms);
 typedef int store_token_fn(void *arg, struct slice name, struct slice token, int64_t delta, int64_t used_ms);
+/* Before the first counter: there will be about so many. */
+typedef int store_expect_fn(void *arg, uint64_t count);
 
-/* Who hears of it. `session` and `token` may be null. */
+/* Who hears of it, on the calling thread; only `counters` may be called by `loaders` threads at once, when
+ * there are many. `expect`, `session` and `token` may be null. */
 struct store_sink {
-	store_counter_fn *counter;
+	store_counters_fn *counters;
 	store_session_fn *session;
 	store_token_fn *token;
 	void *arg;
+	store_expect_fn *expect;
+	unsigned loaders; /* 0 is 1 */
 };
+
+enum { STORE_LOADERS_MAX = 8, STORE_BATCH_MAX = 64 };
 
 /* Opens (and, with STORE_CREATE, makes) the file. *out is set even on failure when memory allows, so that
  * store_error can say why; close it then too. 0, or negative: -EBUSY another program holds the file (two
@@ -72,9 +87,10 @@ struct store *store_close(struct store *s);
 /* The last failure, in words, naming the file and what to do. Valid until the next call. Never null. */
 const char *store_error(const struct store *s);
 
-/* Reads rows and journal, tells the sink everything, and reserves epochs for this start (one small
- * transaction, which also proves that the disk can be written). Once, after open. Not with STORE_READONLY:
- * use store_check. 0 or negative (a full or busy file is -ENOSPC or -EBUSY here). */
+/* Looks at all pages, reads rows and journal, tells the sink everything, and reserves epochs for this start
+ * (one small transaction, which also proves that the disk can be written). What was told counts only when it
+ * is 0: a damaged file may be found at the end. Once, after open. Not with STORE_READONLY: use store_check. 0
+ * or negative (a full or busy file is -ENOSPC or -EBUSY here). */
 int store_load(struct store *s, const struct store_sink *sink, struct store_state *state);
 
 /* One transaction with the bodies of `epoch` (above all before). On STORE_OK it is on disk. `id_next` is
@@ -117,6 +133,9 @@ int store_look_at_place(struct store *s);
 
 /* PASSIVE checkpoint when the WAL is longer than frames_min pages. */
 int store_checkpoint(struct store *s, unsigned frames_min);
+
+/* Gives back pages of the file that are kept in memory: for a pause between passes. */
+void store_release_memory(struct store *s);
 
 /* For INFO: rows folded, transactions, checkpoints, last durations. Relaxed; any thread. */
 struct store_stats {

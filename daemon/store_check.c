@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { LINE_BYTES = 1600 };
@@ -46,6 +47,24 @@ static int find_error(struct check *check, int r)
 
 /* ---- pages ---- */
 
+/* A page that could not be had for want of memory, or because the disk failed, is not damaged. SQLite's text
+ * has a line for each page, mostly with the code (not for overflow pages); pages behind such a one are "never
+ * used". That code, or 0. */
+static int code_in(const char *text)
+{
+	static const char words[] = "error code";
+
+	while ((text = strstr(text, words))) {
+		int code;
+
+		text += strlen(words);
+		code = (int)strtol(text + (*text == '='), NULL, 10);
+		if ((code & 0xff) == SQLITE_NOMEM || (code & 0xff) == SQLITE_IOERR)
+			return code;
+	}
+	return 0;
+}
+
 int store_each_fault(struct store *s, store_fault_fn *fn, void *arg)
 {
 	sqlite3_stmt *stmt = NULL;
@@ -58,8 +77,8 @@ int store_each_fault(struct store *s, store_fault_fn *fn, void *arg)
 		if (rc != SQLITE_ROW)
 			break;
 		text = (const char *)sqlite3_column_text(stmt, 0);
-		if (!text)
-			rc = SQLITE_NOMEM;
+		if (!text || code_in(text))
+			rc = text ? code_in(text) : SQLITE_NOMEM;
 		else if (strcmp(text, "ok") != 0)
 			r = fn(arg, text);
 	}
@@ -148,20 +167,28 @@ static int check_rows(struct check *check)
 
 /* ---- counters ---- */
 
-static int check_counter(void *arg, uint64_t id, struct slice name, int64_t value)
+static int check_counter(struct check *check, const struct store_counter *c)
 {
-	struct check *check = arg;
 	int rc;
 
-	(void)value;
-	sqlite3_bind_blob64(check->seen_add, 1, name.data, name.len, SQLITE_STATIC);
+	sqlite3_bind_blob64(check->seen_add, 1, c->name.data, c->name.len, SQLITE_STATIC);
 	rc = sqlite3_step(check->seen_add);
 	sqlite3_reset(check->seen_add);
 	if (rc != SQLITE_DONE)
 		return -EIO;
 	if (sqlite3_changes(check->s->db) == 0)
-		find(check, "counters: id %llu has the name of another counter", (unsigned long long)id);
+		find(check, "counters: id %llu has the name of another counter", (unsigned long long)c->id);
 	return 0;
+}
+
+static int check_batch(void *arg, unsigned loader, const struct store_counter *counters, size_t count)
+{
+	int r = 0;
+
+	(void)loader;
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = check_counter(arg, &counters[i]);
+	return r;
 }
 
 /* That they make sense is looked at as they are told. */
@@ -187,7 +214,12 @@ static int check_token(void *arg, struct slice name, struct slice token, int64_t
 
 static int check_counters(struct check *check, struct store_state *state)
 {
-	const struct store_sink sink = {check_counter, check_session, check_token, check};
+	const struct store_sink sink = {
+		.counters = check_batch,
+		.session = check_session,
+		.token = check_token,
+		.arg = check,
+	};
 	sqlite3 *db = check->s->db;
 	int rc, r;
 

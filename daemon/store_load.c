@@ -2,14 +2,8 @@
 /*
  * store_load.c - recovery: what a counter is worth after any crash.
  *
- * Four streams ordered by id run side by side: rows of `name`, names in the journal, rows of `value`, deltas
- * of the journal. So memory is the (packed) journal, however large the tables are, and each table is read
- * once, from beginning to end.
- *
- *	value = value of the row (0 without one) + deltas of epochs above its as_of
- *
- * without the ids that the journal deletes or that lie below the floor. What has no name is nobody's: a delta
- * that came behind its counter's delete, or half of a delete that was being folded.
+ * The journal first, whole; then the counters, from tables and journal side by side (store_join.c), on
+ * several threads when there are many (store_loaders.c); then sessions and tokens. Changes nothing.
  */
 #include "store_private.h"
 
@@ -19,13 +13,9 @@
 struct load {
 	struct store *s;
 	struct journal_set set;
-	size_t name_next;	    /* of the set */
-	bool has_name, has_value;   /* there is a current row */
-	uint64_t name_id, value_id; /* of the current rows */
-	uint64_t value, as_of;
 	uint64_t floor_id;
 	const struct store_sink *sink;
-	uint64_t counters, sessions, tokens; /* told */
+	uint64_t sessions, tokens; /* told */
 };
 
 /* ---- meta ---- */
@@ -137,128 +127,6 @@ static int load_journal(struct load *load, struct store_state *state)
 	return r == -ENOMEM ? store_fail(s, SQLITE_NOMEM, "reading the journal") : r;
 }
 
-/* ---- tables ---- */
-
-/* The next row and its id; *has is false behind the last. */
-static int step_table(struct load *load, enum store_sql which, bool *has, uint64_t *id)
-{
-	sqlite3_stmt *stmt = load->s->sql[which];
-	int rc = sqlite3_step(stmt);
-
-	*has = rc == SQLITE_ROW;
-	if (rc == SQLITE_DONE)
-		return 0;
-	if (rc != SQLITE_ROW)
-		return store_fail(load->s, rc, "reading the counters");
-	*id = (uint64_t)sqlite3_column_int64(stmt, 0);
-	if (*id > JOURNAL_ID_MAX)
-		return store_damaged(load->s, "a row has the id %lld", (long long)*id);
-	return 0;
-}
-
-static int step_name(struct load *load)
-{
-	return step_table(load, SQL_NAME_ALL, &load->has_name, &load->name_id);
-}
-
-static int step_value(struct load *load)
-{
-	sqlite3_stmt *stmt = load->s->sql[SQL_VALUE_ALL];
-	int r = step_table(load, SQL_VALUE_ALL, &load->has_value, &load->value_id);
-
-	if (r != 0 || !load->has_value)
-		return r;
-	load->value = (uint64_t)sqlite3_column_int64(stmt, 1);
-	load->as_of = (uint64_t)sqlite3_column_int64(stmt, 2);
-	if (load->as_of > load->s->fold_epoch)
-		return store_damaged(load->s, "the value of id %llu is of epoch %llu, which was never folded",
-				     (unsigned long long)load->value_id, (unsigned long long)load->as_of);
-	return 0;
-}
-
-/* ---- joining ---- */
-
-static int orphaned(struct load *load)
-{
-	return store_damaged(load->s, "the value of id %llu has no name", (unsigned long long)load->value_id);
-}
-
-/* What the row of id says, where there is one. Rows leave together with their name or before it. */
-static int take_value(struct load *load, uint64_t id, uint64_t *value, uint64_t *as_of)
-{
-	*value = *as_of = 0;
-	if (load->has_value && load->value_id < id)
-		return orphaned(load);
-	if (!load->has_value || load->value_id > id)
-		return 0;
-	*value = load->value;
-	*as_of = load->as_of;
-	return step_value(load);
-}
-
-static int tell(struct load *load, uint64_t id, struct slice name)
-{
-	struct journal_sum sum;
-	uint64_t value, as_of;
-	int r;
-
-	if (!slice_is_name(name))
-		return store_damaged(load->s, "id %llu has a name that is none", (unsigned long long)id);
-	r = take_value(load, id, &value, &as_of);
-	if (r != 0)
-		return r;
-	if (id < load->floor_id || journal_set_is_dead(&load->set, id))
-		return 0;
-	if (journal_set_take(&load->set, id, as_of, &sum) < 0)
-		return store_damaged(load->s, "a journal row has records that make no sense");
-	load->counters++;
-	r = load->sink->counter(load->sink->arg, id, name, (int64_t)(value + sum.delta));
-	if (r == -EEXIST)
-		return store_damaged(load->s, "id %llu has the name of another counter",
-				     (unsigned long long)id);
-	if (r < 0)
-		store_say(load->s, -r, "loading was stopped: %s", strerror(-r));
-	return r;
-}
-
-/* The row's name is the one in the journal when both are there: a pass that was interrupted, or two counters
- * with one id. */
-static int tell_row(struct load *load, const struct journal_set_name *also)
-{
-	sqlite3_stmt *stmt = load->s->sql[SQL_NAME_ALL];
-	struct slice name = {.data = sqlite3_column_blob(stmt, 1),
-			     .len = (size_t)sqlite3_column_bytes(stmt, 1)};
-	int r;
-
-	if (also && !slice_equal(name, also->name))
-		return store_damaged(load->s, "id %llu has two names", (unsigned long long)load->name_id);
-	r = tell(load, load->name_id, name);
-	return r == 0 ? step_name(load) : r;
-}
-
-static int tell_all(struct load *load)
-{
-	const struct journal_set *set = &load->set;
-	int r = step_name(load);
-
-	if (r == 0)
-		r = step_value(load);
-	while (r == 0 && (load->has_name || load->name_next < set->name_count)) {
-		const struct journal_set_name *fresh =
-			load->name_next < set->name_count ? &set->names[load->name_next] : NULL;
-
-		if (fresh && load->has_name && fresh->id > load->name_id)
-			fresh = NULL;
-		if (fresh)
-			load->name_next++;
-		if (load->has_name && (!fresh || fresh->id == load->name_id))
-			r = tell_row(load, fresh);
-		else
-			r = tell(load, fresh->id, fresh->name);
-	}
-	return r == 0 && load->has_value ? orphaned(load) : r;
-}
-
 /* ---- sessions and tokens ---- the journal's record, where there is one, in place of the row */
 
 typedef int mark_fn(struct load *load, const struct journal_set_mark *mark);
@@ -338,7 +206,7 @@ static int tell_tokens(struct load *load)
 	return r == 0 ? tell_marks(load, &load->set.tokens, tell_token) : r;
 }
 
-/* Names are sorted, so the last row has the largest id; deleted ones count too. */
+/* Deleted ones count too. */
 static uint64_t id_above(const struct load *load, uint64_t name_id_max)
 {
 	uint64_t id = load->s->id_next;
@@ -350,33 +218,60 @@ static uint64_t id_above(const struct load *load, uint64_t name_id_max)
 	return name_id_max >= id ? name_id_max + 1 : id;
 }
 
+static int load_counters(struct load *load, struct store_look *look, unsigned loaders,
+			 struct store_state *state)
+{
+	struct store *s = load->s;
+	struct store_loaded loaded = {0};
+	int r = store_load_counters(s, &load->set, load->floor_id, loaders, load->sink, &look->is_stopped,
+				    &loaded);
+
+	s->id_next = id_above(load, loaded.id_max);
+	state->counters = loaded.counters;
+	return r;
+}
+
+/* In the transaction. */
+static int load_all(struct load *load, struct store_state *state)
+{
+	struct store *s = load->s;
+	struct store_look look = {0};
+	unsigned loaders;
+	int r = store_loader_count(s, load->sink, &loaders);
+
+	/* Who only reads has looked by himself, to hear of all. */
+	if (r == 0 && !(s->flags & STORE_READONLY))
+		r = store_look_begin(&look, s, loaders > 1);
+	if (r == 0)
+		r = load_journal(load, state);
+	if (r == 0)
+		r = load_counters(load, &look, loaders, state);
+	if (r == 0 && load->sink->session)
+		r = tell_sessions(load);
+	if (r == 0 && load->sink->token)
+		r = tell_tokens(load);
+	return store_look_end(&look, r);
+}
+
 int store_load_rows(struct store *s, const struct store_sink *sink, struct store_state *state)
 {
 	struct load load = {.s = s, .sink = sink};
-	int r = store_run(s, SQL_BEGIN_READ, "loading");
+	int r;
 
+	/* The write lock, though nothing is written: so that all connections see the same. */
+	r = s->flags & STORE_READONLY ? store_run(s, SQL_BEGIN_READ, "loading") : store_begin(s, "loading");
 	if (r != 0)
 		return r;
 	journal_set_init(&load.set);
-	r = load_journal(&load, state);
-	if (r == 0)
-		r = tell_all(&load);
-	if (r == 0 && sink->session)
-		r = tell_sessions(&load);
-	if (r == 0 && sink->token)
-		r = tell_tokens(&load);
-	sqlite3_reset(s->sql[SQL_NAME_ALL]);
-	sqlite3_reset(s->sql[SQL_VALUE_ALL]);
-	r = store_end(s, r, "loading");
+	r = store_end(s, load_all(&load, state), "loading");
 	if (r == 0) {
-		s->id_next = id_above(&load, load.name_id);
 		s->floor_id = load.floor_id;
 		state->id_next = s->id_next;
 		state->floor_id = s->floor_id;
-		state->counters = load.counters;
 		state->sessions = load.sessions;
 		state->tokens = load.tokens;
 	}
 	journal_set_fini(&load.set);
+	store_release_memory(s);
 	return r;
 }

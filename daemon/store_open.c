@@ -61,17 +61,20 @@ static const char *const sql_texts[SQL_COUNT] = {
 	[SQL_BEGIN_READ] = "BEGIN",
 	[SQL_COMMIT] = "COMMIT",
 	[SQL_ROLLBACK] = "ROLLBACK",
+	[SQL_PAGE_COUNT] = "PRAGMA page_count",
 	[SQL_META_GET] = "SELECT value FROM meta WHERE key = ?1",
 	[SQL_META_SET] = "UPDATE meta SET value = ?2 WHERE key = ?1",
 	[SQL_JOURNAL_INSERT] = "INSERT INTO journal(epoch, part, body) VALUES (?1, ?2, ?3)",
 	[SQL_JOURNAL_READ] = "SELECT epoch, part, body FROM journal WHERE epoch BETWEEN ?1 AND ?2"
 			     " ORDER BY epoch, part",
 	[SQL_JOURNAL_DELETE] = "DELETE FROM journal WHERE epoch BETWEEN ?1 AND ?2",
-	[SQL_NAME_ALL] = "SELECT id, name FROM name ORDER BY id",
+	[SQL_NAME_ENDS] = "SELECT (SELECT min(id) FROM name), (SELECT max(id) FROM name)",
+	[SQL_NAME_COUNT] = "SELECT count(*) FROM name",
+	[SQL_NAME_FROM] = "SELECT id, name FROM name WHERE id >= ?1 ORDER BY id",
 	[SQL_NAME_INSERT] = "INSERT OR IGNORE INTO name(id, name) VALUES (?1, ?2)",
 	[SQL_NAME_DELETE] = "DELETE FROM name WHERE id = ?1",
 	[SQL_NAME_FLOOR] = "DELETE FROM name WHERE id IN (SELECT id FROM name WHERE id < ?1 LIMIT ?2)",
-	[SQL_VALUE_ALL] = "SELECT id, value, as_of FROM value ORDER BY id",
+	[SQL_VALUE_FROM] = "SELECT id, value, as_of FROM value WHERE id >= ?1 ORDER BY id",
 	[SQL_VALUE_INSERT] = "INSERT OR IGNORE INTO value(id, value, as_of, updated_at)"
 			     " SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM name WHERE id = ?1)",
 	[SQL_VALUE_ADD] = "UPDATE value SET value = shc_add(value, ?2), as_of = ?3, updated_at = ?4"
@@ -311,6 +314,21 @@ static int open_alone(struct store *s, int mode)
 	return sqlite3_open_v2(uri, &s->db, mode | SQLITE_OPEN_URI, NULL);
 }
 
+static int set_up(struct store *s)
+{
+	int rc = sqlite3_extended_result_codes(s->db, 1);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_busy_timeout(s->db, STORE_BUSY_TIMEOUT_MS);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_create_function_v2(s->db, "shc_add", 2,
+						SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY, NULL,
+						sql_add, NULL, NULL, NULL);
+	return rc == SQLITE_OK ? 0 : store_fail(s, rc, "opening");
+}
+
 static int connect_db(struct store *s)
 {
 	int mode = s->flags & STORE_READONLY ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
@@ -323,30 +341,23 @@ static int connect_db(struct store *s)
 							: sqlite3_open_v2(s->file, &s->db, mode, NULL);
 	if (rc == SQLITE_CANTOPEN)
 		return store_say(s, EIO, "cannot be opened: %s", strerror(sqlite3_system_errno(s->db)));
-	if (rc == SQLITE_OK)
-		rc = sqlite3_extended_result_codes(s->db, 1);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_busy_timeout(s->db, STORE_BUSY_TIMEOUT_MS);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_create_function_v2(s->db, "shc_add", 2,
-						SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY, NULL,
-						sql_add, NULL, NULL, NULL);
-	return rc == SQLITE_OK ? 0 : store_fail(s, rc, "opening");
+	return rc == SQLITE_OK ? set_up(s) : store_fail(s, rc, "opening");
 }
 
 /* EXTRA: what a log in WAL mode does with FULL and, when the database is made, the directory is synced behind
  * the deleted rollback journal. One that came back after a loss of power would undo what was committed since.
  * secure_delete is on in some builds and would write zeros over every folded journal row. No mmap: an I/O
  * error would be a SIGBUS. */
-static int configure(struct store *s)
+static int configure(struct store *s, const char *cache_pages)
 {
-	return execute(s,
-		       "PRAGMA synchronous = EXTRA; PRAGMA secure_delete = OFF; PRAGMA mmap_size = 0;"
-		       "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = FILE;"
-		       "PRAGMA cache_size = " CACHE_PAGES,
-		       "setting up the connection");
+	char sql[512];
+
+	snprintf(sql, sizeof(sql),
+		 "PRAGMA synchronous = EXTRA; PRAGMA secure_delete = OFF; PRAGMA mmap_size = 0;"
+		 "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = FILE;"
+		 "PRAGMA cache_size = %s",
+		 cache_pages);
+	return execute(s, sql, "setting up the connection");
 }
 
 /* In a rollback journal and one transaction: a crash leaves an empty file or a whole one. */
@@ -475,7 +486,7 @@ static int open_all(struct store *s)
 	if (r == 0)
 		r = connect_db(s);
 	if (r == 0)
-		r = configure(s);
+		r = configure(s, CACHE_PAGES);
 	if (r == 0)
 		r = look_for_pages(s, &is_new);
 	if (r == 0 && is_new)
@@ -503,6 +514,41 @@ int store_open(struct store **out, const char *path, unsigned flags)
 	if (!s->path)
 		return store_say(s, ENOMEM, "out of memory");
 	return open_all(s);
+}
+
+/* What is read once, from beginning to end, is not worth keeping. */
+#define READER_CACHE_PAGES "256"
+
+static int connect_reader(struct store *s)
+{
+	int rc = sqlite3_open_v2(s->file, &s->db,
+				 SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
+	return rc == SQLITE_OK ? set_up(s) : store_fail(s, rc, "opening it once more");
+}
+
+int store_open_reader(struct store **out, const struct store *of)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	int r;
+
+	*out = s;
+	if (!s)
+		return -ENOMEM;
+	s->path = strdup(of->path);
+	s->file = strdup(of->file);
+	if (!s->path || !s->file)
+		return store_say(s, ENOMEM, "out of memory");
+	s->schema_version = of->schema_version;
+	s->fold_epoch = of->fold_epoch;
+	r = connect_reader(s);
+	if (r == 0)
+		r = configure(s, READER_CACHE_PAGES);
+	if (r == 0)
+		r = prepare_all(s);
+	return r == STORE_RETRY ? -s->cause : r;
 }
 
 struct store *store_close(struct store *s)

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * store_private.h - what the store's files share: store.c (commit), store_open.c, store_wal.c and
- * store_log_check.c (the log, checkpoints), store_load.c (recovery), store_fold.c (snapshot), store_merge.c
- * (journal), store_check.c. The only header that includes sqlite3.h.
+ * store_log_check.c (the log, checkpoints), store_load.c, store_loaders.c and store_join.c (recovery),
+ * store_fold.c (snapshot), store_merge.c (journal), store_check.c. The only header that includes sqlite3.h.
  *
  * Everything here runs on the thread that owns the store, but for the counters of `stats`.
  */
 #ifndef SHC_STORE_PRIVATE_H
 #define SHC_STORE_PRIVATE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,16 +32,19 @@ enum store_sql {
 	SQL_BEGIN_READ,	    /* one view of the file for several reads */
 	SQL_COMMIT,	    /* */
 	SQL_ROLLBACK,	    /* */
+	SQL_PAGE_COUNT,	    /* -> of the file and its log */
 	SQL_META_GET,	    /* key -> value */
 	SQL_META_SET,	    /* key, value */
 	SQL_JOURNAL_INSERT, /* epoch, part, body */
 	SQL_JOURNAL_READ,   /* epoch first, last -> epoch, part, body, in order */
 	SQL_JOURNAL_DELETE, /* epoch first, last */
-	SQL_NAME_ALL,	    /* -> id, name, by id */
+	SQL_NAME_ENDS,	    /* -> smallest and largest id, or null */
+	SQL_NAME_COUNT,	    /* -> rows */
+	SQL_NAME_FROM,	    /* id -> id, name, from there on, by id */
 	SQL_NAME_INSERT,    /* id, name; nothing when it is there */
 	SQL_NAME_DELETE,    /* id */
 	SQL_NAME_FLOOR,	    /* floor, rows at most */
-	SQL_VALUE_ALL,	    /* -> id, value, as_of, by id */
+	SQL_VALUE_FROM,	    /* id -> id, value, as_of, from there on, by id */
 	SQL_VALUE_INSERT,   /* id, value, as_of, updated_at; nothing when there is a row or no name */
 	SQL_VALUE_ADD,	    /* id, delta, as_of, updated_at; nothing when the row is that new */
 	SQL_VALUE_DELETE,   /* id */
@@ -164,7 +168,7 @@ void store_epochs_replace(struct store *s, size_t at, size_t count, struct store
 /* Recovery's reading part; changes nothing. */
 int store_load_meta(struct store *s);
 /* A table that SQLite reads to what it takes for the end may have lost some of its rows to a damaged page: it
- * finds that only when asked to. 1.2 s for 10 million counters. 0, STORE_RETRY, -EUCLEAN with what it has
+ * finds that only when asked to. 0, STORE_RETRY, -EUCLEAN with what it has
  * found. */
 int store_look_at_pages(struct store *s);
 /* The same, for whoever wants to hear of all: tells every fault of a page or an index. What is not 0 ends it
@@ -172,6 +176,64 @@ int store_look_at_pages(struct store *s);
 typedef int store_fault_fn(void *arg, const char *fault);
 int store_each_fault(struct store *s, store_fault_fn *fn, void *arg);
 int store_load_rows(struct store *s, const struct store_sink *sink, struct store_state *state);
+
+/* A connection of its own to the file of `of`, for another thread, to read what `of` sees while that has
+ * begun a transaction. *out is set even on failure when memory allows. 0 or negative. */
+int store_open_reader(struct store **out, const struct store *of);
+/* The failure of `from`, which is another connection to the same file, is now that of `s`. Returns r. */
+int store_take_failure(struct store *s, struct store *from, int r);
+
+/* One thread's run through both tables and the journal: store_join.c. */
+struct store_join {
+	/* set before; borrowed */
+	struct store *s; /* its connection */
+	unsigned loader;
+	const struct store_sink *sink;
+	uint64_t floor_id;
+	const _Atomic bool *is_stopped; /* looked at now and then */
+	struct journal_set set;		/* owned, shares the journal's */
+	/* results */
+	uint64_t counters; /* told */
+	uint64_t id_max;   /* of a name */
+	/* private */
+	uint64_t last;		    /* of the range */
+	bool has_name, has_value;   /* there is a current row */
+	uint64_t name_id, value_id; /* of the current rows */
+	uint64_t value, as_of;
+	size_t batch_count, batch_bytes;
+	struct store_counter batch[STORE_BATCH_MAX];
+	char names[STORE_BATCH_MAX * NAME_LEN_MAX];
+};
+
+/* Tells the sink of all counters with these ids. Ranges of one join ascend. 0, STORE_RETRY, negative. */
+int store_join_range(struct store_join *join, uint64_t first, uint64_t last);
+
+/* ---- many hands ---- store_loaders.c */
+
+/* How many threads the sink allows and the file is worth. */
+int store_loader_count(struct store *s, const struct store_sink *sink, unsigned *count);
+
+/* store_look_at_pages, on a thread of its own. `s` has begun a transaction. */
+struct store_look {
+	struct store *s, *reader;
+	pthread_t thread;
+	bool has_thread;
+	int result;
+	_Atomic bool is_stopped; /* pages are damaged, or a loader has failed */
+};
+/* Not beside anything: before it returns. 0, or what it has found. */
+int store_look_begin(struct store_look *look, struct store *s, bool is_beside);
+/* Waits for it. `result` is that of what was done meanwhile; what it has found counts more, for it is why. */
+int store_look_end(struct store_look *look, int result);
+
+struct store_loaded {
+	uint64_t counters; /* told */
+	uint64_t id_max;   /* of a name */
+};
+/* All counters there are, on `count` threads, this one among them. `set`: the journal, sorted. 0,
+ * STORE_RETRY, negative. */
+int store_load_counters(struct store *s, const struct journal_set *set, uint64_t floor_id, unsigned count,
+			const struct store_sink *sink, _Atomic bool *is_stopped, struct store_loaded *out);
 struct store_fold *store_fold_free(struct store_fold *fold);
 /* The last epoch of the running pass. */
 uint64_t store_fold_epoch(const struct store *s);

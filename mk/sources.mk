@@ -79,6 +79,7 @@ DAEMON := \
 	daemon/peer.c \
 	daemon/recover.c \
 	daemon/registry.c \
+	daemon/registry_load.c \
 	daemon/request.c \
 	daemon/request_backup.c \
 	daemon/request_client.c \
@@ -104,7 +105,9 @@ DAEMON := \
 	daemon/store_backup.c \
 	daemon/store_check.c \
 	daemon/store_fold.c \
+	daemon/store_join.c \
 	daemon/store_load.c \
+	daemon/store_loaders.c \
 	daemon/store_log_check.c \
 	daemon/store_merge.c \
 	daemon/store_open.c \

@@ -185,6 +185,7 @@ int sim_madvise(void *p, size_t size, int advice)
 /* ---- the arena ---- */
 
 void *arena_alloc_shipped(struct arena *a, size_t size);
+void *arena_block_shipped(struct arena *a, size_t size);
 void arena_free_shipped(struct arena *a, void *p, size_t size);
 
 void *arena_alloc(struct arena *a, size_t size)
@@ -192,6 +193,15 @@ void *arena_alloc(struct arena *a, size_t size)
 	void *p = arena_alloc_shipped(a, size);
 
 	sim_point();
+	if (p)
+		mark(p, size, 1);
+	return p;
+}
+
+void *arena_block(struct arena *a, size_t size)
+{
+	void *p = arena_block_shipped(a, size);
+
 	if (p)
 		mark(p, size, 1);
 	return p;

@@ -40,6 +40,7 @@ static void *daemon_main(void *arg)
 	config.io = sim_one_in(2) ? IO_URING : IO_EPOLL;
 	atomic_store(&config.commit_interval_ms, 10 + sim_below(100));
 	atomic_store(&config.snapshot_interval_ms, 10 + sim_below(3000));
+	atomic_store(&config.fold_cpu_percent, 1 + sim_below(100));
 	atomic_store(&config.session_ttl_ms, SESSION_TTL_S * INT64_C(1000));
 	sim_end(server_run(&config));
 }

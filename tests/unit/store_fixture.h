@@ -159,9 +159,8 @@ struct picture {
 	struct store_state state;
 };
 
-static inline int picture_add(void *arg, uint64_t id, struct slice name, int64_t value)
+static inline void picture_add_one(struct picture *p, uint64_t id, struct slice name, int64_t value)
 {
-	struct picture *p = arg;
 	struct found *found;
 
 	if (p->count == p->cap) {
@@ -174,6 +173,13 @@ static inline int picture_add(void *arg, uint64_t id, struct slice name, int64_t
 	found->id = id;
 	found->value = value;
 	memcpy(found->name, name.data, name.len);
+}
+
+static inline int picture_add(void *arg, unsigned loader, const struct store_counter *counters, size_t count)
+{
+	assert_int_equal(loader, 0);
+	for (size_t i = 0; i < count; i++)
+		picture_add_one(arg, counters[i].id, counters[i].name, counters[i].value);
 	return 0;
 }
 
@@ -184,9 +190,9 @@ static inline void picture_free(struct picture *p)
 }
 
 /* Counters only. */
-static inline int load_counters(struct store *s, store_counter_fn *fn, void *arg, struct store_state *state)
+static inline int load_counters(struct store *s, store_counters_fn *fn, void *arg, struct store_state *state)
 {
-	const struct store_sink sink = {.counter = fn, .arg = arg};
+	const struct store_sink sink = {.counters = fn, .arg = arg};
 
 	return store_load(s, &sink, state);
 }

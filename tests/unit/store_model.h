@@ -213,11 +213,12 @@ struct observed {
 	uint64_t odd; /* what is none of the model's, or came twice */
 };
 
-static inline int observe_counter(void *arg, uint64_t id, struct slice name, int64_t value)
+static inline int observe_counters(void *arg, unsigned loader, const struct store_counter *counters,
+				   size_t count)
 {
 	struct observed *o = arg;
 
-	return picture_add(&o->counters, id, name, value);
+	return picture_add(&o->counters, loader, counters, count);
 }
 
 static inline int observe_session(void *arg, struct slice id, uint64_t seq, struct slice cursor,
@@ -257,7 +258,7 @@ static inline int observe_token(void *arg, struct slice name, struct slice token
 
 static inline int observe_load(struct store *s, struct observed *o)
 {
-	const struct store_sink sink = {observe_counter, observe_session, observe_token, o};
+	const struct store_sink sink = {observe_counters, observe_session, observe_token, o, NULL, 1};
 
 	return store_load(s, &sink, &o->counters.state);
 }

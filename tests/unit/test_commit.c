@@ -55,6 +55,7 @@ static struct daemon *start(const struct fixture *f, int64_t commit_interval_ms)
 	load(d);
 	atomic_store(&d->config.commit_interval_ms, commit_interval_ms);
 	atomic_store(&d->config.snapshot_interval_ms, HOUR_MS);
+	atomic_store(&d->config.fold_cpu_percent, 100);
 	epoch_clock_init(&d->clock, d->loaded.state.epoch_first, &d->commit.waker);
 	assert_int_equal(waker_init(&d->waker), 0);
 	epoch_slot_init(&d->slot, &d->clock);
@@ -66,10 +67,14 @@ static struct daemon *start(const struct fixture *f, int64_t commit_interval_ms)
 }
 
 /* The worker ends between two requests: its buffer may have content. */
-static void stop(struct daemon *d, bool is_folding)
+static void end_threads(struct daemon *d)
 {
 	epoch_end(&d->slot);
 	commit_stop(&d->commit);
+}
+
+static void finish(struct daemon *d, bool is_folding)
+{
 	assert_int_equal(commit_finish(&d->commit, is_folding), 0);
 	commit_fini(&d->commit);
 	txn_fini(&d->txn);
@@ -80,6 +85,12 @@ static void stop(struct daemon *d, bool is_folding)
 	picture_free(&d->loaded);
 	free(d);
 	alarm(0);
+}
+
+static void stop(struct daemon *d, bool is_folding)
+{
+	end_threads(d);
+	finish(d, is_folding);
 }
 
 static bool is_durable(struct daemon *d, uint64_t epoch)
@@ -315,6 +326,28 @@ static void test_a_save_folds_all_that_was_acknowledged(void **state)
 	stop(d, false);
 }
 
+/* How long is a matter of time, which no test is to stand on. */
+static void test_folding_rests_unless_all_of_a_cpu_is_its_own(void **state)
+{
+	static const int64_t percents[] = {100, 99, 1};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < 3; i++) {
+		struct daemon *d = start(f, HOUR_MS);
+		int64_t begun_ms = d->commit.folded_ms;
+
+		atomic_store(&d->config.fold_cpu_percent, percents[i]);
+		incr(d, "once more", 1);
+		wait_until(d, is_folded, commit_want_fold(&d->commit)); /* it does not wait for the rest */
+		end_threads(d);
+		if (percents[i] == 100)
+			assert_int_equal(d->commit.fold_rest_ms, 0);
+		else
+			assert_true(d->commit.fold_rest_ms >= begun_ms);
+		finish(d, true);
+	}
+}
+
 static void test_deleted_names_give_their_memory_back(void **state)
 {
 	struct fixture *f = *state;
@@ -392,6 +425,7 @@ int main(void)
 		fixture_test(test_nothing_is_written_for_reads_and_for_nothing),
 		fixture_test(test_an_idle_committer_does_not_wake_up),
 		fixture_test(test_a_save_folds_all_that_was_acknowledged),
+		fixture_test(test_folding_rests_unless_all_of_a_cpu_is_its_own),
 		fixture_test(test_deleted_names_give_their_memory_back),
 		fixture_test(test_a_stop_keeps_what_the_workers_left),
 		fixture_test(test_what_is_opened_again_counts_on),

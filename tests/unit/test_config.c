@@ -122,6 +122,7 @@ static void test_every_setting_is_taken_from_the_command_line(void **state)
 		{"--commit-interval 1h", "commit-interval", "1h"},
 		{"--commit-interval 1500ms", "commit-interval", "1500ms"},
 		{"--snapshot-interval 5m", "snapshot-interval", "5m"},
+		{"--fold-cpu 1", "fold-cpu", "1"},
 		{"--durability interval", "durability", "interval"},
 		{"--io io_uring", "io", "io_uring"},
 		{"--io epoll", "io", "epoll"},

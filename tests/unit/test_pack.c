@@ -153,6 +153,9 @@ static void test_what_is_packed_is_what_was_done(void **state)
 		list[i] = &buffers[i];
 	}
 	for (size_t round = 0; round < rig_scaled(200); round++) {
+		/* In one run or in many. */
+		if (round % 2)
+			p.run_max = 1 + rng_below(&r, 2000);
 		run_round(&p, &r, buffers, list);
 		for (size_t i = 0; i < BUFFERS; i++)
 			epoch_buffer_clear(&buffers[i]);

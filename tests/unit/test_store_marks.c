@@ -42,19 +42,19 @@ static int add_token(void *arg, struct slice name, struct slice token, int64_t d
 	return 0;
 }
 
-static int ignore_counter(void *arg, uint64_t id, struct slice name, int64_t value)
+static int ignore_counters(void *arg, unsigned loader, const struct store_counter *counters, size_t count)
 {
 	(void)arg;
-	(void)id;
-	(void)name;
-	(void)value;
+	(void)loader;
+	(void)counters;
+	(void)count;
 	return 0;
 }
 
 /* Opens, loads, and tells where epochs may begin. */
 static struct store *load(const char *path, struct marks *m, uint64_t *epoch)
 {
-	const struct store_sink sink = {ignore_counter, add_session, add_token, m};
+	const struct store_sink sink = {ignore_counters, add_session, add_token, m, NULL, 1};
 	struct store_state state;
 	struct store *s;
 
