@@ -8,23 +8,6 @@
 
 #include "spin.h"
 
-/* ---- slots ---- */
-
-static inline uint64_t slot_make(const struct counter *c, uint64_t hash)
-{
-	return (hash & 0xffff) << 48 | (uintptr_t)c;
-}
-
-static inline struct counter *slot_counter(uint64_t slot)
-{
-	return (struct counter *)(uintptr_t)(slot & REGISTRY_POINTER_MASK); // NOLINT
-}
-
-static inline bool slot_is_counter(uint64_t slot)
-{
-	return (slot & REGISTRY_POINTER_MASK) > REGISTRY_DELETED;
-}
-
 static inline size_t index_of(uint64_t hash, uint32_t depth)
 {
 	return (size_t)(hash >> 1 >> (63 - depth));
@@ -35,14 +18,14 @@ static inline size_t index_of(uint64_t hash, uint32_t depth)
 
 /* ---- segments and directories ---- */
 
-static struct segment *segment_new(struct registry *r, uint8_t depth)
+struct segment *registry_segment_new(struct registry *r, uint32_t depth)
 {
 	struct segment *seg = arena_alloc(&r->arena, sizeof(*seg));
 
 	if (!seg)
 		return NULL;
 	memset(seg, 0, sizeof(*seg));
-	seg->depth = depth;
+	seg->depth = (uint8_t)depth;
 	return seg;
 }
 
@@ -91,7 +74,7 @@ int registry_init(struct registry *r, _Atomic int64_t *memory_max)
 	struct segment *seg;
 
 	arena_init(&r->arena, sizeof(struct segment));
-	seg = segment_new(r, 0);
+	seg = registry_segment_new(r, 0);
 	if (!d || !seg) {
 		free(d);
 		arena_fini(&r->arena);
@@ -138,13 +121,12 @@ static struct counter *segment_find(const struct segment *seg, struct slice name
 	for (uint32_t n = 0; n < REGISTRY_SLOTS; n++) {
 		uint64_t slot =
 			atomic_load_explicit(&seg->slot[registry_place(hash, n)], memory_order_acquire);
-		struct counter *c = slot_counter(slot);
 
 		if (slot == REGISTRY_EMPTY)
 			return NULL;
-		if (slot >> 48 == (hash & 0xffff) && slot_is_counter(slot) &&
-		    slice_equal(counter_name(c), name))
-			return c;
+		if (registry_slot_is_like(slot, hash) &&
+		    slice_equal(counter_name(registry_slot_counter(slot)), name))
+			return registry_slot_counter(slot);
 	}
 	return NULL;
 }
@@ -162,11 +144,12 @@ static void segment_put(struct segment *seg, struct counter *c, uint64_t hash)
 	uint32_t n = 0;
 	uint64_t seen;
 
-	while (slot_is_counter(
+	while (registry_slot_is_counter(
 		seen = atomic_load_explicit(&seg->slot[registry_place(hash, n)], memory_order_relaxed)))
 		n++;
 	/* release: who finds the pointer finds the record made. */
-	atomic_store_explicit(&seg->slot[registry_place(hash, n)], slot_make(c, hash), memory_order_release);
+	atomic_store_explicit(&seg->slot[registry_place(hash, n)], registry_slot_make(c, hash),
+			      memory_order_release);
 	seg->live++;
 	seg->used += seen == REGISTRY_EMPTY;
 }
@@ -180,11 +163,11 @@ static void segment_copy(struct registry *r, const struct segment *from, struct 
 		uint64_t hash;
 		size_t half;
 
-		if (!slot_is_counter(slot))
+		if (!registry_slot_is_counter(slot))
 			continue;
-		hash = registry_hash(r, counter_name(slot_counter(slot)));
+		hash = registry_hash(r, counter_name(registry_slot_counter(slot)));
 		half = to[1] ? (size_t)(hash >> (63 - from->depth)) & 1 : 0;
-		segment_put(to[half], slot_counter(slot), hash);
+		segment_put(to[half], registry_slot_counter(slot), hash);
 	}
 }
 
@@ -238,7 +221,8 @@ static int segment_split(struct registry *r, struct segment *seg, uint64_t hash,
 {
 	bool is_split = seg->live > REGISTRY_FILL_MAX / 2;
 	uint8_t depth = (uint8_t)(seg->depth + is_split);
-	struct segment *to[2] = {segment_new(r, depth), is_split ? segment_new(r, depth) : NULL};
+	struct segment *to[2] = {registry_segment_new(r, depth),
+				 is_split ? registry_segment_new(r, depth) : NULL};
 	int rc = -ENOMEM;
 
 	if (to[0] && (to[1] || !is_split)) {
@@ -322,7 +306,7 @@ static void segment_erase(struct segment *seg, const struct counter *c, uint64_t
 {
 	uint32_t n = 0;
 
-	while (slot_counter(
+	while (registry_slot_counter(
 		       atomic_load_explicit(&seg->slot[registry_place(hash, n)], memory_order_relaxed)) != c)
 		n++;
 	atomic_store_explicit(&seg->slot[registry_place(hash, n)], REGISTRY_DELETED, memory_order_release);
@@ -441,9 +425,9 @@ static size_t segment_items(struct registry *r, const struct segment *seg, uint6
 
 	for (uint32_t i = 0; i < REGISTRY_SLOTS; i++) {
 		uint64_t slot = atomic_load_explicit(&seg->slot[i], memory_order_acquire);
-		struct walk_item item = {.counter = slot_counter(slot)};
+		struct walk_item item = {.counter = registry_slot_counter(slot)};
 
-		if (!slot_is_counter(slot))
+		if (!registry_slot_is_counter(slot))
 			continue;
 		item.hash = registry_hash(r, counter_name(item.counter));
 		if (item.hash >= hash_min)

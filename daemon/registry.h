@@ -81,6 +81,32 @@ static inline uint64_t registry_hash(const struct registry *r, struct slice name
 /* Any worker. Null: there is none. The pointer holds until the caller seals. */
 struct counter *registry_find(struct registry *r, struct slice name, uint64_t hash);
 
+/* ---- places ---- */
+
+static inline uint64_t registry_slot_make(const struct counter *c, uint64_t hash)
+{
+	return (hash & 0xffff) << 48 | (uintptr_t)c;
+}
+
+static inline struct counter *registry_slot_counter(uint64_t slot)
+{
+	return (struct counter *)(uintptr_t)(slot & REGISTRY_POINTER_MASK); // NOLINT
+}
+
+static inline bool registry_slot_is_counter(uint64_t slot)
+{
+	return (slot & REGISTRY_POINTER_MASK) > REGISTRY_DELETED;
+}
+
+/* A deleted place has a tag like any other: 0. */
+static inline bool registry_slot_is_like(uint64_t slot, uint64_t hash)
+{
+	return slot >> 48 == (hash & 0xffff) && registry_slot_is_counter(slot);
+}
+
+/* An empty one, in no directory yet; null: no memory. */
+struct segment *registry_segment_new(struct registry *r, uint32_t depth);
+
 /* ---- looking ahead ---- the steps of a lookup one by one, so that those of many names can overlap */
 
 /* Where the name would be; holds until the caller seals. */
@@ -122,9 +148,8 @@ static inline struct counter *registry_guess_in(const struct segment *seg, uint6
 		uint64_t slot =
 			atomic_load_explicit(&seg->slot[registry_place(hash, n)], memory_order_acquire);
 
-		/* A deleted place has a tag like any other: 0. */
-		if (slot >> 48 == (hash & 0xffff) && (slot & REGISTRY_POINTER_MASK) > REGISTRY_DELETED)
-			return (struct counter *)(uintptr_t)(slot & REGISTRY_POINTER_MASK); // NOLINT
+		if (registry_slot_is_like(slot, hash))
+			return registry_slot_counter(slot);
 		if (slot == REGISTRY_EMPTY)
 			break;
 	}

@@ -24,17 +24,6 @@ static uint32_t depth_for(uint64_t count)
 	return depth;
 }
 
-static struct segment *segment_new(struct registry *r, uint32_t depth)
-{
-	struct segment *seg = arena_alloc(&r->arena, sizeof(*seg));
-
-	if (!seg)
-		return NULL;
-	memset(seg, 0, sizeof(*seg));
-	seg->depth = (uint8_t)depth;
-	return seg;
-}
-
 static void directory_free(struct registry *r, struct directory *d, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -54,7 +43,7 @@ int registry_presize(struct registry *r, uint64_t count)
 		return -ENOMEM;
 	d->depth = depth;
 	for (size_t i = 0; i < (size_t)1 << depth; i++) {
-		struct segment *seg = segment_new(r, depth);
+		struct segment *seg = registry_segment_new(r, depth);
 
 		if (!seg) {
 			directory_free(r, d, i);
@@ -99,38 +88,26 @@ static struct counter *record_new(struct registry *r, struct registry_loader *l,
 
 /* ---- loading ---- */
 
-static struct segment *segment_at(struct registry *r, uint64_t hash)
-{
-	const struct directory *d = atomic_load_explicit(&r->directory, memory_order_acquire);
-
-	return atomic_load_explicit(&d->segment[hash >> 1 >> (63 - d->depth)], memory_order_acquire);
-}
-
-static uint32_t place_at(uint64_t hash)
-{
-	return (uint32_t)(hash >> 16) & (REGISTRY_SLOTS - 1);
-}
-
 void registry_load_prefetch(struct registry *r, uint64_t hash)
 {
-	const struct segment *seg = segment_at(r, hash);
+	struct segment *seg = registry_segment(r, hash);
 
 	__builtin_prefetch(seg, 1);
-	__builtin_prefetch(&seg->slot[place_at(hash)], 1);
+	__builtin_prefetch(&seg->slot[registry_place(hash, 0)], 1);
 }
 
 /* The place of the name, or the empty one where it belongs. Lock held, and the segment is not full. */
 static _Atomic uint64_t *find_place(struct segment *seg, struct slice name, uint64_t hash)
 {
-	for (uint32_t i = place_at(hash);; i = (i + 1) & (REGISTRY_SLOTS - 1)) {
-		uint64_t slot = atomic_load_explicit(&seg->slot[i], memory_order_relaxed);
+	for (uint32_t n = 0;; n++) {
+		_Atomic uint64_t *place = &seg->slot[registry_place(hash, n)];
+		uint64_t slot = atomic_load_explicit(place, memory_order_relaxed);
 
-		if (slot == 0)
-			return &seg->slot[i];
-		if (slot >> 48 == (hash & 0xffff) &&
-		    slice_equal(counter_name((const struct counter *)(uintptr_t)(slot << 16 >> 16)), // NOLINT
-				name))
-			return &seg->slot[i];
+		if (slot == REGISTRY_EMPTY)
+			return place;
+		if (registry_slot_is_like(slot, hash) &&
+		    slice_equal(counter_name(registry_slot_counter(slot)), name))
+			return place;
 	}
 }
 
@@ -156,7 +133,7 @@ static int insert(struct registry *r, struct registry_loader *l, struct segment 
 		return -ENOMEM;
 	counter_init(c, name, 0);
 	set_object(c, id, value);
-	atomic_store_explicit(place, hash << 48 | (uintptr_t)c, memory_order_release);
+	atomic_store_explicit(place, registry_slot_make(c, hash), memory_order_release);
 	seg->live++;
 	seg->used++;
 	return 0;
@@ -184,7 +161,7 @@ static int insert_by_split(struct registry *r, struct registry_loader *l, struct
 int registry_load(struct registry *r, struct registry_loader *l, struct slice name, uint64_t hash,
 		  uint64_t id, int64_t value)
 {
-	struct segment *seg = segment_at(r, hash);
+	struct segment *seg = registry_segment(r, hash);
 	bool has_room;
 	int rc = 0;
 
