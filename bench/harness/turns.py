@@ -5,7 +5,6 @@ does not. So all sides are measured in every round, and what counts is the media
 import json
 import os
 import socket
-import statistics
 import subprocess
 import time
 
@@ -24,13 +23,6 @@ def take_turns(rounds, sides):
         for name, measure in sides.items():
             results[name].append(measure())
     return results
-
-
-def median_ratio(values, by):
-    """Of pairs. None where there is nothing to divide by."""
-    if not all(by):
-        return None
-    return statistics.median(v / b for v, b in zip(values, by))
 
 
 def run_timed(argv, **options):
