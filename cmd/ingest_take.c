@@ -185,34 +185,103 @@ static int take_line(struct ingest *in, struct slice line)
 
 /* ---- many ---- */
 
+/* Where names of a block are taken; a copy of what `struct ingest` knows, which stays in registers. */
+struct names {
+	const char *start;	  /* of the line that has not ended */
+	bool is_spoiled;	  /* it has a control character */
+	struct table_op *op;	  /* the next one */
+	struct table_op *counted; /* of those before it the lines are counted */
+};
+
+static inline void names_get(struct ingest *in, struct names *n)
+{
+	n->op = n->counted = in->ops + in->ops_count;
+}
+
+static inline void names_put(struct ingest *in, const struct names *n)
+{
+	uint64_t lines = (uint64_t)(n->op - n->counted);
+	in->ops_count = (size_t)(n->op - in->ops);
+	in->file_lines += lines;
+	in->seen.lines += lines;
+	in->record_lines = 1;
+}
+
+/* Lines that end where bits of `ends` are set, of 64 bytes without any other control character. */
+static inline int take_plain_names(struct ingest *in, struct names *n, const char *data, uint64_t ends)
+{
+	int rc = EX_OK;
+	for (; ends && rc == EX_OK; ends &= ends - 1) {
+		const char *end = data + __builtin_ctzll(ends);
+		struct slice line = {n->start, (size_t)(end - n->start)};
+		bool is_name = line.len - 1 < in->rule.name_max;
+		if (is_name) {
+			n->op->name = line.data;
+			n->op->name_len = (uint32_t)line.len;
+			n->op->delta = 1;
+			n->op++;
+		}
+		if (!is_name || n->op == in->ops + TABLE_BATCH_MAX) {
+			names_put(in, n);
+			if (!is_name)
+				ingest_count_lines(in, 1);
+			rc = is_name ? apply_ops(in) : take_line(in, line);
+			names_get(in, n);
+		}
+		n->start = rc == EX_DATAERR ? n->start : end + 1; /* a line it stops at is not taken */
+	}
+	return rc;
+}
+
+/* The same where there are control characters, or names to be looked at one by one. */
+__attribute__((noinline)) static int take_odd_names(struct ingest *in, struct names *n, const char *data,
+						    uint64_t controls)
+{
+	int rc = EX_OK;
+	names_put(in, n);
+	for (; controls && rc == EX_OK; controls &= controls - 1) {
+		const char *at = data + __builtin_ctzll(controls);
+		if (*at != '\n') {
+			n->is_spoiled = true;
+			continue;
+		}
+		struct slice line = {n->start, (size_t)(at - n->start)};
+		ingest_count_lines(in, 1);
+		if (!n->is_spoiled && line.len - 1 < in->rule.name_max && !is_own_name(in, line))
+			rc = put_op(in, line, 1);
+		else
+			rc = take_line(in, line);
+		n->start = rc == EX_DATAERR ? n->start : at + 1;
+		n->is_spoiled = false;
+	}
+	names_get(in, n);
+	return rc;
+}
+
 /* Names, a line each: one scan finds the ends and whatever spoils a name. *begin: where the last, open line
  * starts. */
 static int take_names(struct ingest *in, const char *data, size_t len, size_t *begin)
 {
 	int rc = EX_OK;
-	size_t start = 0;
-	bool is_spoiled = false; /* the line at `start` has a control character */
+	const bool is_any_odd = in->own_names.data != NULL;
+	struct names n = {.start = data};
+	names_get(in, &n);
 	for (size_t base = 0; base < len && rc == EX_OK; base += SCAN_BYTES) {
-		uint64_t mask = scan_controls(data + base);
-		if (len - base < SCAN_BYTES)
-			mask &= (UINT64_C(1) << (len - base)) - 1;
-		for (; mask && rc == EX_OK; mask &= mask - 1) {
-			size_t at = base + (size_t)__builtin_ctzll(mask);
-			if (data[at] != '\n') {
-				is_spoiled = true;
-				continue;
-			}
-			struct slice line = {data + start, at - start};
-			ingest_count_lines(in, 1);
-			if (!is_spoiled && line.len - 1 < in->rule.name_max && !is_own_name(in, line))
-				rc = put_op(in, line, 1);
-			else
-				rc = take_line(in, line);
-			start = rc == EX_DATAERR ? start : at + 1; /* a line it stops at is not taken */
-			is_spoiled = false;
+		struct scan s = scan_look(data + base);
+		if (len - base < SCAN_BYTES) {
+			s.controls &= (UINT64_C(1) << (len - base)) - 1;
+			s.ends &= s.controls;
+		}
+		if (s.controls == s.ends && !n.is_spoiled && !is_any_odd) {
+			rc = take_plain_names(in, &n, data + base, s.ends);
+		} else {
+			struct names odd = n;
+			rc = take_odd_names(in, &odd, data + base, s.controls);
+			n = odd;
 		}
 	}
-	*begin = start;
+	names_put(in, &n);
+	*begin = (size_t)(n.start - data);
 	return rc;
 }
 

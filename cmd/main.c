@@ -73,7 +73,8 @@ struct scan {
 	/* of an option: */
 	const struct option_spec *spec;
 	const char *value;
-	char shown[64]; /* as the user wrote it, without the value */
+	bool is_long;
+	struct slice name; /* as the user wrote it, without dashes and value */
 };
 
 enum { SCAN_END, SCAN_OPERAND, SCAN_OPTION, SCAN_UNKNOWN, SCAN_NO_VALUE, SCAN_NEEDS_NO_VALUE };
@@ -101,7 +102,8 @@ static int scan_long(struct scan *s, const char *word)
 {
 	const char *equals = strchr(word, '=');
 	struct slice name = {word, equals ? (size_t)(equals - word) : strlen(word)};
-	snprintf(s->shown, sizeof(s->shown), "--%.*s", (int)name.len, name.data);
+	s->is_long = true;
+	s->name = name;
 	s->spec = find_option(s, 0, name);
 	s->value = equals ? equals + 1 : "";
 	if (!s->spec)
@@ -118,8 +120,9 @@ static int scan_long(struct scan *s, const char *word)
 
 static int scan_letter(struct scan *s)
 {
+	s->is_long = false;
+	s->name = (struct slice){s->cluster, 1};
 	char letter = *s->cluster++;
-	snprintf(s->shown, sizeof(s->shown), "-%c", letter);
 	s->spec = find_option(s, letter, (struct slice){0});
 	s->value = "";
 	if (s->spec && s->spec->arg == OPTION_VALUE) {
@@ -174,32 +177,35 @@ static bool is_to_come(const char *word)
 	return false;
 }
 
-static int unknown_option(const struct invocation *inv, const struct scan *s)
+static int unknown_option(const struct invocation *inv, const struct scan *s, const char *shown)
 {
-	struct nearest n = {.word = s->shown + 2};
+	struct nearest n = {.word = shown + 2};
 	char known[48] = "there is";
-	if (is_to_come(s->shown))
-		return command_usage(inv, "%s is not supported by this version", s->shown);
+	if (is_to_come(shown))
+		return command_usage(inv, "%s is not supported by this version", shown);
 	if (inv->command)
 		snprintf(known, sizeof(known), "%s has", inv->command->name);
-	if (s->shown[1] != '-')
-		return command_usage(inv, "%s no option %s", known, s->shown);
+	if (!s->is_long)
+		return command_usage(inv, "%s no option %s", known, shown);
 	offer_words(&n, globals);
 	for (size_t i = 0; i < COMMANDS_COUNT; i++)
 		if (!inv->command || inv->command == commands[i])
 			offer_words(&n, commands[i]->options);
 	if (!n.found)
-		return command_usage(inv, "%s no option %s", known, s->shown);
-	return command_usage(inv, "%s no option %s; did you mean --%s?", known, s->shown, n.found);
+		return command_usage(inv, "%s no option %s", known, shown);
+	return command_usage(inv, "%s no option %s; did you mean --%s?", known, shown, n.found);
 }
 
+/* Only here is an option put into words: printf(3) costs `incr` four page faults. */
 static int complain(const struct invocation *inv, const struct scan *s, int what)
 {
+	char shown[64];
+	snprintf(shown, sizeof(shown), "%s%.*s", s->is_long ? "--" : "-", (int)s->name.len, s->name.data);
 	if (what == SCAN_NO_VALUE)
-		return command_usage(inv, "%s needs a value: %s", s->shown, s->spec->arg_name);
+		return command_usage(inv, "%s needs a value: %s", shown, s->spec->arg_name);
 	if (what == SCAN_NEEDS_NO_VALUE)
-		return command_usage(inv, "%s takes no value", s->shown);
-	return unknown_option(inv, s);
+		return command_usage(inv, "%s takes no value", shown);
+	return unknown_option(inv, s, shown);
 }
 
 /* ---- the invocation ---- */

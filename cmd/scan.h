@@ -36,21 +36,60 @@ static inline uint64_t scan_controls_portable(const char *p)
 	return mask;
 }
 
-static inline uint64_t scan_controls(const char *p)
+/* Bit i is set when p[i] is a line end. */
+static inline uint64_t scan_ends_portable(const char *p, uint64_t controls)
 {
+	uint64_t ends = 0;
+	for (; controls; controls &= controls - 1) {
+		uint64_t lowest = controls & -controls;
+		ends |= p[__builtin_ctzll(controls)] == '\n' ? lowest : 0;
+	}
+	return ends;
+}
+
+/* What 64 bytes have: bit i is about p[i]. */
+struct scan {
+	uint64_t controls; /* control characters, line ends among them */
+	uint64_t ends;	   /* line ends */
+};
+
+static inline struct scan scan_look(const char *p)
+{
+	struct scan s = {0};
 #ifdef __SSE2__
-	const __m128i last = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f);
-	uint64_t mask = 0;
+	const __m128i last = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f), end = _mm_set1_epi8('\n');
 	for (unsigned i = 0; i < SCAN_BYTES / 16; i++) {
 		__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(p + (size_t)16 * i));
 		__m128i low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, last), bytes);
 		__m128i hit = _mm_or_si128(low, _mm_cmpeq_epi8(bytes, del));
-		mask |= (uint64_t)(unsigned)_mm_movemask_epi8(hit) << (16 * i);
+		__m128i is_end = _mm_cmpeq_epi8(bytes, end);
+		s.controls |= (uint64_t)(unsigned)_mm_movemask_epi8(hit) << (16 * i);
+		s.ends |= (uint64_t)(unsigned)_mm_movemask_epi8(is_end) << (16 * i);
 	}
-	return mask;
 #else
-	return scan_controls_portable(p);
+	s.controls = scan_controls_portable(p);
+	s.ends = scan_ends_portable(p, s.controls);
 #endif
+	return s;
+}
+
+/* Where the first blank or tab of p[0..len) is, or len. Reads nothing behind that. */
+static inline size_t scan_to_blank(const char *p, size_t len)
+{
+	size_t at = 0;
+#ifdef __SSE2__
+	const __m128i blank = _mm_set1_epi8(' '), tab = _mm_set1_epi8('\t');
+	for (; len - at >= sizeof(blank); at += sizeof(blank)) {
+		__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(p + at));
+		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(bytes, blank), _mm_cmpeq_epi8(bytes, tab));
+		int mask = _mm_movemask_epi8(hit);
+		if (mask)
+			return at + (size_t)__builtin_ctz((unsigned)mask);
+	}
+#endif
+	while (at < len && p[at] != ' ' && p[at] != '\t')
+		at++;
+	return at;
 }
 
 #endif

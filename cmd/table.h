@@ -23,9 +23,11 @@ struct table_entry {
 /* A name to add to. */
 struct table_op {
 	const char *name;
-	uint32_t name_len; /* 0 to 255 */
-	uint32_t hash;	   /* filled in by the table */
 	int64_t delta;
+	uint32_t name_len; /* 0 to 255 */
+	/* the table's: */
+	uint32_t hash;
+	uint32_t place; /* of what looks like its entry; 0: there is none yet */
 };
 
 struct table_slot {

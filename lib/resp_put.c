@@ -107,7 +107,7 @@ static inline char *put_next(char *at, const char *last, size_t len)
 {
 	if (last[len - 3] == '9' || last[1] == '-')
 		return NULL;
-	memcpy(at, last, HEADER_MAX); /* more than it is: there is room, and the size is a constant */
+	memmove(at, last, HEADER_MAX); /* more than it is: there is room, and the size is a constant */
 	at[len - 3]++;
 	return at + len;
 }

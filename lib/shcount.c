@@ -363,7 +363,15 @@ enum shc_status shc_next(struct shc *shc, const struct shc_reply **reply)
 
 enum shc_status shcount_begin(struct shc *shc)
 {
-	enum shc_status status = wire_begin(&shc->wire);
+	enum shc_status status = shcount_begin_untimed(shc);
+	if (status == SHC_OK)
+		wire_begin_clock(&shc->wire);
+	return status;
+}
+
+enum shc_status shcount_begin_untimed(struct shc *shc)
+{
+	enum shc_status status = wire_begin_untimed(&shc->wire);
 	if (status)
 		return status;
 	if (shcount_has_session(shc))

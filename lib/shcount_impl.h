@@ -85,6 +85,9 @@ bool shcount_has_session(const struct shc *shc);
 /* Begins a call that needs the handle for itself: SHC_OK or SHC_USAGE. */
 enum shc_status shcount_begin(struct shc *shc);
 
+/* The same without the clock: see wire.h. */
+enum shc_status shcount_begin_untimed(struct shc *shc);
+
 /* An error reply that will be another one soon: the server is loading, or has no room for one more. */
 bool shcount_is_passing(const struct resp_reply *reply);
 

@@ -33,14 +33,26 @@ void wire_fini(struct wire *w)
 	url_fini(&w->url);
 }
 
-enum shc_status wire_begin(struct wire *w)
+enum shc_status wire_begin_untimed(struct wire *w)
 {
 	if (w->is_unusable)
 		return SHC_USAGE;
-	w->deadline_ns = conn_now_ns() + w->timeout_ns;
-	w->pause_ns = 0;
 	w->error[0] = '\0';
 	return SHC_OK;
+}
+
+void wire_begin_clock(struct wire *w)
+{
+	w->deadline_ns = conn_now_ns() + w->timeout_ns;
+	w->pause_ns = 0;
+}
+
+enum shc_status wire_begin(struct wire *w)
+{
+	enum shc_status status = wire_begin_untimed(w);
+	if (status == SHC_OK)
+		wire_begin_clock(w);
+	return status;
 }
 
 enum shc_status wire_say(struct wire *w, enum shc_status status, const char *fmt, ...)

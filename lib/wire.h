@@ -63,6 +63,11 @@ void wire_fini(struct wire *w);
  * when it is unusable: there is nowhere to connect to. */
 enum shc_status wire_begin(struct wire *w);
 
+/* The same in two: without the clock, for a call that may not need the server; and what it needs when it
+ * does. */
+enum shc_status wire_begin_untimed(struct wire *w);
+void wire_begin_clock(struct wire *w);
+
 /* Sets the error's sentence and returns `status`. */
 enum shc_status wire_say(struct wire *w, enum shc_status status, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -188,6 +188,29 @@ CMD := \
 	cmd/terminal.c \
 	cmd/walk.c
 
+# What `shcount incr` runs through, in this order side by side in the program: see QUICK_LDFLAGS.
+CMD_QUICK := \
+	cmd/main.c \
+	cmd/command.c \
+	cmd/cmd_incr.c \
+	cmd/target.c \
+	cmd/output.c \
+	lib/slice.c \
+	lib/num.c \
+	lib/url.c \
+	lib/buf.c \
+	lib/conn.c \
+	lib/greeting.c \
+	lib/wire.c \
+	lib/resp_put.c \
+	lib/resp_read.c \
+	lib/shcount.c \
+	lib/shcount_counter.c \
+	lib/shcount_session.c \
+	lib/redis.c \
+	lib/shard.c \
+	lib/tls.c
+
 # One program a file.
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
 CRASH := $(sort $(wildcard tests/crash/test_*.c))

@@ -156,6 +156,37 @@ static void test_going_over_all_meets_each_once(void **state)
 	table_fini(&t);
 }
 
+/* Names of all lengths, in batches that come to a new name, an old one and a crowded table in any order. */
+static void test_batches_count_what_single_additions_count(void **state)
+{
+	(void)state;
+	enum { NAMES = 7000, BATCHES = 400 };
+	static char rooms[TABLE_BATCH_MAX][256];
+	struct table t, single;
+	struct table_op ops[TABLE_BATCH_MAX];
+	assert_int_equal(table_init(&t), 0);
+	assert_int_equal(table_init(&single), 0);
+	srandom(4);
+	for (int batch = 0; batch < BATCHES; batch++) {
+		size_t count = (size_t)random() % (TABLE_BATCH_MAX + 1), done = 0;
+		for (size_t i = 0; i < count; i++) {
+			struct slice name = name_of((unsigned)random() % NAMES, rooms[i]);
+			int64_t delta = random() - random();
+			ops[i] = (struct table_op){
+				.name = name.data, .name_len = (uint32_t)name.len, .delta = delta};
+			assert_int_equal(table_add(&single, name, delta), TABLE_OK);
+		}
+		assert_int_equal(table_apply(&t, ops, count, &done), TABLE_OK);
+		assert_int_equal(done, count);
+	}
+	assert_int_equal(t.count, single.count);
+	const struct table_entry *e;
+	for (size_t pos = 0; (e = table_next(&single, &pos));)
+		assert_int_equal(table_find(&t, table_entry_name(e))->sum, e->sum);
+	table_fini(&t);
+	table_fini(&single);
+}
+
 /* ---- the scan ---- */
 
 static void test_scans_agree_on_every_byte(void **state)
@@ -167,13 +198,36 @@ static void test_scans_agree_on_every_byte(void **state)
 		for (unsigned at = 0; at < SCAN_BYTES; at++) {
 			memset(bytes, 'x', sizeof(bytes));
 			bytes[at] = (char)c;
-			uint64_t wanted = is_control ? UINT64_C(1) << at : 0;
-			assert_int_equal(scan_controls(bytes), wanted);
-			assert_int_equal(scan_controls_portable(bytes), wanted);
+			uint64_t bit = UINT64_C(1) << at;
+			struct scan s = scan_look(bytes);
+			assert_int_equal(s.controls, is_control ? bit : 0);
+			assert_int_equal(s.ends, c == '\n' ? bit : 0);
+			assert_int_equal(scan_controls_portable(bytes), s.controls);
+			assert_int_equal(scan_ends_portable(bytes, s.controls), s.ends);
 		}
 		memset(bytes, c, sizeof(bytes));
-		assert_int_equal(scan_controls(bytes), is_control ? UINT64_MAX : 0);
-		assert_int_equal(scan_controls_portable(bytes), is_control ? UINT64_MAX : 0);
+		struct scan s = scan_look(bytes);
+		assert_int_equal(s.controls, is_control ? UINT64_MAX : 0);
+		assert_int_equal(s.ends, c == '\n' ? UINT64_MAX : 0);
+		assert_int_equal(scan_controls_portable(bytes), s.controls);
+		assert_int_equal(scan_ends_portable(bytes, s.controls), s.ends);
+	}
+}
+
+/* In memory of exactly that size: a read behind it is seen by the address sanitizer. */
+static void test_the_first_blank_is_found_at_every_place(void **state)
+{
+	(void)state;
+	for (size_t len = 0; len <= 70; len++) {
+		char *p = malloc(len + (len == 0));
+		assert_non_null(p);
+		memset(p, 'x', len);
+		assert_int_equal(scan_to_blank(p, len), len);
+		for (size_t at = len; at-- > 0;) { /* those behind it stay */
+			p[at] = at % 2 ? ' ' : '\t';
+			assert_int_equal(scan_to_blank(p, len), at);
+		}
+		free(p);
 	}
 }
 
@@ -186,7 +240,9 @@ int main(void)
 		cmocka_unit_test(test_a_batch_may_name_one_thing_twice),
 		cmocka_unit_test(test_a_sum_never_wraps),
 		cmocka_unit_test(test_going_over_all_meets_each_once),
+		cmocka_unit_test(test_batches_count_what_single_additions_count),
 		cmocka_unit_test(test_scans_agree_on_every_byte),
+		cmocka_unit_test(test_the_first_blank_is_found_at_every_place),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
