@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * floor.c - the least that a server can do for INCR: reads what has come, counts the lines of it, writes as
+ * floor.c - the least that a server can do for INCR: reads what has come, counts the bytes of it, writes as
  * many answers. Nothing is parsed, looked up, checked or kept: what it takes is what the kernel takes for the
- * bytes.
+ * bytes, with epoll (io_uring may take less).
  *
  * Usage: floor SOCKET
  *
- * Answers 1, 2, 3 and so on to each request of two words (five lines), and with an error to one of a single
- * word, which must come alone: a client that asks who this is. Runs until it is ended.
+ * All requests are as long as the first one, of two words. Answers 1, 2, 3 and so on to each, and with an
+ * error to one of a single word, which must come alone: a client that asks who this is. Runs until it is
+ * ended.
  */
 #include <errno.h>
-#include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -23,8 +22,10 @@ enum { IN_BYTES = 1 << 16, LINES_PER_REQUEST = 5, ANSWER_BYTES = 24, EVENTS = 64
 
 static struct {
 	int poll_fd, listen_fd;
-	uint64_t answered;
-	unsigned lines[FDS_MAX]; /* of a request that has not come whole, by descriptor */
+	size_t request_bytes;	   /* of each; 0: none has come yet */
+	size_t pending[FDS_MAX];   /* of a request that has not come whole, by descriptor */
+	char answer[ANSWER_BYTES]; /* the last one; at its end */
+	size_t answer_len;
 	char in[IN_BYTES], out[IN_BYTES * ANSWER_BYTES / 10];
 } server;
 
@@ -46,28 +47,46 @@ static void watch(int fd)
 	if (fd >= FDS_MAX || epoll_ctl(server.poll_fd, EPOLL_CTL_ADD, fd, &event))
 		close(fd);
 	else
-		server.lines[fd] = 0;
+		server.pending[fd] = 0;
 }
 
-static unsigned count_lines(const char *at, const char *end)
+/* Where the first request ends; 0: not in here. */
+static size_t measure(const char *at, const char *end)
 {
-	unsigned count = 0;
-	for (; (at = memchr(at, '\n', (size_t)(end - at))); at++)
-		count++;
-	return count;
+	const char *begin = at;
+	for (int line = 0; line < LINES_PER_REQUEST; line++) {
+		at = memchr(at, '\n', (size_t)(end - at));
+		if (!at)
+			return 0;
+		at++;
+	}
+	return (size_t)(at - begin);
 }
 
-static size_t put_answer(char *out)
+/* The decimal number in server.answer grows by one. */
+static void count_one(void)
 {
-	char digits[ANSWER_BYTES];
-	size_t at = sizeof(digits), len;
-	for (uint64_t value = ++server.answered; value; value /= 10)
-		digits[--at] = (char)('0' + value % 10);
-	len = sizeof(digits) - at;
-	out[0] = ':';
-	memcpy(out + 1, digits + at, len);
-	memcpy(out + 1 + len, "\r\n", 2);
-	return len + 3;
+	char *digit = server.answer + ANSWER_BYTES - 3;
+	while (*digit == '9')
+		*digit-- = '0';
+	if (*digit == ':') {
+		*digit = '1';
+		digit[-1] = ':';
+		server.answer_len++;
+	} else {
+		++*digit;
+	}
+}
+
+static size_t put_answers(size_t count)
+{
+	char *out = server.out;
+	while (count-- > 0) {
+		count_one();
+		memcpy(out, server.answer + ANSWER_BYTES - server.answer_len, server.answer_len);
+		out += server.answer_len;
+	}
+	return (size_t)(out - server.out);
 }
 
 static void serve(int fd)
@@ -79,15 +98,16 @@ static void serve(int fd)
 		close(fd);
 		return;
 	}
-	unsigned lines = server.lines[fd] + count_lines(server.in, server.in + got);
-	if (server.lines[fd] == 0 && got > 1 && server.in[1] == '1') {
+	if (server.pending[fd] == 0 && got > 1 && server.in[1] == '1') {
 		size = sizeof(refusal) - 1;
 		memcpy(server.out, refusal, size);
-		lines = 0;
+	} else {
+		if (!server.request_bytes)
+			server.request_bytes = measure(server.in, server.in + got);
+		size_t bytes = server.pending[fd] + (size_t)got;
+		size = server.request_bytes ? put_answers(bytes / server.request_bytes) : 0;
+		server.pending[fd] = server.request_bytes ? bytes % server.request_bytes : bytes;
 	}
-	for (; lines >= LINES_PER_REQUEST; lines -= LINES_PER_REQUEST)
-		size += put_answer(server.out + size);
-	server.lines[fd] = lines;
 	if (size && send(fd, server.out, size, MSG_NOSIGNAL) != (ssize_t)size)
 		close(fd);
 }
@@ -101,6 +121,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: floor SOCKET, where it can listen\n");
 		return 64;
 	}
+	memcpy(server.answer + ANSWER_BYTES - 4, ":0\r\n", 4);
+	server.answer_len = 4;
 	watch(server.listen_fd);
 	for (;;) {
 		int n = epoll_wait(server.poll_fd, events, EVENTS, -1);

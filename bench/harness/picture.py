@@ -129,8 +129,8 @@ def picture(rows, curves):
     """The SVG as text."""
     drawn = [(words, better, [r for r in rows if r.id == row_id and r.theirs is not None and r.ours is not None])
              for row_id, words, better in BARS]
-    # A case may have rows of several units (rate and latency): bars are of the first.
-    drawn = [(w, b, [r for r in found if r.unit == found[0].unit]) for w, b, found in drawn if found]
+    # A case may measure several things (rate and latency): bars are of the first.
+    drawn = [(w, b, [r for r in found if r.what == found[0].what]) for w, b, found in drawn if found]
     svg = ET.Element("svg", xmlns="http://www.w3.org/2000/svg", role="img")
     ET.SubElement(svg, "title").text = "shcounterd beside its peers"
     ET.SubElement(svg, "style").text = STYLE

@@ -3,8 +3,6 @@
 import dataclasses
 import statistics
 
-from .turns import median_ratio
-
 
 @dataclasses.dataclass(frozen=True)
 class Target:
@@ -77,10 +75,9 @@ def compare(row_id, what, unit, ours, peers, *, more_is_better=False, targets=No
         row = Row(row_id, what, unit, statistics.median(ours), peer, statistics.median(theirs),
                   target=(targets or {}).get(peer))
         better, by = (ours, theirs) if more_is_better else (theirs, ours)
-        row.ratio = median_ratio(better, by)
-        if row.ratio is not None:
-            pairs = [a / b for a, b in zip(better, by)]
-            row.lowest, row.highest = min(pairs), max(pairs)
+        if all(by):
+            ratios = [a / b for a, b in zip(better, by)]
+            row.ratio, row.lowest, row.highest = statistics.median(ratios), min(ratios), max(ratios)
         rows.append(row)
     return rows
 

@@ -14,7 +14,7 @@ last column has what measures a row alone, after `make bench-programs`.
 All that is compared takes turns, {rounds}. A figure is the median of the rounds, and **ahead** the median of the
 ratios within each, with the lowest and the highest: absolute figures drift by half within minutes, ratios do not. Above 1 ours is better, whatever is measured.
 What was to be reached stands beside it. A server is judged by the CPU time of all its threads for one operation; `floor` is one that
-counts lines and answers, nothing else: what the kernel takes for the bytes.
+counts bytes and answers, nothing else: what the kernel takes for them, with epoll.
 
 {picture}"""
 

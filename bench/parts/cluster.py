@@ -23,7 +23,8 @@ class Part(bench.Part):
         """What it printed, as a dictionary; it measures both cases."""
         path = os.path.dirname(self.place.redis_server()) + ":" + os.environ["PATH"]
         done = subprocess.run(["bench/cluster.sh", str(self.size.cluster_lines), str(self.size.names), str(self.size.rounds)],
-                              env={**os.environ, "BUILD": self.build, "SPAWNS": str(self.size.spawns), "PATH": path, "TMPDIR": self.place.dir},
+                              env={**os.environ, "BUILD": self.build, "SPAWNS": str(self.size.spawns), "PATH": path,
+                                   "TMPDIR": self.place.dir},
                               capture_output=True, text=True, timeout=RUN_SECONDS_MAX)
         if done.returncode != 0:
             raise RuntimeError(f"bench/cluster.sh: exit status {done.returncode}: {done.stderr.strip()}")

@@ -29,7 +29,8 @@ class Part(bench.Part):
             self._curve, "counters", {n: {"keys": n, "pipeline": 16, "prefix": "counter:"} for n in counts})
         last = self.size.connections[-1]
         yield "connections", f"1 to {last:,} connections, pipeline 1", functools.partial(
-            self._curve, "connections", {n: {"connections": n, "keys": self.size.many, "prefix": "counter:"} for n in self.size.connections})
+            self._curve, "connections", {n: {"connections": n, "keys": self.size.many, "prefix": "counter:"}
+                                         for n in self.size.connections})
         yield "names", "names of 1 to 255 bytes, pipeline 16", functools.partial(
             self._curve, "names", {n: {"keys": 10, "digits": 1, "pipeline": 16, "prefix": "n" * (n - 1)} for n in NAME_BYTES})
 

@@ -10,6 +10,7 @@ import subprocess
 from harness import bench, rows
 from harness.turns import RUN_SECONDS_MAX, run_timed, take_turns
 
+CPU_SECONDS_LEAST = 0.0001  # the kernel counts less than that as nothing
 MANY_NAMES = 90_000_000  # most lines are of a name of their own
 
 
@@ -42,19 +43,30 @@ class Part(bench.Part):
                            stdout=out, timeout=RUN_SECONDS_MAX)
         return path
 
-    def _requests(self, lines):
-        """What redis-cli --pipe sends."""
+    def _requests(self, lines, count):
+        """What redis-cli --pipe sends for the first so many."""
         path = lines + ".resp"
         with open(path, "wb") as out:
-            subprocess.run(["mawk", r'{ printf "*2\r\n$4\r\nINCR\r\n$%d\r\n%s\r\n", length($0), $0 }', lines],
+            subprocess.run(["mawk", "-v", f"n={count}",
+                            r'NR > n { exit } { printf "*2\r\n$4\r\nINCR\r\n$%d\r\n%s\r\n", length($0), $0 }', lines],
                            check=True, stdout=out, timeout=RUN_SECONDS_MAX)
         return path
 
-    def _rate(self, argv, stdin=None):
-        """Millions of lines a second."""
+    def _rate(self, argv, stdin=None, lines=None):
+        """Millions of lines a second, and a second of its CPU time."""
         with open(stdin or os.devnull, "rb") as given:
-            return self.size.lines / run_timed(argv, stdin=given, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                               env={**os.environ, "LC_ALL": "C"}) / 1e6
+            wall, cpu = run_timed(argv, stdin=given, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                  env={**os.environ, "LC_ALL": "C"})
+        millions = (lines or self.size.lines) / 1e6
+        return millions / wall, millions / max(cpu, CPU_SECONDS_LEAST)
+
+    def _rows(self, case, what, found, targets=None, of_cpu=()):
+        """`of_cpu`: beside whom CPU time is shown, too."""
+        rates, per_cpu = ({name: [run[i] for run in runs] for name, runs in found.items()} for i in (0, 1))
+        ours = per_cpu.pop("shcount")
+        return [*rows.compare(self.id(case), what, "M lines/s", rates.pop("shcount"), rates, more_is_better=True, targets=targets),
+                *rows.compare(self.id(case), what + ": CPU time of the command", "M lines/s of CPU", ours,
+                              {name: per_cpu[name] for name in of_cpu}, more_is_better=True)]
 
     def _ingest(self, path, *options):
         return self._rate([os.path.join(self.build, "shcount"), "-s", self.server.path, "ingest", *options, path])
@@ -72,7 +84,9 @@ class Part(bench.Part):
     def _lines(self):
         lines = self.input
         count = "{ c[$0]++ } END { for (k in c) n += c[k]; print n }"
-        requests = self._requests(lines)
+        # It takes by far the longest, and as long for each line.
+        some = max(1, self.size.lines // 10)
+        requests = self._requests(lines, some)
         found = take_turns(min(3, self.size.rounds), {
             "shcount": lambda: self._ingest(lines),
             "wc -l": lambda: self._rate(["wc", "-l", lines]),
@@ -80,24 +94,22 @@ class Part(bench.Part):
             "perl": lambda: self._rate(["perl", "-ne", "$c{$_}++; END { print scalar %c }", lines]),
             "sort | uniq -c": lambda: self._rate(["sh", "-c", 'sort "$1" | uniq -c', "sh", lines]),
             "redis-cli --pipe": lambda: self._rate(["redis-cli", "-s", self.peer.path, "--pipe"],
-                                                   requests),
+                                                   requests, some),
         })
         os.unlink(requests)
         self._check_sum(len(found["shcount"]))
         self.server.ask("FLUSHALL")
-        return rows.compare(self.id("lines"), f"{self.size.lines:,} lines, {self.size.names:,} names", "M lines/s",
-                            found.pop("shcount"), found, more_is_better=True,
-                            targets={"wc -l": rows.ours_at_least(35), "mawk": rows.ahead(8)})
+        return self._rows("lines", f"{self.size.lines:,} lines, {self.size.names:,} names", found,
+                          {"wc -l": rows.ours_at_least(35), "mawk": rows.ahead(8)}, ("wc -l", "mawk"))
 
     def _stream(self):
         lines = self.input
         streams = (f"bench.{i}" for i in range(self.size.rounds))  # each of them new to the server
-        found = take_turns(self.size.rounds, {"stream": lambda: self._ingest(lines, "--stream", next(streams)),
+        found = take_turns(self.size.rounds, {"shcount": lambda: self._ingest(lines, "--stream", next(streams)),
                                               "without": lambda: self._ingest(lines)})
         self._check_sum(2 * self.size.rounds)
         self.server.ask("FLUSHALL")
-        return rows.compare(self.id("stream"), f"{self.size.lines:,} lines, `--stream`", "M lines/s", found["stream"],
-                            {"without": found["without"]}, more_is_better=True, targets={"without": rows.ahead(0.85)})
+        return self._rows("stream", f"{self.size.lines:,} lines, `--stream`", found, {"without": rows.ahead(0.85)}, ("without",))
 
     def _distinct(self):
         lines = self._generate("distinct", MANY_NAMES)
@@ -107,5 +119,4 @@ class Part(bench.Part):
             "mawk": lambda: self._rate(["mawk", count, lines])})
         os.unlink(lines)
         self.server.ask("FLUSHALL")
-        return rows.compare(self.id("distinct"), f"{self.size.lines:,} lines, most of them different", "M lines/s",
-                            found.pop("shcount"), found, more_is_better=True)
+        return self._rows("distinct", f"{self.size.lines:,} lines, most of them different", found, of_cpu=("mawk",))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """CPU time of the server for one INCR, all its threads, beside redis-server without persistence and memcached (incr, one
 thread); ours commits every second meanwhile. Servers are on the first CPU, the load on the last, or all on the
-first. Throughput on two CPUs would measure the load generator. `floor` is a server that counts lines and does
-nothing else (bench/floor.c): what it takes, the kernel takes for the bytes.
+first. Throughput on two CPUs would measure the load generator. `floor` is a server that counts bytes and does
+nothing else (bench/floor.c): what it takes, the kernel takes for them.
 """
 import functools
 

@@ -58,10 +58,10 @@ class Part(bench.Part):
             return [[r[key] for r in results[name]] for name in ("commits", "quiet")]
 
         found = []
-        for key, words, target in (("p50_us", "p50", None), ("p99_us", "p99", None), ("p99_9_us", "p99.9", rows.ahead(1 / 1.5)),
-                                   ("own_late_p99_us", "of p99 the client's own lateness", None)):
+        for key, words, target in (("p50_us", "p50", None), ("p99_us", "p99", None), ("p99_9_us", "p99.9", rows.ahead(1 / 1.5))):
             with_commits, without = figures(key)
             found += rows.compare(self.id("p999"), f"one client beside {self.size.dirty:,} additions a second: {words}", "µs",
                                   with_commits, {"the same without commits": without},
                                   targets={"the same without commits": target})
-        return found
+        # Where this is not small beside the rest, the machine is too busy to tell.
+        return [*found, rows.alone(self.id("p999"), "of which the client itself was late: p99", "µs", figures("own_late_p99_us")[0])]

@@ -49,6 +49,23 @@ EOT
 	expect "$output" "True 12 6"
 }
 
+@test "ahead is above 1 where ours is better, whether less is better or more; it is the median of ratios, not a ratio of medians" {
+	run -0 python3 - "$shc_top/bench" <<'EOT'
+import sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+from harness import rows, table
+# The machine is four times slower in the second round, and ours was half as dear in each.
+cost, = rows.compare("p/c", "", "ns", [10, 40, 30], {"peer": [20, 80, 60]}, targets={"peer": rows.ahead(2)})
+rate, = rows.compare("p/c", "", "1/s", [10, 40, 5], {"peer": [20, 80, 20]}, more_is_better=True, targets={"peer": rows.ahead(0.6)})
+size = rows.alone("p/c", "", "bytes", 57, rows.ours_at_most(56))
+print([(r.ours, r.theirs, r.ratio, r.target.is_met(r)) for r in (cost, rate, size)])
+print(table.ratio(rate), table.target_words(rate), table.target_words(size), sep=" | ")
+EOT
+	expect "${lines[0]}" "[(30, 60, 2.0, True), (10, 20, 0.5, False), (57, None, None, False)]"
+	expect "${lines[1]}" "0.50 (0.25–0.50) | ≥ 0.6 | ≤ 56 bytes"
+}
+
 @test "a part that is named is measured alone" {
 	run -0 --separate-stderr "$shc_top/bench/run" --size tiny durable/one-connection
 	expect "$(grep -c 'bench/run durable/one-connection' <<<"$output")" 2
