@@ -201,9 +201,14 @@ struct scenario {
 	void (*run)(struct rig *r, const struct requests *q, size_t pipeline);
 };
 
+#ifdef __clang__
+#define OWN_FUNCTION __attribute__((noinline))
+#else
+#define OWN_FUNCTION __attribute__((noinline, noclone))
+#endif
+
 #define SCENARIO(NAME)                                                                                       \
-	static __attribute__((noinline, noclone)) void run_##NAME(struct rig *r, const struct requests *q,   \
-								  size_t pipeline)                           \
+	static OWN_FUNCTION void run_##NAME(struct rig *r, const struct requests *q, size_t pipeline)        \
 	{                                                                                                    \
 		for (int i = 0; i < PASSES; i++)                                                             \
 			send_requests(r, q, REQUESTS, pipeline);                                             \
