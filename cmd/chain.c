@@ -244,11 +244,10 @@ static int search(const struct rotated_list *list, const struct cursor_file *at,
 }
 
 /* Where FILE's content is not what was counted, or FILE is not the file that it was: the place in the list;
- * list->count for FILE. `how` is what chain_check says of FILE. When FILE begins with the same, it is a copy
- * of what it was, or one of logs that begin alike, and the other one was packed since: a renamed one has its
- * id. */
-static int find(const char *file, const struct cursor_file *at, int how, const struct rotated_list *list,
-		size_t *found)
+ * list->count for FILE; or NOT_FOUND. `how` is what chain_check says of FILE. When FILE begins with the same,
+ * it is a copy of what it was, or one of logs that begin alike, and the other one was packed since: a renamed
+ * one has its id. */
+static int find(const struct cursor_file *at, int how, const struct rotated_list *list, size_t *found)
 {
 	int rc = at->id ? search(list, at, SAME_ID, found) : NOT_FOUND;
 	if (rc == NOT_FOUND)
@@ -257,7 +256,40 @@ static int find(const char *file, const struct cursor_file *at, int how, const s
 		*found = list->count;
 		return EX_OK;
 	}
-	return rc == NOT_FOUND ? not_found(file, at, how, list) : rc;
+	return rc;
+}
+
+/* Are the same files there under the same names? What is renamed while a directory is read may not be in the
+ * list. */
+static bool is_same_list(const struct rotated_list *list, const struct rotated_list *now)
+{
+	if (list->count != now->count)
+		return false;
+	for (size_t i = 0; i < list->count; i++)
+		if (list->items[i].id != now->items[i].id ||
+		    strcmp(list->items[i].path, now->items[i].path) != 0)
+			return false;
+	return true;
+}
+
+static bool is_still_newest(const struct chain_file *newest)
+{
+	struct stat st;
+	bool is_there = stat(newest->path, &st) == 0;
+	return is_there == (newest->fd >= 0) &&
+	       (!is_there || (st.st_ino == newest->ino && st.st_dev == newest->dev));
+}
+
+/* Is the list what there was while it was searched? Else somebody is renaming, and what was not found may be
+ * there all the same. */
+static bool is_quiet(const struct chain_file *newest, const struct rotated_list *list)
+{
+	struct rotated_list now;
+	if (rotated_find(newest->path, &now))
+		return false;
+	bool is_same = is_still_newest(newest) && is_same_list(list, &now);
+	rotated_fini(&now);
+	return is_same;
 }
 
 /* ---- the chain ---- */
@@ -310,7 +342,11 @@ static int open_rotated(struct chain *c, struct chain_file *newest, const struct
 		rc = command_fail(EX_IOERR, "looking for what %s was rotated to: %s", newest->path,
 				  strerror(-rc));
 	else
-		rc = find(newest->path, at, how, &list, &found);
+		rc = find(at, how, &list, &found);
+	if ((rc == NOT_FOUND || (rc == EX_OK && found == list.count)) && !is_quiet(newest, &list))
+		rc = LOOK_AGAIN;
+	else if (rc == NOT_FOUND)
+		rc = not_found(newest->path, at, how, &list);
 	c->is_rotated = rc == EX_OK && found < list.count;
 	if (c->is_rotated)
 		rc = append_newer(c, newest->path, &list, found);

@@ -257,3 +257,8 @@ each_once() { # NAMES
 	in_memory
 	drive rotate packed
 }
+
+@test "a log is found also while somebody renames it again and again" {
+	in_memory
+	drive rotate found
+}

@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 
 from shc import DIR, SEED, Daemon, check, equal, main, scaled
 
@@ -191,5 +192,40 @@ def packed():
     go(is_packed=True)
 
 
+def rename_on(path, is_over):
+    while not is_over.is_set():
+        for here, there in [(i, i + 1) for i in range(KEPT, 0, -1)] + [(i + 1, i) for i in range(1, KEPT + 1)]:
+            if os.path.exists(f"{path}.{here}"):
+                os.rename(f"{path}.{here}", f"{path}.{there}")
+
+
+def found():
+    """What was counted is there under one name or another all the time."""
+    streams, log, is_over = scaled(120), os.path.join(DIR, "log"), threading.Event()
+    with Daemon() as daemon:
+        def ingest(i):
+            return subprocess.run([SHCOUNT, "-s", daemon.sock, "ingest", "-q", "--stream", f"s{i}", log], stderr=subprocess.PIPE, check=False)
+
+        with open(log, "w") as file:
+            file.write("".join(f"{i}\n" for i in range(500)))
+        for i in range(streams):
+            equal(ingest(i).returncode, 0)
+        os.rename(log, log + ".1")
+        with open(log, "w") as file:
+            file.write("new\n")
+        renaming = threading.Thread(target=rename_on, args=(log, is_over))
+        renaming.start()
+        try:
+            for i in range(streams):
+                done = ingest(i)
+                check(done.returncode == 0 or b"rotated all the time" in done.stderr, f"exit {done.returncode}:", done.stderr.decode())
+                while done.returncode:
+                    done = ingest(i)
+        finally:
+            is_over.set()
+            renaming.join()
+        equal(daemon.counters(), {**{b"%d" % i: streams for i in range(500)}, b"new": streams})
+
+
 if __name__ == "__main__":
-    main([renamed, copied, packed])
+    main([renamed, copied, packed, found])
