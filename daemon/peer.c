@@ -285,7 +285,7 @@ static size_t process(struct peer *p, const char *data, size_t len)
 	int outcome = RESP_DONE;
 	size_t done = 0;
 
-	if (p->out.cap == 0)
+	if (p->out.cap == 0 && !p->out.failed)
 		p->out = worker_take_spare(p->worker);
 	while (outcome == RESP_DONE && done < len && !is_throttled(p)) {
 		parse(p, data + done, len - done, &outcome);
@@ -332,7 +332,8 @@ static void settle(struct peer *p)
 	bool is_held;
 
 	want_flush(p);
-	if (p->out.cap && buf_len(&p->out) == 0)
+	/* One that has failed must be seen by check_output. */
+	if (p->out.cap && buf_len(&p->out) == 0 && !p->out.failed)
 		worker_give_spare(p->worker, &p->out);
 	show_buffers(p);
 	if (is_flowing(p))

@@ -13,6 +13,10 @@ load drive
 	drive scarce memory_faults commit
 }
 
+@test "a reply for which there is no memory is not left out" {
+	drive scarce reply_memory
+}
+
 @test "too little memory to start with is said" {
 	drive scarce memory_at_start
 }

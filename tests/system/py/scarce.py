@@ -2,6 +2,7 @@
 """Drivers of scarce.bats: memory that is refused, and a database that somebody else has locked. What else can run out: limits.py."""
 import errno
 import random
+import socket
 import resource
 import sqlite3
 
@@ -134,6 +135,25 @@ def memory_faults(mode):
             equal(c.do("SHC.SESSION", "s")[0], model.seq, "the session after a crash")
 
 
+def reply_memory():
+    """A reply for which there is no memory is not left out: its connection is closed, and says no later one in its place."""
+    faults = Faults(is_memory=True)
+    with faults.daemon("--workers", 1) as d, socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(d.sock)
+        for _ in range(3):  # so that there is a buffer, a small one
+            s.sendall(b"PING\r\n")
+            equal(s.recv(100), b"+PONG\r\n", "PING")
+        rule = faults.add(ALLOCATE, error=errno.ENOMEM, count=0, thread="worker*")
+        s.sendall(b"*2\r\n$4\r\nECHO\r\n$900\r\n" + 900 * b"x" + b"\r\n")
+        said = s.recv(100)
+        rule.off()
+        check(rule.struck > 0, "nothing was refused")
+        equal(said, b"", "instead of the reply")
+        with d.conn() as c:
+            equal(c.do("PING"), "PONG", "PING")
+
+
 def memory_at_start():
     """Too little memory to start with: it says so, or it starts; it does not crash."""
     rng = random.Random(SEED)
@@ -242,4 +262,4 @@ def busy_at_start():
 
 
 if __name__ == "__main__":
-    main([memory_faults, memory_at_start, address_space, busy, busy_at_start])
+    main([memory_faults, reply_memory, memory_at_start, address_space, busy, busy_at_start])
