@@ -226,7 +226,7 @@ def second():
         for arguments in ((), ("--stream", "s")):
             client = start(daemon, *arguments, timeout="60s")
             wait_listening(client)
-            os.kill(daemon.process.pid, signal.SIGSTOP)
+            daemon.freeze()
             feed(client, "a\n")
             wait_until(lambda client=client: is_read(client), "it has something to send")
 
@@ -248,7 +248,7 @@ def bounded():
         feed(client, "a\n")
         with daemon.conn() as c:
             wait_until(lambda: c.value("a"), "it has come to waiting")
-        os.kill(daemon.process.pid, signal.SIGSTOP)
+        daemon.freeze()
         feed(client, "b\n")
         # Sent by itself or for the signal: there is no answer.
         client.send_signal(signal.SIGTERM)

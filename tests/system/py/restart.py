@@ -332,7 +332,7 @@ def sigterm_answers():
             conns = [d.conn() for _ in range(clients)]
             for c in conns:
                 c.do("PING")
-            d.process.send_signal(signal.SIGSTOP)
+            d.freeze()
             for i, c in enumerate(conns):
                 c.send_raw(encode("INCR", f"x{i}") * count)
             d.process.send_signal(sign)

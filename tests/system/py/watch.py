@@ -268,7 +268,7 @@ def reader_that_leaves_ends_it(*handling):
 def frozen_server_does_not_hold_a_signal_up():
     with Daemon() as d, on_terminal(d, "x") as t:
         t.until_shown(r"^x +0 +0/s$")
-        d.process.send_signal(signal.SIGSTOP)
+        d.freeze()
         try:
             t.type(b"\x03")
             check(t.end(f"signal:{int(signal.SIGINT)}").is_cursor_shown, "the cursor is hidden at the end")
