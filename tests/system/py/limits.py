@@ -270,7 +270,7 @@ def disk_full(*options):
         # Folding may be the first to find no room, while a small commit still fits into the log.
         def is_stuck():
             count(names[:100], 1)
-            return d.info()["store_status"] != "ok" and c.do("WAITAOF", 1, 0, 100) == [0, 0]
+            return d.info()["store_status"] != "ok" and c.do("WAITAOF", 1, 0, 2000) == [0, 0]
 
         wait_until(is_stuck, "the disk is full")
         before = int(d.info()["durable_epoch"])
