@@ -16,7 +16,7 @@
  * A section:
  *
  *	offset	size	content
- *	0	1	type: 1 names, 2 deltas, 3 deletes, 4 floor, 5 sessions, 6 tokens
+ *	0	1	type: 1 names, 2 deltas, 3 deletes, 4 floor, 5 sessions, 6 tokens, 7 states, 8 hits
  *	1	4	number of records, at least 1
  *	5	4	bytes of the records
  *	9	...	records
@@ -29,9 +29,11 @@
  *	floor	v id
  *	session	v length (1-255), id, v sequence, v length (at most 4096), cursor
  *	token	v length (1-255), name, v length (1-255), token, z delta
+ *	state	z id - id before, v version (at most 2^63-1), z time of expiry, z arrival time
+ *	hit	z id - id before, z second - second before, v count
  *
- * The id before the first of a section is 0. Sections carry their size so that a merge can find them all
- *without decoding, and then run through them side by side.
+ * The id and second before the first of a section are 0. Sections carry their size so that a merge can find
+ *them all without decoding, and then run through them side by side.
  */
 #include "journal.h"
 
@@ -49,6 +51,8 @@ enum {
 	DELTA_BYTES_MAX = 2 * VARINT_BYTES_MAX,
 	SESSION_BYTES_MAX = 3 * VARINT_BYTES_MAX + NAME_LEN_MAX + JOURNAL_CURSOR_MAX,
 	TOKEN_BYTES_MAX = 3 * VARINT_BYTES_MAX + 2 * NAME_LEN_MAX,
+	STATE_BYTES_MAX = 4 * VARINT_BYTES_MAX,
+	HIT_BYTES_MAX = 3 * VARINT_BYTES_MAX,
 	BATCH_MAX = 1024, /* deltas for which room is made at once */
 	OFFSET_LENGTH = 8,
 	OFFSET_TIME = 12,
@@ -252,6 +256,7 @@ static bool open_section(struct journal_writer *w, enum journal_type type)
 	w->section_type = type;
 	w->section_count = 0;
 	w->last_id = 0;
+	w->last_second = 0;
 	buf_commit(&w->open, SECTION_HEAD_BYTES);
 	return true;
 }
@@ -390,6 +395,34 @@ void journal_put_token(struct journal_writer *w, struct slice name, struct slice
 	end_records(w, at, w->last_id, 1);
 }
 
+void journal_put_state(struct journal_writer *w, const struct journal_state *state)
+{
+	unsigned char *at = begin_records(w, JOURNAL_STATE, STATE_BYTES_MAX);
+
+	assert(state->id <= JOURNAL_ID_MAX && state->version <= JOURNAL_ID_MAX);
+	if (!at)
+		return;
+	at = store_varint(at, zigzag(state->id - w->last_id));
+	at = store_varint(at, state->version);
+	at = store_varint(at, zigzag((uint64_t)state->expire_at_ms));
+	at = store_varint(at, zigzag((uint64_t)state->tat_ns));
+	end_records(w, at, state->id, 1);
+}
+
+void journal_put_hit(struct journal_writer *w, const struct journal_hit *hit)
+{
+	unsigned char *at = begin_records(w, JOURNAL_HIT, HIT_BYTES_MAX);
+
+	assert(hit->id <= JOURNAL_ID_MAX);
+	if (!at)
+		return;
+	at = store_varint(at, zigzag(hit->id - w->last_id));
+	at = store_varint(at, zigzag((uint64_t)hit->second - (uint64_t)w->last_second));
+	at = store_varint(at, hit->count);
+	w->last_second = hit->second;
+	end_records(w, at, hit->id, 1);
+}
+
 int journal_writer_finish(struct journal_writer *w)
 {
 	if (!w->failed)
@@ -439,11 +472,12 @@ static int enter_section(struct journal_reader *r)
 	r->left = (uint32_t)load_le(r->data + 1, 4);
 	size = load_le(r->data + 5, 4);
 	r->data += SECTION_HEAD_BYTES;
-	if (r->section_type < JOURNAL_NAME || r->section_type > JOURNAL_TOKEN || r->left == 0 ||
+	if (r->section_type < JOURNAL_NAME || r->section_type > JOURNAL_HIT || r->left == 0 ||
 	    size > (uint64_t)(r->end - r->data))
 		return damaged(r);
 	r->section_end = r->data + size;
 	r->last_id = 0;
+	r->last_second = 0;
 	return JOURNAL_OK;
 }
 
@@ -468,6 +502,28 @@ static bool read_delta(struct journal_reader *r, uint64_t *delta)
 	return true;
 }
 
+static bool read_state(struct journal_reader *r, struct journal_state *out)
+{
+	uint64_t expire_at, tat;
+
+	if (!load_varint(r, &out->version) || out->version > JOURNAL_ID_MAX || !read_delta(r, &expire_at) ||
+	    !read_delta(r, &tat))
+		return false;
+	out->expire_at_ms = (int64_t)expire_at;
+	out->tat_ns = (int64_t)tat;
+	return true;
+}
+
+static bool read_hit(struct journal_reader *r, struct journal_hit *out)
+{
+	uint64_t step;
+
+	if (!read_delta(r, &step) || !load_varint(r, &out->count))
+		return false;
+	out->second = r->last_second = (int64_t)((uint64_t)r->last_second + step);
+	return true;
+}
+
 /* What begins with an id. */
 static bool read_id_record(struct journal_reader *r, struct journal_record *out)
 {
@@ -486,6 +542,16 @@ static bool read_id_record(struct journal_reader *r, struct journal_record *out)
 	case JOURNAL_NAME:
 		out->id = r->last_id + unzigzag(v);
 		if (!read_bytes(r, 1, NAME_LEN_MAX, &out->name))
+			return false;
+		break;
+	case JOURNAL_STATE:
+		out->id = out->state.id = r->last_id + unzigzag(v);
+		if (!read_state(r, &out->state))
+			return false;
+		break;
+	case JOURNAL_HIT:
+		out->id = out->hit.id = r->last_id + unzigzag(v);
+		if (!read_hit(r, &out->hit))
 			return false;
 		break;
 	case JOURNAL_DELETE: out->id = r->last_id + unzigzag(v); break;

@@ -65,6 +65,7 @@ DAEMON := \
 	daemon/counter.c \
 	daemon/epoch.c \
 	daemon/epoch_buffer.c \
+	daemon/epoch_table.c \
 	daemon/idle.c \
 	daemon/io.c \
 	daemon/io_epoll.c \

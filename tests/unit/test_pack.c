@@ -108,7 +108,9 @@ static void take(struct oracle *o, const struct journal_record *rec)
 		break;
 	case JOURNAL_FLOOR: o->floor_id = rec->id == o->floor_id ? 0 : o->floor_id; break;
 	case JOURNAL_SESSION:
-	case JOURNAL_TOKEN: fail_msg("nobody put a session or token"); break;
+	case JOURNAL_TOKEN:
+	case JOURNAL_STATE:
+	case JOURNAL_HIT: fail_msg("nobody put such a record"); break;
 	}
 }
 
