@@ -118,6 +118,7 @@ DAEMON := \
 	daemon/txn_commit.c \
 	daemon/txn_quick.c \
 	daemon/waker.c \
+	daemon/window.c \
 	daemon/worker.c
 
 CMD := \
@@ -231,6 +232,7 @@ FUZZED := $(LIB_BASE) \
 	cmd/table.c \
 	daemon/journal.c \
 	daemon/journal_set.c \
+	daemon/window.c \
 	lib/url.c
 FAULT := $(sort $(wildcard tests/fault/*.c))
 
