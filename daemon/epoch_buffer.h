@@ -29,7 +29,7 @@ struct delta_part {
 };
 
 /* What must not be freed before every worker has sealed: unlinked in this epoch. */
-enum retired_kind { RETIRED_COUNTER, RETIRED_CELLS, RETIRED_SEGMENT, RETIRED_DIRECTORY };
+enum retired_kind { RETIRED_COUNTER, RETIRED_CELLS, RETIRED_EXTRA, RETIRED_SEGMENT, RETIRED_DIRECTORY };
 struct retired {
 	void *p;
 	enum retired_kind kind;

@@ -66,6 +66,7 @@ DAEMON := \
 	daemon/epoch.c \
 	daemon/epoch_buffer.c \
 	daemon/epoch_table.c \
+	daemon/expiry.c \
 	daemon/idle.c \
 	daemon/io.c \
 	daemon/io_epoll.c \
@@ -80,14 +81,17 @@ DAEMON := \
 	daemon/peer.c \
 	daemon/recover.c \
 	daemon/registry.c \
+	daemon/registry_extra.c \
 	daemon/registry_load.c \
 	daemon/request.c \
 	daemon/request_backup.c \
+	daemon/request_bound.c \
 	daemon/request_client.c \
 	daemon/request_command.c \
 	daemon/request_config.c \
 	daemon/request_counter.c \
 	daemon/request_durable.c \
+	daemon/request_expire.c \
 	daemon/request_explain.c \
 	daemon/request_info.c \
 	daemon/request_keys.c \
@@ -97,6 +101,7 @@ DAEMON := \
 	daemon/request_reply.c \
 	daemon/request_server.c \
 	daemon/request_sub.c \
+	daemon/request_window.c \
 	daemon/ring.c \
 	daemon/server.c \
 	daemon/session.c \
