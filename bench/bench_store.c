@@ -262,7 +262,7 @@ static void bench_merge(size_t records, int commits)
 static void bench_load_on(unsigned loaders)
 {
 	struct registry registry;
-	const struct recover recover = {.registry = &registry, .threads = loaders};
+	const struct recover recover = {.registry = &registry, .workers = 1, .threads = loaders};
 	struct store_state state;
 	struct store *s = NULL;
 	double begin = seconds(), cpu = cpu_seconds();

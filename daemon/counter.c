@@ -78,7 +78,7 @@ struct counter_view counter_read(struct counter *c)
 		view.object = counter_object(c);
 		if (!counter_has_object(view.object))
 			return view;
-		if (counter_has_cells(view.object))
+		if (!(view.object & 1))
 			return read_locked(c);
 		view.value = counter_base(c);
 		/* The base belongs to this object only if the object is still the same: a delete and a

@@ -2,8 +2,9 @@
 /*
  * counter.h - one counter: its record, its cells, and every memory order of the hot path.
  *
- * A record is where a name lives in the registry. It holds an object (an id and a value) or none: a name that
- * was deleted, or only looked at under a lock, is a record without an object until it is reclaimed.
+ * A record is where a name lives in the registry. It holds an object (an id and a value; extra.h: perhaps
+ * more) or none: a name that was deleted, or only looked at under a lock, is a record without an object until
+ * it is reclaimed.
  *
  * value = base + the sum of the cells. `base` is changed under the record's one-byte lock (the exact path). A
  * cell has one writer for ever, the worker of its index, who adds without a lock (the sharded path). Cells
@@ -32,6 +33,7 @@
 #include <stdint.h>
 
 #include "../lib/slice.h"
+#include "extra.h"
 
 /* Two cache lines: x86 prefetches lines in pairs, so neighbours 64 bytes apart would still share. */
 enum { COUNTER_CELL_BYTES = 128 };
@@ -67,7 +69,10 @@ struct counter {
 enum {
 	COUNTER_ABSENT = 0, /* no object */
 	COUNTER_GONE = 2,   /* no object, and the record has left the registry: look the name up again */
-			    /* odd: id << 1 | 1; other even values: a struct counter_cells */
+			    /* odd: id << 1 | 1; else an address: of a struct extra with COUNTER_EXTRA, of a
+			       struct counter_cells without */
+	COUNTER_EXTRA = 2,
+	COUNTER_KIND_MASK = 3,
 };
 
 enum counter_lock_state {
@@ -110,7 +115,12 @@ static inline uint64_t counter_object(const struct counter *c)
 
 static inline bool counter_has_cells(uint64_t object)
 {
-	return !(object & 1) && object > COUNTER_GONE;
+	return !(object & COUNTER_KIND_MASK) && object != COUNTER_ABSENT;
+}
+
+static inline bool counter_has_extra(uint64_t object)
+{
+	return (object & COUNTER_KIND_MASK) == COUNTER_EXTRA && object > COUNTER_GONE;
 }
 
 static inline struct counter_cells *counter_cells_of(uint64_t object)
@@ -118,17 +128,35 @@ static inline struct counter_cells *counter_cells_of(uint64_t object)
 	return (struct counter_cells *)(uintptr_t)object; // NOLINT
 }
 
+static inline struct extra *counter_extra_of(uint64_t object)
+{
+	return (struct extra *)(uintptr_t)(object & ~(uint64_t)COUNTER_KIND_MASK); // NOLINT
+}
+
+static inline uint64_t counter_object_of_extra(const struct extra *x)
+{
+	return (uintptr_t)x | COUNTER_EXTRA;
+}
+
 static inline bool counter_has_object(uint64_t object)
 {
 	return object != COUNTER_ABSENT && object != COUNTER_GONE;
+}
+
+/* Of one that has a value and nothing else. */
+static inline uint64_t counter_plain_id(uint64_t object)
+{
+	return object >> 1;
 }
 
 /* Id of the object; 0 for none. */
 static inline uint64_t counter_id(uint64_t object)
 {
 	if (object & 1)
-		return object >> 1;
-	return counter_has_cells(object) ? counter_cells_of(object)->id : 0;
+		return counter_plain_id(object);
+	if (counter_has_cells(object))
+		return counter_cells_of(object)->id;
+	return counter_has_extra(object) ? counter_extra_of(object)->id : 0;
 }
 
 static inline uint64_t counter_object_of_id(uint64_t id)
@@ -214,8 +242,9 @@ struct counter_view {
 	int64_t value;	 /* 0 without an object */
 };
 
-/* Without a lock when there are no cells. Intermediate value linearizable: contains every addition that was
- * acknowledged before, none that begins after. Waits while a transaction holds the counter. */
+/* Without a lock when there is nothing beside the value. Whether it has expired is not looked at.
+ * Intermediate value linearizable: contains every addition that was acknowledged before, none that begins
+ * after. Waits while a transaction holds the counter. */
 struct counter_view counter_read(struct counter *c);
 
 /* base + cells, modulo nothing: it fits. Lock held. */

@@ -27,6 +27,8 @@ void epoch_buffer_fini(struct epoch_buffer *b)
 	buf_fini(&b->sessions);
 	buf_fini(&b->tokens);
 	retired_list_fini(&b->retired);
+	epoch_table_fini(&b->states);
+	epoch_table_fini(&b->hits);
 	epoch_buffer_init(b);
 }
 
@@ -231,10 +233,46 @@ bool epoch_buffer_next_token(const struct epoch_buffer *b, size_t *pos, int64_t 
 	return true;
 }
 
+/* ---- states and hits ---- */
+
+int epoch_buffer_reserve(struct epoch_buffer *b, size_t states, size_t hits)
+{
+	int rc = epoch_table_reserve(&b->states, states);
+
+	return rc ? rc : epoch_table_reserve(&b->hits, hits);
+}
+
+void epoch_buffer_state(struct epoch_buffer *b, const struct journal_state *state)
+{
+	epoch_table_put_state(&b->states, state);
+}
+
+void epoch_buffer_hit(struct epoch_buffer *b, const struct journal_hit *hit)
+{
+	epoch_table_put_hit(&b->hits, hit);
+}
+
+bool epoch_buffer_next_state(const struct epoch_buffer *b, size_t *pos, struct journal_state *state)
+{
+	if (*pos == b->states.count)
+		return false;
+	*state = epoch_table_at(&b->states, (*pos)++)->state;
+	return true;
+}
+
+bool epoch_buffer_next_hit(const struct epoch_buffer *b, size_t *pos, struct journal_hit *hit)
+{
+	if (*pos == b->hits.count)
+		return false;
+	*hit = epoch_table_at(&b->hits, (*pos)++)->hit;
+	return true;
+}
+
 size_t epoch_buffer_bytes(const struct epoch_buffer *b)
 {
 	return b->delta_count * sizeof(struct journal_delta) + buf_len(&b->names) + buf_len(&b->deletes) +
-	       buf_len(&b->sessions) + buf_len(&b->tokens);
+	       buf_len(&b->sessions) + buf_len(&b->tokens) +
+	       (b->states.count + b->hits.count) * sizeof(struct epoch_entry);
 }
 
 /* ---- the rest ---- */
@@ -299,6 +337,8 @@ void epoch_buffer_clear(struct epoch_buffer *b)
 	empty(&b->deletes);
 	empty(&b->sessions);
 	empty(&b->tokens);
+	epoch_table_clear(&b->states);
+	epoch_table_clear(&b->hits);
 	b->floor_id = 0;
 	b->retired.count = 0;
 	if (b->retired.cap > KEEP_RETIRED_MAX)

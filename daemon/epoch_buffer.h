@@ -4,7 +4,7 @@
  *
  * One writer ever at a time: the worker while its epoch is open, the committer from the seal to the commit.
  * Deltas are summed by id, so a hot counter is one entry however often it was hit, and the size is bounded by
- * the number of counters touched.
+ * the number of counters touched. The same for states, and for hits of a second (epoch_table.h).
  */
 #ifndef SHC_EPOCH_BUFFER_H
 #define SHC_EPOCH_BUFFER_H
@@ -15,6 +15,7 @@
 
 #include "../lib/buf.h"
 #include "../lib/slice.h"
+#include "epoch_table.h"
 #include "journal.h"
 
 /* id -> delta modulo 2^64, by open addressing. In DELTA_PARTS independent tables, so that growing moves a
@@ -28,7 +29,7 @@ struct delta_part {
 };
 
 /* What must not be freed before every worker has sealed: unlinked in this epoch. */
-enum retired_kind { RETIRED_COUNTER, RETIRED_CELLS, RETIRED_SEGMENT, RETIRED_DIRECTORY };
+enum retired_kind { RETIRED_COUNTER, RETIRED_CELLS, RETIRED_EXTRA, RETIRED_SEGMENT, RETIRED_DIRECTORY };
 struct retired {
 	void *p;
 	enum retired_kind kind;
@@ -58,6 +59,7 @@ struct epoch_buffer {
 	struct buf tokens;   /* struct epoch_token, name, token */
 	uint64_t floor_id;   /* FLUSHALL: ids below are deleted; 0: none */
 	struct retired_list retired;
+	struct epoch_table states, hits;
 };
 
 void epoch_buffer_init(struct epoch_buffer *b);
@@ -67,7 +69,7 @@ static inline bool epoch_buffer_is_empty(const struct epoch_buffer *b)
 {
 	return b->delta_count == 0 && buf_len(&b->names) == 0 && buf_len(&b->deletes) == 0 &&
 	       buf_len(&b->sessions) == 0 && buf_len(&b->tokens) == 0 && b->floor_id == 0 &&
-	       b->retired.count == 0;
+	       b->retired.count == 0 && b->states.count == 0 && b->hits.count == 0;
 }
 
 /* Ids are given out in sequence, so they are spread by Fibonacci hashing: the top bits choose the part, the
@@ -127,6 +129,16 @@ int epoch_buffer_session(struct epoch_buffer *b, size_t *at, struct slice id, ui
 			 struct slice cursor);
 int epoch_buffer_token(struct epoch_buffer *b, struct slice name, struct slice token, int64_t delta);
 
+/* Room for so many more of each. */
+int epoch_buffer_reserve(struct epoch_buffer *b, size_t states, size_t hits);
+
+/* These cannot fail: room was reserved. */
+
+/* In place of that of the same id, unless it is newer. */
+void epoch_buffer_state(struct epoch_buffer *b, const struct journal_state *state);
+/* Added to those of the same id and second. */
+void epoch_buffer_hit(struct epoch_buffer *b, const struct journal_hit *hit);
+
 /* Bytes that what is recorded takes, about. */
 size_t epoch_buffer_bytes(const struct epoch_buffer *b);
 
@@ -147,5 +159,8 @@ bool epoch_buffer_next_session(const struct epoch_buffer *b, size_t *pos, uint64
 			       struct slice *cursor);
 bool epoch_buffer_next_token(const struct epoch_buffer *b, size_t *pos, int64_t *delta, struct slice *name,
 			     struct slice *token);
+/* And for states and hits; each key once, in the order of their first change. */
+bool epoch_buffer_next_state(const struct epoch_buffer *b, size_t *pos, struct journal_state *state);
+bool epoch_buffer_next_hit(const struct epoch_buffer *b, size_t *pos, struct journal_hit *hit);
 
 #endif

@@ -16,7 +16,7 @@
  * A section:
  *
  *	offset	size	content
- *	0	1	type: 1 names, 2 deltas, 3 deletes, 4 floor, 5 sessions, 6 tokens
+ *	0	1	type: 1 names, 2 deltas, 3 deletes, 4 floor, 5 sessions, 6 tokens, 7 states, 8 hits
  *	1	4	number of records, at least 1
  *	5	4	bytes of the records
  *	9	...	records
@@ -29,9 +29,11 @@
  *	floor	v id
  *	session	v length (1-255), id, v sequence, v length (at most 4096), cursor
  *	token	v length (1-255), name, v length (1-255), token, z delta
+ *	state	z id - id before, v version (at most 2^63-1), z time of expiry, z arrival time
+ *	hit	z id - id before, z second - second before, v count
  *
- * The id before the first of a section is 0. Sections carry their size so that a merge can find them all
- *without decoding, and then run through them side by side.
+ * The id and second before the first of a section are 0. Sections carry their size so that a merge can find
+ *them all without decoding, and then run through them side by side.
  */
 #include "journal.h"
 
@@ -41,79 +43,23 @@
 #include <string.h>
 #include <threads.h>
 
+#include "varint.h"
+
 enum {
 	VERSION = 1,
-	VARINT_BYTES_MAX = 10,
 	SECTION_HEAD_BYTES = 9,
 	RECORD_BYTES_MAX = 2 * VARINT_BYTES_MAX + NAME_LEN_MAX,
 	DELTA_BYTES_MAX = 2 * VARINT_BYTES_MAX,
 	SESSION_BYTES_MAX = 3 * VARINT_BYTES_MAX + NAME_LEN_MAX + JOURNAL_CURSOR_MAX,
 	TOKEN_BYTES_MAX = 3 * VARINT_BYTES_MAX + 2 * NAME_LEN_MAX,
+	STATE_BYTES_MAX = 4 * VARINT_BYTES_MAX,
+	HIT_BYTES_MAX = 3 * VARINT_BYTES_MAX,
 	BATCH_MAX = 1024, /* deltas for which room is made at once */
 	OFFSET_LENGTH = 8,
 	OFFSET_TIME = 12,
 };
 
 static const unsigned char magic[8] = {'S', 'H', 'C', 'J', VERSION, 0, 0, 0};
-
-/* ---- numbers ---- */
-
-static void store_le(unsigned char *at, uint64_t v, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		at[i] = (unsigned char)(v >> (8 * i));
-}
-
-static uint64_t load_le(const unsigned char *at, size_t size)
-{
-	uint64_t v = 0;
-
-	for (size_t i = 0; i < size; i++)
-		v |= (uint64_t)at[i] << (8 * i);
-	return v;
-}
-
-static unsigned char *store_varint(unsigned char *at, uint64_t v)
-{
-	while (v >= 0x80) {
-		*at++ = (unsigned char)(v | 0x80);
-		v >>= 7;
-	}
-	*at++ = (unsigned char)v;
-	return at;
-}
-
-/* Small differences of either sign become small numbers; works modulo 2^64, so no difference is out of range.
- */
-static uint64_t zigzag(uint64_t v)
-{
-	return (v << 1) ^ (0 - (v >> 63));
-}
-
-static uint64_t unzigzag(uint64_t v)
-{
-	return (v >> 1) ^ (0 - (v & 1));
-}
-
-static bool load_varint(struct journal_reader *r, uint64_t *out)
-{
-	const unsigned char *at = r->data;
-	uint64_t v = 0;
-
-	for (unsigned shift = 0; at < r->section_end && shift < 64; shift += 7) {
-		unsigned char c = *at++;
-
-		if (shift == 63 && c > 1)
-			return false; /* beyond 64 bits */
-		v |= (uint64_t)(c & 0x7f) << shift;
-		if (c < 0x80) {
-			r->data = at;
-			*out = v;
-			return true;
-		}
-	}
-	return false;
-}
 
 /* ---- checksum ----
  * CRC-32C (Castagnoli; RFC 3720 appendix B.4), reflected, eight bytes a step: M. Kounavis, F. Berry, "A
@@ -148,7 +94,7 @@ uint32_t journal_checksum(const void *data, size_t len)
 
 	call_once(&crc_once, crc_build);
 	for (; len >= 8; len -= 8, at += 8) {
-		uint64_t v = load_le(at, 8) ^ crc;
+		uint64_t v = varint_load_le(at, 8) ^ crc;
 
 		crc = crc_table[7][v & 0xff] ^ crc_table[6][(v >> 8) & 0xff] ^
 		      crc_table[5][(v >> 16) & 0xff] ^ crc_table[4][(v >> 24) & 0xff] ^
@@ -166,8 +112,8 @@ void journal_seal(void *body, size_t len)
 
 	assert(len >= JOURNAL_HEAD_BYTES + JOURNAL_TAIL_BYTES && len <= UINT32_MAX);
 	memcpy(at, magic, sizeof(magic));
-	store_le(at + OFFSET_LENGTH, len, 4);
-	store_le(at + len - JOURNAL_TAIL_BYTES, journal_checksum(at, len - JOURNAL_TAIL_BYTES), 4);
+	varint_store_le(at + OFFSET_LENGTH, len, 4);
+	varint_store_le(at + len - JOURNAL_TAIL_BYTES, journal_checksum(at, len - JOURNAL_TAIL_BYTES), 4);
 }
 
 /* ---- writing ---- */
@@ -195,8 +141,8 @@ static void close_section(struct journal_writer *w)
 		return;
 	at = (unsigned char *)buf_head(&w->open) + w->section_at;
 	at[0] = (unsigned char)w->section_type;
-	store_le(at + 1, w->section_count, 4);
-	store_le(at + 5, buf_len(&w->open) - w->section_at - SECTION_HEAD_BYTES, 4);
+	varint_store_le(at + 1, w->section_count, 4);
+	varint_store_le(at + 5, buf_len(&w->open) - w->section_at - SECTION_HEAD_BYTES, 4);
 	w->section_at = 0;
 }
 
@@ -237,7 +183,7 @@ static bool open_part(struct journal_writer *w)
 	if (!at)
 		return false;
 	memset(at, 0, JOURNAL_HEAD_BYTES);
-	store_le(at + OFFSET_TIME, (uint64_t)w->time_ms, 8);
+	varint_store_le(at + OFFSET_TIME, (uint64_t)w->time_ms, 8);
 	buf_commit(&w->open, JOURNAL_HEAD_BYTES);
 	return true;
 }
@@ -252,6 +198,7 @@ static bool open_section(struct journal_writer *w, enum journal_type type)
 	w->section_type = type;
 	w->section_count = 0;
 	w->last_id = 0;
+	w->last_second = 0;
 	buf_commit(&w->open, SECTION_HEAD_BYTES);
 	return true;
 }
@@ -299,8 +246,8 @@ void journal_put_name(struct journal_writer *w, uint64_t id, struct slice name)
 	assert(id <= JOURNAL_ID_MAX && name.len >= 1 && name.len <= NAME_LEN_MAX);
 	if (!at)
 		return;
-	at = store_varint(at, zigzag(id - w->last_id));
-	at = store_varint(at, name.len);
+	at = varint_store(at, varint_zigzag(id - w->last_id));
+	at = varint_store(at, name.len);
 	memcpy(at, name.data, name.len);
 	end_records(w, at + name.len, id, 1);
 }
@@ -314,8 +261,8 @@ static bool put_batch(struct journal_writer *w, const struct journal_delta *delt
 		return false;
 	for (size_t i = 0; i < count; i++) {
 		assert(deltas[i].id <= JOURNAL_ID_MAX);
-		at = store_varint(at, deltas[i].id - last_id);
-		at = store_varint(at, zigzag(deltas[i].delta));
+		at = varint_store(at, deltas[i].id - last_id);
+		at = varint_store(at, varint_zigzag(deltas[i].delta));
 		last_id = deltas[i].id;
 	}
 	end_records(w, at, last_id, count);
@@ -343,7 +290,7 @@ void journal_put_delete(struct journal_writer *w, uint64_t id)
 
 	assert(id <= JOURNAL_ID_MAX);
 	if (at)
-		end_records(w, store_varint(at, zigzag(id - w->last_id)), id, 1);
+		end_records(w, varint_store(at, varint_zigzag(id - w->last_id)), id, 1);
 }
 
 void journal_put_floor(struct journal_writer *w, uint64_t floor_id)
@@ -352,12 +299,12 @@ void journal_put_floor(struct journal_writer *w, uint64_t floor_id)
 
 	assert(floor_id <= JOURNAL_ID_MAX);
 	if (at)
-		end_records(w, store_varint(at, floor_id), floor_id, 1);
+		end_records(w, varint_store(at, floor_id), floor_id, 1);
 }
 
 static unsigned char *store_bytes(unsigned char *at, struct slice s)
 {
-	at = store_varint(at, s.len);
+	at = varint_store(at, s.len);
 	if (s.len)
 		memcpy(at, s.data, s.len);
 	return at + s.len;
@@ -372,7 +319,7 @@ void journal_put_session(struct journal_writer *w, struct slice id, uint64_t seq
 	if (!at)
 		return;
 	at = store_bytes(at, id);
-	at = store_varint(at, seq);
+	at = varint_store(at, seq);
 	at = store_bytes(at, cursor);
 	end_records(w, at, w->last_id, 1);
 }
@@ -386,8 +333,36 @@ void journal_put_token(struct journal_writer *w, struct slice name, struct slice
 		return;
 	at = store_bytes(at, name);
 	at = store_bytes(at, token);
-	at = store_varint(at, zigzag((uint64_t)delta));
+	at = varint_store(at, varint_zigzag((uint64_t)delta));
 	end_records(w, at, w->last_id, 1);
+}
+
+void journal_put_state(struct journal_writer *w, const struct journal_state *state)
+{
+	unsigned char *at = begin_records(w, JOURNAL_STATE, STATE_BYTES_MAX);
+
+	assert(state->id <= JOURNAL_ID_MAX && state->version <= JOURNAL_ID_MAX);
+	if (!at)
+		return;
+	at = varint_store(at, varint_zigzag(state->id - w->last_id));
+	at = varint_store(at, state->version);
+	at = varint_store(at, varint_zigzag((uint64_t)state->expire_at_ms));
+	at = varint_store(at, varint_zigzag((uint64_t)state->tat_ns));
+	end_records(w, at, state->id, 1);
+}
+
+void journal_put_hit(struct journal_writer *w, const struct journal_hit *hit)
+{
+	unsigned char *at = begin_records(w, JOURNAL_HIT, HIT_BYTES_MAX);
+
+	assert(hit->id <= JOURNAL_ID_MAX);
+	if (!at)
+		return;
+	at = varint_store(at, varint_zigzag(hit->id - w->last_id));
+	at = varint_store(at, varint_zigzag((uint64_t)hit->second - (uint64_t)w->last_second));
+	at = varint_store(at, hit->count);
+	w->last_second = hit->second;
+	end_records(w, at, hit->id, 1);
 }
 
 int journal_writer_finish(struct journal_writer *w)
@@ -399,6 +374,11 @@ int journal_writer_finish(struct journal_writer *w)
 
 /* ---- reading ---- */
 
+static bool load_varint(struct journal_reader *r, uint64_t *out)
+{
+	return varint_load(&r->data, r->section_end, out);
+}
+
 int journal_reader_init(struct journal_reader *r, const void *body, size_t len)
 {
 	const unsigned char *at = body;
@@ -406,12 +386,12 @@ int journal_reader_init(struct journal_reader *r, const void *body, size_t len)
 
 	*r = (struct journal_reader){0};
 	if (len < JOURNAL_HEAD_BYTES + JOURNAL_TAIL_BYTES || memcmp(at, magic, sizeof(magic)) != 0 ||
-	    load_le(at + OFFSET_LENGTH, 4) != len ||
-	    load_le(at + checked, 4) != journal_checksum(at, checked)) {
+	    varint_load_le(at + OFFSET_LENGTH, 4) != len ||
+	    varint_load_le(at + checked, 4) != journal_checksum(at, checked)) {
 		r->left = 1; /* journal_next says damaged too */
 		return JOURNAL_DAMAGED;
 	}
-	r->time_ms = (int64_t)load_le(at + OFFSET_TIME, 8);
+	r->time_ms = (int64_t)varint_load_le(at + OFFSET_TIME, 8);
 	r->data = r->section_end = at + JOURNAL_HEAD_BYTES;
 	r->end = at + checked;
 	return JOURNAL_OK;
@@ -436,14 +416,15 @@ static int enter_section(struct journal_reader *r)
 	if (r->end - r->data < SECTION_HEAD_BYTES)
 		return damaged(r);
 	r->section_type = (enum journal_type)r->data[0];
-	r->left = (uint32_t)load_le(r->data + 1, 4);
-	size = load_le(r->data + 5, 4);
+	r->left = (uint32_t)varint_load_le(r->data + 1, 4);
+	size = varint_load_le(r->data + 5, 4);
 	r->data += SECTION_HEAD_BYTES;
-	if (r->section_type < JOURNAL_NAME || r->section_type > JOURNAL_TOKEN || r->left == 0 ||
+	if (r->section_type < JOURNAL_NAME || r->section_type > JOURNAL_HIT || r->left == 0 ||
 	    size > (uint64_t)(r->end - r->data))
 		return damaged(r);
 	r->section_end = r->data + size;
 	r->last_id = 0;
+	r->last_second = 0;
 	return JOURNAL_OK;
 }
 
@@ -464,7 +445,29 @@ static bool read_delta(struct journal_reader *r, uint64_t *delta)
 {
 	if (!load_varint(r, delta))
 		return false;
-	*delta = unzigzag(*delta);
+	*delta = varint_unzigzag(*delta);
+	return true;
+}
+
+static bool read_state(struct journal_reader *r, struct journal_state *out)
+{
+	uint64_t expire_at, tat;
+
+	if (!load_varint(r, &out->version) || out->version > JOURNAL_ID_MAX || !read_delta(r, &expire_at) ||
+	    !read_delta(r, &tat))
+		return false;
+	out->expire_at_ms = (int64_t)expire_at;
+	out->tat_ns = (int64_t)tat;
+	return true;
+}
+
+static bool read_hit(struct journal_reader *r, struct journal_hit *out)
+{
+	uint64_t step;
+
+	if (!read_delta(r, &step) || !load_varint(r, &out->count))
+		return false;
+	out->second = r->last_second = (int64_t)((uint64_t)r->last_second + step);
 	return true;
 }
 
@@ -484,11 +487,21 @@ static bool read_id_record(struct journal_reader *r, struct journal_record *out)
 		out->id = r->last_id + v;
 		break;
 	case JOURNAL_NAME:
-		out->id = r->last_id + unzigzag(v);
+		out->id = r->last_id + varint_unzigzag(v);
 		if (!read_bytes(r, 1, NAME_LEN_MAX, &out->name))
 			return false;
 		break;
-	case JOURNAL_DELETE: out->id = r->last_id + unzigzag(v); break;
+	case JOURNAL_STATE:
+		out->id = out->state.id = r->last_id + varint_unzigzag(v);
+		if (!read_state(r, &out->state))
+			return false;
+		break;
+	case JOURNAL_HIT:
+		out->id = out->hit.id = r->last_id + varint_unzigzag(v);
+		if (!read_hit(r, &out->hit))
+			return false;
+		break;
+	case JOURNAL_DELETE: out->id = r->last_id + varint_unzigzag(v); break;
 	default: out->id = v; break;
 	}
 	r->last_id = out->id;

@@ -7,8 +7,8 @@
  * page's content), so a damaged one is found, not applied. The offset table stands in journal.c.
  *
  * Order inside an epoch does not matter: ids are never used again, deltas commute, a deleted id stays
- * deleted, and of one session the largest sequence counts. Of several epochs the newest record of a session
- * or token counts.
+ * deleted, of one session the largest sequence counts and of one state the largest version, and hits add up.
+ * Of several epochs the newest record of a session or token counts.
  */
 #ifndef SHC_JOURNAL_H
 #define SHC_JOURNAL_H
@@ -36,11 +36,28 @@ enum journal_type {
 	JOURNAL_FLOOR,
 	JOURNAL_SESSION,
 	JOURNAL_TOKEN,
+	JOURNAL_STATE,
+	JOURNAL_HIT,
 };
 
 struct journal_delta {
 	uint64_t id;
 	uint64_t delta; /* two's complement, modulo 2^64: only the sum over all workers is known to fit */
+};
+
+/* What a counter has beside its value and is replaced as a whole: of one id the largest version counts,
+ * whichever epoch or worker it comes from. */
+struct journal_state {
+	uint64_t id, version; /* at most 2^63-1 each */
+	int64_t expire_at_ms; /* wall clock; 0: never */
+	int64_t tat_ns;	      /* of a limit, steady clock; 0: none */
+};
+
+/* Hits of one second (steady clock). They add up, modulo 2^64. */
+struct journal_hit {
+	uint64_t id;
+	int64_t second;
+	uint64_t count;
 };
 
 /* ---- writing ---- parts of one epoch; every part stands alone. */
@@ -52,6 +69,7 @@ struct journal_writer {
 	/* private */
 	int64_t time_ms;
 	uint64_t last_id;
+	int64_t last_second;
 	size_t section_at; /* where the open section begins in `open`; 0: none is open */
 	uint32_t section_count;
 	enum journal_type section_type;
@@ -75,16 +93,26 @@ void journal_put_session(struct journal_writer *w, struct slice id, uint64_t seq
 /* A token was used, for `delta` on the counter `name`. */
 void journal_put_token(struct journal_writer *w, struct slice name, struct slice token, int64_t delta);
 
+/* Any order; sorted by id, and of one id by second, is smaller. */
+void journal_put_state(struct journal_writer *w, const struct journal_state *state);
+void journal_put_hit(struct journal_writer *w, const struct journal_hit *hit);
+
 /* Closes the last part. Returns 0, or -ENOMEM when any put failed. An epoch of nothing has no parts. */
 int journal_writer_finish(struct journal_writer *w);
 
 /* ---- reading ---- */
 struct journal_record {
 	enum journal_type type;
-	uint64_t id;	     /* or the floor; a session's sequence; 0 for a token */
-	uint64_t delta;	     /* JOURNAL_DELTA, _TOKEN */
-	struct slice name;   /* JOURNAL_NAME, _TOKEN: the counter's; _SESSION: its id. Points into the body */
-	struct slice detail; /* JOURNAL_SESSION: the cursor; _TOKEN: the token. Points into the body */
+	uint64_t id;	/* or the floor; a session's sequence; 0 for a token */
+	uint64_t delta; /* JOURNAL_DELTA, _TOKEN */
+	union {
+		struct {
+			struct slice name;   /* JOURNAL_NAME, _TOKEN: the counter's; _SESSION: its id */
+			struct slice detail; /* JOURNAL_SESSION: the cursor; _TOKEN: the token */
+		};			     /* both point into the body */
+		struct journal_state state;  /* JOURNAL_STATE; its id is `id`, too */
+		struct journal_hit hit;	     /* JOURNAL_HIT; the same */
+	};
 };
 
 struct journal_reader {
@@ -92,6 +120,7 @@ struct journal_reader {
 	/* private */
 	const unsigned char *data, *section_end, *end;
 	uint64_t last_id;
+	int64_t last_second;
 	uint32_t left; /* records of the section not read yet */
 	enum journal_type section_type;
 };

@@ -123,6 +123,8 @@ static int keep_record(struct journal_set *set, uint64_t epoch, const struct jou
 		return 0;
 	case JOURNAL_SESSION: return keep_mark(&set->sessions, epoch, record, time_ms);
 	case JOURNAL_TOKEN: return keep_mark(&set->tokens, epoch, record, time_ms);
+	case JOURNAL_STATE:
+	case JOURNAL_HIT: return 0;
 	default: break;
 	}
 	if (record->id > set->id_max)

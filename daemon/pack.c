@@ -43,7 +43,13 @@ static int make_room(struct pack *p, size_t count)
 	return 0;
 }
 
-/* ---- ranges of ids ---- */
+/* ---- ranges of ids ----
+ * States and hits go the same way as deltas: each as its id and its address. */
+
+static const struct epoch_entry *entry_of(const struct journal_delta *d)
+{
+	return (const struct epoch_entry *)(uintptr_t)d->delta;
+}
 
 static void look(void *arg, struct journal_delta d)
 {
@@ -70,10 +76,33 @@ static void collect(void *arg, struct journal_delta d)
 		p->deltas[p->count++] = d;
 }
 
+static const struct epoch_table *table_of(const struct pack *p, const struct epoch_buffer *b)
+{
+	return p->kind == PACK_STATES ? &b->states : &b->hits;
+}
+
+static void each_entry(struct pack *p, const struct epoch_table *t, epoch_delta_fn *fn)
+{
+	for (size_t pos = 0; pos < t->count; pos++) {
+		const struct epoch_entry *e = epoch_table_at(t, pos);
+
+		fn(p, (struct journal_delta){.id = e->state.id, .delta = (uintptr_t)e});
+	}
+}
+
 static void each(struct pack *p, struct epoch_buffer *const *buffers, size_t buffer_count, epoch_delta_fn *fn)
 {
-	for (size_t i = 0; i < buffer_count; i++)
-		epoch_buffer_each(buffers[i], fn, p);
+	for (size_t i = 0; i < buffer_count; i++) {
+		if (p->kind == PACK_DELTAS)
+			epoch_buffer_each(buffers[i], fn, p);
+		else
+			each_entry(p, table_of(p, buffers[i]), fn);
+	}
+}
+
+static size_t count_of(const struct pack *p, const struct epoch_buffer *b)
+{
+	return p->kind == PACK_DELTAS ? b->delta_count : table_of(p, b)->count;
 }
 
 static void find_ranges(struct pack *p, struct epoch_buffer *const *buffers, size_t buffer_count)
@@ -81,7 +110,7 @@ static void find_ranges(struct pack *p, struct epoch_buffer *const *buffers, siz
 	size_t total = 0;
 
 	for (size_t i = 0; i < buffer_count; i++)
-		total += buffers[i]->delta_count;
+		total += count_of(p, buffers[i]);
 	memset(p->counts, 0, sizeof(p->counts));
 	p->range_next = 0;
 	if (total <= p->run_max) { /* all in the first one */
@@ -174,14 +203,77 @@ static void put_tokens(const struct epoch_buffer *b, struct journal_writer *w)
 		journal_put_token(w, name, token, delta);
 }
 
+/* The newest of several workers. */
+static void put_state(const struct journal_delta *same, size_t count, struct journal_writer *w)
+{
+	const struct journal_state *newest = &entry_of(&same[0])->state;
+
+	for (size_t i = 1; i < count; i++)
+		if (entry_of(&same[i])->state.version > newest->version)
+			newest = &entry_of(&same[i])->state;
+	journal_put_state(w, newest);
+}
+
+static int compare_seconds(const void *a, const void *b)
+{
+	int64_t x = entry_of(a)->hit.second, y = entry_of(b)->hit.second;
+
+	return (x > y) - (x < y);
+}
+
+static void put_hits(struct journal_delta *same, size_t count, struct journal_writer *w)
+{
+	if (count > 1)
+		qsort(same, count, sizeof(*same), compare_seconds);
+	for (size_t i = 0; i < count;) {
+		struct journal_hit hit = entry_of(&same[i])->hit;
+
+		for (i++; i < count && entry_of(&same[i])->hit.second == hit.second; i++)
+			hit.count += entry_of(&same[i])->hit.count;
+		if (hit.count)
+			journal_put_hit(w, &hit);
+	}
+}
+
+static void put_entries(const struct pack *p, struct journal_delta *sorted, struct journal_writer *w)
+{
+	for (size_t i = 0, next; i < p->count; i = next) {
+		for (next = i + 1; next < p->count && sorted[next].id == sorted[i].id; next++)
+			;
+		if (p->kind == PACK_STATES)
+			put_state(sorted + i, next - i, w);
+		else
+			put_hits(sorted + i, next - i, w);
+	}
+}
+
 /* What has been collected. */
 static void put_run(struct pack *p, struct journal_writer *w)
 {
 	struct journal_delta *sorted = sort_by_key(p->deltas, p->spare, p->count);
-	size_t kept = combine(sorted, p->count);
+	size_t kept;
 
+	if (p->kind != PACK_DELTAS) {
+		put_entries(p, sorted, w);
+		return;
+	}
+	kept = combine(sorted, p->count);
 	if (kept)
 		journal_put_deltas(w, sorted, kept);
+}
+
+/* All of one kind, in as many runs as it takes. */
+static int put_kind(struct pack *p, enum pack_kind kind, struct epoch_buffer *const *buffers,
+		    size_t buffer_count, struct journal_writer *w)
+{
+	p->kind = kind;
+	find_ranges(p, buffers, buffer_count);
+	while (p->range_next < PACK_RANGES) {
+		if (next_run(p, buffers, buffer_count))
+			return -ENOMEM;
+		put_run(p, w);
+	}
+	return 0;
 }
 
 int pack_epoch(struct pack *p, struct epoch_buffer *const *buffers, size_t buffer_count,
@@ -189,12 +281,10 @@ int pack_epoch(struct pack *p, struct epoch_buffer *const *buffers, size_t buffe
 {
 	for (size_t i = 0; i < buffer_count; i++)
 		put_names(buffers[i], w);
-	find_ranges(p, buffers, buffer_count);
-	while (p->range_next < PACK_RANGES) {
-		if (next_run(p, buffers, buffer_count))
-			return -ENOMEM;
-		put_run(p, w);
-	}
+	if (put_kind(p, PACK_DELTAS, buffers, buffer_count, w) ||
+	    put_kind(p, PACK_STATES, buffers, buffer_count, w) ||
+	    put_kind(p, PACK_HITS, buffers, buffer_count, w))
+		return -ENOMEM;
 	for (size_t i = 0; i < buffer_count; i++) {
 		put_deletes(buffers[i], w);
 		put_sessions(buffers[i], w);

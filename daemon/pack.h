@@ -2,7 +2,8 @@
 /*
  * pack.h - the sealed buffers of all workers, made into the journal parts of one epoch.
  *
- * Deltas of one counter from several workers become one record, sorted by id (the order of the rows on disk).
+ * Deltas of one counter from several workers become one record, sorted by id (the order of the rows on disk);
+ * so do its states, and its hits of one second.
  * Committer only; keeps its scratch memory between epochs.
  */
 #ifndef SHC_PACK_H
@@ -13,11 +14,15 @@
 
 enum { PACK_RANGES = 64 };
 
+enum pack_kind { PACK_DELTAS, PACK_STATES, PACK_HITS };
+
 struct pack {
-	size_t run_max;		      /* deltas to sort at once; more are taken in ranges of ids */
-	struct journal_delta *deltas; /* owned scratch */
-	struct journal_delta *spare;  /* the other half of the radix sort */
+	size_t run_max; /* deltas to sort at once; more are taken in ranges of ids */
+	struct journal_delta
+		*deltas; /* owned scratch; of states and hits: where they are, in place of delta */
+	struct journal_delta *spare; /* the other half of the radix sort */
 	size_t count, cap;
+	enum pack_kind kind; /* what is being packed */
 	/* of the epoch being packed: ranges of 2^shift ids from id_min on */
 	uint64_t id_min, id_max;
 	unsigned shift;

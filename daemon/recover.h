@@ -20,6 +20,7 @@ struct recover {
 	struct once_table *tokens;
 	/* what has expired by then is left out: used before these moments (wall clock) */
 	int64_t sessions_before_ms, tokens_before_ms;
+	uint32_t workers; /* there will be: who ends what expires */
 	unsigned threads; /* to load counters on, when there are many; at most STORE_LOADERS_MAX are used */
 };
 

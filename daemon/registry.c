@@ -63,6 +63,7 @@ void registry_free(struct registry *r, const struct retired *item)
 		arena_free(&r->arena, c, counter_size(c->name_len));
 		break;
 	case RETIRED_CELLS: cells_free(r, item->p); break;
+	case RETIRED_EXTRA: registry_extra_free(r, item->p); break;
 	case RETIRED_SEGMENT: arena_free(&r->arena, item->p, sizeof(struct segment)); break;
 	case RETIRED_DIRECTORY: free(item->p); break;
 	}
@@ -88,7 +89,10 @@ int registry_init(struct registry *r, _Atomic int64_t *memory_max)
 	atomic_init(&r->floor_id, 0);
 	atomic_init(&r->floor_stamp, 0);
 	atomic_init(&r->cells_bytes, 0);
+	atomic_init(&r->extra_bytes, 0);
 	atomic_init(&r->other_bytes, 0);
+	steady_clock_init(&r->steady, 0);
+	expiry_init(&r->expiry);
 	atomic_init(&r->count_lock, 0);
 	atomic_init(&r->live_count, 0);
 	atomic_init(&r->count_epoch, 0);
@@ -96,20 +100,21 @@ int registry_init(struct registry *r, _Atomic int64_t *memory_max)
 	return 0;
 }
 
-static void free_cells(void *arg, struct counter *c)
+static void free_side(void *arg, struct counter *c)
 {
 	uint64_t object = counter_object(c);
 
-	(void)arg;
 	if (counter_has_cells(object))
 		counter_cells_free(counter_cells_of(object));
+	if (counter_has_extra(object))
+		registry_extra_free(arg, counter_extra_of(object));
 }
 
 void registry_fini(struct registry *r)
 {
 	/* A walk over ten million counters is a second. */
-	if (atomic_load(&r->cells_bytes))
-		registry_walk(r, 0, SIZE_MAX, free_cells, NULL);
+	if (atomic_load(&r->cells_bytes) || atomic_load(&r->extra_bytes))
+		registry_walk(r, 0, SIZE_MAX, free_side, r);
 	free(atomic_load(&r->directory));
 	arena_fini(&r->arena);
 }

@@ -24,8 +24,10 @@
 #include "../lib/hash.h"
 #include "../lib/slice.h"
 #include "arena.h"
+#include "clock.h"
 #include "counter.h"
 #include "epoch_buffer.h"
+#include "expiry.h"
 
 enum {
 	REGISTRY_SLOTS = 512,	 /* places a segment: 4 KiB */
@@ -56,6 +58,8 @@ struct directory {
 
 struct registry {
 	struct hash_key key;
+	struct steady_clock steady; /* that hits and limits go by */
+	struct expiry expiry;
 	_Atomic(struct directory *) directory;
 	_Atomic uint32_t directory_lock; /* after a segment's lock */
 	_Atomic uint64_t id_next;	 /* ids are never used again */
@@ -67,6 +71,7 @@ struct registry {
 	_Atomic int64_t *memory_max;  /* bytes; 0: no limit; borrowed */
 	struct arena arena;
 	_Atomic size_t cells_bytes; /* of all counters, those in retirement included */
+	_Atomic size_t extra_bytes; /* of all extras and what they own; the same */
 	_Atomic size_t other_bytes; /* sessions and tokens, whose owners write it */
 };
 
@@ -186,10 +191,12 @@ uint64_t registry_walk(struct registry *r, uint64_t cursor, size_t count_min, re
  * seen it, or above. Any worker. */
 bool registry_draw(struct registry *r, uint64_t count, uint64_t floor_seen, uint64_t *first);
 
-/* Memory of counters, their cells and the table, sessions and tokens: what max-memory limits. */
+/* Memory of counters, what they have beside their values, the table, sessions and tokens: what max-memory
+ * limits. */
 static inline size_t registry_used_bytes(const struct registry *r)
 {
 	return arena_used_bytes(&r->arena) + atomic_load_explicit(&r->cells_bytes, memory_order_relaxed) +
+	       atomic_load_explicit(&r->extra_bytes, memory_order_relaxed) +
 	       atomic_load_explicit(&r->other_bytes, memory_order_relaxed);
 }
 
@@ -199,6 +206,18 @@ bool registry_is_full(const struct registry *r);
 /* Cells for an object (counter_cells_new) within max-memory; null: there is no room, the counter does
  * without. They are freed by registry_free. */
 struct counter_cells *registry_cells_new(struct registry *r, uint64_t id, uint32_t workers);
+
+/* An extra for an object of `c`, or one that is to come (id 0 until then). 0, -ENOMEM, or -EDQUOT beyond
+ * max-memory. It is the caller's until it stands in the object word; registry_free ends it, or, if it never
+ * stood there, registry_extra_free. */
+int registry_extra_new(struct registry *r, struct counter *c, uint64_t id, struct extra **out);
+void registry_extra_free(struct registry *r, struct extra *x);
+
+/* What a hit in `second` will need: a window, rings of it. Counter locked. 0, -ENOMEM, -EDQUOT. */
+int registry_extra_prepare_hit(struct registry *r, struct extra *x, int64_t second);
+
+/* The counter at this id has hits since before this start; the extra takes the window. */
+void registry_extra_give_window(struct registry *r, struct extra *x, struct window *w);
 
 /* Counts an object that came (0: none) and one that ended (0: none). `epoch` is the worker's. Any worker. */
 void registry_count(struct registry *r, uint64_t epoch, uint64_t id_new, uint64_t id_ended);

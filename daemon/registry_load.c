@@ -111,15 +111,18 @@ static _Atomic uint64_t *find_place(struct segment *seg, struct slice name, uint
 	}
 }
 
-static void set_object(struct counter *c, uint64_t id, int64_t value)
+static void set_object(struct counter *c, const struct registry_object *object)
 {
-	counter_set_base(c, value);
-	counter_set_object(c, counter_object_of_id(id));
+	counter_set_base(c, object->value);
+	if (object->extra)
+		object->extra->counter = c;
+	counter_set_object(c, object->extra ? counter_object_of_extra(object->extra)
+					    : counter_object_of_id(object->id));
 }
 
 /* Lock held, and there is room. */
 static int insert(struct registry *r, struct registry_loader *l, struct segment *seg, struct slice name,
-		  uint64_t hash, uint64_t id, int64_t value)
+		  uint64_t hash, const struct registry_object *object)
 {
 	_Atomic uint64_t *place = find_place(seg, name, hash);
 	struct counter *c;
@@ -132,7 +135,7 @@ static int insert(struct registry *r, struct registry_loader *l, struct segment 
 	if (!c)
 		return -ENOMEM;
 	counter_init(c, name, 0);
-	set_object(c, id, value);
+	set_object(c, object);
 	atomic_store_explicit(place, registry_slot_make(c, hash), memory_order_release);
 	seg->live++;
 	seg->used++;
@@ -142,7 +145,7 @@ static int insert(struct registry *r, struct registry_loader *l, struct segment 
 /* A full segment: the long way, which splits it. No other loader has this name at once and is right, so that
  * a name that has an object is one too many. */
 static int insert_by_split(struct registry *r, struct registry_loader *l, struct slice name, uint64_t hash,
-			   uint64_t id, int64_t value)
+			   const struct registry_object *object)
 {
 	struct counter *c;
 	int rc = registry_insert(r, name, hash, &l->retired, &c);
@@ -153,13 +156,13 @@ static int insert_by_split(struct registry *r, struct registry_loader *l, struct
 	if (counter_has_object(counter_object(c)))
 		rc = -EEXIST;
 	else
-		set_object(c, id, value);
+		set_object(c, object);
 	counter_unlock(c);
 	return rc;
 }
 
 int registry_load(struct registry *r, struct registry_loader *l, struct slice name, uint64_t hash,
-		  uint64_t id, int64_t value)
+		  const struct registry_object *object)
 {
 	struct segment *seg = registry_segment(r, hash);
 	bool has_room;
@@ -168,7 +171,7 @@ int registry_load(struct registry *r, struct registry_loader *l, struct slice na
 	spin_lock(&seg->lock);
 	has_room = !seg->is_replaced && seg->used < REGISTRY_FILL_MAX;
 	if (has_room)
-		rc = insert(r, l, seg, name, hash, id, value);
+		rc = insert(r, l, seg, name, hash, object);
 	spin_unlock(&seg->lock);
-	return has_room ? rc : insert_by_split(r, l, name, hash, id, value);
+	return has_room ? rc : insert_by_split(r, l, name, hash, object);
 }

@@ -23,10 +23,16 @@ void registry_loader_init(struct registry_loader *l);
 /* When all have ended. */
 void registry_loader_fini(struct registry *r, struct registry_loader *l);
 
-/* An object for the name. `hash` is the name's. Any thread, each with a loader of its own. 0, -EEXIST when
- * the name has one, -ENOMEM, -EDQUOT. */
+/* An object for the name, with what it has beside its value (`extra`, null: nothing), which is the registry's
+ * when this is 0. `hash` is the name's. Any thread, each with a loader of its own. 0, -EEXIST when the name
+ * has one, -ENOMEM, -EDQUOT. */
+struct registry_object {
+	uint64_t id;
+	int64_t value;
+	struct extra *extra;
+};
 int registry_load(struct registry *r, struct registry_loader *l, struct slice name, uint64_t hash,
-		  uint64_t id, int64_t value);
+		  const struct registry_object *object);
 
 /* What registry_load will look at first. */
 void registry_load_prefetch(struct registry *r, uint64_t hash);

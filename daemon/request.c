@@ -24,6 +24,7 @@
 #define WCW	 (COMMAND_WRITE | COMMAND_CREATE | COMMAND_WHOLE)
 #define FAST	 COMMAND_FAST
 #define QUICK(x) (COMMAND_FAST | COMMAND_QUICK_##x)
+#define LOCKED	 COMMAND_LOCKED
 #define NOMULTI	 COMMAND_NO_MULTI
 #define INMULTI	 COMMAND_IN_MULTI
 #define ADMIN	 COMMAND_ADMIN
@@ -57,6 +58,12 @@ static const struct command table[] = {
 	 "Executes the commands queued since MULTI, isolated.", ""},
 	{"exists", -2, FAST, 1, -1, 1, request_exists, "generic", "1.0.0",
 	 "Returns how many of the names exist.", "name [name ...]"},
+	{"expire", -3, WW | FAST, 1, 1, 1, request_expire, "generic", "1.0.0",
+	 "Lets the counter expire in some seconds.", "name seconds [NX | XX | GT | LT]"},
+	{"expireat", -3, WW | FAST, 1, 1, 1, request_expireat, "generic", "1.2.0",
+	 "Lets the counter expire at a Unix time.", "name unix-time-seconds [NX | XX | GT | LT]"},
+	{"expiretime", 2, FAST, 1, 1, 1, request_expiretime, "generic", "7.0.0",
+	 "Returns the Unix time at which the counter expires.", "name"},
 	{"flushall", -1, WCW, 0, 0, 0, request_flush, "server", "1.0.0", "Deletes all counters.",
 	 "[ASYNC | SYNC]"},
 	{"flushdb", -1, WCW, 0, 0, 0, request_flush, "server", "1.0.0", "Deletes all counters.",
@@ -66,6 +73,9 @@ static const struct command table[] = {
 	{"get", 2, QUICK(GET), 1, 1, 1, request_get, "string", "1.0.0", "Returns the value.", "name"},
 	{"getdel", 2, WW | FAST, 1, 1, 1, request_getdel, "string", "6.2.0",
 	 "Returns the value and deletes the counter.", "name"},
+	{"getex", -2, WW | FAST, 1, 1, 1, request_getex, "string", "6.2.0",
+	 "Returns the value, and changes when the counter expires.",
+	 "name [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]"},
 	{"getset", 3, WCW | FAST, 1, 1, 1, request_getset, "string", "1.0.0",
 	 "Sets the value, returns the one before.", "name value"},
 	{"hello", -1, FAST, 0, 0, 0, request_hello, "connection", "6.0.0",
@@ -74,6 +84,10 @@ static const struct command table[] = {
 	 "Adds one, returns the new value.", "name"},
 	{"incrby", 3, WC | QUICK(INCR), 1, 1, 1, request_incrby, "string", "1.0.0",
 	 "Adds a number, returns the new value.", "name increment"},
+	{"increx", -2, WCW | FAST, 1, 1, 1, request_increx, "string", "8.8.0",
+	 "Adds within bounds, and sets when the counter expires; returns the new value and what was added.",
+	 "name [BYINT increment] [LBOUND lowerbound] [UBOUND upperbound] [SATURATE] [EX seconds | PX milliseconds | "
+	 "EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST] [ENX]"},
 	{"info", -1, R, 0, 0, 0, request_info, "server", "1.0.0", "Returns facts and figures of the server.",
 	 "[section ...]"},
 	{"keys", 2, R, 0, 0, 0, request_keys, "generic", "1.0.0", "Returns all names that match a pattern.",
@@ -86,8 +100,21 @@ static const struct command table[] = {
 	 "name value [name value ...]"},
 	{"multi", 1, FAST | INMULTI, 0, 0, 0, request_multi, "transactions", "1.2.0", "Begins a transaction.",
 	 ""},
+	{"persist", 2, WW | FAST, 1, 1, 1, request_persist, "generic", "2.2.0",
+	 "Lets the counter never expire.", "name"},
+	{"pexpire", -3, WW | FAST, 1, 1, 1, request_pexpire, "generic", "2.6.0",
+	 "Lets the counter expire in some milliseconds.", "name milliseconds [NX | XX | GT | LT]"},
+	{"pexpireat", -3, WW | FAST, 1, 1, 1, request_pexpireat, "generic", "2.6.0",
+	 "Lets the counter expire at a Unix time in milliseconds.",
+	 "name unix-time-milliseconds [NX | XX | GT | LT]"},
+	{"pexpiretime", 2, FAST, 1, 1, 1, request_pexpiretime, "generic", "7.0.0",
+	 "Returns the Unix time in milliseconds at which the counter expires.", "name"},
 	{"ping", -1, FAST, 0, 0, 0, request_ping, "connection", "1.0.0", "Returns PONG, or its argument.",
 	 "[message]"},
+	{"psetex", 4, WCW, 1, 1, 1, request_psetex, "string", "2.6.0",
+	 "Sets the value, and lets the counter expire in some milliseconds.", "name milliseconds value"},
+	{"pttl", 2, FAST, 1, 1, 1, request_pttl, "generic", "2.6.0",
+	 "Returns in how many milliseconds the counter expires.", "name"},
 	{"quit", -1, FAST | INMULTI, 0, 0, 0, request_quit, "connection", "1.0.0", "Closes the connection.",
 	 ""},
 	{"randomkey", 1, R, 0, 0, 0, request_randomkey, "generic", "1.0.0", "Returns a name at random.", ""},
@@ -100,12 +127,18 @@ static const struct command table[] = {
 	{"select", 2, FAST, 0, 0, 0, request_select, "connection", "1.0.0", "There is one database: 0.",
 	 "index"},
 	{"set", -3, WCW, 1, 1, 1, request_set, "string", "1.0.0", "Sets the value, an integer.",
-	 "name value [NX | XX] [GET] [KEEPTTL]"},
+	 "name value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT "
+	 "unix-time-milliseconds | KEEPTTL]"},
+	{"setex", 4, WCW, 1, 1, 1, request_setex, "string", "2.0.0",
+	 "Sets the value, and lets the counter expire in some seconds.", "name seconds value"},
 	{"setnx", 3, WC | FAST, 1, 1, 1, request_setnx, "string", "1.0.0",
 	 "Sets the value if the name is new.", "name value"},
 	{"shc.add", -3, WC | COMMAND_SHARDED | QUICK(ADD), 1, -2, 2, request_shc_add, "string", "0.1.0",
 	 "Adds to counters without returning values, on the scalable path; all or none.",
 	 "name delta [name delta ...]"},
+	{"shc.allow", -4, WCW | FAST, 1, 1, 1, request_shc_allow, "string", "0.3.0",
+	 "Counts if a rate limit allows it; returns whether, how many more it allows, and when to try again.",
+	 "name limit window-milliseconds [n]"},
 	{"shc.apply", -3, WC | COMMAND_SHARDED | NOMULTI | COMMAND_REPEATED, 3, -2, 2, request_shc_apply,
 	 "string", "0.2.0",
 	 "Adds, as the next batch of the connection's session, what was not added before under that number.",
@@ -114,6 +147,13 @@ static const struct command table[] = {
 	 "Copies the state of the running daemon.", "BEGIN | READ offset count | END | HELP"},
 	{"shc.explain", 2, COMMAND_SHARDED | FAST | NOMULTI, 1, 1, 1, request_shc_explain, "string", "0.2.0",
 	 "Returns what is known about one counter: its parts, and whether all of it is on disk.", "name"},
+	{"shc.hit", -2, WCW | FAST, 1, 1, 1, request_shc_hit, "string", "0.3.0",
+	 "Counts in the present second, and adds to the value, which is returned.", "name [n]"},
+	{"shc.hits", 3, LOCKED | FAST, 1, 1, 1, request_shc_hits, "string", "0.3.0",
+	 "Returns the hits of a window of time up to now, and its resolution.", "name window-milliseconds"},
+	{"shc.incr", -3, WCW | FAST, 1, 1, 1, request_shc_incr, "string", "0.3.0",
+	 "Adds within bounds, with an expiry if that makes the counter; returns the new value and what was added.",
+	 "name delta [PX milliseconds] [LBOUND lowerbound] [UBOUND upperbound]"},
 	{"shc.once", 4, WC | COMMAND_SHARDED | FAST | NOMULTI | COMMAND_REPEATED, 2, 2, 1, request_shc_once,
 	 "string", "0.2.0", "Adds unless that was done before with this token; returns the value.",
 	 "token name delta"},
@@ -124,6 +164,8 @@ static const struct command table[] = {
 	{"shutdown", -1, ADMIN | NOMULTI, 0, 0, 0, request_shutdown, "server", "1.0.0",
 	 "Commits, folds and ends the daemon.", "[NOSAVE | SAVE] [NOW] [FORCE]"},
 	{"time", 1, FAST, 0, 0, 0, request_time, "server", "2.6.0", "Returns the server's time.", ""},
+	{"ttl", 2, FAST, 1, 1, 1, request_ttl, "generic", "1.0.0",
+	 "Returns in how many seconds the counter expires.", "name"},
 	{"type", 2, FAST, 1, 1, 1, request_type, "generic", "1.0.0", "Returns string, or none.", "name"},
 	{"unlink", -2, WW, 1, -1, 1, request_del, "generic", "4.0.0",
 	 "Deletes counters, returns how many there were.", "name [name ...]"},
@@ -142,6 +184,7 @@ static const struct command table[] = {
 #undef WCW
 #undef FAST
 #undef QUICK
+#undef LOCKED
 #undef NOMULTI
 #undef INMULTI
 #undef ADMIN
@@ -293,7 +336,7 @@ static const struct slice *names_of(struct request *r, size_t count)
 static unsigned txn_mode_of(unsigned flags)
 {
 	return (flags & COMMAND_WRITE ? TXN_WRITE : 0u) | (flags & COMMAND_CREATE ? TXN_CREATE : 0u) |
-	       (flags & COMMAND_WHOLE ? TXN_WHOLE : 0u);
+	       (flags & COMMAND_WHOLE ? TXN_WHOLE : 0u) | (flags & COMMAND_LOCKED ? TXN_LOCKED : 0u);
 }
 
 enum request_result request_run(struct request *r)

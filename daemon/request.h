@@ -45,6 +45,7 @@ enum command_flags {
 	COMMAND_ADMIN = 1 << 6,
 	COMMAND_FAST = 1 << 7,	   /* for COMMAND's flags only */
 	COMMAND_BLOCKING = 1 << 8, /* for COMMAND's flags only */
+	COMMAND_LOCKED = 1 << 13,  /* reads what is beside the value (TXN_LOCKED) */
 	COMMAND_REPEATED = 1 << 9, /* may have been done before: looks for that first, then for a full disk */
 	/* has a short way (request_quick.c), and which */
 	COMMAND_QUICK_INCR = 1 << 10,
@@ -123,6 +124,20 @@ enum request_result request_run(struct request *r);
  * or an error was put. */
 int request_parse_adds(struct request *r, size_t first, size_t count);
 
+/* ---- moments ---- request_expire.c */
+
+/* How a moment is given: EX, PX, EXAT, PXAT. */
+struct moment_unit {
+	bool is_seconds, is_absolute;
+};
+
+/* Is this one of those words? */
+bool request_is_moment(struct slice word, struct moment_unit *out);
+
+/* The number as wall clock in ms; in the past is allowed when it is absolute. False: an error in Redis's
+ * words was put. */
+bool request_parse_moment(struct request *r, struct slice number, struct moment_unit unit, int64_t *at_ms);
+
 /* ---- replies that many handlers give ---- in Redis's words; all return REQUEST_DONE */
 enum request_result reply_ok(struct request *r);
 enum request_result reply_error(struct request *r, const char *text); /* "ERR ..." */
@@ -140,6 +155,14 @@ enum request_result reply_unknown_subcommand(struct request *r);
 request_fn request_get, request_set, request_getset, request_getdel, request_setnx, request_mget,
 	request_mset, request_incr, request_decr, request_incrby, request_decrby, request_del, request_exists,
 	request_type, request_shc_add, request_shc_shards;
+/* request_expire.c */
+request_fn request_expire, request_pexpire, request_expireat, request_pexpireat, request_ttl, request_pttl,
+	request_expiretime, request_pexpiretime, request_persist, request_getex, request_setex,
+	request_psetex;
+/* request_bound.c */
+request_fn request_increx, request_shc_incr;
+/* request_window.c */
+request_fn request_shc_hit, request_shc_hits, request_shc_allow;
 /* request_explain.c */
 request_fn request_shc_explain;
 /* request_keys.c: the whole table */

@@ -40,34 +40,44 @@ enum request_result request_mget(struct request *r)
 
 struct set_options {
 	bool is_nx, is_xx, is_get, is_keepttl;
+	struct moment_unit unit;
+	struct slice moment; /* data null: none */
+	int64_t expire_at_ms;
 };
 
-static bool is_expiry(struct slice word)
+/* The option at argv[*i]; *i moves onto its value, if it has one. False: there is no such option here. */
+static bool parse_set_option(const struct request *r, size_t *i, struct set_options *o)
 {
-	return slice_is_word(word, "ex") || slice_is_word(word, "px") || slice_is_word(word, "exat") ||
-	       slice_is_word(word, "pxat");
+	struct slice word = r->argv[*i];
+
+	if (slice_is_word(word, "nx") && !o->is_xx) {
+		o->is_nx = true;
+	} else if (slice_is_word(word, "xx") && !o->is_nx) {
+		o->is_xx = true;
+	} else if (slice_is_word(word, "get")) {
+		o->is_get = true;
+	} else if (slice_is_word(word, "keepttl") && !o->moment.data) {
+		o->is_keepttl = true;
+	} else if (!o->is_keepttl && !o->moment.data && *i + 1 < r->argc &&
+		   request_is_moment(word, &o->unit)) {
+		o->moment = r->argv[++*i];
+	} else {
+		return false;
+	}
+	return true;
 }
 
 /* 0, or an error was put. */
 static int parse_set_options(struct request *r, struct set_options *o)
 {
 	for (size_t i = 3; i < r->argc; i++) {
-		if (slice_is_word(r->argv[i], "nx") && !o->is_xx) {
-			o->is_nx = true;
-		} else if (slice_is_word(r->argv[i], "xx") && !o->is_nx) {
-			o->is_xx = true;
-		} else if (slice_is_word(r->argv[i], "get")) {
-			o->is_get = true;
-		} else if (slice_is_word(r->argv[i], "keepttl")) {
-			o->is_keepttl = true; /* nothing expires in this version */
-		} else if (is_expiry(r->argv[i])) {
-			reply_error(r, "ERR expiry is not supported by this version of shcounterd");
-			return -1;
-		} else {
+		if (!parse_set_option(r, &i, o)) {
 			reply_syntax(r);
 			return -1;
 		}
 	}
+	if (o->moment.data && !request_parse_moment(r, o->moment, o->unit, &o->expire_at_ms))
+		return -1;
 	return 0;
 }
 
@@ -83,8 +93,11 @@ enum request_result request_set(struct request *r)
 	if (!num_parse_i64(r->argv[2], &value))
 		return reply_not_integer(r);
 	is_refused = (o.is_nx && was_live) || (o.is_xx && !was_live);
-	if (!is_refused)
+	if (!is_refused) {
 		txn_set(k, value);
+		if (!o.is_keepttl)
+			txn_expire(r->txn, k, o.expire_at_ms);
+	}
 	if (o.is_get)
 		put_value(r, was_live, before);
 	else if (is_refused)
@@ -116,6 +129,7 @@ enum request_result request_getset(struct request *r)
 		return reply_not_integer(r);
 	put_value(r, k->is_live, k->value);
 	txn_set(k, value);
+	txn_expire(r->txn, k, 0);
 	return REQUEST_DONE;
 }
 
@@ -138,6 +152,7 @@ enum request_result request_mset(struct request *r)
 	for (size_t i = 2; i < r->argc; i += 2) {
 		(void)num_parse_i64(r->argv[i], &value);
 		txn_set(request_key(r, i / 2 - 1), value);
+		txn_expire(r->txn, request_key(r, i / 2 - 1), 0);
 	}
 	return reply_ok(r);
 }

@@ -46,7 +46,7 @@ static void put_int(struct buf *out, const char *key, int64_t value)
 	resp_put_int(out, value);
 }
 
-enum { EXPLANATION_PAIRS = 13 };
+enum { EXPLANATION_PAIRS = 14 };
 
 static void put(const struct request *r, const struct explanation *e)
 {
@@ -61,6 +61,7 @@ static void put(const struct request *r, const struct explanation *e)
 	resp_put_array(out, e->parts.cell_count);
 	for (uint32_t i = 0; i < e->parts.cell_count; i++)
 		resp_put_int(out, e->cells[i]);
+	put_int(out, "expire_at_ms", e->parts.expire_at_ms);
 	put_int(out, "merging", e->parts.is_merging);
 	put_int(out, "contention", e->parts.heat);
 	put_int(out, "contention_for_cells", TXN_HEAT_FOR_CELLS);

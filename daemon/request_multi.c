@@ -175,7 +175,7 @@ static enum request_result run_queue(struct request *exec, const struct executio
 /* Opens, runs, commits; TXN_WAIT: the replies are taken back. */
 static int execute(struct request *exec, const struct execution *e, enum request_result *result)
 {
-	unsigned mode = e->is_writing ? TXN_WRITE | TXN_CREATE | TXN_WHOLE : TXN_READ;
+	unsigned mode = e->is_writing ? TXN_WRITE | TXN_CREATE | TXN_WHOLE : TXN_LOCKED;
 	size_t mark = buf_len(exec->out);
 	int rc = TXN_OK;
 

@@ -132,6 +132,7 @@ static int load_state(struct server *s)
 		.tokens = &s->tokens,
 		.sessions_before_ms = now - atomic_load(&s->config->session_ttl_ms),
 		.tokens_before_ms = now - atomic_load(&s->config->token_ttl_ms),
+		.workers = s->config->workers,
 		.threads = allowed_cpu_count(),
 	};
 	struct store_state state;

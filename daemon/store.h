@@ -57,6 +57,11 @@ struct store_counter {
 typedef int store_counters_fn(void *arg, unsigned loader, const struct store_counter *counters, size_t count);
 typedef int store_session_fn(void *arg, struct slice id, uint64_t seq, struct slice cursor, int64_t used_ms);
 typedef int store_token_fn(void *arg, struct slice name, struct slice token, int64_t delta, int64_t used_ms);
+/* What counters have beside their values, before the first of them; ids may be those of deleted counters. The
+ * callee takes the window. */
+struct window;
+typedef int store_state_fn(void *arg, const struct journal_state *state);
+typedef int store_window_fn(void *arg, uint64_t id, struct window *window);
 /* Before the first counter: there will be about so many. */
 typedef int store_expect_fn(void *arg, uint64_t count);
 
@@ -69,6 +74,8 @@ struct store_sink {
 	void *arg;
 	store_expect_fn *expect;
 	unsigned loaders; /* 0 is 1 */
+	store_state_fn *state;
+	store_window_fn *window;
 };
 
 enum { STORE_LOADERS_MAX = 8, STORE_BATCH_MAX = 64 };

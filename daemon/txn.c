@@ -90,6 +90,16 @@ void txn_retire(struct txn *t, void *p, enum retired_kind kind)
 	(void)epoch_buffer_retire(t->epoch->open, p, kind);
 }
 
+void txn_retire_side(struct txn *t, uint64_t object)
+{
+	if (counter_has_cells(object))
+		txn_retire(t, counter_cells_of(object), RETIRED_CELLS);
+	if (counter_has_extra(object)) {
+		expiry_set(&t->registry->expiry, t->worker, counter_extra_of(object), 0);
+		txn_retire(t, counter_extra_of(object), RETIRED_EXTRA);
+	}
+}
+
 /* ---- prefetching ---- */
 
 void txn_hash_all(struct txn *t, const struct slice *names, size_t count)
@@ -103,7 +113,8 @@ void txn_hash_all(struct txn *t, const struct slice *names, size_t count)
 
 /* ---- looking ---- */
 
-/* The object word as it counts: what lies below FLUSHALL's floor is not there. */
+/* The object word as it counts: what lies below FLUSHALL's floor is not there. Whether it has expired is
+ * another question (expire_all): the object is still to be ended. */
 static uint64_t object_above_floor(const struct txn *t, uint64_t object)
 {
 	return counter_id(object) < t->floor_seen ? COUNTER_ABSENT : object;
@@ -115,6 +126,20 @@ static void key_show(struct txn_key *k, uint64_t object, int64_t value)
 	k->was_live = k->is_live = counter_has_object(object);
 	k->value = k->value_before = k->is_live ? value : 0;
 	k->is_deleted = false;
+}
+
+/* Its counter is locked, or k->tat_ns is not asked for. */
+static void key_show_extra(struct txn_key *k)
+{
+	k->extra = counter_extra_of(k->object);
+	k->expire_at_ms = atomic_load_explicit(&k->extra->expire_at_ms, memory_order_acquire);
+}
+
+int64_t txn_wall_ms(struct txn *t)
+{
+	if (t->wall_ms == 0)
+		t->wall_ms = clock_wall_ms();
+	return t->wall_ms;
 }
 
 /* Something is not there because of FLUSHALL. False: behind. */
@@ -138,6 +163,14 @@ static bool key_read(struct txn *t, struct txn_key *k)
 	if (k->counter)
 		view = counter_read(k->counter);
 	object = object_above_floor(t, view.object);
+	key_show(k, object, view.value);
+	/* Behind the value. An object that has expired does not come back, so there was a moment, now or when
+	 * it expired, at which the name had none; and one that has not was there when its value was read. */
+	if (counter_has_extra(object)) {
+		key_show_extra(k);
+		if (extra_is_expired(k->extra, clock_wall_ms()))
+			txn_delete(k);
+	}
 	if (k->counter) {
 		uint32_t stamp = counter_stamp(k->counter);
 
@@ -145,10 +178,7 @@ static bool key_read(struct txn *t, struct txn_key *k)
 			return false;
 		txn_tell_stamp(t, stamp);
 	}
-	if (object != view.object && !floor_is_told(t))
-		return false;
-	key_show(k, object, view.value);
-	return true;
+	return object == view.object || floor_is_told(t);
 }
 
 /* A locked counter; false: behind. The value is read before the stamp: who adds to a cell raises the stamp
@@ -166,7 +196,25 @@ static bool key_show_locked(struct txn *t, struct txn_key *k)
 		return false;
 	txn_tell_stamp(t, k->stamp_before);
 	key_show(k, object, value);
+	if (counter_has_extra(object)) {
+		key_show_extra(k);
+		k->tat_ns = k->extra->tat_ns;
+		t->has_extras = true;
+	}
 	return true;
+}
+
+/* All are locked: what has expired by now is not there, and who writes ends it. One "now" for all of them,
+ * and later than every lock, so that nobody has seen any of them at a later time. */
+static void expire_all(struct txn *t)
+{
+	t->wall_ms = 0;
+	for (size_t i = 0; i < t->key_count; i++) {
+		struct txn_key *k = &t->keys[i];
+
+		if (k->extra && extra_is_expired(k->extra, txn_wall_ms(t)))
+			txn_delete(k);
+	}
 }
 
 /* ---- opening ---- */
@@ -288,6 +336,7 @@ static enum lock_result lock_all(struct txn *t)
 		t->key_count > 1 && (t->mode & TXN_WRITE) ? COUNTER_LOCKED_TXN : COUNTER_LOCKED;
 	enum lock_result result = LOCK_OK;
 
+	t->has_extras = false;
 	for (size_t i = 0; i < t->key_count && result == LOCK_OK; i++) {
 		struct txn_key *k = &t->keys[t->order[i].key];
 
@@ -304,6 +353,8 @@ static enum lock_result lock_all(struct txn *t)
 	/* FLUSHALL needs no lock: what was looked at before and after it does not fit together. */
 	if (result == LOCK_OK && t->key_count > 1 && registry_floor(t->registry) != t->floor_seen)
 		result = LOCK_AGAIN;
+	if (result == LOCK_OK && t->has_extras)
+		expire_all(t);
 	return result;
 }
 
@@ -350,7 +401,7 @@ int txn_merge_all(struct txn *t)
 
 int txn_open(struct txn *t, const struct slice *names, size_t count, unsigned mode)
 {
-	bool is_lockless = count == 1 && !(mode & TXN_WRITE);
+	bool is_lockless = count == 1 && !(mode & (TXN_WRITE | TXN_LOCKED));
 
 	t->mode = mode;
 	for (;;) {
@@ -412,15 +463,17 @@ bool txn_is_live(struct txn *t, struct counter *c)
 {
 	const struct txn_key *k = t->key_count ? key_of(t, c) : NULL;
 	uint64_t object = counter_object(c);
-	bool is_below;
+	bool is_below, is_expired = false;
 
 	if (k)
 		return k->is_live;
+	if (counter_has_extra(object))
+		is_expired = extra_is_expired(counter_extra_of(object), txn_wall_ms(t));
 	txn_tell_stamp(t, counter_stamp(c));
 	is_below = counter_has_object(object) && counter_id(object) < registry_floor(t->registry);
 	if (is_below)
 		txn_tell_stamp(t, atomic_load(&t->registry->floor_stamp));
-	return !t->is_flushing && counter_has_object(object) && !is_below;
+	return !t->is_flushing && counter_has_object(object) && !is_below && !is_expired;
 }
 
 int64_t txn_live_change(const struct txn *t)
@@ -434,6 +487,19 @@ int64_t txn_live_change(const struct txn *t)
 }
 
 /* ---- staging ---- */
+
+void txn_expire(struct txn *t, struct txn_key *k, int64_t at_ms)
+{
+	if (at_ms != 0 && at_ms <= txn_wall_ms(t))
+		txn_delete(k);
+	else
+		k->expire_at_ms = at_ms;
+}
+
+const struct window *txn_window(const struct txn_key *k)
+{
+	return k->extra && k->is_live && !k->is_deleted ? k->extra->window : NULL;
+}
 
 bool txn_incr(struct txn_key *k, int64_t delta)
 {
@@ -458,6 +524,9 @@ void txn_flush_staged(struct txn *t)
  * again, under their lock, when they are reclaimed. */
 static void let_go(struct txn *t, struct txn_key *k)
 {
+	if (k->extra_new)
+		registry_extra_free(t->registry, k->extra_new);
+	k->extra_new = NULL;
 	if (k->counter && (t->mode & TXN_WRITE) && counter_object(k->counter) == COUNTER_ABSENT)
 		txn_retire(t, k->counter, RETIRED_COUNTER);
 	if (k->is_locked)
@@ -474,6 +543,7 @@ void txn_end(struct txn *t)
 	t->key_count = t->index_count = 0;
 	t->hint_name = NULL;
 	t->is_flushing = false;
+	t->wall_ms = 0;
 	if (t->key_cap > TXN_KEEP_MAX)
 		free_keys(t);
 }
@@ -481,4 +551,25 @@ void txn_end(struct txn *t)
 void txn_abort(struct txn *t)
 {
 	txn_end(t);
+}
+
+/* ---- active expiry ---- */
+
+/* Opening it to write is enough: what has expired is staged as deleted. */
+static bool end_expired(struct txn *t, struct slice name)
+{
+	txn_begin(t);
+	return txn_open(t, &name, 1, TXN_WRITE) == TXN_OK && txn_commit(t) == TXN_OK;
+}
+
+bool txn_expire_some(struct txn *t)
+{
+	struct expiry_name names[TXN_EXPIRE_SLICE];
+	size_t count = expiry_due(&t->registry->expiry, t->worker, clock_wall_ms(), names, TXN_EXPIRE_SLICE);
+	bool has_ended = false;
+
+	for (size_t i = 0; i < count; i++)
+		has_ended |= end_expired(t, (struct slice){.data = names[i].bytes, .len = names[i].len});
+	/* Without memory none ends: then not again at once. */
+	return count == TXN_EXPIRE_SLICE && has_ended;
 }

@@ -28,15 +28,21 @@
 struct txn_key {
 	/* for handlers */
 	struct slice name;
-	bool is_live;  /* the counter exists */
-	int64_t value; /* 0 when it does not */
+	bool is_live;	      /* the counter exists */
+	int64_t value;	      /* 0 when it does not */
+	int64_t expire_at_ms; /* wall clock; 0: never, or it does not exist */
+	int64_t tat_ns;	      /* of its limit, steady clock; 0: none */
 	/* private */
 	struct counter *counter; /* null: no record */
 	uint64_t object;	 /* its word when opened, COUNTER_ABSENT when below the floor */
 	uint64_t hash;
+	struct extra *extra;	 /* of the object that was opened; null: none */
+	struct extra *extra_new; /* that it gets; owned until it is published */
+	uint64_t hits;		 /* staged */
 	int64_t value_before;
 	uint64_t id_new;
 	uint32_t stamp_before;
+	uint8_t effects; /* enum txn_effect; from the beginning of the commit on */
 	bool was_live;
 	bool is_deleted; /* the object it had ends here; live again means a new one */
 	bool is_locked;
@@ -48,6 +54,7 @@ enum txn_mode {
 	TXN_CREATE = 1 << 1,  /* with WRITE: and makes those that do not */
 	TXN_WHOLE = 1 << 2,   /* with WRITE: must see all cells still (anything but adding) */
 	TXN_SHARDED = 1 << 3, /* with WRITE: comes from the sharded path; counts towards cells */
+	TXN_LOCKED = 1 << 4,  /* a single counter too is locked to be read: for what is beside its value */
 };
 
 /* So many changes of the last writer on the sharded path within two epochs: two workers want it, give it
@@ -108,7 +115,10 @@ struct txn {
 	int64_t *rest_deltas;
 	size_t rest_delta_cap;
 	bool is_flushing; /* txn_flush_staged */
+	bool has_extras;  /* of the keys that stand locked, some have one */
 	uint64_t floor_seen;
+	int64_t wall_ms;     /* now, when all was locked and something may have expired; 0: not asked */
+	int64_t steady_ns;   /* now, of this request; 0: not asked */
 	txn_rider_fn *rider; /* null: none */
 	void *rider_arg;
 	const char *hint_name; /* txn_hint */
@@ -141,6 +151,7 @@ static inline void txn_begin(struct txn *t)
 {
 	t->told = 0;
 	t->rider = NULL;
+	t->wall_ms = t->steady_ns = 0;
 }
 
 /* Goes with the next txn_commit or txn_add that succeeds in this request. */
@@ -198,7 +209,34 @@ static inline void txn_delete(struct txn_key *k)
 	k->is_deleted |= k->is_live && k->was_live;
 	k->is_live = false;
 	k->value = 0;
+	k->expire_at_ms = k->tat_ns = 0;
+	k->hits = 0;
 }
+
+/* From then on it is not there; 0: never; a moment that is past: at once. Of a counter that exists, opened
+ * with TXN_WHOLE. */
+void txn_expire(struct txn *t, struct txn_key *k, int64_t at_ms);
+
+/* Wall clock, the same for the whole transaction: later than all locks. */
+int64_t txn_wall_ms(struct txn *t);
+
+/* Counts `hits` in the present second, apart from the value. As txn_expire. */
+static inline void txn_hit(struct txn_key *k, uint64_t hits)
+{
+	k->hits += hits;
+}
+
+/* The steady clock, the same for the whole request. */
+static inline int64_t txn_steady_ns(struct txn *t)
+{
+	if (t->steady_ns == 0)
+		t->steady_ns = steady_clock_ns(&t->registry->steady);
+	return t->steady_ns;
+}
+
+/* The hits of a counter that was opened with TXN_LOCKED or to be written, as they were before this
+ * transaction; null: none. */
+const struct window *txn_window(const struct txn_key *k);
 
 /* value += delta, making the counter when needed; false and nothing changed when that leaves 64 bits. */
 bool txn_incr(struct txn_key *k, int64_t delta);
@@ -224,6 +262,11 @@ bool txn_quick_get(struct txn *t, struct counter *c, int64_t *value);
 /* TXN_OK, TXN_WAIT or negative: only with TXN_OK has anything changed. */
 int txn_commit(struct txn *t);
 void txn_abort(struct txn *t);
+
+/* Ends some counters that have expired, as DEL would, at most TXN_EXPIRE_SLICE; true: there are more. Nothing
+ * is open. */
+enum { TXN_EXPIRE_SLICE = 64 };
+bool txn_expire_some(struct txn *t);
 
 /* The sharded path: names[i] += deltas[i], all or none; to the worker's cells where there are some. With a
  * rider `count` may be 0. */
@@ -252,9 +295,10 @@ uint64_t txn_sweep(struct txn *t, uint64_t cursor, size_t count_min);
 struct txn_parts {
 	bool is_live;
 	int64_t base;
-	uint32_t cell_count; /* 0: it has none */
-	uint8_t heat;	     /* without cells: how often it changed hands of late, see TXN_HEAT_FOR_CELLS */
-	bool is_merging;     /* its cells are being folded into base */
+	int64_t expire_at_ms; /* 0: never */
+	uint32_t cell_count;  /* 0: it has none */
+	uint8_t heat;	      /* without cells: how often it changed hands of late, see TXN_HEAT_FOR_CELLS */
+	bool is_merging;      /* its cells are being folded into base */
 	uint64_t changed_epoch; /* nothing in it is newer; 0: not changed since the daemon started */
 };
 

@@ -258,8 +258,7 @@ static void sweep_one(void *arg, struct counter *c)
 		 * too. */
 		counter_raise(c, t->epoch->own, &t->epoch->clock->open);
 		counter_set_object(c, COUNTER_ABSENT);
-		if (counter_has_cells(object))
-			(void)epoch_buffer_retire(t->epoch->open, counter_cells_of(object), RETIRED_CELLS);
+		txn_retire_side(t, object);
 		(void)epoch_buffer_retire(t->epoch->open, c, RETIRED_COUNTER);
 	}
 	counter_unlock(c);
@@ -294,6 +293,9 @@ static void read_parts(struct txn *t, const struct counter *c, struct txn_parts 
 	const struct counter_cells *cells = counter_has_cells(object) ? counter_cells_of(object) : NULL;
 
 	parts->base = counter_base(c);
+	if (counter_has_extra(object))
+		parts->expire_at_ms =
+			atomic_load_explicit(&counter_extra_of(object)->expire_at_ms, memory_order_acquire);
 	parts->heat = txn_is_heat_fresh(t, counter_stamp(c)) ? c->heat : 0;
 	if (!cells)
 		return;

@@ -6,20 +6,78 @@
 #include <errno.h>
 
 #include "txn_private.h"
+#include "window.h"
+
+/* ---- effects ---- looked at once, when nothing is staged any more */
+
+enum txn_effect {
+	EFFECT_ANY = 1 << 0,
+	EFFECT_NEW = 1 << 1, /* an object comes into being */
+	EFFECT_END = 1 << 2, /* the one that was opened ends */
+	EFFECT_STATE =
+		1 << 3, /* what stands in its extra, and on disk as one record, is another than before */
+	EFFECT_HITS = 1 << 4,
+};
 
 static bool is_new_object(const struct txn_key *k)
 {
-	return k->is_live && (!k->was_live || k->is_deleted);
+	return k->effects & EFFECT_NEW;
 }
 
 static bool is_end_of_object(const struct txn_key *k)
 {
-	return k->was_live && (!k->is_live || k->is_deleted);
+	return k->effects & EFFECT_END;
 }
 
+/* False also of a name that was given before. */
 static bool is_changed(const struct txn_key *k)
 {
-	return is_new_object(k) || is_end_of_object(k) || k->value != k->value_before;
+	return k->effects & EFFECT_ANY;
+}
+
+static bool is_state_changed(const struct txn_key *k, bool is_new)
+{
+	if (is_new || !k->extra)
+		return k->expire_at_ms != 0 || k->tat_ns != 0;
+	/* Written under the lock only, which we hold. */
+	return k->expire_at_ms != atomic_load_explicit(&k->extra->expire_at_ms, memory_order_relaxed) ||
+	       k->tat_ns != k->extra->tat_ns;
+}
+
+static uint8_t effects_of(const struct txn_key *k)
+{
+	bool is_new = k->is_live && (!k->was_live || k->is_deleted);
+	unsigned effects = is_new ? EFFECT_NEW : 0;
+
+	if (k->was_live && (!k->is_live || k->is_deleted))
+		effects |= EFFECT_END;
+	if (k->is_live && is_state_changed(k, is_new))
+		effects |= EFFECT_STATE;
+	if (k->hits)
+		effects |= EFFECT_HITS;
+	if (effects || k->value != k->value_before)
+		effects |= EFFECT_ANY;
+	return (uint8_t)effects;
+}
+
+/* Returns the effects of all. */
+static unsigned find_effects(struct txn *t)
+{
+	unsigned all = 0;
+
+	for (size_t i = 0; i < t->key_count; i++) {
+		t->keys[i].effects = txn_is_distinct(t, (uint32_t)i) ? effects_of(&t->keys[i]) : 0;
+		all |= t->keys[i].effects;
+	}
+	return all;
+}
+
+/* The extra of the object that is there afterwards; null: it has none. */
+static struct extra *extra_after(const struct txn_key *k)
+{
+	if (k->extra_new || is_new_object(k))
+		return k->extra_new;
+	return k->is_live ? k->extra : NULL;
 }
 
 static uint64_t delta_of(const struct txn_key *k)
@@ -40,9 +98,9 @@ static int check_range(struct txn *t)
 	for (size_t i = 0; i < t->key_count; i++) {
 		struct txn_key *k = &t->keys[i];
 
-		if (!txn_is_distinct(t, (uint32_t)i) || !is_changed(k) || !counter_has_cells(k->object))
+		if (!is_changed(k) || !counter_has_cells(k->object))
 			continue;
-		if (is_end_of_object(k))
+		if (k->effects & (EFFECT_END | EFFECT_STATE | EFFECT_HITS))
 			return -EINVAL; /* a handler that should have asked for TXN_WHOLE */
 		if (!counter_may_have_cells(base_after(k))) {
 			/* What was staged is void either way; merged at once means: again at once (wait_epoch
@@ -54,6 +112,34 @@ static int check_range(struct txn *t)
 	return TXN_OK;
 }
 
+static int64_t second_of(struct txn *t)
+{
+	return txn_steady_ns(t) / CLOCK_NS_PER_S;
+}
+
+/* What can fail about extras: their memory, and room in the open buffer. */
+static int prepare_extras(struct txn *t)
+{
+	size_t states = 0, hits = 0;
+
+	for (size_t i = 0; i < t->key_count; i++) {
+		struct txn_key *k = &t->keys[i];
+		int rc = 0;
+
+		if (!(k->effects & (EFFECT_STATE | EFFECT_HITS)))
+			continue;
+		if (!extra_after(k))
+			rc = registry_extra_new(t->registry, k->counter, 0, &k->extra_new);
+		if (!rc && (k->effects & EFFECT_HITS))
+			rc = registry_extra_prepare_hit(t->registry, extra_after(k), second_of(t));
+		if (rc)
+			return rc;
+		states += (k->effects & EFFECT_STATE) != 0;
+		hits += (k->effects & EFFECT_HITS) != 0;
+	}
+	return epoch_buffer_reserve(t->epoch->open, states, hits);
+}
+
 /* New ids in a row and, in a transaction with FLUSHALL, the new floor right below them. -EAGAIN: another
  * FLUSHALL came between opening and now, and some of what we saw is gone: what is done here must be wholly
  * before it or wholly after. */
@@ -62,7 +148,7 @@ static int draw_ids(struct txn *t)
 	uint64_t count = 0, id;
 
 	for (size_t i = 0; i < t->key_count; i++)
-		count += txn_is_distinct(t, (uint32_t)i) && is_new_object(&t->keys[i]);
+		count += is_new_object(&t->keys[i]);
 	if (t->is_flushing) {
 		if (!registry_flush(t->registry, t->epoch->own, &t->epoch->clock->open, &t->floor_seen, count,
 				    &id))
@@ -73,7 +159,7 @@ static int draw_ids(struct txn *t)
 		return -EAGAIN;
 	}
 	for (size_t i = 0; i < t->key_count && count; i++)
-		if (txn_is_distinct(t, (uint32_t)i) && is_new_object(&t->keys[i]))
+		if (is_new_object(&t->keys[i]))
 			t->keys[i].id_new = id++;
 	return 0;
 }
@@ -98,6 +184,32 @@ static int record_one(struct epoch_buffer *b, const struct txn_key *k)
 	return rc;
 }
 
+/* There is room: prepare_extras. */
+static void record_extra(struct txn *t, const struct txn_key *k)
+{
+	const struct journal_state state = {
+		.id = record_id(k),
+		.version = extra_after(k) ? extra_after(k)->version + 1 : 0,
+		.expire_at_ms = k->expire_at_ms,
+		.tat_ns = k->tat_ns,
+	};
+	struct journal_hit hit = {.id = record_id(k), .count = k->hits};
+
+	if (k->effects & EFFECT_STATE)
+		epoch_buffer_state(t->epoch->open, &state);
+	if (k->effects & EFFECT_HITS) {
+		hit.second = second_of(t);
+		epoch_buffer_hit(t->epoch->open, &hit);
+	}
+}
+
+static void record_extras(struct txn *t)
+{
+	for (size_t i = 0; i < t->key_count; i++)
+		if (t->keys[i].effects & (EFFECT_STATE | EFFECT_HITS))
+			record_extra(t, &t->keys[i]);
+}
+
 int txn_record_rider(struct txn *t)
 {
 	if (!t->rider)
@@ -117,7 +229,7 @@ static int record_all(struct txn *t)
 	for (i = 0; i < t->key_count && !rc; i++) {
 		if (i + TXN_AHEAD < t->key_count)
 			__builtin_prefetch(epoch_buffer_place(b, record_id(&t->keys[i + TXN_AHEAD])));
-		if (txn_is_distinct(t, (uint32_t)i) && is_changed(&t->keys[i]))
+		if (is_changed(&t->keys[i]))
 			rc = record_one(b, &t->keys[i]);
 	}
 	if (!rc) {
@@ -128,7 +240,7 @@ static int record_all(struct txn *t)
 		return 0;
 	/* The failed one left no delta: its delta comes last. */
 	for (i--; i-- > 0;)
-		if (txn_is_distinct(t, (uint32_t)i) && is_changed(&t->keys[i]) && delta_of(&t->keys[i]))
+		if (is_changed(&t->keys[i]) && delta_of(&t->keys[i]))
 			(void)epoch_buffer_add(b, record_id(&t->keys[i]), 0 - delta_of(&t->keys[i]));
 	b->names.tail = names;
 	b->deletes.tail = deletes;
@@ -164,6 +276,8 @@ static uint64_t object_after(struct txn *t, struct txn_key *k)
 
 	if (!k->is_live)
 		return COUNTER_ABSENT;
+	if (extra_after(k))
+		return counter_object_of_extra(extra_after(k));
 	if (!is_new_object(k) && counter_has_cells(k->object))
 		return k->object;
 	if (!wants_cells(t, k) || !counter_may_have_cells(base_after(k)))
@@ -171,6 +285,21 @@ static uint64_t object_after(struct txn *t, struct txn_key *k)
 	k->counter->heat = 0;
 	cells = registry_cells_new(t->registry, id, t->workers);
 	return cells ? (uint64_t)(uintptr_t)cells : counter_object_of_id(id);
+}
+
+static void publish_extra(struct txn *t, struct txn_key *k, struct extra *x)
+{
+	x->id = record_id(k);
+	if (k->effects & EFFECT_STATE) {
+		x->version++;
+		x->tat_ns = k->tat_ns;
+		/* release: who sees the moment sees the stamp. */
+		atomic_store_explicit(&x->expire_at_ms, k->expire_at_ms, memory_order_release);
+		if (x->due_ms != k->expire_at_ms)
+			expiry_set(&t->registry->expiry, t->worker, x, k->expire_at_ms);
+	}
+	if (k->effects & EFFECT_HITS)
+		window_add(x->window, second_of(t), k->hits);
 }
 
 /* The lock is held. Base before object: a reader without the lock checks that the object word is still the
@@ -184,11 +313,13 @@ static void publish(struct txn *t, struct txn_key *k)
 	txn_tell(t, t->epoch->own);
 	if (k->is_live)
 		counter_set_base(k->counter, base_after(k));
+	if (extra_after(k))
+		publish_extra(t, k, extra_after(k));
+	k->extra_new = NULL; /* the counter's, or there was none */
 	if (object == word)
 		return;
 	counter_set_object(k->counter, object);
-	if (counter_has_cells(word))
-		txn_retire(t, counter_cells_of(word), RETIRED_CELLS);
+	txn_retire_side(t, word);
 	if (is_new_object(k) || is_end_of_object(k))
 		registry_count(t->registry, t->epoch->own, is_new_object(k) ? k->id_new : 0,
 			       is_end_of_object(k) ? counter_id(k->object) : 0);
@@ -196,10 +327,14 @@ static void publish(struct txn *t, struct txn_key *k)
 
 int txn_commit(struct txn *t)
 {
+	unsigned effects;
 	int rc = TXN_OK;
 
 	if (t->mode & TXN_WRITE) {
+		effects = find_effects(t);
 		rc = check_range(t);
+		if (!rc && (effects & (EFFECT_STATE | EFFECT_HITS)))
+			rc = prepare_extras(t);
 		if (!rc)
 			rc = draw_ids(t);
 		if (rc == -EAGAIN) {
@@ -210,9 +345,11 @@ int txn_commit(struct txn *t)
 			txn_note_dirty(t);
 			rc = record_all(t);
 		}
+		if (!rc && (effects & (EFFECT_STATE | EFFECT_HITS)))
+			record_extras(t);
 		for (size_t i = 0; i < t->key_count && !rc; i++) {
 			txn_prefetch_key(t, i + TXN_AHEAD);
-			if (txn_is_distinct(t, (uint32_t)i) && is_changed(&t->keys[i]))
+			if (is_changed(&t->keys[i]))
 				publish(t, &t->keys[i]);
 		}
 		if (!rc && t->is_flushing)

@@ -61,6 +61,9 @@ void txn_note_dirty(struct txn *t);
 /* To be freed when every worker has sealed. */
 void txn_retire(struct txn *t, void *p, enum retired_kind kind);
 
+/* The cells or the extra that stood in a record's object word, which has another value now. Record locked. */
+void txn_retire_side(struct txn *t, uint64_t object);
+
 /* Cells of all locked counters into base, when all are still: TXN_OK. Else all are marked: TXN_WAIT and
  * wait_epoch. */
 int txn_merge_all(struct txn *t);

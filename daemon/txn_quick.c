@@ -8,10 +8,10 @@
  */
 #include "txn_private.h"
 
-/* Is it an object above FLUSHALL's floor, and nothing about it newer than this worker? */
-static inline bool is_plain(const struct txn *t, const struct counter *c, uint64_t object)
+/* Is the object with this id above FLUSHALL's floor, and nothing about it newer than this worker? */
+static inline bool is_plain(const struct txn *t, const struct counter *c, uint64_t id)
 {
-	return counter_id(object) >= registry_floor(t->registry) && !txn_is_behind(t, counter_stamp(c));
+	return id >= registry_floor(t->registry) && !txn_is_behind(t, counter_stamp(c));
 }
 
 /* delta * times, and what base is after it. */
@@ -26,14 +26,14 @@ static inline bool record(struct txn *t, uint64_t id, int64_t total)
 	return epoch_buffer_add(t->epoch->open, id, (uint64_t)total) == 0;
 }
 
-/* Lock held, no cells. */
-static inline bool add_to_base(struct txn *t, struct counter *c, uint64_t object, int64_t delta, size_t times,
+/* Lock held; the object has a value and nothing else. */
+static inline bool add_to_base(struct txn *t, struct counter *c, uint64_t id, int64_t delta, size_t times,
 			       int64_t *base)
 {
 	int64_t total, sum;
 
 	*base = counter_base(c);
-	if (!sum_up(*base, delta, times, &total, &sum) || !record(t, counter_id(object), total))
+	if (!sum_up(*base, delta, times, &total, &sum) || !record(t, id, total))
 		return false;
 	counter_raise(c, t->epoch->own, &t->epoch->clock->open);
 	counter_set_base(c, sum);
@@ -49,7 +49,8 @@ bool txn_quick_incr(struct txn *t, struct counter *c, int64_t delta, size_t time
 
 	counter_lock(c, COUNTER_LOCKED);
 	object = counter_object(c);
-	is_done = (object & 1) && is_plain(t, c, object) && add_to_base(t, c, object, delta, times, &base);
+	is_done = (object & 1) && is_plain(t, c, counter_plain_id(object)) &&
+		  add_to_base(t, c, counter_plain_id(object), delta, times, &base);
 	counter_unlock(c);
 	if (is_done)
 		*first = base + delta;
@@ -71,8 +72,8 @@ static bool add_to_cell(struct txn *t, struct counter *c, uint64_t object, int64
 	int64_t total;
 
 	if (__builtin_mul_overflow(delta, times, &total) ||
-	    !counter_cell_has_room(object, t->worker, txn_magnitude(total)) || !is_plain(t, c, object) ||
-	    !record(t, counter_id(object), total))
+	    !counter_cell_has_room(object, t->worker, txn_magnitude(total)) ||
+	    !is_plain(t, c, counter_cells_of(object)->id) || !record(t, counter_cells_of(object)->id, total))
 		return false;
 	counter_raise(c, t->epoch->own, &t->epoch->clock->open);
 	t->told = t->epoch->own;
@@ -90,8 +91,8 @@ bool txn_quick_add(struct txn *t, struct counter *c, int64_t delta, size_t times
 		return add_to_cell(t, c, object, delta, times);
 	counter_lock(c, COUNTER_LOCKED);
 	object = counter_object(c);
-	is_done = (object & 1) && is_plain(t, c, object) && is_own(t, c) &&
-		  add_to_base(t, c, object, delta, times, &base);
+	is_done = (object & 1) && is_plain(t, c, counter_plain_id(object)) && is_own(t, c) &&
+		  add_to_base(t, c, counter_plain_id(object), delta, times, &base);
 	counter_unlock(c);
 	return is_done;
 }
@@ -102,8 +103,8 @@ bool txn_quick_get(struct txn *t, struct counter *c, int64_t *value)
 	uint32_t stamp = counter_stamp(c);
 
 	/* The floor behind the value, as the stamp: who deletes everything raises the floor's stamp first. */
-	if (!counter_has_object(view.object) || counter_id(view.object) < registry_floor(t->registry) ||
-	    txn_is_behind(t, stamp))
+	if (!counter_has_object(view.object) || counter_has_extra(view.object) ||
+	    counter_id(view.object) < registry_floor(t->registry) || txn_is_behind(t, stamp))
 		return false;
 	t->told = 0;
 	txn_tell_stamp(t, stamp);

@@ -17,9 +17,11 @@
 enum {
 	SPARE_BYTES_MAX = 64 << 10, /* larger output buffers are freed */
 	SWEEP_SLICE = 1000,	    /* records a turn */
-	SLOW_CHECK_MS = 1000, /* how often slow readers are looked for, while there are sends in flight */
-	STOP_MS_MAX = 3000,   /* for the last replies to be read */
-	STOP_TURN_MS = 50,    /* a turn while stopping, at most */
+	SLOW_CHECK_MS = 1000,  /* how often slow readers are looked for, while there are sends in flight */
+	EXPIRE_MS_MIN = 50,    /* between two looks at what has expired: nobody sees the difference, */
+	EXPIRE_MS_MAX = 60000, /* ... and at most: the wall clock may be set */
+	STOP_MS_MAX = 3000,    /* for the last replies to be read */
+	STOP_TURN_MS = 50,     /* a turn while stopping, at most */
 	EXIT_IO = 74,
 };
 
@@ -248,6 +250,40 @@ static void release_held(struct worker *w)
 	}
 }
 
+/* ---- active expiry ---- */
+
+static int64_t first_expiry_ms(const struct worker *w)
+{
+	return expiry_first_ms(&w->server->registry.expiry, w->index);
+}
+
+/* While the disk is full nothing is ended that need not be: it would only grow what waits. */
+static void expire(struct worker *w)
+{
+	int64_t first_ms = first_expiry_ms(w);
+
+	w->is_expiring = false;
+	if (first_ms == 0 || commit_is_stuck(&w->server->commit) || first_ms > clock_wall_ms())
+		return;
+	epoch_look(&w->slot);
+	w->is_expiring = txn_expire_some(&w->txn);
+}
+
+/* `ms`, or less when something expires before. */
+static int64_t until_expiry(const struct worker *w, int64_t ms)
+{
+	int64_t first_ms = first_expiry_ms(w), left;
+
+	if (first_ms == 0 || w->stop_deadline_ms)
+		return ms;
+	left = first_ms - clock_wall_ms();
+	if (left < EXPIRE_MS_MIN)
+		left = EXPIRE_MS_MIN;
+	if (left > EXPIRE_MS_MAX)
+		left = EXPIRE_MS_MAX;
+	return ms < 0 || left < ms ? left : ms;
+}
+
 /* Milliseconds that io_wait may sleep; -1: for ever. Says to the committer whether wake-ups are wanted. */
 static int64_t sleep_ms(struct worker *w)
 {
@@ -255,8 +291,9 @@ static int64_t sleep_ms(struct worker *w)
 	uint32_t waits = TAILQ_EMPTY(&w->held) ? 0 : EPOCH_WAITS_DISK;
 	struct peer *p;
 
-	if (w->is_sweeping)
+	if (w->is_sweeping || w->is_expiring)
 		return 0;
+	ms = until_expiry(w, ms);
 	TAILQ_FOREACH (p, &w->waiting, waiting) {
 		int64_t left = p->wait.deadline_ms - w->now_ms;
 
@@ -350,6 +387,7 @@ static void turn(struct worker *w)
 	resume_waiting(w);
 	release_held(w);
 	sweep(w);
+	expire(w);
 	check_slow(w);
 	want_held(w);
 	while ((p = TAILQ_FIRST(&w->flushing)))

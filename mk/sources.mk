@@ -65,6 +65,8 @@ DAEMON := \
 	daemon/counter.c \
 	daemon/epoch.c \
 	daemon/epoch_buffer.c \
+	daemon/epoch_table.c \
+	daemon/expiry.c \
 	daemon/idle.c \
 	daemon/io.c \
 	daemon/io_epoll.c \
@@ -79,14 +81,17 @@ DAEMON := \
 	daemon/peer.c \
 	daemon/recover.c \
 	daemon/registry.c \
+	daemon/registry_extra.c \
 	daemon/registry_load.c \
 	daemon/request.c \
 	daemon/request_backup.c \
+	daemon/request_bound.c \
 	daemon/request_client.c \
 	daemon/request_command.c \
 	daemon/request_config.c \
 	daemon/request_counter.c \
 	daemon/request_durable.c \
+	daemon/request_expire.c \
 	daemon/request_explain.c \
 	daemon/request_info.c \
 	daemon/request_keys.c \
@@ -96,6 +101,7 @@ DAEMON := \
 	daemon/request_reply.c \
 	daemon/request_server.c \
 	daemon/request_sub.c \
+	daemon/request_window.c \
 	daemon/ring.c \
 	daemon/server.c \
 	daemon/session.c \
@@ -117,6 +123,7 @@ DAEMON := \
 	daemon/txn_commit.c \
 	daemon/txn_quick.c \
 	daemon/waker.c \
+	daemon/window.c \
 	daemon/worker.c
 
 CMD := \
@@ -230,6 +237,7 @@ FUZZED := $(LIB_BASE) \
 	cmd/table.c \
 	daemon/journal.c \
 	daemon/journal_set.c \
+	daemon/window.c \
 	lib/url.c
 FAULT := $(sort $(wildcard tests/fault/*.c))
 

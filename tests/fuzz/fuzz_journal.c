@@ -30,6 +30,8 @@ static void put(struct journal_writer *w, const struct journal_record *record)
 	case JOURNAL_FLOOR: journal_put_floor(w, record->id); break;
 	case JOURNAL_SESSION: journal_put_session(w, record->name, record->id, record->detail); break;
 	case JOURNAL_TOKEN: journal_put_token(w, record->name, record->detail, (int64_t)record->delta); break;
+	case JOURNAL_STATE: journal_put_state(w, &record->state); break;
+	case JOURNAL_HIT: journal_put_hit(w, &record->hit); break;
 	}
 }
 

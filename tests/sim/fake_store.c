@@ -248,6 +248,8 @@ static void fold_record(const struct journal_record *rec, uint64_t epoch)
 	switch (rec->type) {
 	case JOURNAL_SESSION: fold_session(rec, epoch); break;
 	case JOURNAL_TOKEN: fold_token(rec); break;
+	case JOURNAL_STATE:
+	case JOURNAL_HIT: break;
 	case JOURNAL_NAME:
 		sim_check(!e->name[0], "id %llu is given twice", (unsigned long long)rec->id);
 		sim_check(rec->name.len < sizeof(e->name), "a long name");

@@ -134,12 +134,15 @@ static inline void recovery_record(struct recovery *r, const struct journal_reco
 {
 	struct recovered *f;
 
-	if (rec->type == JOURNAL_SESSION || rec->type == JOURNAL_TOKEN)
+	if (rec->type != JOURNAL_NAME && rec->type != JOURNAL_DELTA && rec->type != JOURNAL_DELETE &&
+	    rec->type != JOURNAL_FLOOR)
 		return;
 	f = rec->type == JOURNAL_FLOOR ? NULL : recovery_at(r, rec->id);
 	switch (rec->type) {
 	case JOURNAL_SESSION:
-	case JOURNAL_TOKEN: break;
+	case JOURNAL_TOKEN:
+	case JOURNAL_STATE:
+	case JOURNAL_HIT: break;
 	case JOURNAL_NAME:
 		assert_int_equal(f->name[0], 0); /* an id is given once */
 		assert_in_range(rec->name.len, 1, sizeof(f->name) - 1);

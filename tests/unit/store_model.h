@@ -258,7 +258,11 @@ static inline int observe_token(void *arg, struct slice name, struct slice token
 
 static inline int observe_load(struct store *s, struct observed *o)
 {
-	const struct store_sink sink = {observe_counters, observe_session, observe_token, o, NULL, 1};
+	const struct store_sink sink = {.counters = observe_counters,
+					.session = observe_session,
+					.token = observe_token,
+					.arg = o,
+					.loaders = 1};
 
 	return store_load(s, &sink, &o->counters.state);
 }

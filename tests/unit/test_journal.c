@@ -71,11 +71,41 @@ static void put_deltas(struct journal_writer *w, struct expected *e)
 	journal_put_deltas(w, deltas, count);
 }
 
+static void put_states(struct journal_writer *w, struct expected *e)
+{
+	uint64_t id = draw_wide() >> 2;
+
+	for (uint64_t i = draw() % 20; i > 0; i--) {
+		struct journal_state state = {.id = id,
+					      .version = draw_wide() & JOURNAL_ID_MAX,
+					      .expire_at_ms =
+						      (int64_t)(draw_wide() * (draw() % 2 ? 1 : UINT64_MAX)),
+					      .tat_ns = (int64_t)draw_wide()};
+
+		journal_put_state(w, &state);
+		expect(e, (struct journal_record){.type = JOURNAL_STATE, .id = id, .state = state});
+		id = (draw() % 3 ? id + draw_wide() % 100 : draw_wide()) & JOURNAL_ID_MAX;
+	}
+}
+
+static void put_hits(struct journal_writer *w, struct expected *e)
+{
+	uint64_t id = draw_wide() >> 2;
+
+	for (uint64_t i = draw() % 20; i > 0; i--) {
+		struct journal_hit hit = {.id = id, .second = (int64_t)draw_wide(), .count = draw_wide()};
+
+		journal_put_hit(w, &hit);
+		expect(e, (struct journal_record){.type = JOURNAL_HIT, .id = id, .hit = hit});
+		id = (draw() % 3 ? id + draw_wide() % 100 : draw_wide()) & JOURNAL_ID_MAX;
+	}
+}
+
 static void put_some(struct journal_writer *w, struct expected *e)
 {
 	uint64_t id = draw_wide() & JOURNAL_ID_MAX;
 
-	switch (draw() % 8) {
+	switch (draw() % 10) {
 	case 0:
 		journal_put_delete(w, id);
 		expect(e, (struct journal_record){.type = JOURNAL_DELETE, .id = id});
@@ -86,6 +116,8 @@ static void put_some(struct journal_writer *w, struct expected *e)
 		break;
 	case 2:
 	case 3: put_deltas(w, e); break;
+	case 4: put_states(w, e); break;
+	case 5: put_hits(w, e); break;
 	default: put_name(w, e); break;
 	}
 }
@@ -95,7 +127,12 @@ static void assert_record(const struct journal_record *got, const struct journal
 	assert_int_equal(got->type, want->type);
 	assert_int_equal(got->id, want->id);
 	assert_int_equal(got->delta, want->delta);
-	assert_true(slice_equal(got->name, want->name));
+	if (want->type == JOURNAL_STATE)
+		assert_memory_equal(&got->state, &want->state, sizeof(got->state));
+	else if (want->type == JOURNAL_HIT)
+		assert_memory_equal(&got->hit, &want->hit, sizeof(got->hit));
+	else
+		assert_true(slice_equal(got->name, want->name));
 }
 
 /* All parts, one behind the other, are what was put. */
@@ -152,6 +189,33 @@ static void test_an_epoch_of_nothing_has_no_parts(void **state)
 	assert_int_equal(journal_writer_finish(&w), 0);
 	assert_int_equal(w.count, 0);
 	journal_writer_fini(&w);
+}
+
+static void test_extreme_states_and_hits_come_back(void **state)
+{
+	static const int64_t values[] = {0, 1, -1, INT64_MAX, INT64_MIN, INT64_MAX - 1, INT64_MIN + 1};
+	struct expected e = {0};
+	struct journal_writer w;
+
+	(void)state;
+	journal_writer_init(&w, INT64_MAX);
+	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
+		struct journal_state s = {i % 2 ? JOURNAL_ID_MAX : 0, i % 2 ? 0 : JOURNAL_ID_MAX, values[i],
+					  ~values[i]};
+		struct journal_hit hit = {i % 2 ? 0 : JOURNAL_ID_MAX, values[i], (uint64_t)values[i]};
+
+		journal_put_state(&w, &s);
+		expect(&e, (struct journal_record){.type = JOURNAL_STATE, .id = s.id, .state = s});
+		for (int twice = 0; twice < 2; twice++) {
+			hit.second = twice ? values[i] : (int64_t) ~(uint64_t)values[i];
+			journal_put_hit(&w, &hit);
+			expect(&e, (struct journal_record){.type = JOURNAL_HIT, .id = hit.id, .hit = hit});
+		}
+	}
+	assert_int_equal(journal_writer_finish(&w), 0);
+	assert_parts(&w, &e);
+	journal_writer_fini(&w);
+	free(e.records);
 }
 
 static void test_extreme_ids_and_deltas_come_back(void **state)
@@ -254,13 +318,22 @@ static void test_checksum_is_crc32c(void **state)
 static void test_bytes_on_disk_do_not_change(void **state)
 {
 	static const unsigned char body[] = {
-		'S', 'H', 'C', 'J', 1, 0, 0, 0, 0x51, 0,    0,	  0,   0xe8, 3,	  0, 0, 0, 0, 0, 0, /* head */
-		1,   1,	  0,   0,   0, 5, 0, 0, 0,    14,   3,	  'h', 'i',  '!', /* name 7 */
-		2,   2,	  0,   0,   0, 5, 0, 0, 0,    7,    0xc8, 1,   1,    1,	  /* 7 += 100, 8 -= 1 */
-		3,   1,	  0,   0,   0, 1, 0, 0, 0,    6,			  /* delete 3 */
-		4,   1,	  0,   0,   0, 2, 0, 0, 0,    0x80, 1,			  /* floor 128 */
+		'S', 'H', 'C', 'J',  1,	 0,  0, 0, 0x51, 0,    0,    0,	   0xe8, 3,   0,
+		0,   0,	  0,   0,    0,						      /* head */
+		1,   1,	  0,   0,    0,	 5,  0, 0, 0,	 14,   3,    'h',  'i',	 '!', /* name 7 */
+		2,   2,	  0,   0,    0,	 5,  0, 0, 0,	 7,    0xc8, 1,	   1,	 1,   /* 7 += 100, 8 -= 1 */
+		3,   1,	  0,   0,    0,	 1,  0, 0, 0,	 6,			      /* delete 3 */
+		4,   1,	  0,   0,    0,	 2,  0, 0, 0,	 0x80, 1,		      /* floor 128 */
+		7,   2,	  0,   0,    0,	 10, 0, 0, 0,	 14,   5,    0xc8, 1,	 0,   /* 7: version 5, expires
+											 at   100 */
+		2,   6,	  0,   0xd0, 15, /* 8: version 6, arrival 1000 */
+		8,   2,	  0,   0,    0,	 8,  0, 0, 0,	 14,   0xd0, 15,   0xac, 2, /* 7: 300 in second 1000
+										     */
+		0,   1,	  1,							    /* 7: 1 in second 999 */
 	};
 	struct journal_delta deltas[] = {{7, 100}, {8, UINT64_MAX}};
+	struct journal_state states[] = {{7, 5, 100, 0}, {8, 6, 0, 1000}};
+	struct journal_hit hits[] = {{7, 1000, 300}, {7, 999, 1}};
 	struct journal_writer w;
 	unsigned char want[sizeof(body) + JOURNAL_TAIL_BYTES];
 
@@ -272,6 +345,10 @@ static void test_bytes_on_disk_do_not_change(void **state)
 	journal_put_deltas(&w, deltas, 2);
 	journal_put_delete(&w, 3);
 	journal_put_floor(&w, 128);
+	for (size_t i = 0; i < 2; i++)
+		journal_put_state(&w, &states[i]);
+	for (size_t i = 0; i < 2; i++)
+		journal_put_hit(&w, &hits[i]);
 	assert_int_equal(journal_writer_finish(&w), 0);
 	assert_int_equal(buf_len(&w.parts[0]), sizeof(want));
 	assert_memory_equal(buf_head(&w.parts[0]), want, sizeof(want));
@@ -356,7 +433,13 @@ static void test_records_that_make_no_sense_are_refused(void **state)
 		const char *bytes;
 	} cases[] = {
 		{"half a section head", 3, "\1\1\0"},
-		{"an unknown type", 10, "\5\1\0\0\0\1\0\0\0\1"},
+		{"an unknown type", 10, "\11\1\0\0\0\1\0\0\0\1"},
+		{"a state without its last number", 12, "\7\1\0\0\0\3\0\0\0\2\1\2"},
+		{"a version above 2^63-1", 22,
+		 "\7\1\0\0\0\15\0\0\0\2\x80\x80\x80\x80\x80\x80\x80\x80\x80\1\0\0"},
+		{"a state of a negative id", 13, "\7\1\0\0\0\4\0\0\0\1\1\0\0"},
+		{"hits without a count", 11, "\10\1\0\0\0\2\0\0\0\2\2"},
+		{"hits of a negative id", 12, "\10\1\0\0\0\3\0\0\0\1\2\2"},
 		{"type 0", 10, "\0\1\0\0\0\1\0\0\0\1"},
 		{"no records", 9, "\3\0\0\0\0\0\0\0\0"},
 		{"a section longer than the body", 10, "\3\1\0\0\0\2\0\0\0\1"},
@@ -401,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_random_contents_come_back_in_order),
 		cmocka_unit_test(test_an_epoch_of_nothing_has_no_parts),
 		cmocka_unit_test(test_extreme_ids_and_deltas_come_back),
+		cmocka_unit_test(test_extreme_states_and_hits_come_back),
 		cmocka_unit_test(test_a_large_epoch_is_cut_into_parts_that_stand_alone),
 		cmocka_unit_test(test_sections_can_be_read_side_by_side),
 		cmocka_unit_test(test_checksum_is_crc32c),

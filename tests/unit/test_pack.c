@@ -3,7 +3,7 @@
 #include "core_rig.h"
 #include "../../daemon/sort.h"
 
-enum { BUFFERS = 4, IDS = 4000 };
+enum { BUFFERS = 4, IDS = 4000, SECONDS = 5 };
 
 /* ---- sorting ---- */
 
@@ -49,7 +49,34 @@ struct oracle {
 	uint64_t delta[IDS];
 	uint8_t names[IDS], deletes[IDS]; /* how many */
 	uint64_t floor_id;
+	struct journal_state states[IDS]; /* the newest; id 0: none */
+	uint64_t hits[IDS][SECONDS];
+	uint64_t version;
+	struct journal_hit last; /* record of a hit that was read: they come in order */
 };
+
+static void change_state(struct rng *r, struct epoch_buffer *b, struct oracle *o, uint64_t id)
+{
+	struct journal_state s = {.id = id,
+				  .version = ++o->version,
+				  .expire_at_ms = (int64_t)rng_u64(r),
+				  .tat_ns = (int64_t)rng_u64(r)};
+
+	assert_int_equal(epoch_buffer_reserve(b, 1, 0), 0);
+	epoch_buffer_state(b, &s);
+	o->states[id] = s;
+}
+
+/* Now and then as many as make the sum nothing. */
+static void hit(struct rng *r, struct epoch_buffer *b, struct oracle *o, uint64_t id)
+{
+	uint32_t second = rng_below(r, SECONDS);
+	uint64_t count = rng_below(r, 8) ? 1 + rng_below(r, 3) : 0 - o->hits[id][second];
+
+	assert_int_equal(epoch_buffer_reserve(b, 0, 1), 0);
+	epoch_buffer_hit(b, &(struct journal_hit){id, second, count});
+	o->hits[id][second] += count;
+}
 
 static void fill(struct rng *r, struct epoch_buffer *buffers, struct oracle *o)
 {
@@ -61,7 +88,17 @@ static void fill(struct rng *r, struct epoch_buffer *buffers, struct oracle *o)
 		uint64_t id = 1 + rng_below(r, IDS - 1),
 			 delta = rng_below(r, 4) ? rng_u64(r) : 0 - o->delta[id];
 
-		switch (rng_below(r, 40)) {
+		switch (rng_below(r, 50)) {
+		case 40:
+		case 41:
+		case 42:
+		case 43: change_state(r, b, o, id); break;
+		case 44:
+		case 45:
+		case 46:
+		case 47:
+		case 48:
+		case 49: hit(r, b, o, 1 + id % 500); break;
 		case 0:
 			if (o->names[id]++)
 				break;
@@ -81,6 +118,17 @@ static void fill(struct rng *r, struct epoch_buffer *buffers, struct oracle *o)
 		default: assert_int_equal(epoch_buffer_add(b, id, delta), 0); o->delta[id] += delta;
 		}
 	}
+}
+
+static void take_hit(struct oracle *o, const struct journal_hit *h)
+{
+	assert_in_range(h->id, 1, IDS - 1);
+	assert_in_range(h->second, 0, SECONDS - 1);
+	assert_true(h->count != 0);
+	assert_int_equal(h->count, o->hits[h->id][h->second]);
+	o->hits[h->id][h->second] = 0;
+	assert_true(h->id > o->last.id || (h->id == o->last.id && h->second > o->last.second));
+	o->last = *h;
 }
 
 static void take(struct oracle *o, const struct journal_record *rec)
@@ -109,6 +157,13 @@ static void take(struct oracle *o, const struct journal_record *rec)
 	case JOURNAL_FLOOR: o->floor_id = rec->id == o->floor_id ? 0 : o->floor_id; break;
 	case JOURNAL_SESSION:
 	case JOURNAL_TOKEN: fail_msg("nobody put a session or token"); break;
+	case JOURNAL_STATE:
+		/* one record a counter: the newest */
+		assert_in_range(rec->id, 1, IDS - 1);
+		assert_memory_equal(&rec->state, &o->states[rec->id], sizeof(rec->state));
+		o->states[rec->id].id = 0;
+		break;
+	case JOURNAL_HIT: take_hit(o, &rec->hit); break;
 	}
 }
 
@@ -134,7 +189,9 @@ static void run_round(struct pack *p, struct rng *r, struct epoch_buffer *buffer
 		assert_int_equal(rc, JOURNAL_END);
 	}
 	for (size_t id = 0; id < IDS; id++)
-		assert_true(!o->delta[id] && !o->names[id] && !o->deletes[id]);
+		assert_true(!o->delta[id] && !o->names[id] && !o->deletes[id] && !o->states[id].id);
+	for (size_t i = 0; i < IDS * SECONDS; i++)
+		assert_int_equal((&o->hits[0][0])[i], 0);
 	assert_int_equal(o->floor_id, 0);
 	journal_writer_fini(&w);
 	free(o);

@@ -34,8 +34,8 @@ static void load_one(struct part *p, uint64_t id)
 {
 	char text[24];
 	struct slice name = name_of(text, id);
-	int rc = registry_load(p->registry, &p->loader, name, registry_hash(p->registry, name), id,
-			       -(int64_t)id);
+	const struct registry_object object = {.id = id, .value = -(int64_t)id};
+	int rc = registry_load(p->registry, &p->loader, name, registry_hash(p->registry, name), &object);
 
 	p->taken += rc == 0;
 	p->refused += rc == -EEXIST;
@@ -124,7 +124,8 @@ static void test_a_table_of_the_expected_size_takes_no_more_memory_than_one_that
 
 			assert_int_equal(registry_insert(&grown, name, registry_hash(&grown, name), NULL, &c),
 					 0);
-			assert_int_equal(registry_load(&sized, &l, name, registry_hash(&sized, name), id, 0),
+			assert_int_equal(registry_load(&sized, &l, name, registry_hash(&sized, name),
+						       &(struct registry_object){.id = id}),
 					 0);
 		}
 		registry_loader_fini(&sized, &l);

@@ -185,7 +185,7 @@ static void test_a_name_in_two_ranges_is_found(void **state)
 {
 	struct fixture *f = *state;
 	struct registry registry;
-	struct recover recover = {.registry = &registry, .threads = LOADERS};
+	struct recover recover = {.registry = &registry, .workers = 1, .threads = LOADERS};
 	struct store_state loaded;
 	struct store *s;
 
@@ -203,7 +203,7 @@ static void test_the_registry_gets_all_of_them(void **state)
 {
 	struct fixture *f = *state;
 	struct registry registry;
-	struct recover recover = {.registry = &registry, .threads = LOADERS};
+	struct recover recover = {.registry = &registry, .workers = 1, .threads = LOADERS};
 	struct store_state loaded;
 	struct picture one;
 	struct store *s;

@@ -54,7 +54,11 @@ static int ignore_counters(void *arg, unsigned loader, const struct store_counte
 /* Opens, loads, and tells where epochs may begin. */
 static struct store *load(const char *path, struct marks *m, uint64_t *epoch)
 {
-	const struct store_sink sink = {ignore_counters, add_session, add_token, m, NULL, 1};
+	const struct store_sink sink = {.counters = ignore_counters,
+					.session = add_session,
+					.token = add_token,
+					.arg = m,
+					.loaders = 1};
 	struct store_state state;
 	struct store *s;
 

@@ -97,7 +97,6 @@ DIFFERENT = (
     ("there is nothing to watch, so there is no UNWATCH", b"UNWATCH"),
     ("a name has 1 to 255 bytes and no control characters", b'GET ""'),
     ("values are integers", b"SET a text"),
-    ("nothing expires in this version", b"SET a 1 EX 10"),
     ("commands of later versions than the redis-server beside us", b"CLIENT SETINFO LIB-NAME x"),
     ("what cannot be printed is shown as ?, Redis shows blanks or sends it raw", b'"un\\nknown"'),
 )
