@@ -73,6 +73,7 @@ DAEMON := \
 	daemon/io_uring.c \
 	daemon/journal.c \
 	daemon/journal_set.c \
+	daemon/journal_stream.c \
 	daemon/log.c \
 	daemon/main.c \
 	daemon/notify.c \
@@ -110,6 +111,7 @@ DAEMON := \
 	daemon/store.c \
 	daemon/store_backup.c \
 	daemon/store_check.c \
+	daemon/store_extra.c \
 	daemon/store_fold.c \
 	daemon/store_join.c \
 	daemon/store_load.c \
@@ -237,6 +239,7 @@ FUZZED := $(LIB_BASE) \
 	cmd/table.c \
 	daemon/journal.c \
 	daemon/journal_set.c \
+	daemon/journal_stream.c \
 	daemon/window.c \
 	lib/url.c
 FAULT := $(sort $(wildcard tests/fault/*.c))
