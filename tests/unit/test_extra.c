@@ -241,15 +241,17 @@ static void test_the_clock_is_read_under_all_locks(void **state)
 		txn_begin(t);
 		if (i == 1)
 			(void)txn_wall_ms(t); /* whatever was asked before counts no more */
+		clock_rig_forward(3);
 		atomic_store(&clock_rig_hook, all_are_locked);
 		assert_int_equal(txn_open(t, names, 2, i ? MODE_INCR : TXN_READ), TXN_OK);
 		atomic_store(&clock_rig_hook, NULL);
 		assert_true(txn_key(t, 0)->is_live && txn_key(t, 1)->is_live);
+		assert_int_equal(txn_wall_ms(t), now_ms());
 		clock_rig_forward(10);
 		/* It goes on as it has begun. */
 		assert_int_equal(txn_wall_ms(t), now_ms() - 10);
 		commit(t);
-		clock_rig_forward(-10);
+		clock_rig_forward(-13);
 	}
 	free_rig(g);
 }
