@@ -134,6 +134,16 @@ struct moment_unit {
 /* Is this one of those words? */
 bool request_is_moment(struct slice word, struct moment_unit *out);
 
+/* As an option: the word and its number. */
+struct moment_option {
+	struct moment_unit unit;
+	struct slice number; /* data null: not given */
+};
+
+/* The option at argv[*i]; *i moves onto its number. Given again with the same word it counts again, as in
+ * Redis. False: there is none here, or with another word than before. */
+bool request_take_moment(const struct request *r, size_t *i, struct moment_option *m);
+
 /* The number as wall clock in ms; in the past is allowed when it is absolute. False: an error in Redis's
  * words was put. */
 bool request_parse_moment(struct request *r, struct slice number, struct moment_unit unit, int64_t *at_ms);

@@ -46,7 +46,7 @@ static enum request_result add_within(struct request *r, const struct addition *
 	/* From one end of 64 bits to a bound at the other. */
 	if (__builtin_sub_overflow(after, before, &applied)) {
 		*done = false;
-		return reply_overflow(r);
+		return reply_error(r, "ERR applied increment would overflow");
 	}
 	txn_set(k, after);
 	return reply_pair(r, after, applied);

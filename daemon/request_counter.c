@@ -40,8 +40,7 @@ enum request_result request_mget(struct request *r)
 
 struct set_options {
 	bool is_nx, is_xx, is_get, is_keepttl;
-	struct moment_unit unit;
-	struct slice moment; /* data null: none */
+	struct moment_option moment;
 	int64_t expire_at_ms;
 };
 
@@ -56,13 +55,10 @@ static bool parse_set_option(const struct request *r, size_t *i, struct set_opti
 		o->is_xx = true;
 	} else if (slice_is_word(word, "get")) {
 		o->is_get = true;
-	} else if (slice_is_word(word, "keepttl") && !o->moment.data) {
+	} else if (slice_is_word(word, "keepttl") && !o->moment.number.data) {
 		o->is_keepttl = true;
-	} else if (!o->is_keepttl && !o->moment.data && *i + 1 < r->argc &&
-		   request_is_moment(word, &o->unit)) {
-		o->moment = r->argv[++*i];
 	} else {
-		return false;
+		return !o->is_keepttl && request_take_moment(r, i, &o->moment);
 	}
 	return true;
 }
@@ -76,7 +72,8 @@ static int parse_set_options(struct request *r, struct set_options *o)
 			return -1;
 		}
 	}
-	if (o->moment.data && !request_parse_moment(r, o->moment, o->unit, &o->expire_at_ms))
+	if (o->moment.number.data &&
+	    !request_parse_moment(r, o->moment.number, o->moment.unit, &o->expire_at_ms))
 		return -1;
 	return 0;
 }

@@ -21,6 +21,19 @@ bool request_is_moment(struct slice word, struct moment_unit *out)
 	return out->is_seconds || out->is_absolute || slice_is_word(word, "px");
 }
 
+bool request_take_moment(const struct request *r, size_t *i, struct moment_option *m)
+{
+	struct moment_unit unit;
+
+	if (*i + 1 >= r->argc || !request_is_moment(r->argv[*i], &unit))
+		return false;
+	if (m->number.data &&
+	    (unit.is_seconds != m->unit.is_seconds || unit.is_absolute != m->unit.is_absolute))
+		return false;
+	*m = (struct moment_option){.unit = unit, .number = r->argv[++*i]};
+	return true;
+}
+
 /* In milliseconds since 1970. False: that does not fit. */
 static bool moment_of(struct request *r, int64_t number, struct moment_unit unit, int64_t *at_ms)
 {
@@ -190,23 +203,37 @@ enum request_result request_pexpiretime(struct request *r)
 
 /* ---- with a value ---- */
 
+/* False: that is not the syntax. */
+static bool parse_getex(const struct request *r, struct moment_option *m, bool *is_persist)
+{
+	*m = (struct moment_option){0};
+	*is_persist = false;
+	for (size_t i = 2; i < r->argc; i++) {
+		if (!m->number.data && slice_is_word(r->argv[i], "persist"))
+			*is_persist = true;
+		else if (*is_persist || !request_take_moment(r, &i, m))
+			return false;
+	}
+	return true;
+}
+
 enum request_result request_getex(struct request *r)
 {
 	struct txn_key *k = request_key(r, 0);
-	struct moment_unit unit;
-	bool is_persist = r->argc == 3 && slice_is_word(r->argv[2], "persist");
+	struct moment_option moment;
+	bool is_persist;
 	int64_t at_ms = 0;
 
-	if (r->argc > 2 && !is_persist && (r->argc != 4 || !request_is_moment(r->argv[2], &unit)))
+	if (!parse_getex(r, &moment, &is_persist))
 		return reply_syntax(r);
 	if (!k->is_live) {
 		resp_put_null(r->out, r->proto);
 		return REQUEST_DONE;
 	}
-	if (r->argc == 4 && !request_parse_moment(r, r->argv[3], unit, &at_ms))
+	if (moment.number.data && !request_parse_moment(r, moment.number, moment.unit, &at_ms))
 		return REQUEST_DONE;
 	resp_put_bulk_i64(r->out, k->value);
-	if (r->argc > 2)
+	if (moment.number.data || is_persist)
 		txn_expire(r->txn, k, at_ms);
 	return REQUEST_DONE;
 }

@@ -133,7 +133,8 @@ static int64_t ms_up(int64_t ns)
  * and none that expires does so before, for that would be a way round the limit. */
 static void keep_until(struct request *r, struct txn_key *k, bool was_live, int64_t ahead_ns)
 {
-	int64_t at_ms = txn_wall_ms(r->txn) + ms_up(ahead_ns);
+	/* What is left of the present millisecond comes on top of it. */
+	int64_t at_ms = txn_wall_ms(r->txn) + 1 + ms_up(ahead_ns);
 
 	if (!was_live || (k->expire_at_ms != 0 && k->expire_at_ms < at_ms))
 		txn_expire(r->txn, k, at_ms);
@@ -143,20 +144,25 @@ enum request_result request_shc_allow(struct request *r)
 {
 	struct txn_key *k = request_key(r, 0);
 	int64_t now = txn_steady_ns(r->txn), ahead, after;
-	bool was_live = k->is_live;
+	bool was_live = k->is_live, is_clamped;
 	struct limit l;
 
 	if (!parse_limit(r, &l))
 		return REQUEST_DONE;
 	/* Not further ahead than a window: that was another limit, or another clock. */
 	ahead = k->tat_ns > now ? k->tat_ns - now : 0;
-	if (ahead > l.window_ns)
+	is_clamped = ahead > l.window_ns;
+	if (is_clamped)
 		ahead = l.window_ns;
 	if (l.n > l.count)
 		return reply_allow(r, false, remaining(&l, ahead), -1);
 	after = ahead + cost_ns(&l, l.n);
-	if (after > l.window_ns)
+	if (after > l.window_ns) {
+		/* Kept, so that what is said about the next try comes true. */
+		if (is_clamped)
+			k->tat_ns = now + ahead;
 		return reply_allow(r, false, remaining(&l, ahead), ms_up(after - l.window_ns));
+	}
 	if (!txn_incr(k, l.n))
 		return reply_overflow(r);
 	k->tat_ns = now + after;

@@ -153,24 +153,51 @@ static bool floor_is_told(struct txn *t)
 	return true;
 }
 
+/* It looks as if the object had expired; but whoever holds the counter may be about to move that moment, and
+ * has looked at the clock before it came. Under the lock it is sure: from then on nobody finds the object
+ * alive. */
+static bool has_expired(struct counter *c, uint64_t object)
+{
+	bool is_so;
+
+	counter_lock(c, COUNTER_LOCKED);
+	is_so = counter_object(c) == object && extra_is_expired(counter_extra_of(object), clock_wall_ms());
+	counter_unlock(c);
+	return is_so;
+}
+
+/* The object that a name without a lock has, and its value. */
+static uint64_t key_look(struct txn *t, struct txn_key *k, struct counter_view *view)
+{
+	for (;;) {
+		uint64_t object;
+
+		*view = k->counter ? counter_read(k->counter) : (struct counter_view){0};
+		object = object_above_floor(t, view->object);
+		key_show(k, object, view->value);
+		k->extra = NULL;
+		k->expire_at_ms = 0;
+		if (!counter_has_extra(object))
+			return object;
+		/* Behind the value: one that has not expired was there when its value was read. */
+		key_show_extra(k);
+		if (!extra_is_expired(k->extra, clock_wall_ms()))
+			return object;
+		if (has_expired(k->counter, object)) {
+			txn_delete(k);
+			return object;
+		}
+	}
+}
+
 /* A name without a lock; false: behind, look again. */
 static bool key_read(struct txn *t, struct txn_key *k)
 {
-	struct counter_view view = {0};
+	struct counter_view view;
 	uint64_t object;
 
 	k->counter = registry_find(t->registry, k->name, k->hash);
-	if (k->counter)
-		view = counter_read(k->counter);
-	object = object_above_floor(t, view.object);
-	key_show(k, object, view.value);
-	/* Behind the value. An object that has expired does not come back, so there was a moment, now or when
-	 * it expired, at which the name had none; and one that has not was there when its value was read. */
-	if (counter_has_extra(object)) {
-		key_show_extra(k);
-		if (extra_is_expired(k->extra, clock_wall_ms()))
-			txn_delete(k);
-	}
+	object = key_look(t, k, &view);
 	if (k->counter) {
 		uint32_t stamp = counter_stamp(k->counter);
 

@@ -85,6 +85,12 @@ static uint64_t delta_of(const struct txn_key *k)
 	return (uint64_t)k->value - (uint64_t)(is_new_object(k) ? 0 : k->value_before);
 }
 
+/* Of an object that ends, what it had is nobody's business any more. */
+static bool has_delta(const struct txn_key *k)
+{
+	return k->is_live && delta_of(k) != 0;
+}
+
 static int64_t base_after(const struct txn_key *k)
 {
 	if (is_new_object(k))
@@ -179,7 +185,7 @@ static int record_one(struct epoch_buffer *b, const struct txn_key *k)
 		rc = epoch_buffer_delete(b, counter_id(k->object));
 	if (!rc && is_new_object(k))
 		rc = epoch_buffer_create(b, id, k->name);
-	if (!rc && k->is_live && delta_of(k))
+	if (!rc && has_delta(k))
 		rc = epoch_buffer_add(b, id, delta_of(k));
 	return rc;
 }
@@ -240,7 +246,7 @@ static int record_all(struct txn *t)
 		return 0;
 	/* The failed one left no delta: its delta comes last. */
 	for (i--; i-- > 0;)
-		if (is_changed(&t->keys[i]) && delta_of(&t->keys[i]))
+		if (is_changed(&t->keys[i]) && has_delta(&t->keys[i]))
 			(void)epoch_buffer_add(b, record_id(&t->keys[i]), 0 - delta_of(&t->keys[i]));
 	b->names.tail = names;
 	b->deletes.tail = deletes;

@@ -318,11 +318,34 @@ static void send_exec(struct link *l, const char *one, const char *other, int de
 	(void)link_send(l, &op_exec, 0, 0, "EXEC");
 }
 
+/* Both at the same moment, in some milliseconds, never or at once. */
+static void send_expiry(struct link *l, const char *one, const char *other)
+{
+	int ms = sim_one_in(5) ? -1 : 1 + (int)sim_below(60);
+
+	(void)link_send(l, &op_multi, 0, 0, "MULTI");
+	if (sim_one_in(4)) {
+		(void)link_send(l, &op_multi, 0, 0, "PERSIST %s", one);
+		(void)link_send(l, &op_multi, 0, 0, "PERSIST %s", other);
+	} else {
+		(void)link_send(l, &op_multi, 0, 0, "PEXPIRE %s %d", one, ms);
+		(void)link_send(l, &op_multi, 0, 0, "PEXPIRE %s %d", other, ms);
+	}
+	(void)link_send(l, &op_exec, 0, 0, "EXEC");
+}
+
 static void send_pair(struct actor *a, struct link *l)
 {
 	int delta = (int)sim_below(9) - 3;
 
 	(void)a;
+	if (oracle_is_expiring() && sim_one_in(4)) {
+		if (sim_one_in(3))
+			send_expiry(l, "twin1", "twin2");
+		else
+			send_expiry(l, "pair1", "pair2");
+		return;
+	}
 	switch (sim_below(14)) {
 	case 0: (void)link_send(l, &op_any, 0, 0, "DEL pair1 pair2"); break;
 	case 1: (void)link_send(l, &op_any, 0, 0, "MSET pair1 %d pair2 %d", delta, delta); break;
@@ -337,6 +360,32 @@ static void send_pair(struct actor *a, struct link *l)
 }
 
 const struct script script_pair = {.name = "pair", .send = send_pair};
+
+/* ---- the life ---- */
+
+static void life_arrives(struct op *op, const struct resp_reply *reply)
+{
+	const struct resp_reply *pair;
+
+	op_check(op, reply, reply->count == 2 && reply->elements[0].count == 2, "not a pair and a moment");
+	pair = reply->elements[0].elements;
+	op_check(op, reply, pair[1].i64 == 1 && reply->elements[1].i64 > 0, "not added, or it never expires");
+	check_said(op, reply, oracle_life(pair[0].i64, reply->elements[1].i64));
+}
+
+static const struct op_kind op_life = {
+	.name = "EXEC life", .arrives = life_arrives, .is_refused = may_be_refused};
+
+static void send_life(struct actor *a, struct link *l)
+{
+	(void)a;
+	(void)link_send(l, &op_multi, 0, 0, "MULTI");
+	(void)link_send(l, &op_multi, 0, 0, "SHC.INCR life 1 PX 40");
+	(void)link_send(l, &op_multi, 0, 0, "PEXPIRETIME life");
+	(void)link_send(l, &op_life, 0, 0, "EXEC");
+}
+
+const struct script script_life = {.name = "life", .send = send_life};
 
 /* ---- the chain ---- */
 
@@ -397,8 +446,18 @@ static void send_bag(struct actor *a, struct link *l)
 		"DEL bag# bag3 bag2", "SHC.ADD bag# 1 bag1 1 bag2 -1 bag6 1",
 	};
 
+	static const char *const beside[] = {
+		"PEXPIRE bag# 40",	 "PEXPIRE bag# 3",	   "PERSIST bag#",
+		"SHC.HIT bag#",		 "SHC.HIT bag# 2",	   "SET bag# 3 PX 15",
+		"SHC.INCR bag# 1 PX 30", "SHC.ALLOW bag# 5 100",   "GETEX bag# PX 9",
+		"SHC.HITS bag# 60000",	 "INCREX bag# PX 20 ENX",  "TTL bag#",
+		"PEXPIREAT bag# 10",	 "SHC.ALLOW bag# 3 500 2",
+	};
+
 	(void)a;
-	if (oracle_is_flushing() && sim_one_in(60))
+	if (oracle_is_expiring() && sim_one_in(2))
+		send_text(l, beside[sim_below(sizeof(beside) / sizeof(beside[0]))]);
+	else if (oracle_is_flushing() && sim_one_in(60))
 		(void)link_send(l, &op_any, 0, 0, "FLUSHALL");
 	else if (sim_one_in(200))
 		(void)link_send(l, &op_any, 0, 0, "SAVE");

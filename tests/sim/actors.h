@@ -13,6 +13,8 @@ extern const struct script script_reader;
 extern const struct script script_pair;
 /* src is looked at, dst is set. */
 extern const struct script script_chain;
+/* A counter that expires and comes again. */
+extern const struct script script_life;
 /* Everything else on names that nobody judges by value. */
 extern const struct script script_bag;
 /* Batches of a session, with take-overs and repetitions. */

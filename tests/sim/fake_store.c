@@ -10,6 +10,7 @@
 
 #include "../../daemon/journal_set.h"
 #include "../../daemon/store.h"
+#include "../../daemon/window.h"
 #include "kept.h"
 #include "replaced.h"
 #include "sim.h"
@@ -27,6 +28,9 @@ struct entry {
 	char name[NAME_BYTES_MAX];
 	uint64_t value;
 	bool is_deleted;
+	struct kept_side side;
+	struct journal_hit *hits; /* each second once */
+	size_t hit_count;
 };
 
 /* What is on the disk. */
@@ -71,6 +75,8 @@ void kept_fini(void)
 	for (size_t i = 0; i < disk.part_count; i++)
 		free(disk.parts[i].data);
 	free(disk.parts);
+	for (size_t i = 0; i < disk.entry_cap; i++)
+		free(disk.entries[i].hits);
 	free(disk.entries);
 	free(disk.tokens);
 	memset(&disk, 0, sizeof(disk));
@@ -137,10 +143,21 @@ uint64_t kept_counter_id(const char *name)
 	return found;
 }
 
+const struct kept_side *kept_side(const char *name)
+{
+	static const struct kept_side none;
+	uint64_t id = kept_counter_id(name);
+
+	return id ? &entry_at(id)->side : &none;
+}
+
 bool kept_counter(const char *name, int64_t *value)
 {
 	uint64_t id = kept_counter_id(name);
+	int64_t at_ms = id ? entry_at(id)->side.expire_at_ms : 0;
 
+	if (at_ms && at_ms <= sim_wall_ns() / 1000000)
+		id = 0;
 	*value = id ? (int64_t)entry_at(id)->value : 0;
 	return id != 0;
 }
@@ -238,18 +255,48 @@ static void fold_token(const struct journal_record *rec)
 	sim_check(kept_token(t->token) == t, "token %s is used twice", t->token);
 }
 
+/* The largest version counts; the same one comes with the same content. */
+static void fold_state(struct entry *e, const struct journal_state *s)
+{
+	sim_check(s->version > 0, "a state has no version");
+	sim_check(s->version != e->side.version ||
+			  (s->expire_at_ms == e->side.expire_at_ms && s->tat_ns == e->side.tat_ns),
+		  "version %llu of a state is two states", (unsigned long long)s->version);
+	if (s->version <= e->side.version)
+		return;
+	e->side.version = s->version;
+	e->side.expire_at_ms = s->expire_at_ms;
+	e->side.tat_ns = s->tat_ns;
+}
+
+static void fold_hit(struct entry *e, const struct journal_hit *hit)
+{
+	size_t i = 0;
+
+	e->side.hits += hit->count;
+	while (i < e->hit_count && e->hits[i].second != hit->second)
+		i++;
+	if (i == e->hit_count) {
+		e->hits = reallocarray(e->hits, ++e->hit_count, sizeof(*e->hits));
+		sim_check(e->hits, "out of memory");
+		e->hits[i] = *hit;
+	} else {
+		e->hits[i].count += hit->count;
+	}
+}
+
 static void fold_record(const struct journal_record *rec, uint64_t epoch)
 {
 	struct entry *e =
-		rec->type == JOURNAL_NAME || rec->type == JOURNAL_DELTA || rec->type == JOURNAL_DELETE
+		rec->type != JOURNAL_SESSION && rec->type != JOURNAL_TOKEN && rec->type != JOURNAL_FLOOR
 			? entry_at(rec->id)
 			: NULL;
 
 	switch (rec->type) {
 	case JOURNAL_SESSION: fold_session(rec, epoch); break;
 	case JOURNAL_TOKEN: fold_token(rec); break;
-	case JOURNAL_STATE:
-	case JOURNAL_HIT: break;
+	case JOURNAL_STATE: fold_state(e, &rec->state); break;
+	case JOURNAL_HIT: fold_hit(e, &rec->hit); break;
 	case JOURNAL_NAME:
 		sim_check(!e->name[0], "id %llu is given twice", (unsigned long long)rec->id);
 		sim_check(rec->name.len < sizeof(e->name), "a long name");
@@ -393,6 +440,42 @@ static int tell_counters(struct journal_set *set, const struct store_sink *sink,
 	return rc;
 }
 
+/* In the daemon's memory. */
+static struct window *window_of(const struct entry *e)
+{
+	struct window *w = window_new();
+
+	sim_check(w, "out of memory");
+	for (size_t i = 0; i < e->hit_count; i++) {
+		sim_check(!window_prepare(w, e->hits[i].second), "out of memory");
+		window_add(w, e->hits[i].second, e->hits[i].count);
+	}
+	return w;
+}
+
+static int tell_sides(const struct store_sink *sink)
+{
+	int rc = 0;
+
+	for (uint64_t id = 1; id < disk.entry_cap && !rc; id++) {
+		const struct entry *e = &disk.entries[id];
+		const struct journal_state state = {
+			.id = id,
+			.version = e->side.version,
+			.expire_at_ms = e->side.expire_at_ms,
+			.tat_ns = e->side.tat_ns,
+		};
+
+		if (!is_live(id))
+			continue;
+		if (e->side.version)
+			rc = sink->state(sink->arg, &state);
+		if (!rc && e->hit_count)
+			rc = sink->window(sink->arg, id, window_of(e));
+	}
+	return rc;
+}
+
 static int tell_sessions(const struct journal_marks *marks, const struct store_sink *sink)
 {
 	int rc = 0;
@@ -433,7 +516,9 @@ int store_load(struct store *s, const struct store_sink *sink, struct store_stat
 	*state = (struct store_state){0};
 	journal_set_init(&set);
 	load_all(&set, state);
-	rc = tell_counters(&set, sink, state);
+	rc = tell_sides(sink);
+	if (!rc)
+		rc = tell_counters(&set, sink, state);
 	if (!rc)
 		rc = tell_sessions(&set.sessions, sink);
 	if (!rc)

@@ -31,10 +31,18 @@ uint64_t kept_commits(void); /* so far, of all incarnations */
 bool kept_is_full(void);     /* now */
 bool kept_has_failed(void);  /* with an error of this incarnation's, so that the daemon is about to end */
 
-/* The live counter of a name: false when there is none. */
+/* The live counter of a name: false when there is none, or it has expired by now. */
 bool kept_counter(const char *name, int64_t *value);
 uint64_t kept_counter_id(const char *name); /* 0: none */
 size_t kept_counter_count(void);
+
+/* What the live counter of a name has beside its value. */
+struct kept_side {
+	uint64_t version; /* 0: no state */
+	int64_t expire_at_ms, tat_ns;
+	uint64_t hits;
+};
+const struct kept_side *kept_side(const char *name);
 
 enum { KEPT_SESSIONS_MAX = 32, KEPT_NAME_MAX = 32 };
 

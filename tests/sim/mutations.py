@@ -23,6 +23,8 @@ SIM = "sim/test_sim"
 TXN = "tests/test_txn"
 STOPPED = "tests/test_txn_stopped"
 CONCURRENT = "tests/test_concurrent"
+EXTRA = "tests/test_extra"
+CUT = "tests/test_cut"
 SOUND = ".sound"
 
 # Name, test, file, what stands there, what is put in its place.
@@ -34,12 +36,18 @@ MUTATIONS = [
 	txn_tell(t, t->epoch->own);
 	if (k->is_live)
 		counter_set_base(k->counter, base_after(k));
+	if (extra_after(k))
+		publish_extra(t, k, extra_after(k));
+	k->extra_new = NULL; /* the counter's, or there was none */
 	if (object == word)
 		return;
 	counter_set_object(k->counter, object);
 """, """	txn_tell(t, t->epoch->own);
 	if (k->is_live)
 		counter_set_base(k->counter, base_after(k));
+	if (extra_after(k))
+		publish_extra(t, k, extra_after(k));
+	k->extra_new = NULL;
 	if (object != word)
 		counter_set_object(k->counter, object);
 	counter_raise(k->counter, t->epoch->own, &t->epoch->clock->open);
@@ -82,7 +90,7 @@ MUTATIONS = [
     ("replies leave one epoch early", SIM, "daemon/hold.h",
      "h->marks[0].epoch <= durable", "h->marks[0].epoch <= durable + 1"),
     ("a read is not held for what it tells", SIM, "daemon/txn.c",
-     "		txn_tell_stamp(t, stamp);\n	}\n	if (object != view.object", "	}\n	if (object != view.object"),
+     "		txn_tell_stamp(t, stamp);\n	}\n	return object == view.object", "	}\n	return object == view.object"),
     ("a read under locks is not held", SIM, "daemon/txn.c",
      "	txn_tell_stamp(t, k->stamp_before);\n", ""),
     ("an addition is recorded twice", SIM, "daemon/txn_add.c",
@@ -138,7 +146,7 @@ MUTATIONS = [
     ("the short way does not look whether it is behind", TXN, "daemon/txn_quick.c",
      "registry_floor(t->registry) && !txn_is_behind(t, counter_stamp(c));", "registry_floor(t->registry);"),
     ("the short way does not look for FLUSHALL", TXN, "daemon/txn_quick.c",
-     "	return counter_id(object) >= registry_floor(t->registry) && ", "	return counter_id(object) && "),
+     "	return id >= registry_floor(t->registry) && ", "	return id && "),
     ("the short way does not record a run whole", SIM, "daemon/txn_quick.c",
      "	return epoch_buffer_add(t->epoch->open, id, (uint64_t)total) == 0;",
      "	return epoch_buffer_add(t->epoch->open, id, total > 4 ? 4 : (uint64_t)total) == 0;"),
@@ -149,6 +157,56 @@ MUTATIONS = [
      "	if (w->is_holding && w->txn.told)\n", "	if (0)\n"),
     ("SHC.EXPLAIN says of every value that it is on disk", SIM, "daemon/request_explain.c",
      "	e->is_stored = txn->told <= e->durable_epoch;", "	e->is_stored = true;"),
+    ("what has expired is there for a transaction", EXTRA, "daemon/txn.c",
+     "	if (result == LOCK_OK && t->has_extras)\n		expire_all(t);\n", "	if (0)\n		expire_all(t);\n"),
+    ("a new object comes, and the one that has expired is not ended", CUT, "daemon/txn.c",
+     "		if (k->extra && extra_is_expired(k->extra, txn_wall_ms(t)))\n			txn_delete(k);\n",
+     "		if (k->extra && extra_is_expired(k->extra, txn_wall_ms(t))) {\n			txn_delete(k);\n"
+     "			k->was_live = k->is_deleted = false;\n		}\n"),
+    ("an addition reaches the object that has expired", CUT, "daemon/txn.c",
+     "		if (k->extra && extra_is_expired(k->extra, txn_wall_ms(t)))\n			txn_delete(k);\n",
+     "		if (k->extra && extra_is_expired(k->extra, txn_wall_ms(t))) {\n			txn_delete(k);\n"
+     "			k->is_deleted = false;\n		}\n"),
+    ("the clock of a transaction was read before its locks", EXTRA, "daemon/txn.c",
+     "	t->wall_ms = 0;\n	for (size_t i = 0;", "	for (size_t i = 0;"),
+    ("each counter expires at a time of its own", EXTRA, "daemon/txn.c",
+     "		if (k->extra && extra_is_expired(k->extra, txn_wall_ms(t)))", "		if (k->extra && extra_is_expired(k->extra, clock_wall_ms()))"),
+    ("a reader without the lock believes the clock", EXTRA, "daemon/txn.c",
+     "		if (has_expired(k->counter, object)) {", "		if (1 || has_expired(k->counter, object)) {"),
+    ("a state is recorded behind the publishing", EXTRA, "daemon/txn_commit.c",
+     """		if (!rc && (effects & (EFFECT_STATE | EFFECT_HITS)))
+			record_extras(t);
+		for (size_t i = 0; i < t->key_count && !rc; i++) {
+			txn_prefetch_key(t, i + TXN_AHEAD);
+			if (is_changed(&t->keys[i]))
+				publish(t, &t->keys[i]);
+		}
+""", """		for (size_t i = 0; i < t->key_count && !rc; i++) {
+			txn_prefetch_key(t, i + TXN_AHEAD);
+			if (is_changed(&t->keys[i]))
+				publish(t, &t->keys[i]);
+		}
+		if (!rc && (effects & (EFFECT_STATE | EFFECT_HITS)))
+			record_extras(t);
+"""),
+    ("a new state has the version of the old one", CUT, "daemon/txn_commit.c", "		x->version++;\n", ""),
+    ("hits are counted and not recorded", CUT, "daemon/txn_commit.c",
+     "		epoch_buffer_hit(t->epoch->open, &hit);\n", ""),
+    ("an expiry that was taken away is not recorded", CUT, "daemon/txn_commit.c",
+     "	return k->expire_at_ms != atomic_load_explicit(", "	return k->expire_at_ms && k->expire_at_ms != atomic_load_explicit("),
+    ("a refused transaction takes back what it has not recorded", EXTRA, "daemon/txn_commit.c",
+     "is_changed(&t->keys[i]) && has_delta(&t->keys[i])", "is_changed(&t->keys[i]) && delta_of(&t->keys[i])"),
+    ("an object that ends stays in the tree", EXTRA, "daemon/txn.c",
+     "		expiry_set(&t->registry->expiry, t->worker, counter_extra_of(object), 0);\n", ""),
+    ("in the whole daemon each counter expires at a time of its own", SIM, "daemon/txn.c",
+     "		if (k->extra && extra_is_expired(k->extra, txn_wall_ms(t)))", "		if (k->extra && extra_is_expired(k->extra, clock_wall_ms()))"),
+    ("a start forgets when a counter expires", SIM, "daemon/recover.c",
+     "	atomic_store(&x->expire_at_ms, state->expire_at_ms);\n", ""),
+    ("an expiry that is moved is not moved on disk", SIM, "daemon/txn_commit.c",
+     "	return k->expire_at_ms != atomic_load_explicit(&k->extra->expire_at_ms, memory_order_relaxed) ||",
+     "	return !k->expire_at_ms != !atomic_load_explicit(&k->extra->expire_at_ms, memory_order_relaxed) ||"),
+    ("the short way reads what may have expired", EXTRA, "daemon/txn_quick.c",
+     "!counter_has_object(view.object) || counter_has_extra(view.object) ||", "!counter_has_object(view.object) ||"),
 ]
 
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../../daemon/server.h"
+#include "../../daemon/window.h"
 #include "clients.h"
 #include "kept.h"
 #include "net.h"
@@ -21,13 +22,19 @@ struct sum {
 
 static struct sum sums[SUM_COUNT];
 static const char *const names[SUM_COUNT] = {"src", "ticket", "add1", "add2", "add3", "add4", "add5", "add6"};
-static bool is_flushing, may_refuse;
+static bool is_flushing, is_expiring, may_refuse;
+static struct {
+	int64_t ends_ms; /* the newest that anybody was told of */
+	uint8_t seen[TICKETS_MAX / 8];
+} life;
 static int64_t told;
 static uint64_t open_seen, durable_seen;
 
-void oracle_init(bool flushing)
+void oracle_init(bool flushing, bool expiring)
 {
 	memset(sums, 0, sizeof(sums));
+	memset(&life, 0, sizeof(life));
+	is_expiring = expiring;
 	oracle_once_init();
 	is_flushing = flushing;
 	told = 0;
@@ -37,6 +44,11 @@ void oracle_init(bool flushing)
 bool oracle_is_flushing(void)
 {
 	return is_flushing;
+}
+
+bool oracle_is_expiring(void)
+{
+	return is_expiring;
 }
 
 const char *oracle_sum_name(uint32_t sum)
@@ -130,6 +142,22 @@ const char *oracle_ticket(uint32_t sum, int64_t value, int64_t low)
 	return oracle_sum_read(sum, value, low);
 }
 
+const char *oracle_life(int64_t value, int64_t ends_ms)
+{
+	uint8_t bit = (uint8_t)(1U << value % 8);
+
+	/* What was not held may be lost, and drawn again. */
+	if (!clients_is_commit_mode() || ends_ms < life.ends_ms)
+		return NULL;
+	if (ends_ms > life.ends_ms)
+		memset(life.seen, 0, sizeof(life.seen));
+	life.ends_ms = ends_ms;
+	if (life.seen[value / 8] & bit)
+		return "a number that was drawn before in this life";
+	life.seen[value / 8] |= bit;
+	return NULL;
+}
+
 const char *oracle_sum_leaves(uint32_t sum, int64_t value)
 {
 	int64_t kept;
@@ -188,6 +216,9 @@ static void check_alike(const char *one, const char *other)
 	sim_check(has_a == has_b && a == b, "epoch %llu has half of something: %s is %s %lld, %s %s %lld",
 		  (unsigned long long)kept_epoch(), one, has_a ? "there," : "not there,", (long long)a, other,
 		  has_b ? "there," : "not there,", (long long)b);
+	sim_check(!has_a || kept_side(one)->expire_at_ms == kept_side(other)->expire_at_ms,
+		  "epoch %llu: %s and %s expire at different times", (unsigned long long)kept_epoch(), one,
+		  other);
 }
 
 void oracle_landed(void)
@@ -242,6 +273,19 @@ struct rest {
 	struct server *server;
 };
 
+static void check_side(const char *name, const struct extra *x)
+{
+	const struct kept_side *kept = kept_side(name);
+	struct window_sum sum;
+
+	sim_check(kept->expire_at_ms == (x ? atomic_load(&x->expire_at_ms) : 0),
+		  "%s expires at another time on disk", name);
+	sim_check(kept->tat_ns == (x ? x->tat_ns : 0), "the limit of %s is another on disk", name);
+	(void)window_sum(x ? x->window : NULL, 0, INT64_C(30) * 24 * 3600 * 1000, &sum);
+	sim_check(kept->hits == sum.hits, "%s has %llu hits in memory and %llu on disk", name,
+		  (unsigned long long)sum.hits, (unsigned long long)kept->hits);
+}
+
 static void check_counter(void *arg, struct counter *c)
 {
 	struct rest *rest = arg;
@@ -258,6 +302,7 @@ static void check_counter(void *arg, struct counter *c)
 	sim_check(kept == view.value, "%s is %lld in memory and %lld on disk", name, (long long)view.value,
 		  (long long)kept);
 	sim_check(counter_id(view.object) == kept_counter_id(name), "%s has another id on disk", name);
+	check_side(name, counter_has_extra(view.object) ? counter_extra_of(view.object) : NULL);
 }
 
 void oracle_at_rest(void)

@@ -8,9 +8,11 @@
  *	          has ended) or refused: acknowledged <= value <= acknowledged + pending + lost (5). After a
  *	          crash: durable <= value (1). Tickets are sums that only INCR changes: its replies are unique
  *	          and grow (12).
- *	pair      two counters that only transactions change, both alike: equal in every reply and on disk
- *(4); twins, which SHC.ADD changes too: equal on disk. chain     `dst` is only set to what somebody was told
- *that `src` is: dst <= src on disk (4). bag       anything goes; memory and disk must be alike at rest (5).
+ *	pair      two counters that only transactions change and let expire, both alike: equal in every reply
+ *	          and on disk (4); twins, which SHC.ADD changes too: equal on disk.
+ *	chain     `dst` is only set to what somebody was told that `src` is: dst <= src on disk (4).
+ *	life      a ticket with an expiry: in commit mode no number is drawn twice in one life (12).
+ *	bag       anything goes; memory and disk must be alike at rest (5).
  *
  * What is on disk is judged after each commit, as if the machine stopped there.
  */
@@ -28,9 +30,11 @@ enum {
 	SUM_COUNT = SUM_ADD + 6,
 };
 
-void oracle_init(bool is_flushing);
+void oracle_init(bool is_flushing, bool is_expiring);
 /* FLUSHALL comes in this seed: only what survives it is judged. */
 bool oracle_is_flushing(void);
+/* Expiries and hits come in this seed, and the wall clock only goes on. */
+bool oracle_is_expiring(void);
 const char *oracle_sum_name(uint32_t sum);
 
 void oracle_note_low(int64_t *low);
@@ -43,6 +47,8 @@ const char *oracle_sum_read(uint32_t sum, int64_t value, int64_t low);
 /* The disk has exactly this. */
 const char *oracle_sum_stored(uint32_t sum, int64_t value);
 const char *oracle_ticket(uint32_t sum, int64_t value, int64_t low);
+/* In the life that ends then. */
+const char *oracle_life(int64_t value, int64_t ends_ms);
 /* A reply with this value, or the acknowledgement of an addition, leaves the daemon. */
 const char *oracle_sum_leaves(uint32_t sum, int64_t value);
 const char *oracle_sum_ack_leaves(uint32_t sum, int64_t delta);

@@ -22,9 +22,12 @@ static const struct {
 	{"interval mode keeps its promises across crashes", {0}},
 	{"interval mode keeps its promises when the disk is full or fails", {.has_faults = true}},
 	{"FLUSHALL is one instant, in memory and on disk", {.is_flushing = true}},
+	{"counters that only expire together are never seen or stored apart", {.is_expiring = true}},
 	{"commit mode: no reply leaves before what it tells is on disk", {.is_commit_mode = true}},
 	{"commit mode: the same when the disk is full or fails",
 	 {.is_commit_mode = true, .has_faults = true}},
+	{"commit mode: each life of a counter that expires counts every number once",
+	 {.is_commit_mode = true, .has_faults = true, .is_expiring = true}},
 };
 enum { TESTS = sizeof(tests) / sizeof(tests[0]) };
 

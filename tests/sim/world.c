@@ -70,7 +70,8 @@ static void step(void)
 		clients_step();
 	if (sim_one_in(16))
 		net_step();
-	if (sim_one_in(4))
+	/* What has expired, and lives again with the wall clock, is no half of anything. */
+	if (!plan.is_expiring && sim_one_in(4))
 		set_wall();
 	if (!sim_run_slice(&deadline_ns)) {
 		clients_step();
@@ -214,6 +215,8 @@ static void add_actors(void)
 	add_some(&script_bag, 2);
 	add_some(&script_session, SESSIONS);
 	add_some(&script_token, 2);
+	if (plan.is_expiring)
+		add_some(&script_life, 3);
 	(void)clients_add(&script_counter, 0);
 	add_some(&script_counter, 2);
 	add_some(&script_reader, 2);
@@ -223,7 +226,7 @@ void world_run(uint64_t seed, struct world_plan p)
 {
 	plan = p;
 	sim_seed(seed);
-	oracle_init(p.is_flushing);
+	oracle_init(p.is_flushing, p.is_expiring);
 	kept_init(oracle_landed);
 	clients_init(p.is_commit_mode);
 	add_actors();

@@ -16,6 +16,7 @@ struct world_plan {
 	bool is_commit_mode;
 	bool has_faults; /* of the disk */
 	bool is_flushing;
+	bool is_expiring;
 };
 
 /* A seed, from an empty disk to exact totals. */

@@ -107,6 +107,10 @@ struct recovered {
 	char name[24]; /* empty: never created */
 	uint64_t value;
 	bool is_deleted;
+	uint64_t version; /* of its state; 0: none */
+	int64_t expire_at_ms, tat_ns;
+	uint64_t hits; /* of all seconds */
+	int64_t hit_newest_s;
 };
 
 struct recovery {
@@ -130,19 +134,37 @@ static inline struct recovered *recovery_at(struct recovery *r, uint64_t id)
 	return &r->by_id[id];
 }
 
+/* A version is a state: it comes once, or the same again. */
+static inline void recovery_state(struct recovered *f, const struct journal_state *s)
+{
+	assert_true(s->version > 0);
+	if (s->version == f->version) {
+		assert_int_equal(s->expire_at_ms, f->expire_at_ms);
+		assert_int_equal(s->tat_ns, f->tat_ns);
+	}
+	if (s->version < f->version)
+		return;
+	f->version = s->version;
+	f->expire_at_ms = s->expire_at_ms;
+	f->tat_ns = s->tat_ns;
+}
+
 static inline void recovery_record(struct recovery *r, const struct journal_record *rec)
 {
 	struct recovered *f;
 
-	if (rec->type != JOURNAL_NAME && rec->type != JOURNAL_DELTA && rec->type != JOURNAL_DELETE &&
-	    rec->type != JOURNAL_FLOOR)
+	if (rec->type == JOURNAL_SESSION || rec->type == JOURNAL_TOKEN)
 		return;
 	f = rec->type == JOURNAL_FLOOR ? NULL : recovery_at(r, rec->id);
 	switch (rec->type) {
 	case JOURNAL_SESSION:
-	case JOURNAL_TOKEN:
-	case JOURNAL_STATE:
-	case JOURNAL_HIT: break;
+	case JOURNAL_TOKEN: break;
+	case JOURNAL_STATE: recovery_state(f, &rec->state); break;
+	case JOURNAL_HIT:
+		f->hits += rec->hit.count;
+		if (rec->hit.second > f->hit_newest_s)
+			f->hit_newest_s = rec->hit.second;
+		break;
 	case JOURNAL_NAME:
 		assert_int_equal(f->name[0], 0); /* an id is given once */
 		assert_in_range(rec->name.len, 1, sizeof(f->name) - 1);

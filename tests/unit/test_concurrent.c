@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../../daemon/spin.h"
+#include "../../daemon/window.h"
 #include "core_rig.h"
 
 enum {
@@ -291,6 +292,55 @@ static void stage_del(struct worker *w, struct txn *t, void *arg)
 	txn_delete(txn_key(t, 0));
 }
 
+/* Soon, never, or at once. */
+static void stage_expiry(struct worker *w, struct txn *t, void *arg)
+{
+	static const int64_t MS[] = {0, -1, 1, 2, 3, 1000};
+	int64_t ms = MS[rng_below(&w->rng, 6)];
+
+	(void)arg;
+	if (txn_key(t, 0)->is_live)
+		txn_expire(t, txn_key(t, 0), ms ? txn_wall_ms(t) + ms : 0);
+}
+
+static void stage_hit(struct worker *w, struct txn *t, void *arg)
+{
+	(void)w;
+	(void)arg;
+	if (txn_incr(txn_key(t, 0), 1))
+		txn_hit(txn_key(t, 0), 1);
+}
+
+static void stage_window(struct worker *w, struct txn *t, void *arg)
+{
+	struct window_sum sum;
+
+	(void)arg;
+	must(w, window_sum(txn_window(txn_key(t, 0)), txn_steady_ns(t) / CLOCK_NS_PER_S, 1000, &sum) == 0);
+}
+
+static void look_at_one(void *arg, struct counter *c)
+{
+	(void)txn_is_live(arg, c);
+}
+
+/* What is beside a value, looked at and changed, with locks and without. */
+static void request_extra(struct worker *w, const char *name)
+{
+	switch (rng_below(&w->rng, 8)) {
+	case 0:
+	case 1:
+	case 2: transact_on(w, name, TXN_WRITE | TXN_WHOLE, stage_expiry, NULL); break;
+	case 3:
+	case 4: transact_on(w, name, TXN_WRITE | TXN_CREATE | TXN_WHOLE, stage_hit, NULL); break;
+	case 5: transact_on(w, name, TXN_LOCKED, stage_window, NULL); break;
+	case 6: (void)txn_expire_some(txn_of(w)); break;
+	default:
+		(void)registry_walk(&w->rig->registry, (uint64_t)rng_below(&w->rng, 1000) << 36, 20,
+				    look_at_one, txn_of(w));
+	}
+}
+
 /* Anything, on names that come and go. */
 static void request_mixed(struct worker *w)
 {
@@ -303,7 +353,12 @@ static void request_mixed(struct worker *w)
 		names[i] = slice_str(text[i]);
 		deltas[i] = (int64_t)rng_below(&w->rng, 100) - 50;
 	}
-	switch (rng_below(&w->rng, 8)) {
+	txn_begin(txn_of(w));
+	switch (rng_below(&w->rng, 12)) {
+	case 8:
+	case 9:
+	case 10:
+	case 11: request_extra(w, text[0]); break;
 	case 0: (void)incr(w, text[0]); break;
 	case 1: transact_on(w, text[0], TXN_WRITE | TXN_CREATE | TXN_WHOLE, stage_set, &deltas[0]); break;
 	case 2:
@@ -438,7 +493,9 @@ static void check_at_rest(void *arg, struct counter *c)
 {
 	struct rest *rest = arg;
 	uint64_t object = counter_object(c), id = counter_id(object);
+	const struct extra *x = counter_has_extra(object) ? counter_extra_of(object) : NULL;
 	const struct recovered *r;
+	struct window_sum sum;
 
 	if (!counter_has_object(object) || id < registry_floor(&rest->rig->registry))
 		return;
@@ -448,6 +505,9 @@ static void check_at_rest(void *arg, struct counter *c)
 	assert_int_equal(strlen(r->name), c->name_len);
 	assert_memory_equal(r->name, c->name, c->name_len);
 	assert_int_equal((int64_t)r->value, counter_total(c, object));
+	assert_int_equal(r->expire_at_ms, x ? atomic_load(&x->expire_at_ms) : 0);
+	assert_int_equal(window_sum(x ? x->window : NULL, r->hit_newest_s, 300000, &sum), 0);
+	assert_int_equal(r->hits, sum.hits);
 }
 
 static size_t recovered_count(const struct recovery *r)

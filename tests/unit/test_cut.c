@@ -12,6 +12,7 @@
  */
 #include <unistd.h>
 
+#include "clock_rig.h"
 #include "core_rig.h"
 
 enum {
@@ -25,20 +26,35 @@ enum {
 
 struct past {
 	uint64_t epoch;
-	bool is_live;
+	bool is_live; /* expired or not */
 	int64_t value;
+	int64_t expire_at_ms; /* 0: never */
+	uint64_t hits;
 };
 
 struct truth {
 	char name[8];
-	bool is_live;
-	int64_t value;
+	struct past now;
 	uint64_t epoch; /* of the last change */
 	struct past past[STEPS * (OP_KEYS_MAX + 1)];
 	size_t past_count;
 };
 
-enum verb { OP_GET, OP_INCR, OP_SET, OP_DEL, OP_ADD, OP_EXEC, OP_MGET, OP_FLUSH, OP_SWEEP, VERBS };
+enum verb {
+	OP_GET,
+	OP_INCR,
+	OP_SET,
+	OP_DEL,
+	OP_ADD,
+	OP_EXPIRE,
+	OP_HIT,
+	OP_END, /* what active expiry does: opens it to write, and that is all */
+	OP_EXEC,
+	OP_MGET,
+	OP_FLUSH,
+	OP_SWEEP,
+	VERBS
+};
 
 struct op {
 	enum verb verb;
@@ -64,6 +80,7 @@ struct world {
 	struct rig rig;
 	struct rng rng;
 	uint64_t seed;
+	bool has_extras; /* expiries and hits among the operations */
 	struct truth truths[NAMES];
 	struct player players[RIG_WORKERS_MAX];
 	uint64_t epoch_max; /* of all that is complete */
@@ -80,12 +97,25 @@ static uint64_t seeds_run, commits_checked, caught_up, cells_seen;
 		}                                                                                            \
 	} while (0)
 
-static void truth_change(struct world *w, struct truth *t, bool is_live, int64_t value, uint64_t epoch)
+static int64_t now_ms(void)
+{
+	return atomic_load(&clock_rig_wall_ms);
+}
+
+/* What somebody who looks now finds. */
+static struct past seen_now(const struct past *p)
+{
+	if (p->is_live && (p->expire_at_ms == 0 || p->expire_at_ms > now_ms()))
+		return *p;
+	return (struct past){0};
+}
+
+static void truth_change(struct world *w, struct truth *t, const struct past *now, uint64_t epoch)
 {
 	check(w, t->past_count < sizeof(t->past) / sizeof(t->past[0]), "the past of %s is full", t->name);
-	t->is_live = is_live;
-	t->value = is_live ? value : 0;
-	t->past[t->past_count++] = (struct past){.epoch = epoch, .is_live = is_live, .value = t->value};
+	t->now = now->is_live ? *now : (struct past){0};
+	t->now.epoch = epoch;
+	t->past[t->past_count++] = t->now;
 }
 
 /* What the name was after its last change up to epoch d. */
@@ -110,6 +140,14 @@ static void check_recovery(struct world *w, uint64_t d)
 		      want.is_live ? "there" : "not there");
 		check(w, value == want.value, "epoch %llu: %s recovers %lld, was %lld", (unsigned long long)d,
 		      t->name, (long long)value, (long long)want.value);
+		if (!id)
+			continue;
+		check(w, w->rig.recovery.by_id[id].expire_at_ms == want.expire_at_ms,
+		      "epoch %llu: %s recovers an expiry at %lld, had %lld", (unsigned long long)d, t->name,
+		      (long long)w->rig.recovery.by_id[id].expire_at_ms, (long long)want.expire_at_ms);
+		check(w, w->rig.recovery.by_id[id].hits == want.hits,
+		      "epoch %llu: %s recovers %llu hits, had %llu", (unsigned long long)d, t->name,
+		      (unsigned long long)w->rig.recovery.by_id[id].hits, (unsigned long long)want.hits);
 	}
 	commits_checked++;
 }
@@ -138,10 +176,13 @@ static enum verb draw_verb(struct world *w, bool is_in_exec)
 	static const enum verb ANY[] = {OP_INCR, OP_INCR, OP_INCR, OP_SET,  OP_SET, OP_DEL,
 					OP_ADD,	 OP_ADD,  OP_ADD,  OP_ADD,  OP_ADD, OP_GET,
 					OP_EXEC, OP_EXEC, OP_MGET, OP_FLUSH};
-	static const enum verb INSIDE[] = {OP_INCR, OP_INCR, OP_SET, OP_DEL, OP_GET};
+	static const enum verb INSIDE[] = {OP_INCR, OP_INCR, OP_SET, OP_DEL, OP_GET, OP_EXPIRE, OP_HIT};
+	static const enum verb BESIDE[] = {OP_EXPIRE, OP_EXPIRE, OP_HIT, OP_HIT, OP_END};
 
 	if (is_in_exec)
-		return INSIDE[rng_below(&w->rng, sizeof(INSIDE) / sizeof(INSIDE[0]))];
+		return INSIDE[rng_below(&w->rng, w->has_extras ? 7 : 5)];
+	if (w->has_extras && rng_below(&w->rng, 3) == 0)
+		return BESIDE[rng_below(&w->rng, sizeof(BESIDE) / sizeof(BESIDE[0]))];
 	return ANY[rng_below(&w->rng, sizeof(ANY) / sizeof(ANY[0]))];
 }
 
@@ -163,24 +204,42 @@ static struct op draw_op(struct world *w)
 	return op;
 }
 
-static unsigned mode_of(const struct op *op)
+static unsigned mode_of(const struct world *w, const struct op *op)
 {
 	switch (op->verb) {
 	case OP_GET:
-	case OP_MGET: return TXN_READ;
+	case OP_MGET: return w->has_extras && op->numbers[0] % 2 ? TXN_LOCKED : TXN_READ;
 	case OP_INCR: return TXN_WRITE | TXN_CREATE;
+	case OP_END: return TXN_WRITE;
 	case OP_DEL: return TXN_WRITE | TXN_WHOLE;
 	default: return TXN_WRITE | TXN_CREATE | TXN_WHOLE;
 	}
 }
 
+/* Soon, at once, or never. */
+static void stage_expiry(struct txn *t, struct txn_key *k, int64_t number, struct past *copy)
+{
+	int64_t at_ms = number % 4 == 0 ? 0 : now_ms() + number % 4 * 3;
+
+	if (!copy->is_live)
+		return;
+	txn_expire(t, k, at_ms);
+	if (at_ms && at_ms <= now_ms())
+		*copy = (struct past){0};
+	else
+		copy->expire_at_ms = at_ms;
+}
+
 /* One command on an open key, and on the oracle's copy. */
-static void stage(struct world *w, struct txn_key *k, enum verb verb, int64_t number, struct past *copy)
+static void stage(struct world *w, struct txn *t, struct txn_key *k, enum verb verb, int64_t number,
+		  struct past *copy)
 {
 	int64_t sum;
 
 	check(w, k->is_live == copy->is_live && k->value == copy->value, "%.*s reads %lld, is %lld",
 	      (int)k->name.len, k->name.data, (long long)k->value, (long long)copy->value);
+	check(w, k->expire_at_ms == copy->expire_at_ms, "%.*s expires at %lld, should at %lld",
+	      (int)k->name.len, k->name.data, (long long)k->expire_at_ms, (long long)copy->expire_at_ms);
 	switch (verb) {
 	case OP_INCR:
 		if (__builtin_add_overflow(copy->value, number, &sum)) {
@@ -190,12 +249,24 @@ static void stage(struct world *w, struct txn_key *k, enum verb verb, int64_t nu
 		}
 		check(w, txn_incr(k, number), "%.*s: no overflow, but refused", (int)k->name.len,
 		      k->name.data);
-		*copy = (struct past){.is_live = true, .value = sum};
+		copy->is_live = true;
+		copy->value = sum;
 		break;
 	case OP_SET:
 		txn_set(k, number);
-		*copy = (struct past){.is_live = true, .value = number};
+		copy->is_live = true;
+		copy->value = number;
 		break;
+	case OP_HIT:
+		if (__builtin_add_overflow(copy->value, 1, &sum))
+			break;
+		check(w, txn_incr(k, 1), "%.*s: no overflow, but refused", (int)k->name.len, k->name.data);
+		txn_hit(k, 1);
+		copy->is_live = true;
+		copy->value = sum;
+		copy->hits++;
+		break;
+	case OP_EXPIRE: stage_expiry(t, k, number, copy); break;
 	case OP_DEL:
 		txn_delete(k);
 		*copy = (struct past){0};
@@ -210,9 +281,9 @@ static void truth_flush(struct world *w, struct player *p, uint64_t epoch)
 		struct truth *t = &w->truths[i];
 
 		/* It may be recorded before what it deletes: that is gone either way. */
-		if (t->is_live)
+		if (t->now.is_live)
 			t->epoch = epoch;
-		truth_change(w, t, false, 0, epoch);
+		truth_change(w, t, &(struct past){0}, epoch);
 	}
 	p->is_sweeping = true;
 	p->sweep_cursor = 0;
@@ -227,9 +298,11 @@ static void truth_take(struct world *w, const struct op *op, const struct past a
 		struct truth *t = &w->truths[op->names[i]];
 		const struct past *now = &after[op->names[i]];
 
-		if (t->is_live == now->is_live && t->value == now->value)
+		/* What had expired has ended, too, when it was opened to write. */
+		if (t->now.is_live == now->is_live && t->now.value == now->value &&
+		    t->now.expire_at_ms == now->expire_at_ms && t->now.hits == now->hits)
 			continue;
-		truth_change(w, t, now->is_live, now->value, epoch);
+		truth_change(w, t, now, epoch);
 		t->epoch = epoch;
 	}
 }
@@ -237,7 +310,7 @@ static void truth_take(struct world *w, const struct op *op, const struct past a
 static void copy_truths(const struct world *w, struct past copies[NAMES])
 {
 	for (size_t i = 0; i < NAMES; i++)
-		copies[i] = (struct past){.is_live = w->truths[i].is_live, .value = w->truths[i].value};
+		copies[i] = seen_now(&w->truths[i].now);
 }
 
 /* One name, and a number that says so: the short way, where it is open. */
@@ -260,7 +333,7 @@ static bool act_quick(struct world *w, struct txn *t, const struct op *op)
 	}
 	if (!is_done)
 		return false;
-	check(w, truth->is_live, "%s is missing, but has a short way", truth->name);
+	check(w, seen_now(&truth->now).is_live, "%s is missing, but has a short way", truth->name);
 	if (op->verb != OP_GET)
 		after[op->names[0]].value += op->numbers[0];
 	check(w, op->verb == OP_ADD || value == after[op->names[0]].value, "%s is %lld, should be %lld",
@@ -280,7 +353,7 @@ static int act_open(struct world *w, struct player *p, struct txn *t, const stru
 	copy_truths(w, after);
 	for (size_t i = 0; i < op->count; i++)
 		names[i] = slice_str(w->truths[op->names[i]].name);
-	rc = txn_open(t, names, op->count, mode_of(op));
+	rc = txn_open(t, names, op->count, mode_of(w, op));
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < op->count; i++) {
@@ -288,7 +361,7 @@ static int act_open(struct world *w, struct player *p, struct txn *t, const stru
 			txn_flush_staged(t);
 			memset(after, 0, sizeof(after));
 		}
-		stage(w, txn_key(t, i), op->verbs[i], op->numbers[i], &after[op->names[i]]);
+		stage(w, t, txn_key(t, i), op->verbs[i], op->numbers[i], &after[op->names[i]]);
 	}
 	rc = txn_commit(t);
 	if (rc)
@@ -356,8 +429,8 @@ static int act(struct world *w, uint32_t i)
 /* With SHC_TEST_SEED, every act is told. */
 static void tell(const struct world *w, uint32_t i, int rc)
 {
-	static const char *const VERB[VERBS] = {"GET",	"INCR", "SET",	 "DEL",	 "ADD",
-						"EXEC", "MGET", "FLUSH", "SWEEP"};
+	static const char *const VERB[VERBS] = {"GET", "INCR", "SET",  "DEL",  "ADD",	"EXPIRE",
+						"HIT", "END",  "EXEC", "MGET", "FLUSH", "SWEEP"};
 	const struct op *op = &w->players[i].op;
 
 	if (!rig_seed())
@@ -458,12 +531,13 @@ static void finish(struct world *w)
 		struct txn *t = &w->rig.txns[0];
 		struct slice name = slice_str(w->truths[i].name);
 
+		struct past want = seen_now(&w->truths[i].now);
+
 		check(w, txn_open(t, &name, 1, TXN_READ) == TXN_OK, "cannot read");
-		check(w, txn_key(t, 0)->is_live == w->truths[i].is_live, "%s: live at the end?",
-		      w->truths[i].name);
-		check(w, txn_key(t, 0)->value == w->truths[i].value, "%s at the end", w->truths[i].name);
+		check(w, txn_key(t, 0)->is_live == want.is_live, "%s: live at the end?", w->truths[i].name);
+		check(w, txn_key(t, 0)->value == want.value, "%s at the end", w->truths[i].name);
 		txn_abort(t);
-		live += w->truths[i].is_live;
+		live += w->truths[i].now.is_live;
 	}
 	check(w, atomic_load(&w->rig.registry.live_count) == live, "live_count is %lld, there are %lld",
 	      (long long)atomic_load(&w->rig.registry.live_count), (long long)live);
@@ -490,6 +564,7 @@ static void run_seed(uint64_t seed, uint64_t epoch_first)
 	w->rng.state = seed;
 	for (size_t i = 0; i < NAMES; i++)
 		snprintf(w->truths[i].name, sizeof(w->truths[i].name), "n%zu", i);
+	w->has_extras = rng_below(&w->rng, 3) != 0;
 	rig_init(&w->rig, 2 + rng_below(&w->rng, RIG_WORKERS_MAX - 1), epoch_first, rng_below(&w->rng, 2));
 	pace = 2 + rng_below(&w->rng, 10);
 	for (size_t step = 0; step < STEPS; step++) {
@@ -497,6 +572,8 @@ static void run_seed(uint64_t seed, uint64_t epoch_first)
 
 		if (step % 16 == 0)
 			awake = draw_awake(w);
+		if (w->has_extras && rng_below(&w->rng, 4) == 0)
+			clock_rig_forward(1 + rng_below(&w->rng, 3));
 		if (rng_below(&w->rng, pace) == 0)
 			step_committer(w);
 		else if (awake & 1u << i)

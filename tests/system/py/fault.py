@@ -21,15 +21,14 @@ ALL = (1 << 64) - 1
 _AT_SEEN, _AT_STRUCK = 32, 40
 
 
-def _preloaded(is_memory):
+def preloaded(names, is_memory=False):
     """What is loaded before libc. A sanitizer insists on being first, and on its own allocator."""
     program = shutil.which(PROGRAM)
     listed = subprocess.run(["ldd", program], stdout=subprocess.PIPE, check=True, text=True).stdout
     sanitizers = [line.split("=>")[1].split()[0] for line in listed.splitlines() if "libasan" in line or "libtsan" in line]
     if sanitizers and is_memory:
         raise Skip("a sanitizer has an allocator of its own, in which nothing can be made to fail")
-    ours = ["fault.so"] + (["fault_alloc.so"] if is_memory else [])
-    ours = [os.path.join(os.path.dirname(program), "tests", name) for name in ours]
+    ours = [os.path.join(os.path.dirname(program), "tests", name) for name in names]
     for path in ours:
         if not os.path.exists(path):
             raise Skip(f"{path} is not built: make fault-libraries")
@@ -66,7 +65,7 @@ class Faults:
     def __init__(self, is_memory=False):
         Faults._number += 1
         self.path = os.path.join(DIR, f"faults{Faults._number}")
-        self.preloaded = _preloaded(is_memory)
+        self.preloaded = preloaded(["fault.so"] + (["fault_alloc.so"] if is_memory else []), is_memory)
         with open(self.path, "w+b") as f:
             f.truncate(RULES * RULE_BYTES)
             self.table = mmap.mmap(f.fileno(), RULES * RULE_BYTES)

@@ -16,12 +16,15 @@ MODES = {"interval": ("--commit-interval", "10ms"), "commit": COMMIT}
 
 # ---- memory ----
 
+ABSENT = (0, 0, False)
+
+
 class Model:
     """One client's changes of counters, of a session and of tokens: what each reply means for what there is."""
 
     def __init__(self, d, rng):
         self.d, self.rng = d, rng
-        self.values = {}  # name: value; no name: no such counter
+        self.counters = {}  # name: (value, hits, has an expiry); no name: no such counter
         self.seq = 0
         self.made = self.refused = self.closed = 0
         self.conn = None
@@ -33,16 +36,17 @@ class Model:
 
     def change(self):
         """Words, and what they make of some counters."""
-        old = self.rng.sample(sorted(self.values), min(3, len(self.values)))
+        old = self.rng.sample(sorted(self.counters), min(3, len(self.counters)))
         new = [f"name {self.rng.randrange(1 << 40)} {'x' * self.rng.choice((0, 0, 200))}" for _ in range(self.rng.choice((1, 1, 40)))]
         names = self.rng.choice((new, old + new, old or new))
         n = self.rng.randint(1, 9)
-        after = {name: self.values.get(name, 0) + n for name in names}
-        kind = self.rng.randrange(7)
+        before = {name: self.counters.get(name, ABSENT) for name in names}
+        after = {name: (value + n, hits, expires) for name, (value, hits, expires) in before.items()}
+        kind = self.rng.randrange(10)
         if kind == 0:
             return [("INCRBY", names[0], n)], {names[0]: after[names[0]]}
         if kind == 1:
-            return [("MSET", *(w for name in names for w in (name, n)))], {name: n for name in names}
+            return [("MSET", *(w for name in names for w in (name, n)))], {name: (n, before[name][1], False) for name in names}
         if kind == 2:
             return [("DEL", *names)], {name: None for name in names}
         if kind == 3:
@@ -51,7 +55,21 @@ class Model:
             return [("SHC.SESSION", "s"), ("SHC.APPLY", self.seq + 1, f"at {self.seq + 1}", *(w for name in names for w in (name, n)))], after
         if kind == 5:
             return [("SHC.ONCE", f"token {self.rng.randrange(1 << 40)}", names[0], n)], {names[0]: after[names[0]]}
+        if kind == 6:
+            return [("MULTI",), *(c for name in names for c in (("SHC.HIT", name, n), ("EXPIRE", name, 100000))), ("EXEC",)], {
+                name: (before[name][0] + n, before[name][1] + n, True) for name in names}
+        if kind == 7:
+            value, hits, expires = before[names[0]]
+            return [("SHC.HIT", names[0], n)], {names[0]: (value + n, hits + n, expires)}
+        if kind == 8:
+            return [("SET", names[0], n, "EX", 100000)], {names[0]: (n, before[names[0]][1], True)}
         return [("SHC.ADD", *(w for name in names for w in (name, n)))], after
+
+    def look(self, names):
+        """What there is of them, or None."""
+        replies = self.conn.many([c for name in names for c in (("GET", name), ("SHC.HITS", name, 3600000), ("TTL", name))])
+        return {name: None if value is None else (int(value), hits[0], ttl > 0)
+                for name, value, hits, ttl in zip(names, replies[::3], replies[1::3], replies[2::3])}
 
     def turn(self):
         """One change while memory is refused. True: done, False: refused, None: nobody knows."""
@@ -68,8 +86,8 @@ class Model:
 
     def settle(self, result, words, after):
         """With all memory there: the change was made wholly or not at all, as its reply said."""
-        found = {name: None if v is None else int(v) for name, v in zip(after, self.conn.do("MGET", *after))}
-        before = {name: self.values.get(name) for name in after}
+        found = self.look(list(after))
+        before = {name: self.counters.get(name) for name in after}
         what = f"{words[0][:2]} ... {words[-1][:2]}, {len(after)} counters, {('not known', 'refused', 'done')[0 if result is None else 1 + result]}"
         allowed = {None: (before, after), True: (after,), False: (before,)}[result]
         check(found in allowed, f"{what}: before {before}, after {after}, found {found}")
@@ -78,10 +96,10 @@ class Model:
             check(seq == self.seq + (found == after), f"{what}: session at {seq}, was {self.seq}")
             equal(cursor, f"at {seq}".encode() if seq else b"", f"{what}: cursor")
             self.seq = seq
-        for name, value in found.items():
-            self.values[name] = value
-            if value is None:
-                del self.values[name]
+        for name, state in found.items():
+            self.counters[name] = state
+            if state is None:
+                del self.counters[name]
         self.made += result is True
         self.refused += result is False
         self.closed += result is None
@@ -129,10 +147,10 @@ def memory_faults(mode):
         d.kill()
         check_clean(d, "after a crash")
         d.start()
-        want = {name.encode(): value for name, value in model.values.items()}
-        check(d.counters() == want, f"SHC_SEED={SEED}: other counters after a crash")
-        with d.conn() as c:
-            equal(c.do("SHC.SESSION", "s")[0], model.seq, "the session after a crash")
+        check(set(d.counters()) == {name.encode() for name in model.counters}, f"SHC_SEED={SEED}: other counters after a crash")
+        model.connect()
+        equal(model.look(list(model.counters)), model.counters, f"SHC_SEED={SEED}: after a crash")
+        equal(model.conn.do("SHC.SESSION", "s")[0], model.seq, "the session after a crash")
 
 
 def reply_memory():
