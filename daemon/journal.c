@@ -29,8 +29,9 @@
  *	floor	v id
  *	session	v length (1-255), id, v sequence, v length (at most 4096), cursor
  *	token	v length (1-255), name, v length (1-255), token, z delta
- *	state	z id - id before, v version (at most 2^63-1), z time of expiry, z arrival time
- *	hit	z id - id before, z second - second before, v count
+ *	state	v id - id before (at least 1 but for the first), v version (at most 2^63-1), z time of expiry,
+ *		z arrival time
+ *	hit	v id - id before, z second - second before, v count
  *
  * The id and second before the first of a section are 0. Sections carry their size so that a merge can find
  *them all without decoding, and then run through them side by side.
@@ -337,14 +338,24 @@ void journal_put_token(struct journal_writer *w, struct slice name, struct slice
 	end_records(w, at, w->last_id, 1);
 }
 
+/* As begin_records, where ids ascend within a section: one that is below id_min begins a new one. */
+static unsigned char *begin_sorted(struct journal_writer *w, enum journal_type type, size_t bytes,
+				   uint64_t id, uint64_t id_min)
+{
+	assert(id <= JOURNAL_ID_MAX);
+	if (w->section_at && w->section_type == type && id < id_min)
+		close_section(w);
+	return begin_records(w, type, bytes);
+}
+
 void journal_put_state(struct journal_writer *w, const struct journal_state *state)
 {
-	unsigned char *at = begin_records(w, JOURNAL_STATE, STATE_BYTES_MAX);
+	unsigned char *at = begin_sorted(w, JOURNAL_STATE, STATE_BYTES_MAX, state->id, w->last_id + 1);
 
-	assert(state->id <= JOURNAL_ID_MAX && state->version <= JOURNAL_ID_MAX);
+	assert(state->version <= JOURNAL_ID_MAX);
 	if (!at)
 		return;
-	at = varint_store(at, varint_zigzag(state->id - w->last_id));
+	at = varint_store(at, state->id - w->last_id);
 	at = varint_store(at, state->version);
 	at = varint_store(at, varint_zigzag((uint64_t)state->expire_at_ms));
 	at = varint_store(at, varint_zigzag((uint64_t)state->tat_ns));
@@ -353,12 +364,11 @@ void journal_put_state(struct journal_writer *w, const struct journal_state *sta
 
 void journal_put_hit(struct journal_writer *w, const struct journal_hit *hit)
 {
-	unsigned char *at = begin_records(w, JOURNAL_HIT, HIT_BYTES_MAX);
+	unsigned char *at = begin_sorted(w, JOURNAL_HIT, HIT_BYTES_MAX, hit->id, w->last_id);
 
-	assert(hit->id <= JOURNAL_ID_MAX);
 	if (!at)
 		return;
-	at = varint_store(at, varint_zigzag(hit->id - w->last_id));
+	at = varint_store(at, hit->id - w->last_id);
 	at = varint_store(at, varint_zigzag((uint64_t)hit->second - (uint64_t)w->last_second));
 	at = varint_store(at, hit->count);
 	w->last_second = hit->second;
@@ -471,41 +481,45 @@ static bool read_hit(struct journal_reader *r, struct journal_hit *out)
 	return true;
 }
 
+/* The id of a record that begins with its difference to the one before. */
+static bool read_ascending(struct journal_reader *r, uint64_t v, bool may_repeat, uint64_t *id)
+{
+	/* None around 2^64: a merge relies on ids that ascend. */
+	if ((v == 0 && r->last_id != 0 && !may_repeat) || v > JOURNAL_ID_MAX - r->last_id)
+		return false;
+	*id = r->last_id + v;
+	return true;
+}
+
 /* What begins with an id. */
 static bool read_id_record(struct journal_reader *r, struct journal_record *out)
 {
 	uint64_t v;
+	bool is_good = true;
 
 	if (!load_varint(r, &v))
 		return false;
 	switch (r->section_type) {
 	case JOURNAL_DELTA:
-		/* No step of 0 and none around 2^64: a merge relies on ids that ascend. */
-		if ((v == 0 && r->last_id != 0) || v > JOURNAL_ID_MAX - r->last_id ||
-		    !read_delta(r, &out->delta))
-			return false;
-		out->id = r->last_id + v;
+		is_good = read_ascending(r, v, false, &out->id) && read_delta(r, &out->delta);
 		break;
 	case JOURNAL_NAME:
 		out->id = r->last_id + varint_unzigzag(v);
-		if (!read_bytes(r, 1, NAME_LEN_MAX, &out->name))
-			return false;
+		is_good = read_bytes(r, 1, NAME_LEN_MAX, &out->name);
 		break;
 	case JOURNAL_STATE:
-		out->id = out->state.id = r->last_id + varint_unzigzag(v);
-		if (!read_state(r, &out->state))
-			return false;
+		is_good = read_ascending(r, v, false, &out->id) && read_state(r, &out->state);
+		out->state.id = out->id;
 		break;
 	case JOURNAL_HIT:
-		out->id = out->hit.id = r->last_id + varint_unzigzag(v);
-		if (!read_hit(r, &out->hit))
-			return false;
+		is_good = read_ascending(r, v, true, &out->id) && read_hit(r, &out->hit);
+		out->hit.id = out->id;
 		break;
 	case JOURNAL_DELETE: out->id = r->last_id + varint_unzigzag(v); break;
 	default: out->id = v; break;
 	}
 	r->last_id = out->id;
-	return out->id <= JOURNAL_ID_MAX;
+	return is_good && out->id <= JOURNAL_ID_MAX;
 }
 
 static bool read_record(struct journal_reader *r, struct journal_record *out)

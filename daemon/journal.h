@@ -136,7 +136,7 @@ int journal_reader_init(struct journal_reader *r, const void *body, size_t len);
 /* The next record. After JOURNAL_END or JOURNAL_DAMAGED it says the same for ever. */
 int journal_next(struct journal_reader *r, struct journal_record *out);
 /* The next section as a reader of its own, skipped in `r`: for merging sections (ids ascend within one of
- * JOURNAL_DELTA). Call it only where a section begins: before the first journal_next. */
+ * JOURNAL_DELTA, _STATE and _HIT). Call it only where a section begins: before the first journal_next. */
 int journal_next_section(struct journal_reader *r, struct journal_reader *section);
 static inline enum journal_type journal_section_type(const struct journal_reader *section)
 {

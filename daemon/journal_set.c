@@ -5,44 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct journal_cursor {
-	struct journal_reader section;
-	uint64_t epoch;
-	uint64_t delta; /* of the record whose id stands in the heap */
-};
-
-/* Ids stand in the heap itself, so that ordering it touches no cursor. */
-struct journal_heap_entry {
-	uint64_t id;
-	struct journal_cursor *cursor;
-};
-
 void journal_set_init(struct journal_set *set)
 {
 	*set = (struct journal_set){0};
 }
 
-static void free_own(struct journal_set *set)
-{
-	free(set->cursors);
-	free(set->heap);
-	*set = (struct journal_set){0};
-}
-
 void journal_set_fini(struct journal_set *set)
 {
-	if (set->is_shared) {
-		free_own(set);
-		return;
+	journal_stream_fini(&set->deltas);
+	if (!set->is_shared) {
+		for (size_t i = 0; i < set->body_count; i++)
+			free(set->bodies[i]);
+		free(set->bodies);
+		free(set->names);
+		free(set->deletes);
+		free(set->sessions.items);
+		free(set->tokens.items);
+		journal_stream_fini(&set->states);
+		journal_stream_fini(&set->hits);
+		free(set->taken);
 	}
-	for (size_t i = 0; i < set->body_count; i++)
-		free(set->bodies[i]);
-	free(set->bodies);
-	free(set->names);
-	free(set->deletes);
-	free(set->sessions.items);
-	free(set->tokens.items);
-	free_own(set);
+	*set = (struct journal_set){0};
 }
 
 /* Room for one more element of `size`; the array or null. */
@@ -84,17 +67,6 @@ static int keep_delete(struct journal_set *set, uint64_t id)
 	return 0;
 }
 
-static int keep_cursor(struct journal_set *set, uint64_t epoch, const struct journal_reader *section)
-{
-	void *cursors = grow(set->cursors, set->cursor_count, &set->cursor_cap, sizeof(*set->cursors));
-
-	if (!cursors)
-		return -ENOMEM;
-	set->cursors = cursors;
-	set->cursors[set->cursor_count++] = (struct journal_cursor){.section = *section, .epoch = epoch};
-	return 0;
-}
-
 static int keep_mark(struct journal_marks *marks, uint64_t epoch, const struct journal_record *record,
 		     int64_t time_ms)
 {
@@ -123,8 +95,6 @@ static int keep_record(struct journal_set *set, uint64_t epoch, const struct jou
 		return 0;
 	case JOURNAL_SESSION: return keep_mark(&set->sessions, epoch, record, time_ms);
 	case JOURNAL_TOKEN: return keep_mark(&set->tokens, epoch, record, time_ms);
-	case JOURNAL_STATE:
-	case JOURNAL_HIT: return 0;
 	default: break;
 	}
 	if (record->id > set->id_max)
@@ -137,8 +107,12 @@ static int add_section(struct journal_set *set, uint64_t epoch, struct journal_r
 	struct journal_record record;
 	int result, r;
 
-	if (journal_section_type(section) == JOURNAL_DELTA)
-		return keep_cursor(set, epoch, section);
+	switch (journal_section_type(section)) {
+	case JOURNAL_DELTA: return journal_stream_add(&set->deltas, epoch, section);
+	case JOURNAL_STATE: return journal_stream_add(&set->states, epoch, section);
+	case JOURNAL_HIT: return journal_stream_add(&set->hits, epoch, section);
+	default: break;
+	}
 	while ((result = journal_next(section, &record)) == JOURNAL_OK) {
 		r = keep_record(set, epoch, &record, section->time_ms);
 		if (r < 0)
@@ -182,72 +156,6 @@ int journal_set_add(struct journal_set *set, uint64_t epoch, const void *body, s
 			return r;
 	}
 	return result == JOURNAL_END ? 0 : -EUCLEAN;
-}
-
-/* ---- the heap of sections, smallest id on top ---- */
-
-static void sift_down(struct journal_set *set, size_t i)
-{
-	struct journal_heap_entry *heap = set->heap;
-	struct journal_heap_entry moving = heap[i];
-
-	for (;;) {
-		size_t child = 2 * i + 1;
-
-		if (child >= set->heap_count)
-			break;
-		if (child + 1 < set->heap_count && heap[child + 1].id < heap[child].id)
-			child++;
-		if (moving.id <= heap[child].id)
-			break;
-		heap[i] = heap[child];
-		i = child;
-	}
-	heap[i] = moving;
-}
-
-/* Reads the cursor's next record. JOURNAL_OK, _END, _DAMAGED. */
-static int step_cursor(struct journal_heap_entry *entry)
-{
-	struct journal_record record;
-	int result = journal_next(&entry->cursor->section, &record);
-
-	if (result == JOURNAL_OK) {
-		entry->id = record.id;
-		entry->cursor->delta = record.delta;
-	}
-	return result;
-}
-
-static int step_top(struct journal_set *set)
-{
-	int result = step_cursor(&set->heap[0]);
-
-	if (result == JOURNAL_DAMAGED)
-		return -EUCLEAN;
-	if (result == JOURNAL_END)
-		set->heap[0] = set->heap[--set->heap_count];
-	if (set->heap_count > 0)
-		sift_down(set, 0);
-	return 0;
-}
-
-static int build_heap(struct journal_set *set)
-{
-	set->heap = calloc(set->cursor_count + 1, sizeof(*set->heap));
-	if (!set->heap)
-		return -ENOMEM;
-	for (size_t i = 0; i < set->cursor_count; i++) {
-		struct journal_heap_entry *entry = &set->heap[set->heap_count];
-
-		entry->cursor = &set->cursors[i];
-		if (step_cursor(entry) != JOURNAL_OK)
-			return -EUCLEAN; /* a section has at least one record */
-		set->heap_count++;
-	}
-	for (size_t i = set->heap_count / 2; i-- > 0;)
-		sift_down(set, i);
-	return 0;
 }
 
 /* ---- sorting ---- */
@@ -370,7 +278,10 @@ int journal_set_sort(struct journal_set *set)
 	sort_deletes(set);
 	sort_marks(&set->sessions, compare_sessions);
 	sort_marks(&set->tokens, compare_tokens);
-	return build_heap(set);
+	r = journal_stream_begin(&set->deltas);
+	if (r == 0)
+		r = journal_stream_begin(&set->states);
+	return r == 0 ? journal_stream_begin(&set->hits) : r;
 }
 
 /* ---- running through ---- */
@@ -379,20 +290,9 @@ int journal_set_share(struct journal_set *set, const struct journal_set *of)
 {
 	*set = *of;
 	set->is_shared = true;
-	set->cursors = calloc(of->cursor_count + 1, sizeof(*set->cursors));
-	set->heap = calloc(of->cursor_count + 1, sizeof(*set->heap));
-	if (!set->cursors || !set->heap) {
-		free_own(set);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < of->cursor_count; i++)
-		set->cursors[i] = of->cursors[i];
-	for (size_t i = 0; i < of->heap_count; i++)
-		set->heap[i] = (struct journal_heap_entry){
-			.id = of->heap[i].id,
-			.cursor = &set->cursors[of->heap[i].cursor - of->cursors],
-		};
-	return 0;
+	set->states = set->hits = (struct journal_stream){0};
+	set->taken = NULL;
+	return journal_stream_share(&set->deltas, &of->deltas);
 }
 
 size_t journal_set_names_below(const struct journal_set *set, uint64_t id)
@@ -412,31 +312,107 @@ size_t journal_set_names_below(const struct journal_set *set, uint64_t id)
 
 bool journal_set_peek(const struct journal_set *set, uint64_t *id)
 {
-	if (set->heap_count == 0)
-		return false;
-	*id = set->heap[0].id;
-	return true;
+	return journal_stream_peek(&set->deltas, id);
 }
 
 int journal_set_take(struct journal_set *set, uint64_t id, uint64_t epoch_above, struct journal_sum *out)
 {
 	struct journal_sum sum = {0};
+	uint64_t at;
 
-	while (set->heap_count > 0 && set->heap[0].id <= id) {
-		const struct journal_cursor *top = set->heap[0].cursor;
+	while (journal_stream_peek(&set->deltas, &at) && at <= id) {
+		const struct journal_cursor *top = journal_stream_top(&set->deltas);
 		int r;
 
-		if (set->heap[0].id == id && top->epoch > epoch_above) {
+		if (at == id && top->epoch > epoch_above) {
 			if (sum.count == 0 || top->section.time_ms > sum.time_ms)
 				sum.time_ms = top->section.time_ms;
 			sum.delta += top->delta;
 			sum.count++;
 		}
-		r = step_top(set);
+		r = journal_stream_step(&set->deltas);
 		if (r < 0)
 			return r;
 	}
 	*out = sum;
+	return 0;
+}
+
+bool journal_set_peek_state(const struct journal_set *set, uint64_t *id)
+{
+	return journal_stream_peek(&set->states, id);
+}
+
+int journal_set_take_state(struct journal_set *set, uint64_t id, struct journal_state *out)
+{
+	struct journal_state newest = {0};
+	uint64_t at;
+
+	while (journal_stream_peek(&set->states, &at) && at <= id) {
+		const struct journal_state *state = &journal_stream_top(&set->states)->state;
+		int r;
+
+		if (at == id && (newest.id == 0 || state->version > newest.version))
+			newest = *state;
+		r = journal_stream_step(&set->states);
+		if (r < 0)
+			return r;
+	}
+	*out = newest;
+	return 0;
+}
+
+bool journal_set_peek_hits(const struct journal_set *set, uint64_t *id)
+{
+	return journal_stream_peek(&set->hits, id);
+}
+
+static int compare_seconds(const void *a, const void *b)
+{
+	int64_t x = ((const struct journal_hit *)a)->second, y = ((const struct journal_hit *)b)->second;
+
+	return (x > y) - (x < y);
+}
+
+/* Sums those of one second; how many are left. */
+static size_t sum_hits(struct journal_hit *hits, size_t count)
+{
+	size_t kept = 0;
+
+	if (count > 1)
+		qsort(hits, count, sizeof(*hits), compare_seconds);
+	for (size_t i = 0; i < count; i++) {
+		if (kept && hits[kept - 1].second == hits[i].second)
+			hits[kept - 1].count += hits[i].count;
+		else
+			hits[kept++] = hits[i];
+	}
+	return kept;
+}
+
+int journal_set_take_hits(struct journal_set *set, uint64_t id, uint64_t epoch_above,
+			  struct journal_hits *out)
+{
+	size_t count = 0;
+	uint64_t at;
+
+	while (journal_stream_peek(&set->hits, &at) && at <= id) {
+		const struct journal_cursor *top = journal_stream_top(&set->hits);
+		int r;
+
+		if (at == id && top->epoch > epoch_above) {
+			void *taken = grow(set->taken, count, &set->taken_cap, sizeof(*set->taken));
+
+			if (!taken)
+				return -ENOMEM;
+			set->taken = taken;
+			set->taken[count++] = top->hit;
+		}
+		r = journal_stream_step(&set->hits);
+		if (r < 0)
+			return r;
+	}
+	*out = (struct journal_hits){.items = set->taken, .count = sum_hits(set->taken, count)};
 	return 0;
 }
 

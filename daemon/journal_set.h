@@ -2,10 +2,10 @@
 /*
  * journal_set.h - many journal bodies seen as one: what recovery, folding and merging run through.
  *
- * Bodies are kept packed. Their delta sections are sorted already, so a heap over them gives all deltas by
- * ascending id, decoded only as they are asked for: memory is the bodies, and the work is spread over the
- * small transactions of a fold. All other records are decoded at once and sorted. Pure; not shared between
- * threads.
+ * Bodies are kept packed. Their sections of deltas, states and hits are sorted already, so a heap over them
+ * (journal_stream.h) gives all of a kind by ascending id, decoded only as they are asked for: memory is the
+ * bodies, and the work is spread over the small transactions of a fold. All other records are decoded at once
+ * and sorted. Pure; not shared between threads.
  */
 #ifndef SHC_JOURNAL_SET_H
 #define SHC_JOURNAL_SET_H
@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "journal.h"
+#include "journal_stream.h"
 
 struct journal_set_name {
 	uint64_t id;
@@ -46,14 +47,13 @@ struct journal_set {
 	uint64_t id_max;     /* largest id of names and deletes, or 0 */
 	int64_t time_max_ms; /* newest body */
 	/* private */
-	struct journal_cursor *cursors; /* a delta section each */
-	size_t cursor_count;
-	struct journal_heap_entry *heap;
-	size_t heap_count;
+	struct journal_stream deltas, states, hits;
+	struct journal_hit *taken; /* what journal_set_take_hits has told */
+	size_t taken_cap;
 	char **bodies;
 	size_t body_count;
-	size_t name_cap, delete_cap, cursor_cap, body_cap;
-	bool is_shared; /* only the cursors and the heap are its own */
+	size_t name_cap, delete_cap, body_cap;
+	bool is_shared; /* only `deltas` is its own */
 };
 
 /* Sum of the deltas of one id. */
@@ -72,8 +72,8 @@ int journal_set_add(struct journal_set *set, uint64_t epoch, const void *body, s
 /* After the last add. 0; -EUCLEAN when two names have one id; -ENOMEM. */
 int journal_set_sort(struct journal_set *set);
 
-/* After sorting, before anything is taken: a second run through the same set, by another thread perhaps. `of`
- * must stay, unchanged, until `set` has had its fini. 0; -ENOMEM. */
+/* After sorting, before a delta is taken: a second run through the same set, but for states and hits, by
+ * another thread perhaps. `of` must stay, unchanged, until `set` has had its fini. 0; -ENOMEM. */
 int journal_set_share(struct journal_set *set, const struct journal_set *of);
 
 /* How many of the names have an id below `id`. */
@@ -85,6 +85,20 @@ bool journal_set_peek(const struct journal_set *set, uint64_t *id);
 /* Uses up the deltas of all ids up to `id`, and sums those of `id` itself of epochs above `epoch_above`. Ids
  * of successive calls ascend. 0 or -EUCLEAN. */
 int journal_set_take(struct journal_set *set, uint64_t id, uint64_t epoch_above, struct journal_sum *out);
+
+/* The same for states: the one of `id` with the largest version; its id is 0 when there is none. */
+bool journal_set_peek_state(const struct journal_set *set, uint64_t *id);
+int journal_set_take_state(struct journal_set *set, uint64_t id, struct journal_state *out);
+
+/* And for hits: those of `id` of epochs above `epoch_above`, by ascending second, each second once. Until the
+ * next call. Also -ENOMEM. */
+struct journal_hits {
+	const struct journal_hit *items;
+	size_t count;
+};
+bool journal_set_peek_hits(const struct journal_set *set, uint64_t *id);
+int journal_set_take_hits(struct journal_set *set, uint64_t id, uint64_t epoch_above,
+			  struct journal_hits *out);
 
 /* Is the session, or the token of the name, in the set? */
 bool journal_set_has_session(const struct journal_set *set, struct slice id);

@@ -73,6 +73,7 @@ DAEMON := \
 	daemon/io_uring.c \
 	daemon/journal.c \
 	daemon/journal_set.c \
+	daemon/journal_stream.c \
 	daemon/log.c \
 	daemon/main.c \
 	daemon/notify.c \
@@ -237,6 +238,7 @@ FUZZED := $(LIB_BASE) \
 	cmd/table.c \
 	daemon/journal.c \
 	daemon/journal_set.c \
+	daemon/journal_stream.c \
 	daemon/window.c \
 	lib/url.c
 FAULT := $(sort $(wildcard tests/fault/*.c))

@@ -92,6 +92,25 @@ static void read_as_set(const void *body, size_t size)
 		last = id;
 		r = journal_set_take(&set, id, 1, &sum);
 	}
+	last = 0;
+	while (r == 0 && journal_set_peek_state(&set, &id)) {
+		struct journal_state state;
+
+		need(id >= last);
+		last = id;
+		r = journal_set_take_state(&set, id, &state);
+		need(r != 0 || state.id == id);
+	}
+	last = 0;
+	while (r == 0 && journal_set_peek_hits(&set, &id)) {
+		struct journal_hits hits;
+
+		need(id >= last);
+		last = id;
+		r = journal_set_take_hits(&set, id, 1, &hits);
+		for (size_t i = 1; r == 0 && i < hits.count; i++)
+			need(hits.items[i - 1].second < hits.items[i].second);
+	}
 	journal_set_fini(&set);
 }
 

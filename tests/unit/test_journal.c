@@ -324,10 +324,10 @@ static void test_bytes_on_disk_do_not_change(void **state)
 		2,   2,	  0,   0,    0,	 5,  0, 0, 0,	 7,    0xc8, 1,	   1,	 1,   /* 7 += 100, 8 -= 1 */
 		3,   1,	  0,   0,    0,	 1,  0, 0, 0,	 6,			      /* delete 3 */
 		4,   1,	  0,   0,    0,	 2,  0, 0, 0,	 0x80, 1,		      /* floor 128 */
-		7,   2,	  0,   0,    0,	 10, 0, 0, 0,	 14,   5,    0xc8, 1,	 0,   /* 7: version 5, expires
-											 at   100 */
-		2,   6,	  0,   0xd0, 15, /* 8: version 6, arrival 1000 */
-		8,   2,	  0,   0,    0,	 8,  0, 0, 0,	 14,   0xd0, 15,   0xac, 2, /* 7: 300 in second 1000
+		7,   2,	  0,   0,    0,	 10, 0, 0, 0,	 7,    5,    0xc8, 1,	 0,   /* 7: version 5, expires
+											 at 100 */
+		1,   6,	  0,   0xd0, 15, /* 8: version 6, arrival 1000 */
+		8,   2,	  0,   0,    0,	 8,  0, 0, 0,	 7,    0xd0, 15,   0xac, 2, /* 7: 300 in second 1000
 										     */
 		0,   1,	  1,							    /* 7: 1 in second 999 */
 	};
@@ -437,9 +437,10 @@ static void test_records_that_make_no_sense_are_refused(void **state)
 		{"a state without its last number", 12, "\7\1\0\0\0\3\0\0\0\2\1\2"},
 		{"a version above 2^63-1", 22,
 		 "\7\1\0\0\0\15\0\0\0\2\x80\x80\x80\x80\x80\x80\x80\x80\x80\1\0\0"},
-		{"a state of a negative id", 13, "\7\1\0\0\0\4\0\0\0\1\1\0\0"},
+		{"the same id twice in states", 17, "\7\2\0\0\0\10\0\0\0\1\1\0\0\0\1\0\0"},
 		{"hits without a count", 11, "\10\1\0\0\0\2\0\0\0\2\2"},
-		{"hits of a negative id", 12, "\10\1\0\0\0\3\0\0\0\1\2\2"},
+		{"hits of an id above 2^63-1", 21,
+		 "\10\1\0\0\0\14\0\0\0\x80\x80\x80\x80\x80\x80\x80\x80\x80\1\2\2"},
 		{"type 0", 10, "\0\1\0\0\0\1\0\0\0\1"},
 		{"no records", 9, "\3\0\0\0\0\0\0\0\0"},
 		{"a section longer than the body", 10, "\3\1\0\0\0\2\0\0\0\1"},
