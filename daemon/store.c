@@ -3,7 +3,7 @@
  * store.c - the state on disk: failures in words, transactions, committing epochs. store_private.h lists
  * the other files: opening, the log, recovery, snapshot, merging, the check.
  *
- * Schema, version 2 (made in store_open.c; version 1 had no sessions and tokens):
+ * Schema, version 3 (made in store_open.c; version 1 had no sessions and tokens, 2 no states and windows):
  *
  *	meta	key, value	epoch_limit	every epoch ever used is at or below (raised in steps)
  *				id_next		every id ever used on disk is below
@@ -12,13 +12,15 @@
  *				created		milliseconds since 1970
  *	name	id, name	a counter as of the last fold
  *	value	id, value, as_of, updated_at	its value with all epochs up to as_of; milliseconds
+ *	state	id, version, expire_at, tat	as of the last fold; milliseconds, nanoseconds, 0: none
+ *	window	id, as_of, body	its hits with those of all epochs up to as_of: window.c
  *	session	id, seq, cursor, used_at	as of the last fold
  *	token	name, token, delta, used_at	as of the last fold
  *	journal	epoch, part, body		what came later: journal.c
  *	counter	(view)	for people: names as text, values as of the last fold
  *
- * The value of a counter is value + the deltas of all journal rows with epoch > as_of. Sums are made in C,
- * modulo 2^64: SQL turns an integer overflow into a floating point number.
+ * The value of a counter is value + the deltas of all journal rows with epoch > as_of, its window likewise.
+ * Sums are made in C, modulo 2^64: SQL turns an integer overflow into a floating point number.
  *
  * One connection does all writing and checkpoints: SQLite 3.7.0 to 3.51.2 can corrupt a database when two
  * connections write and checkpoint at once. A reader never blocks us in WAL mode; another writer may, for

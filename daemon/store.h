@@ -57,8 +57,8 @@ struct store_counter {
 typedef int store_counters_fn(void *arg, unsigned loader, const struct store_counter *counters, size_t count);
 typedef int store_session_fn(void *arg, struct slice id, uint64_t seq, struct slice cursor, int64_t used_ms);
 typedef int store_token_fn(void *arg, struct slice name, struct slice token, int64_t delta, int64_t used_ms);
-/* What counters have beside their values, before the first of them; ids may be those of deleted counters. The
- * callee takes the window. */
+/* What counters have beside their values, journal applied: each id once. It may be one that no counter has
+ * any more: then it is nobody's. The callee owns the window from then on, whatever it returns. */
 struct window;
 typedef int store_state_fn(void *arg, const struct journal_state *state);
 typedef int store_window_fn(void *arg, uint64_t id, struct window *window);
@@ -66,7 +66,8 @@ typedef int store_window_fn(void *arg, uint64_t id, struct window *window);
 typedef int store_expect_fn(void *arg, uint64_t count);
 
 /* Who hears of it, on the calling thread; only `counters` may be called by `loaders` threads at once, when
- * there are many. `expect`, `session` and `token` may be null. */
+ * there are many. States and windows come before the first counter and before `expect`. All but `counters`
+ * may be null. */
 struct store_sink {
 	store_counters_fn *counters;
 	store_session_fn *session;

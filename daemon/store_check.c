@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "window.h"
+
 enum { LINE_BYTES = 1600 };
 
 struct check {
@@ -145,6 +147,26 @@ static int check_count(struct check *check, const char *sql, const char *what)
 	return rc == SQLITE_ROW ? 0 : find_error(check, store_fail(check->s, rc, "counting rows"));
 }
 
+static int check_extras(struct check *check)
+{
+	int r = check_count(check,
+			    "SELECT count(*), min(id) FROM state AS s"
+			    " WHERE NOT EXISTS (SELECT 1 FROM name AS n WHERE n.id = s.id)",
+			    "states have no name");
+
+	if (r == 0)
+		r = check_count(check,
+				"SELECT count(*), min(id) FROM window AS w"
+				" WHERE NOT EXISTS (SELECT 1 FROM name AS n WHERE n.id = w.id)",
+				"windows have no name");
+	if (r == 0)
+		r = check_count(check,
+				"SELECT count(*), min(id) FROM window"
+				" WHERE as_of > (SELECT value FROM meta WHERE key = 'fold_epoch')",
+				"windows are newer than the last fold");
+	return r;
+}
+
 static int check_rows(struct check *check)
 {
 	int r = check_count(check,
@@ -162,7 +184,7 @@ static int check_rows(struct check *check)
 				"SELECT count(*), min(id) FROM name"
 				" WHERE id >= (SELECT value FROM meta WHERE key = 'id_next')",
 				"names have an id that was not given out yet");
-	return r;
+	return r == 0 && check->s->schema_version >= 3 ? check_extras(check) : r;
 }
 
 /* ---- counters ---- */
@@ -212,10 +234,27 @@ static int check_token(void *arg, struct slice name, struct slice token, int64_t
 	return 0;
 }
 
+static int check_state(void *arg, const struct journal_state *state)
+{
+	(void)arg;
+	(void)state;
+	return 0;
+}
+
+static int check_window(void *arg, uint64_t id, struct window *window)
+{
+	(void)arg;
+	(void)id;
+	window_free(window);
+	return 0;
+}
+
 static int check_counters(struct check *check, struct store_state *state)
 {
 	const struct store_sink sink = {
 		.counters = check_batch,
+		.state = check_state,
+		.window = check_window,
 		.session = check_session,
 		.token = check_token,
 		.arg = check,

@@ -39,9 +39,13 @@ struct fold_row {
 /* In this order: a deleted name may come back under a new id, and a reader should not see both. */
 enum fold_phase {
 	FOLD_FLOOR_VALUES,
+	FOLD_FLOOR_STATES,
+	FOLD_FLOOR_WINDOWS,
 	FOLD_FLOOR_NAMES,
 	FOLD_DELETES,
 	FOLD_ROWS,
+	FOLD_STATES, /* behind the names that they are for */
+	FOLD_WINDOWS,
 	FOLD_SESSIONS,
 	FOLD_TOKENS,
 	FOLD_JOURNAL,
@@ -53,6 +57,8 @@ struct fold_progress {
 	enum fold_phase phase;
 	size_t delete_next; /* of the set */
 	size_t row_next;    /* of the batch */
+	size_t state_next;  /* of that of states */
+	size_t window_next; /* of that of windows */
 	size_t mark_next;   /* of the sessions, then of the tokens */
 };
 
@@ -66,6 +72,8 @@ struct store_fold {
 	size_t name_next;      /* of the set: names before are in the batch or done */
 	struct fold_row *rows; /* the batch: decoded, not known to be on disk */
 	size_t row_count, row_cap;
+	struct store_extra states, windows; /* the same */
+	bool is_lost; /* some of these are neither in the set any more nor in the batch */
 };
 
 struct store_fold *store_fold_free(struct store_fold *fold)
@@ -74,6 +82,8 @@ struct store_fold *store_fold_free(struct store_fold *fold)
 		return NULL;
 	journal_set_fini(&fold->set);
 	free(fold->rows);
+	store_extra_fini(&fold->states);
+	store_extra_fini(&fold->windows);
 	free(fold);
 	return NULL;
 }
@@ -265,7 +275,7 @@ static int write_delta(struct store *s, const struct fold_row *row)
 	return r == 0 && sqlite3_changes(s->db) == 0 ? insert_value(s, row) : r;
 }
 
-/* Each phase does at most *budget rows and lowers it; 0, STORE_RETRY, negative. */
+/* Each phase does about *budget rows and lowers it; 0, STORE_RETRY, negative. */
 
 static int fold_floor(struct store *s, enum store_sql which, size_t *budget)
 {
@@ -287,17 +297,18 @@ static int fold_floor(struct store *s, enum store_sql which, size_t *budget)
 
 static int fold_deletes(struct store *s, size_t *budget)
 {
+	static const enum store_sql tables[] = {SQL_VALUE_DELETE, SQL_STATE_DELETE, SQL_WINDOW_DELETE,
+						SQL_NAME_DELETE};
 	struct store_fold *fold = s->fold;
 	int r = 0;
 
 	for (; *budget > 0 && fold->progress.delete_next < fold->set.delete_count && r == 0; (*budget)--) {
 		uint64_t id = fold->set.deletes[fold->progress.delete_next++];
 
-		store_bind(s, SQL_VALUE_DELETE, 1, id);
-		store_bind(s, SQL_NAME_DELETE, 1, id);
-		r = store_run(s, SQL_VALUE_DELETE, "deleting counters");
-		if (r == 0)
-			r = store_run(s, SQL_NAME_DELETE, "deleting counters");
+		for (size_t i = 0; i < sizeof(tables) / sizeof(*tables) && r == 0; i++) {
+			store_bind(s, tables[i], 1, id);
+			r = store_run(s, tables[i], "deleting counters");
+		}
 	}
 	if (fold->progress.delete_next == fold->set.delete_count)
 		fold->progress.phase++;
@@ -323,6 +334,45 @@ static int fold_rows(struct store *s, size_t *budget)
 		*budget = 0; /* the next batch belongs to the next transaction: this one may have to be
 				written again */
 	return r;
+}
+
+typedef int fill_fn(struct store *s, struct store_extra *x, struct journal_set *set, size_t count_max);
+typedef int write_fn(struct store *s, struct store_extra *x, size_t i, size_t *cost);
+
+/* States or windows; of a batch of these a transaction takes as much as is worth *budget rows. */
+static int fold_extras(struct store *s, struct store_extra *x, size_t *next, fill_fn *fill, write_fn *write,
+		       size_t *budget)
+{
+	struct store_fold *fold = s->fold;
+	int r = 0;
+
+	if (x->count == 0) {
+		r = fill(s, x, &fold->set, *budget);
+		fold->is_lost = r != 0;
+		if (r == 0 && x->count == 0)
+			fold->progress.phase++;
+	}
+	while (*budget > 0 && *next < x->count && r == 0) {
+		size_t cost;
+
+		r = write(s, x, (*next)++, &cost);
+		*budget -= cost < *budget ? cost : *budget;
+	}
+	if (x->count > 0)
+		*budget = 0; /* as with rows */
+	return r;
+}
+
+static int fold_states(struct store *s, size_t *budget)
+{
+	return fold_extras(s, &s->fold->states, &s->fold->progress.state_next, store_extra_fill_states,
+			   store_extra_write_state, budget);
+}
+
+static int fold_windows(struct store *s, size_t *budget)
+{
+	return fold_extras(s, &s->fold->windows, &s->fold->progress.window_next, store_extra_fill_windows,
+			   store_extra_write_window, budget);
 }
 
 static int write_session(struct store *s, const struct journal_set_mark *mark)
@@ -372,9 +422,13 @@ static int fold_phase(struct store *s, size_t *budget)
 {
 	switch (s->fold->progress.phase) {
 	case FOLD_FLOOR_VALUES: return fold_floor(s, SQL_VALUE_FLOOR, budget);
+	case FOLD_FLOOR_STATES: return fold_floor(s, SQL_STATE_FLOOR, budget);
+	case FOLD_FLOOR_WINDOWS: return fold_floor(s, SQL_WINDOW_FLOOR, budget);
 	case FOLD_FLOOR_NAMES: return fold_floor(s, SQL_NAME_FLOOR, budget);
 	case FOLD_DELETES: return fold_deletes(s, budget);
 	case FOLD_ROWS: return fold_rows(s, budget);
+	case FOLD_STATES: return fold_states(s, budget);
+	case FOLD_WINDOWS: return fold_windows(s, budget);
 	case FOLD_SESSIONS: return fold_marks(s, &s->fold->set.sessions, write_session, budget);
 	case FOLD_TOKENS: return fold_marks(s, &s->fold->set.tokens, write_token, budget);
 	case FOLD_JOURNAL: return fold_journal(s, budget);
@@ -421,6 +475,10 @@ static int settle(struct store *s, size_t rows)
 		s->floor_id = fold->set.floor_id;
 	if (fold->progress.row_next == fold->row_count)
 		fold->progress.row_next = fold->row_count = 0;
+	if (fold->progress.state_next == fold->states.count)
+		fold->progress.state_next = fold->states.count = 0;
+	if (fold->progress.window_next == fold->windows.count)
+		fold->progress.window_next = fold->windows.count = 0;
 	if (fold->progress.phase != FOLD_DONE)
 		return STORE_AGAIN;
 	end_pass(s);
@@ -449,6 +507,10 @@ int store_fold_step(struct store *s, size_t rows_max)
 	if (r == 0)
 		return settle(s, fold->progress.row_next - before.row_next + fold->progress.delete_next -
 					 before.delete_next);
-	fold->progress = before;
+	if (fold->is_lost)
+		s->fold =
+			store_fold_free(fold); /* the next one does it all again, and changes nothing twice */
+	else
+		fold->progress = before;
 	return r;
 }

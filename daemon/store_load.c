@@ -2,8 +2,9 @@
 /*
  * store_load.c - recovery: what a counter is worth after any crash.
  *
- * The journal first, whole; then the counters, from tables and journal side by side (store_join.c), on
- * several threads when there are many (store_loaders.c); then sessions and tokens. Changes nothing.
+ * The journal first, whole; then what counters have beside their values (store_extra.c), and the counters,
+ * from tables and journal side by side (store_join.c), on several threads when there are many
+ * (store_loaders.c); then sessions and tokens. Changes nothing.
  */
 #include "store_private.h"
 
@@ -244,6 +245,8 @@ static int load_all(struct load *load, struct store_state *state)
 		r = store_look_begin(&look, s, loaders > 1);
 	if (r == 0)
 		r = load_journal(load, state);
+	if (r == 0)
+		r = store_load_extras(s, &load->set, load->floor_id, load->sink, &look.is_stopped);
 	if (r == 0)
 		r = load_counters(load, &look, loaders, state);
 	if (r == 0 && load->sink->session)

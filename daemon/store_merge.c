@@ -130,16 +130,42 @@ static void put_marks(struct journal_writer *w, const struct journal_set *set)
 	}
 }
 
+/* -EUCLEAN, -ENOMEM. */
+static int put_extras(struct journal_writer *w, struct journal_set *set)
+{
+	struct journal_state state;
+	struct journal_hits hits;
+	uint64_t id;
+	int r = 0;
+
+	while (r == 0 && journal_set_peek_state(set, &id)) {
+		r = journal_set_take_state(set, id, &state);
+		if (r == 0 && !journal_set_is_dead(set, id))
+			journal_put_state(w, &state);
+	}
+	while (r == 0 && journal_set_peek_hits(set, &id)) {
+		r = journal_set_take_hits(set, id, 0, &hits);
+		for (size_t i = 0; r == 0 && i < hits.count && !journal_set_is_dead(set, id); i++)
+			journal_put_hit(w, &hits.items[i]);
+	}
+	return r;
+}
+
 static int merge_set(struct store *s, struct journal_set *set, struct journal_writer *w)
 {
+	int r;
+
 	if (set->floor_id)
 		journal_put_floor(w, set->floor_id);
 	put_names(w, set);
 	put_deletes(w, set);
 	put_marks(w, set);
-	if (put_deltas(w, set) < 0)
+	r = put_deltas(w, set);
+	if (r == 0)
+		r = put_extras(w, set);
+	if (r == -EUCLEAN)
 		return store_damaged(s, "a journal row has records that make no sense");
-	return journal_writer_finish(w) < 0 ? store_fail(s, SQLITE_NOMEM, "merging the journal") : 0;
+	return r < 0 || journal_writer_finish(w) < 0 ? store_fail(s, SQLITE_NOMEM, "merging the journal") : 0;
 }
 
 static int replace_rows(struct store *s, uint64_t first, uint64_t last, const struct journal_writer *w)

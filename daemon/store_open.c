@@ -21,7 +21,7 @@
 
 enum {
 	APPLICATION_ID = 0x53484354, /* "SHCT" */
-	SCHEMA_VERSION = 2,
+	SCHEMA_VERSION = 3,
 	PAGE_BYTES_MIN = 512, /* of SQLite */
 	PATH_BYTES_MAX = 500, /* SQLite takes 512, less its endings */
 	JOURNAL_SIZE_LIMIT = 64 << 20,
@@ -55,6 +55,12 @@ static const char schema_marks[] =
 	"CREATE TABLE token(name BLOB NOT NULL, token BLOB NOT NULL, delta INTEGER NOT NULL,"
 	" used_at INTEGER NOT NULL, PRIMARY KEY(name, token)) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX token_used_at ON token(used_at);";
+
+/* What version 3 has more than 2. */
+static const char schema_extra[] =
+	"CREATE TABLE state(id INTEGER PRIMARY KEY, version INTEGER NOT NULL, expire_at INTEGER NOT NULL,"
+	" tat INTEGER NOT NULL) STRICT;"
+	"CREATE TABLE window(id INTEGER PRIMARY KEY, as_of INTEGER NOT NULL, body BLOB NOT NULL) STRICT;";
 
 static const char *const sql_texts[SQL_COUNT] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -91,6 +97,20 @@ static const char *const sql_texts[SQL_COUNT] = {
 	[SQL_TOKEN_PUT] = "INSERT OR REPLACE INTO token(name, token, delta, used_at) VALUES (?1, ?2, ?3, ?4)",
 	[SQL_TOKEN_FORGET] = "DELETE FROM token WHERE (name, token) IN"
 			     " (SELECT name, token FROM token WHERE used_at < ?1 ORDER BY used_at LIMIT ?2)",
+	[SQL_STATE_FROM] = "SELECT id, version, expire_at, tat FROM state ORDER BY id",
+	[SQL_STATE_PUT] = "INSERT INTO state(id, version, expire_at, tat)"
+			  " SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM name WHERE id = ?1)"
+			  " ON CONFLICT(id) DO UPDATE SET version = excluded.version,"
+			  " expire_at = excluded.expire_at, tat = excluded.tat"
+			  " WHERE excluded.version > version",
+	[SQL_STATE_DELETE] = "DELETE FROM state WHERE id = ?1",
+	[SQL_STATE_FLOOR] = "DELETE FROM state WHERE id IN (SELECT id FROM state WHERE id < ?1 LIMIT ?2)",
+	[SQL_WINDOW_FROM] = "SELECT id, as_of, body FROM window ORDER BY id",
+	[SQL_WINDOW_GET] = "SELECT as_of, body FROM window WHERE id = ?1",
+	[SQL_WINDOW_PUT] = "INSERT OR REPLACE INTO window(id, as_of, body)"
+			   " SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM name WHERE id = ?1)",
+	[SQL_WINDOW_DELETE] = "DELETE FROM window WHERE id = ?1",
+	[SQL_WINDOW_FLOOR] = "DELETE FROM window WHERE id IN (SELECT id FROM window WHERE id < ?1 LIMIT ?2)",
 };
 
 /* ---- looking before SQLite does: its own words would be "unable to open database file" ---- */
@@ -376,6 +396,8 @@ static int create_schema(struct store *s)
 	if (r == 0)
 		r = execute(s, schema_marks, "making the tables");
 	if (r == 0)
+		r = execute(s, schema_extra, "making the tables");
+	if (r == 0)
 		r = execute(s, sql, "making the database");
 	if (r != 0 && !sqlite3_get_autocommit(s->db))
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
@@ -431,8 +453,10 @@ static int upgrade(struct store *s)
 		return 0;
 	snprintf(sql, sizeof(sql), "PRAGMA user_version = %d; COMMIT", SCHEMA_VERSION);
 	r = execute(s, "BEGIN IMMEDIATE", "bringing the tables up to date");
-	if (r == 0)
+	if (r == 0 && s->schema_version < 2)
 		r = execute(s, schema_marks, "bringing the tables up to date");
+	if (r == 0)
+		r = execute(s, schema_extra, "bringing the tables up to date");
 	if (r == 0)
 		r = execute(s, sql, "bringing the tables up to date");
 	if (r != 0 && !sqlite3_get_autocommit(s->db))
@@ -466,7 +490,9 @@ static int enter_wal(struct store *s)
 static int prepare_all(struct store *s)
 {
 	/* An old file that is only read has no such tables, and so no such rows. */
-	int count = s->schema_version == 1 ? SQL_SESSION_ALL : SQL_COUNT;
+	int count = s->schema_version == 1   ? SQL_SESSION_ALL
+		    : s->schema_version == 2 ? SQL_STATE_FROM
+					     : SQL_COUNT;
 
 	for (int i = 0; i < count; i++) {
 		int rc = sqlite3_prepare_v3(s->db, sql_texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->sql[i],

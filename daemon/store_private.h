@@ -2,7 +2,8 @@
 /*
  * store_private.h - what the store's files share: store.c (commit), store_open.c, store_wal.c and
  * store_log_check.c (the log, checkpoints), store_load.c, store_loaders.c and store_join.c (recovery),
- * store_fold.c (snapshot), store_merge.c (journal), store_check.c. The only header that includes sqlite3.h.
+ * store_fold.c (snapshot), store_extra.c (states and windows), store_merge.c (journal), store_check.c. The
+ * only header that includes sqlite3.h.
  *
  * Everything here runs on the thread that owns the store, but for the counters of `stats`.
  */
@@ -55,6 +56,15 @@ enum store_sql {
 	SQL_TOKEN_ALL,	    /* -> name, token, delta, used_at, by used_at */
 	SQL_TOKEN_PUT,	    /* name, token, delta, used_at; in place of what is there */
 	SQL_TOKEN_FORGET,   /* used before, rows at most */
+	SQL_STATE_FROM,	    /* -> id, version, expire_at, tat, by id. The first that version 2 has not */
+	SQL_STATE_PUT,	    /* id, version, expire_at, tat; nothing when the row is that new, or no name */
+	SQL_STATE_DELETE,   /* id */
+	SQL_STATE_FLOOR,    /* floor, rows at most */
+	SQL_WINDOW_FROM,    /* -> id, as_of, body, by id */
+	SQL_WINDOW_GET,	    /* id -> as_of, body */
+	SQL_WINDOW_PUT,	    /* id, as_of, body; in place of what is there; nothing when there is no name */
+	SQL_WINDOW_DELETE,  /* id */
+	SQL_WINDOW_FLOOR,   /* floor, rows at most */
 	SQL_COUNT,
 };
 
@@ -207,6 +217,38 @@ struct store_join {
 
 /* Tells the sink of all counters with these ids. Ranges of one join ascend. 0, STORE_RETRY, negative. */
 int store_join_range(struct store_join *join, uint64_t first, uint64_t last);
+
+/* ---- what counters have beside their values ---- store_extra.c */
+
+/* The next rows of a pass, decoded, not known to be on disk: states, or windows. */
+struct store_window {
+	uint64_t id;
+	size_t first, count; /* of the hits */
+};
+struct store_extra {
+	size_t count;		      /* of states or of windows */
+	struct journal_state *states; /* owned, as the others */
+	struct store_window *windows;
+	struct journal_hit *hits;
+	size_t hit_count;
+	size_t state_cap, window_cap, hit_cap;
+	struct buf packed; /* a window */
+};
+
+void store_extra_fini(struct store_extra *x);
+/* At most count_max of them out of the set, without those that it deletes; none: there are no more. 0,
+ * STORE_RETRY, -EUCLEAN; after a failure some may be lost, and the pass has to begin again. */
+int store_extra_fill_states(struct store *s, struct store_extra *x, struct journal_set *set,
+			    size_t count_max);
+int store_extra_fill_windows(struct store *s, struct store_extra *x, struct journal_set *set,
+			     size_t count_max);
+/* Writes number i, in the transaction. *cost: how many rows that is worth. */
+int store_extra_write_state(struct store *s, struct store_extra *x, size_t i, size_t *cost);
+int store_extra_write_window(struct store *s, struct store_extra *x, size_t i, size_t *cost);
+
+/* Tells the sink of all states, then of all windows, out of tables and journal. 0, STORE_RETRY, negative. */
+int store_load_extras(struct store *s, struct journal_set *set, uint64_t floor_id,
+		      const struct store_sink *sink, const _Atomic bool *is_stopped);
 
 /* ---- many hands ---- store_loaders.c */
 

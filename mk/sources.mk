@@ -111,6 +111,7 @@ DAEMON := \
 	daemon/store.c \
 	daemon/store_backup.c \
 	daemon/store_check.c \
+	daemon/store_extra.c \
 	daemon/store_fold.c \
 	daemon/store_join.c \
 	daemon/store_load.c \
