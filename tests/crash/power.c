@@ -424,6 +424,7 @@ void run_make_old(struct run *run)
 	run_fold(run, draw() % 4, 1 + draw() % 30);
 	run_commit(run);
 	run_close(run);
-	run_sql(run->path, "DROP TABLE session; DROP TABLE token; PRAGMA user_version = 1");
+	run_sql(run->path, "DROP TABLE session; DROP TABLE token; DROP TABLE state; DROP TABLE window;"
+			   "PRAGMA user_version = 1");
 	run->sure.has_marks = true;
 }

@@ -7,11 +7,19 @@
 #define SHC_STORE_MODEL_H
 
 #include "store_fixture.h"
+#include "../../daemon/window.h"
+
+/* Seconds of hits, so far apart that every level of a window is used, and some are too old for any. */
+enum { MODEL_SECONDS = 8 };
+static const int64_t model_seconds[MODEL_SECONDS] = {1690000000, 1695999940, 1696000000, 1699995000,
+						     1699999700, 1699999701, 1699999999, 1700000000};
 
 struct model_counter {
 	char name[24];
 	uint64_t value;
 	bool is_live;
+	struct journal_state state; /* the newest; id 0: none */
+	uint64_t hits[MODEL_SECONDS];
 };
 
 enum { MODEL_SESSIONS = 6, MODEL_TOKENS = 48, MODEL_TOKENS_PER_NAME = 8 };
@@ -33,6 +41,8 @@ struct model {
 	uint64_t id_next;
 	uint64_t epoch; /* the newest that may have been used */
 	uint64_t name_next;
+	uint64_t version;	   /* the newest of a state */
+	struct journal_state late; /* one that will come in a later epoch than newer ones; id 0: none */
 	/* Sessions and tokens, by number; used_ms 0: never used. Those used before may have been forgotten.
 	 */
 	bool has_marks;
@@ -174,6 +184,64 @@ static inline void model_mark(struct model *m, struct journal_writer *w)
 		model_use_token(m, w);
 }
 
+static inline void model_put_state(struct model *m, struct journal_writer *w, struct journal_state state)
+{
+	struct journal_state *newest = &m->counters[state.id].state;
+
+	journal_put_state(w, &state);
+	if (!newest->id || state.version > newest->version)
+		*newest = state;
+}
+
+/* Half of them of the newest few: these have many. */
+static inline uint64_t model_draw_id(const struct model *m)
+{
+	uint64_t count = m->id_next - 1, few = draw() % 2 && count > 6 ? 6 : count;
+
+	return m->id_next - 1 - draw() % few;
+}
+
+static inline struct journal_state model_draw_state(struct model *m)
+{
+	return (struct journal_state){.id = model_draw_id(m),
+				      .version = ++m->version,
+				      .expire_at_ms = draw() % 2 ? (int64_t)(draw() >> 20) : 0,
+				      .tat_ns = (int64_t)draw()};
+}
+
+/* States and hits, of dead counters too, in any order of ids. */
+static inline void model_extend(struct model *m, struct journal_writer *w)
+{
+	if (!m->has_marks || m->id_next == 1)
+		return;
+	if (m->late.id && draw() % 3 == 0) {
+		model_put_state(m, w, m->late);
+		m->late.id = 0;
+	} else if (!m->late.id) {
+		struct journal_state newer = m->late = model_draw_state(m);
+
+		newer.version = ++m->version;
+		newer.tat_ns++;
+		model_put_state(m, w, newer);
+	}
+	for (uint64_t n = draw() % 10; n > 0; n--) {
+		struct journal_state state = model_draw_state(m), older = state;
+
+		state.version = ++m->version; /* of another worker */
+		older.expire_at_ms++;
+		model_put_state(m, w, state);
+		if (draw() % 4 == 0)
+			model_put_state(m, w, older);
+	}
+	for (uint64_t n = draw() % 40; n > 0; n--) {
+		unsigned second = (unsigned)(draw() % MODEL_SECONDS);
+		struct journal_hit hit = {model_draw_id(m), model_seconds[second], 1 + draw() % 1000};
+
+		m->counters[hit.id].hits[second] += hit.count;
+		journal_put_hit(w, &hit);
+	}
+}
+
 /* Sometimes what follows goes to another part. */
 static inline void model_draw_part(struct journal_writer *w)
 {
@@ -192,6 +260,7 @@ static inline void model_draw_epoch(struct model *m, struct journal_writer *w)
 	model_change(m, w, 1 + draw() % 40);
 	if (draw() % 3 == 0)
 		model_delete(m, w, draw() % 30);
+	model_extend(m, w);
 	model_mark(m, w);
 	model_draw_part(w);
 	if (draw() % 25 == 0)
@@ -200,6 +269,7 @@ static inline void model_draw_epoch(struct model *m, struct journal_writer *w)
 		model_create(m, w, draw() % 10);
 	if (draw() % 2)
 		model_change(m, w, 1 + draw() % 10); /* another worker's run */
+	model_extend(m, w);
 	model_mark(m, w);
 	assert_int_equal(journal_writer_finish(w), 0);
 }
@@ -210,6 +280,10 @@ struct observed {
 	struct picture counters;
 	struct model_session sessions[MODEL_SESSIONS];
 	struct model_token tokens[MODEL_TOKENS];
+	/* by id */
+	struct journal_state *states; /* id 0: none */
+	struct window **windows;
+	uint64_t id_cap;
 	uint64_t odd; /* what is none of the model's, or came twice */
 };
 
@@ -256,11 +330,51 @@ static inline int observe_token(void *arg, struct slice name, struct slice token
 	return 0;
 }
 
+static inline void observe_id(struct observed *o, uint64_t id)
+{
+	uint64_t cap = o->id_cap ? o->id_cap : 64;
+
+	assert_in_range(id, 1, 1 << 20);
+	while (cap <= id)
+		cap *= 2;
+	if (cap == o->id_cap)
+		return;
+	o->states = reallocarray(o->states, cap, sizeof(*o->states));
+	o->windows = reallocarray(o->windows, cap, sizeof(*o->windows));
+	assert_true(o->states && o->windows);
+	memset(o->states + o->id_cap, 0, (cap - o->id_cap) * sizeof(*o->states));
+	memset(o->windows + o->id_cap, 0, (cap - o->id_cap) * sizeof(*o->windows));
+	o->id_cap = cap;
+}
+
+static inline int observe_state(void *arg, const struct journal_state *state)
+{
+	struct observed *o = arg;
+
+	observe_id(o, state->id);
+	o->odd += o->states[state->id].id != 0 || o->counters.count > 0; /* before all counters */
+	o->states[state->id] = *state;
+	return 0;
+}
+
+static inline int observe_window(void *arg, uint64_t id, struct window *window)
+{
+	struct observed *o = arg;
+
+	observe_id(o, id);
+	o->odd += o->windows[id] != NULL || o->counters.count > 0;
+	window_free(o->windows[id]);
+	o->windows[id] = window;
+	return 0;
+}
+
 static inline int observe_load(struct store *s, struct observed *o)
 {
 	const struct store_sink sink = {.counters = observe_counters,
 					.session = observe_session,
 					.token = observe_token,
+					.state = observe_state,
+					.window = observe_window,
 					.arg = o,
 					.loaders = 1};
 
@@ -284,6 +398,13 @@ static inline struct store *observe(const char *path, struct observed *o)
 static inline void observed_free(struct observed *o)
 {
 	picture_free(&o->counters);
+	for (uint64_t id = 0; id < o->id_cap; id++)
+		window_free(o->windows[id]);
+	free(o->windows);
+	free(o->states);
+	o->states = NULL;
+	o->windows = NULL;
+	o->id_cap = 0;
 }
 
 /* ---- comparing ---- */
@@ -312,6 +433,59 @@ static inline bool model_is_token(const struct model *m, const struct model_toke
 	return found->delta == t->delta && model_is_time(m, t->used_ms, found->used_ms);
 }
 
+static inline bool model_is_window(const struct model_counter *counter, const struct window *found)
+{
+	struct window *w = window_new();
+	struct buf want = BUF_INIT, got = BUF_INIT;
+	bool is_same;
+
+	assert_non_null(w);
+	for (unsigned i = 0; i < MODEL_SECONDS; i++) {
+		assert_int_equal(window_prepare(w, model_seconds[i]), 0);
+		if (counter->hits[i])
+			window_add(w, model_seconds[i], counter->hits[i]);
+	}
+	if (!found) {
+		is_same = window_newest(w) == INT64_MIN;
+	} else {
+		window_pack(w, &want);
+		window_pack(found, &got);
+		is_same = buf_len(&want) == buf_len(&got) &&
+			  memcmp(buf_head(&want), buf_head(&got), buf_len(&got)) == 0;
+	}
+	buf_fini(&want);
+	buf_fini(&got);
+	window_free(w);
+	return is_same;
+}
+
+/* Of live counters; what is told of others is nobody's. */
+static inline const char *model_extras_mismatch(const struct model *m, const struct observed *o)
+{
+	static const struct journal_state none;
+	static char why[160];
+
+	for (uint64_t id = 1; id < m->id_next; id++) {
+		const struct model_counter *counter = &m->counters[id];
+		const struct journal_state *found = id < o->id_cap ? &o->states[id] : &none;
+
+		if (!counter->is_live)
+			continue;
+		if (memcmp(found, &counter->state, sizeof(none)) != 0) {
+			snprintf(why, sizeof(why), "the state of id %llu is of version %llu, should be %llu",
+				 (unsigned long long)id, (unsigned long long)found->version,
+				 (unsigned long long)counter->state.version);
+			return why;
+		}
+		if (!model_is_window(counter, id < o->id_cap ? o->windows[id] : NULL)) {
+			snprintf(why, sizeof(why), "the window of id %llu has other hits",
+				 (unsigned long long)id);
+			return why;
+		}
+	}
+	return NULL;
+}
+
 static inline const char *model_marks_mismatch(const struct model *m, const struct observed *o)
 {
 	static char why[160];
@@ -331,7 +505,7 @@ static inline const char *model_marks_mismatch(const struct model *m, const stru
 			 (long long)o->tokens[i].used_ms, (long long)m->tokens[i].used_ms);
 		return why;
 	}
-	return o->odd ? "sessions or tokens that were never committed, or stand there twice" : NULL;
+	return o->odd ? "what was never committed, or stands there twice" : model_extras_mismatch(m, o);
 }
 
 /* Null: what was loaded is the model's. Else what is wrong, until the next call. */

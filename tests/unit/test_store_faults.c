@@ -7,6 +7,7 @@
  * the work reaches. After a full disk the call is tried again; after an I/O error the file is opened again.
  */
 #include "store_fixture.h"
+#include "../../daemon/window.h"
 
 /* ---- a VFS that fails on demand ---- */
 
@@ -164,6 +165,15 @@ struct work {
 	bool is_fold_done, is_merge_done, is_checkpoint_done;
 };
 
+/* Every third counter has a state, every fourth hits: as many of an epoch as its number is large. */
+static void put_extras(struct journal_writer *w, int epoch)
+{
+	for (uint64_t id = 3; id <= COUNTERS; id += 3)
+		journal_put_state(w, &(struct journal_state){.id = id, .version = (uint64_t)epoch + 1});
+	for (uint64_t id = 4; id <= COUNTERS; id += 4)
+		journal_put_hit(w, &(struct journal_hit){id, epoch * 1000, UINT64_C(1) << epoch});
+}
+
 /* Adds epoch number `n` (0 creates). */
 static int commit_one(struct work *work)
 {
@@ -180,6 +190,7 @@ static int commit_one(struct work *work)
 		deltas[i] = (struct journal_delta){.id = i + 1, .delta = (i + 1) << (8 * work->epochs_done)};
 	}
 	journal_put_deltas(&w, deltas, COUNTERS);
+	put_extras(&w, work->epochs_done);
 	assert_int_equal(journal_writer_finish(&w), 0);
 	r = store_commit(work->s, work->epoch_first + (uint64_t)work->epochs_done, &w, COUNTERS + 1);
 	journal_writer_fini(&w);
@@ -231,6 +242,56 @@ static void assert_epochs(const struct picture *p, int epochs)
 	}
 }
 
+/* ---- what a load tells beside counters ---- */
+
+struct extras {
+	uint64_t versions[COUNTERS + 1], hits[COUNTERS + 1];
+};
+
+static int take_state(void *arg, const struct journal_state *state)
+{
+	((struct extras *)arg)->versions[state->id] += state->version;
+	return 0;
+}
+
+static int take_window(void *arg, uint64_t id, struct window *window)
+{
+	struct window_sum sum;
+
+	assert_int_equal(window_sum(window, 0, 86400000, &sum), 0);
+	((struct extras *)arg)->hits[id] += sum.hits;
+	window_free(window);
+	return 0;
+}
+
+static int ignore_counters(void *arg, unsigned loader, const struct store_counter *counters, size_t count)
+{
+	(void)arg;
+	(void)loader;
+	(void)counters;
+	(void)count;
+	return 0;
+}
+
+static void assert_extras(const char *path, int epochs)
+{
+	struct extras extras = {0};
+	const struct store_sink sink = {
+		.counters = ignore_counters, .state = take_state, .window = take_window, .arg = &extras};
+	struct store_state state;
+	struct store *s;
+
+	assert_int_equal(store_open(&s, path, 0), 0);
+	assert_int_equal(store_load(s, &sink, &state), 0);
+	store_close(s);
+	for (uint64_t id = 0; id <= COUNTERS; id++) {
+		bool has_state = id && id % 3 == 0, has_hits = id && id % 4 == 0;
+
+		assert_int_equal(extras.versions[id], has_state ? epochs : 0);
+		assert_int_equal(extras.hits[id], has_hits ? (UINT64_C(1) << epochs) - 1 : 0);
+	}
+}
+
 static struct work begin_work(struct fixture *f)
 {
 	struct picture p;
@@ -270,6 +331,7 @@ static void test_a_full_disk_is_retried_until_nothing_is_missing(void **state)
 		store_close(open_and_load(f->path, &p));
 		assert_epochs(&p, EPOCHS);
 		picture_free(&p);
+		assert_extras(f->path, EPOCHS);
 		assert_clean(f->path);
 	} while (has_struck);
 	assert_true(rounds > 50); /* the fault has been nearly everywhere */
@@ -311,6 +373,7 @@ static void test_after_an_io_error_nothing_more_is_written(void **state)
 			work.epochs_done++;
 		assert_epochs(&p, work.epochs_done);
 		picture_free(&p);
+		assert_extras(f->image, work.epochs_done);
 		assert_clean(f->image);
 		store_close(open_and_load(f->path, &p));
 		assert_epochs(&p, work.epochs_done);
