@@ -10,6 +10,7 @@
 
 #include "../../daemon/journal_set.h"
 #include "../../daemon/store.h"
+#include "../../daemon/window.h"
 #include "kept.h"
 #include "replaced.h"
 #include "sim.h"
@@ -374,6 +375,41 @@ static void load_all(struct journal_set *set, struct store_state *state)
 	sim_check(!journal_set_sort(set), "the journal makes no sense");
 }
 
+static int tell_window(uint64_t id, const struct journal_hits *hits, const struct store_sink *sink)
+{
+	struct window *w = window_new();
+	int rc = w ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < hits->count && !rc; i++) {
+		rc = window_prepare(w, hits->items[i].second);
+		if (!rc)
+			window_add(w, hits->items[i].second, hits->items[i].count);
+	}
+	if (!rc)
+		return sink->window(sink->arg, id, w);
+	window_free(w);
+	return rc;
+}
+
+/* Those of counters that are deleted, too: as the store may. */
+static int tell_extras(struct journal_set *set, const struct store_sink *sink)
+{
+	struct journal_state state;
+	struct journal_hits hits;
+	uint64_t id;
+	int rc = 0;
+
+	while (!rc && journal_set_peek_state(set, &id)) {
+		sim_check(!journal_set_take_state(set, id, &state), "the journal is damaged");
+		rc = sink->state(sink->arg, &state);
+	}
+	while (!rc && journal_set_peek_hits(set, &id)) {
+		sim_check(!journal_set_take_hits(set, id, 0, &hits), "the journal is damaged");
+		rc = tell_window(id, &hits, sink);
+	}
+	return rc;
+}
+
 static int tell_counters(struct journal_set *set, const struct store_sink *sink, struct store_state *state)
 {
 	int rc = 0;
@@ -433,7 +469,9 @@ int store_load(struct store *s, const struct store_sink *sink, struct store_stat
 	*state = (struct store_state){0};
 	journal_set_init(&set);
 	load_all(&set, state);
-	rc = tell_counters(&set, sink, state);
+	rc = tell_extras(&set, sink);
+	if (!rc)
+		rc = tell_counters(&set, sink, state);
 	if (!rc)
 		rc = tell_sessions(&set.sessions, sink);
 	if (!rc)
