@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_store.c - what the disk gives: commits, folding, loading, merging.
+ * bench_store.c - what the disk gives: commits, folding (also of windows), loading, merging.
  *
  *	bench_store DIRECTORY [SECONDS [COUNTERS]]
  *
@@ -231,6 +231,66 @@ static void bench_fold(size_t records, int commits)
 	remove_files();
 }
 
+enum { WINDOWS = 10000, PASS_SECONDS = 30, WINDOW_MINUTES_KEPT = 1440, WINDOW_HOURS_KEPT = 720 };
+
+/* A hit of every windowed counter each `step` seconds, from `begin` on. */
+static void commit_hits(struct store *s, uint64_t epoch, int64_t begin, int64_t step, int64_t count)
+{
+	struct journal_writer w;
+
+	journal_writer_init(&w, 1700000000000);
+	for (uint64_t id = 1; id <= WINDOWS; id++)
+		for (int64_t i = 0; i < count; i++)
+			journal_put_hit(&w, &(struct journal_hit){id, begin + i * step, 1 + draw() % 3});
+	need(s, journal_writer_finish(&w), "pack");
+	need(s, store_commit(s, epoch, &w, WINDOWS + 1), "commit");
+	journal_writer_fini(&w);
+}
+
+/* Folding half a minute of hits, one a second of every counter, into windows that have nothing older, or all
+ * they can have. */
+static void bench_windows(bool is_full)
+{
+	const int64_t now = 1700000000;
+	struct store_state state;
+	struct store *s = open_store(&state);
+	uint64_t epoch = state.epoch_first, bytes;
+	double begin, cpu, slowest = 0, took;
+	int r;
+
+	make_names(s, epoch++, WINDOWS);
+	if (is_full) {
+		for (int64_t h = WINDOW_HOURS_KEPT; h > 0; h -= 90, fold_all(s))
+			commit_hits(s, epoch++, now - h * 3600, 3600, 90);
+		for (int64_t m = WINDOW_MINUTES_KEPT; m > 0; m -= 90, fold_all(s))
+			commit_hits(s, epoch++, now - m * 60, 60, 90);
+		for (int64_t sec = 300; sec > 0; sec -= 100, fold_all(s))
+			commit_hits(s, epoch++, now - sec, 1, 100);
+	}
+	fold_all(s);
+	for (int64_t i = 0; i < PASS_SECONDS; i++)
+		commit_hits(s, epoch++, now + i, 1, 1);
+	bytes = store_journal_bytes(s);
+	begin = seconds();
+	cpu = cpu_seconds();
+	need(s, r = store_fold_begin(s), "fold");
+	while (r == STORE_AGAIN) {
+		double step = seconds();
+
+		need(s, r = store_fold_step(s, FOLD_ROWS), "fold");
+		need(s, store_checkpoint(s, CHECKPOINT_FRAMES), "checkpoint");
+		step = seconds() - step;
+		slowest = step > slowest ? step : slowest;
+	}
+	took = seconds() - begin;
+	printf("windows %d, %s, %d s of hits, %.1f MiB of journal: %.0f ms, %.1f us of CPU a window, slowest "
+	       "step %.1f ms\n",
+	       WINDOWS, is_full ? "full" : "new", PASS_SECONDS, (double)bytes / 1048576, took * 1e3,
+	       (cpu_seconds() - cpu) * 1e6 / WINDOWS, slowest * 1e3);
+	store_close(s);
+	remove_files();
+}
+
 static void bench_merge(size_t records, int commits)
 {
 	struct store_state state;
@@ -390,6 +450,8 @@ int main(int argc, char **argv)
 	bench_fold(RECORDS_MAX, 1);
 	bench_fold(RECORDS_MAX, 30);
 	bench_fold(1000, 1);
+	bench_windows(false);
+	bench_windows(true);
 	bench_merge(6400, 200);
 	return 0;
 }

@@ -103,9 +103,10 @@ static inline void model_create(struct model *m, struct journal_writer *w, uint6
 	while (count-- > 0 && m->id_next < m->id_cap) {
 		struct model_counter *counter = &m->counters[m->id_next];
 
+		/* What stands there may be of an epoch that never came to be. */
+		*counter = (struct model_counter){.value = 0};
 		model_draw_name(m, counter->name, sizeof(counter->name));
 		counter->is_live = true;
-		counter->value = 0;
 		journal_put_name(w, m->id_next++, slice_str(counter->name));
 	}
 }
