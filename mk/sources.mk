@@ -102,6 +102,7 @@ DAEMON := \
 	daemon/request_reply.c \
 	daemon/request_server.c \
 	daemon/request_sub.c \
+	daemon/request_top.c \
 	daemon/request_window.c \
 	daemon/ring.c \
 	daemon/server.c \
@@ -120,6 +121,8 @@ DAEMON := \
 	daemon/store_merge.c \
 	daemon/store_open.c \
 	daemon/store_wal.c \
+	daemon/tally.c \
+	daemon/top.c \
 	daemon/txn.c \
 	daemon/txn_add.c \
 	daemon/txn_commit.c \
