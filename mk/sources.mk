@@ -181,6 +181,7 @@ CMD := \
 	cmd/inputs.c \
 	cmd/json_line.c \
 	cmd/main.c \
+	cmd/live.c \
 	cmd/nearest.c \
 	cmd/nodes.c \
 	cmd/output.c \
