@@ -161,6 +161,7 @@ CMD := \
 	cmd/cmd_shards.c \
 	cmd/cmd_stats.c \
 	cmd/cmd_sync.c \
+	cmd/cmd_top.c \
 	cmd/cmd_watch.c \
 	cmd/columns.c \
 	cmd/command.c \
