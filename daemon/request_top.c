@@ -67,7 +67,7 @@ static int put_rows(const struct request *r, const struct top_result *top, size_
 
 	*count = 0;
 	for (size_t i = 0; i < top->count && *count < max && rc >= 0; i++) {
-		int64_t value;
+		int64_t value = 0;
 
 		rc = look_up(r, &top->entries[i], &value);
 		if (rc > 0) {

@@ -203,17 +203,15 @@ static int64_t now_ns(void)
 	return (int64_t)ts.tv_sec * 1000 * NS_A_MS + ts.tv_nsec;
 }
 
-/* Those that the snapshot does not have yet. Ten million counters are a good second, so not all the time. */
+/* Those that the snapshot does not have yet. Ten million counters are a quarter of a second, so
+ * not all the time. */
 static void name_from_registry(struct top *t, struct naming *n, struct registry *registry)
 {
 	int64_t begun_ns = now_ns();
-	uint64_t cursor = 0;
 
 	if (!n->missing || begun_ns < t->walk_after_ns)
 		return;
-	do
-		cursor = registry_walk(registry, cursor, REGISTRY_SLOTS, look_at_counter, n);
-	while (cursor && n->missing);
+	registry_each(registry, look_at_counter, n);
 	t->walk_after_ns = now_ns() + (WALK_SHARE - 1) * (now_ns() - begun_ns);
 }
 
