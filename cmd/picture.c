@@ -17,8 +17,10 @@
 enum {
 	GAP = 2,
 	NAME_COLUMNS_MIN = 8,	 /* with less, other columns make room */
+	NAME_COLUMNS_GOOD = 32,	 /* with less, there are no changes */
 	VALUE_COLUMNS_SHORT = 9, /* "-9.22e+18" */
 	VALUE_HEADING = 5,
+	CHANGE_HEADING = 6,
 	HEADING_ROWS_MIN = 4, /* of the terminal */
 };
 
@@ -54,9 +56,9 @@ size_t picture_format_rate(char out[PICTURE_RATE_SIZE], double rate)
 
 /* ---- one picture ---- */
 
-/* How wide the columns are; `rate` 0: there is no room for it. */
+/* How wide the columns are; `rate`, `change` 0: there is no room for it. */
 struct layout {
-	size_t name, value, gap, rate;
+	size_t name, value, gap, rate, change;
 	bool is_short; /* values as 9.22e+18 */
 };
 
@@ -75,14 +77,38 @@ static size_t smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+enum { CHANGE_SIZE = NUM_I64_CHARS_MAX + 2 };
+
+/* With its sign. */
+static size_t format_change(char out[CHANGE_SIZE], int64_t change)
+{
+	size_t sign = change > 0;
+	out[0] = '+';
+	size_t len = sign + num_format_i64(out + sign, change);
+	out[len] = '\0';
+	return len;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
 static size_t value_columns(const struct picture_row *rows, size_t count)
 {
 	char digits[NUM_I64_CHARS_MAX];
 	size_t columns = VALUE_HEADING;
-	for (size_t i = 0; i < count; i++) {
-		size_t len = num_format_i64(digits, rows[i].value);
-		columns = len > columns ? len : columns;
-	}
+	for (size_t i = 0; i < count; i++)
+		columns = larger(columns, num_format_i64(digits, rows[i].value));
+	return columns;
+}
+
+static size_t change_columns(const struct picture_row *rows, size_t count)
+{
+	char digits[CHANGE_SIZE];
+	size_t columns = CHANGE_HEADING;
+	for (size_t i = 0; i < count; i++)
+		columns = larger(columns, format_change(digits, rows[i].change));
 	return columns;
 }
 
@@ -94,6 +120,17 @@ static size_t name_columns(const struct picture_row *rows, size_t count)
 		columns = n > columns ? n : columns;
 	}
 	return columns;
+}
+
+/* Adds a column for changes, when names have room enough beside it. */
+static void lay_out_changes(struct layout *l, size_t columns, const struct picture_row *rows, size_t count)
+{
+	size_t wanted = name_columns(rows, count), change = change_columns(rows, count);
+	size_t others = 3 * l->gap + l->value + l->rate + change;
+	if (columns < smaller(wanted, NAME_COLUMNS_GOOD) + others)
+		return;
+	l->change = change;
+	l->name = smaller(wanted, columns - others);
 }
 
 /* With all columns; or without rates; or with short values, too. */
@@ -134,7 +171,8 @@ static size_t put_right(struct drawing *d, const char *text, size_t columns)
 	return columns;
 }
 
-static void put_columns(struct drawing *d, struct slice name, const char *value, const char *rate)
+static void put_columns(struct drawing *d, struct slice name, const char *value, const char *rate,
+			const char *change)
 {
 	const struct layout *l = &d->layout;
 	size_t width = smaller(d->columns, l->name + l->gap);
@@ -144,27 +182,32 @@ static void put_columns(struct drawing *d, struct slice name, const char *value,
 		columns_pad(d->out, l->gap);
 		width += l->gap + put_right(d, rate, l->rate);
 	}
+	if (l->change) {
+		columns_pad(d->out, l->gap);
+		width += l->gap + put_right(d, change, l->change);
+	}
 	end_line(d, width);
 }
 
 static void draw_heading(struct drawing *d)
 {
 	put(d, d->t->has_color ? BOLD : "");
-	put_columns(d, slice_str(NAME_HEADING), "VALUE", "RATE");
+	put_columns(d, slice_str(NAME_HEADING), "VALUE", "RATE", "CHANGE");
 	if (d->t->has_color)
 		put(d, PLAIN);
 }
 
 static void draw_row(struct drawing *d, const struct picture_row *row)
 {
-	char value[32], rate[PICTURE_RATE_SIZE] = "";
+	char value[32], rate[PICTURE_RATE_SIZE] = "", change[CHANGE_SIZE];
 	size_t len = num_format_i64(value, row->value);
 	value[len] = '\0';
 	if (d->layout.is_short && len > d->layout.value)
 		snprintf(value, sizeof(value), "%.2e", (double)row->value);
 	if (row->has_rate)
 		picture_format_rate(rate, row->rate);
-	put_columns(d, row->name, value, rate);
+	format_change(change, row->change);
+	put_columns(d, row->name, value, rate, change);
 }
 
 static void draw_sentence(struct drawing *d, struct slice text, bool is_bold)
@@ -215,10 +258,21 @@ static void draw_rows(struct drawing *d, const struct picture_row *rows, size_t 
 	}
 }
 
+static size_t line_count(const struct terminal *t)
+{
+	return t->rows > 1 ? (size_t)t->rows - 1 : 1;
+}
+
+size_t picture_rows_max(const struct terminal *t, bool has_message)
+{
+	size_t others = (t->rows >= HEADING_ROWS_MIN ? 1u : 0u) + (has_message ? 1u : 0u);
+	return line_count(t) > others ? line_count(t) - others : 0;
+}
+
 void picture_draw(struct picture *p, struct buf *out, const struct terminal *t,
 		  const struct picture_row *rows, size_t count, const struct slice *message)
 {
-	size_t lines = t->rows > 1 ? (size_t)t->rows - 1 : 1;
+	size_t lines = line_count(t);
 	struct drawing d = {
 		.p = p,
 		.out = out,
@@ -227,6 +281,8 @@ void picture_draw(struct picture *p, struct buf *out, const struct terminal *t,
 		.columns = t->columns > 1 ? (size_t)t->columns - 1 : 1,
 	};
 	d.layout = lay_out(d.columns, rows, count);
+	if (p->has_changes && d.layout.rate)
+		lay_out_changes(&d.layout, d.columns, rows, count);
 	move_up(&d, lines);
 	bool has_room = make_room(p, lines);
 	if (t->rows >= HEADING_ROWS_MIN)

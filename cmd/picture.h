@@ -22,11 +22,13 @@ struct picture_row {
 	int64_t value;
 	double rate; /* per second */
 	bool has_rate;
+	int64_t change; /* with has_changes of the picture */
 };
 
 struct picture {
 	size_t *widths; /* owned; columns of the lines that stand above the cursor */
 	size_t lines, lines_cap;
+	bool has_changes; /* the owner's: a column for them, where there is room enough */
 };
 
 #define PICTURE_INIT                                                                                         \
@@ -44,6 +46,9 @@ void picture_forget(struct picture *p);
  * failure of `out` is sticky; without memory for itself the next picture begins below. */
 void picture_draw(struct picture *p, struct buf *out, const struct terminal *t,
 		  const struct picture_row *rows, size_t count, const struct slice *message);
+
+/* How many rows fit without one that counts the others. */
+size_t picture_rows_max(const struct terminal *t, bool has_message);
 
 /* "+1.23k/s", at most PICTURE_RATE_COLUMNS. Returns the length. */
 enum { PICTURE_RATE_COLUMNS = 8, PICTURE_RATE_SIZE = 16 };

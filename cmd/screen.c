@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,7 +24,9 @@ static struct {
 	bool is_begun;
 	sigset_t mask;	      /* as it was */
 	struct termios modes; /* as they were, while is_silent */
-} screen;
+	int keys_fd;	      /* -1: none are read */
+	char key;
+} screen = {.keys_fd = -1};
 
 static volatile sig_atomic_t is_resized, is_resumed, is_hidden, is_silent;
 
@@ -41,6 +44,10 @@ static void silence(void)
 		return;
 	modes = screen.modes;
 	modes.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
+	if (screen.keys_fd >= 0) { /* by key, not by line; a read waits for none */
+		modes.c_lflag &= ~(tcflag_t)ICANON;
+		modes.c_cc[VMIN] = modes.c_cc[VTIME] = 0;
+	}
 	is_silent = tcsetattr(screen.fd, TCSANOW, &modes) == 0;
 }
 
@@ -150,6 +157,7 @@ void screen_end(void)
 	if (!screen.is_begun)
 		return;
 	screen.is_begun = false;
+	screen.keys_fd = -1;
 	show_cursor(SHOW);
 	for (int i = 0; i < ENDS_COUNT; i++)
 		handle(ENDS[i], SIG_DFL, 0);
@@ -157,6 +165,14 @@ void screen_end(void)
 	handle(SIGCONT, SIG_DFL, 0);
 	handle(SIGWINCH, SIG_DFL, 0);
 	sigprocmask(SIG_SETMASK, &screen.mask, NULL);
+}
+
+void screen_read_keys(int fd)
+{
+	struct stat keys, drawn_on;
+	bool is_same = isatty(fd) && fstat(fd, &keys) == 0 && fstat(screen.fd, &drawn_on) == 0 &&
+		       keys.st_rdev == drawn_on.st_rdev;
+	screen.keys_fd = is_same ? fd : -1;
 }
 
 /* ---- waiting ---- */
@@ -170,21 +186,37 @@ static bool take_event(enum screen_event *event)
 	return true;
 }
 
-/* Nothing is asked for: only an error or the end of the other side is told. */
+static bool take_key(void)
+{
+	if (read(screen.keys_fd, &screen.key, 1) == 1)
+		return true;
+	screen.keys_fd = -1; /* the terminal is gone */
+	return false;
+}
+
+char screen_key(void)
+{
+	return screen.key;
+}
+
+/* Of `fd` nothing is asked for: only an error or the end of the other side is told. Keys are asked for while
+ * the terminal is ours; from the background a read would stop us. */
 enum screen_event screen_wait(int fd, int64_t until_ns)
 {
-	struct pollfd p = {.fd = fd};
 	enum screen_event event;
 	while (!take_event(&event)) {
+		struct pollfd p[] = {{.fd = fd}, {.fd = is_silent ? screen.keys_fd : -1, .events = POLLIN}};
 		int64_t left_ns = until_ns - conn_now_ns();
 		if (left_ns < 0)
 			left_ns = 0;
 		struct timespec left = {left_ns / NS_A_SECOND, left_ns % NS_A_SECOND};
-		int n = ppoll(&p, 1, &left, screen.is_begun ? &screen.mask : NULL);
+		int n = ppoll(p, 2, &left, screen.is_begun ? &screen.mask : NULL);
 		if (n == 0)
 			return SCREEN_TIME;
-		if (n > 0)
+		if (n > 0 && p[0].revents)
 			return SCREEN_GONE;
+		if (n > 0 && take_key())
+			return SCREEN_KEY;
 	}
 	return event;
 }

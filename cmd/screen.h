@@ -24,15 +24,22 @@ bool screen_take(void);
 /* Takes both back, and has signals act as before. Harmless without screen_begin. */
 void screen_end(void);
 
+/* After screen_begin: what is typed is told key by key while it is drawn, if `fd` is the same terminal. */
+void screen_read_keys(int fd);
+
 enum screen_event {
 	SCREEN_TIME,	/* the time has come */
 	SCREEN_RESIZED, /* look again */
 	SCREEN_RESUMED, /* the same, and the cursor is somewhere else */
+	SCREEN_KEY,	/* somebody has typed: screen_key */
 	SCREEN_GONE,	/* nobody reads any more */
 };
 
 /* Waits until `until_ns` (monotonic) or for one of the others, which need no screen_begin: a pipe's reader
  * may leave. */
 enum screen_event screen_wait(int fd, int64_t until_ns);
+
+/* The key of the last SCREEN_KEY; of one that sends several bytes, each is a key. */
+char screen_key(void);
 
 #endif

@@ -27,12 +27,17 @@ enum {
 	YIELDING = 5,		       /* of nice(2): a third of a worker's share of a CPU they both want */
 };
 
-static int64_t now_ms(clockid_t clock)
+static int64_t now_ns(clockid_t clock)
 {
 	struct timespec ts;
 
 	clock_gettime(clock, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static int64_t now_ms(clockid_t clock)
+{
+	return now_ns(clock) / 1000000;
 }
 
 int commit_init(struct commit *c, struct epoch_clock *clock, struct store *store, struct registry *registry,
@@ -46,6 +51,7 @@ int commit_init(struct commit *c, struct epoch_clock *clock, struct store *store
 		.worker_count = worker_count,
 	};
 	pack_init(&c->pack);
+	top_init(&c->top);
 	c->workers = calloc(worker_count, sizeof(*c->workers));
 	c->buffers = calloc(worker_count, sizeof(struct epoch_buffer *));
 	if (!c->workers || !c->buffers) {
@@ -70,6 +76,7 @@ void commit_fini(struct commit *c)
 	limbo_free(c);
 	retired_list_fini(&c->limbo);
 	pack_fini(&c->pack);
+	top_fini(&c->top);
 	free(c->workers);
 	free(c->buffers);
 	waker_fini(&c->waker);
@@ -226,9 +233,19 @@ static void reclaim(struct commit *c)
 	c->limbo = fresh;
 }
 
+/* What it takes from the buffers costs no reply: those are on their way. */
+static void tell_top(struct commit *c, int64_t ended_ns)
+{
+	const struct top_names names = {.store = c->store, .registry = c->registry};
+
+	if (top_end_epoch(&c->top, c->buffers, c->buffer_count, ended_ns, &names))
+		wake_waiting(c, EPOCH_WAITS_DISK);
+}
+
 static void close_epoch(struct commit *c)
 {
 	uint64_t e = epoch_advance(c->clock);
+	int64_t ended_ns = now_ns(CLOCK_MONOTONIC);
 
 	c->dirty_since_ms = 0;
 	seal_all(c, e);
@@ -237,6 +254,7 @@ static void close_epoch(struct commit *c)
 	commit_content(c, e);
 	atomic_store(&c->clock->durable, e);
 	wake_waiting(c, EPOCH_WAITS_DISK);
+	tell_top(c, ended_ns);
 	reclaim(c);
 	for (size_t i = 0; i < c->buffer_count; i++)
 		epoch_buffer_clear(c->buffers[i]);
@@ -366,21 +384,29 @@ uint64_t commit_want_fold(struct commit *c)
 
 /* ---- the thread ---- */
 
+/* Of two times; -1: never. */
+static int64_t earlier(int64_t a, int64_t b)
+{
+	if (a < 0 || b < 0)
+		return a < 0 ? b : a;
+	return a < b ? a : b;
+}
+
 /* Milliseconds until the next epoch is due; -1: not before something happens; 0: now. */
 static int64_t commit_due_ms(struct commit *c, int64_t now)
 {
-	int64_t due;
+	int64_t due, top_due = top_due_ms(&c->top, now);
 
 	if (atomic_load(&c->clock->want) >= epoch_open(c->clock))
 		return 0;
 	/* What is in limbo waits for one more epoch, though nothing may change any more: after a load of ten
 	 * million counters that is 30 MB of segments. */
 	if (!atomic_load(&c->clock->is_dirty) && c->limbo.count == 0)
-		return -1;
+		return top_due;
 	if (!c->dirty_since_ms)
 		c->dirty_since_ms = now;
 	due = c->dirty_since_ms + atomic_load(&c->config->commit_interval_ms) - now;
-	return due > 0 ? due : 0;
+	return earlier(due > 0 ? due : 0, top_due);
 }
 
 static int64_t fold_due_ms(const struct commit *c, int64_t now)
@@ -399,13 +425,6 @@ static int64_t fold_due_ms(const struct commit *c, int64_t now)
 	if (c->fold_retry_ms)
 		due = c->fold_retry_ms - now;
 	return due > 0 ? due : 0;
-}
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-	if (a < 0 || b < 0)
-		return a < 0 ? b : a;
-	return a < b ? a : b;
 }
 
 static bool has_work(struct commit *c, uint64_t *save)

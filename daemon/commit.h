@@ -27,6 +27,7 @@
 #include "registry.h"
 #include "session.h"
 #include "store.h"
+#include "top.h"
 #include "waker.h"
 
 struct commit_worker {
@@ -53,6 +54,7 @@ struct commit {
 	_Atomic bool is_stopping;
 	_Atomic int64_t last_save_s; /* wall clock of the last complete snapshot, LASTSAVE */
 	_Atomic uint64_t epochs;     /* closed with content */
+	struct top top;		     /* what SHC.TOP tells; its own rules */
 	/* the thread's own */
 	pthread_t thread;
 	struct pack pack;

@@ -347,7 +347,13 @@ void epoch_buffer_clear(struct epoch_buffer *b)
 
 void epoch_buffer_each(const struct epoch_buffer *b, epoch_delta_fn *fn, void *arg)
 {
-	for (size_t i = 0; i < DELTA_PARTS; i++) {
+	epoch_buffer_each_in(b, 0, DELTA_PARTS, fn, arg);
+}
+
+void epoch_buffer_each_in(const struct epoch_buffer *b, size_t first, size_t end, epoch_delta_fn *fn,
+			  void *arg)
+{
+	for (size_t i = first; i < end; i++) {
 		const struct delta_part *p = &b->parts[i];
 
 		for (uint32_t k = 0; p->count && k <= p->mask; k++)

@@ -151,6 +151,9 @@ void retired_list_fini(struct retired_list *l);
 /* Calls fn for every (id, delta), in no order. */
 typedef void epoch_delta_fn(void *arg, struct journal_delta delta);
 void epoch_buffer_each(const struct epoch_buffer *b, epoch_delta_fn *fn, void *arg);
+/* The same for parts [first, end) alone; an id is in the same part of every buffer. */
+void epoch_buffer_each_in(const struct epoch_buffer *b, size_t first, size_t end, epoch_delta_fn *fn,
+			  void *arg);
 
 /* One created name after the other; *pos starts at 0. False at the end. */
 bool epoch_buffer_next_name(const struct epoch_buffer *b, size_t *pos, uint64_t *id, struct slice *name);

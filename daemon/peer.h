@@ -38,6 +38,7 @@ enum peer_wait_kind {
 	WAIT_DURABLE,	/* until `target` is on disk */
 	WAIT_COMMITTED, /* the same, or the store has refused */
 	WAIT_FOLDED,	/* until snapshot number `target` is complete, or the store has refused */
+	WAIT_TOP,	/* until SHC.TOP has had more than `target` periods, or the store refuses */
 	WAIT_BACKUP,	/* until its backup has ended, one way or another */
 	WAIT_TIME,	/* until the deadline */
 	WAIT_TURN,	/* until the worker's next turn: a long request in slices */

@@ -472,3 +472,29 @@ uint64_t registry_walk(struct registry *r, uint64_t cursor, size_t count_min, re
 	} while (hash && told < count_min);
 	return hash >> LOW_BITS;
 }
+
+/* A segment that is split meanwhile still has all that was in it. */
+void registry_each(struct registry *r, registry_fn *fn, void *arg)
+{
+	enum { AHEAD = 12 };
+	uint64_t hash = 0;
+
+	do {
+		const struct segment *seg = registry_segment(r, hash);
+
+		for (uint32_t i = 0; i < REGISTRY_SLOTS + AHEAD; i++) {
+			uint64_t slot;
+
+			/* A deleted place points nowhere, which a prefetch does not mind. */
+			if (i < REGISTRY_SLOTS)
+				__builtin_prefetch(registry_slot_counter(
+					atomic_load_explicit(&seg->slot[i], memory_order_relaxed)));
+			if (i < AHEAD)
+				continue;
+			slot = atomic_load_explicit(&seg->slot[i - AHEAD], memory_order_acquire);
+			if (registry_slot_is_counter(slot))
+				fn(arg, registry_slot_counter(slot));
+		}
+		hash = segment_end(seg, hash);
+	} while (hash);
+}

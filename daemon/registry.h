@@ -186,6 +186,10 @@ void registry_free(struct registry *r, const struct retired *item);
 typedef void registry_fn(void *arg, struct counter *c);
 uint64_t registry_walk(struct registry *r, uint64_t cursor, size_t count_min, registry_fn *fn, void *arg);
 
+/* Calls fn for all counters, in no order, which is faster; what comes or goes meanwhile may be told or not.
+ * The same threads. */
+void registry_each(struct registry *r, registry_fn *fn, void *arg);
+
 /* `count` new ids in a row, the first in *first; or false, and none is used up, when the floor is not
  * `floor_seen`. Under the lock of the flush: an id is either below its floor, and was drawn by who had not
  * seen it, or above. Any worker. */

@@ -161,6 +161,8 @@ static const struct command table[] = {
 	 "Binds the connection to a session; returns how far it has come.", "id"},
 	{"shc.shards", 2, COMMAND_SHARDED | FAST, 1, 1, 1, request_shc_shards, "string", "0.1.0",
 	 "Returns what base and each cell of a counter hold.", "name"},
+	{"shc.top", -1, NOMULTI | BLOCKING, 0, 0, 0, request_shc_top, "generic", "0.2.0",
+	 "Returns the counters that change fastest, with their rates.", "[count]"},
 	{"shutdown", -1, ADMIN | NOMULTI, 0, 0, 0, request_shutdown, "server", "1.0.0",
 	 "Commits, folds and ends the daemon.", "[NOSAVE | SAVE] [NOW] [FORCE]"},
 	{"time", 1, FAST, 0, 0, 0, request_time, "server", "2.6.0", "Returns the server's time.", ""},

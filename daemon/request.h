@@ -175,6 +175,8 @@ request_fn request_increx, request_shc_incr;
 request_fn request_shc_hit, request_shc_hits, request_shc_allow;
 /* request_explain.c */
 request_fn request_shc_explain;
+/* request_top.c */
+request_fn request_shc_top;
 /* request_keys.c: the whole table */
 request_fn request_scan, request_keys, request_dbsize, request_randomkey, request_flush;
 /* request_once.c */

@@ -171,6 +171,16 @@ static int64_t max_tokens(const struct server *s)
 	return LOAD(s->config->max_tokens);
 }
 
+static int64_t top_periods(const struct server *s)
+{
+	return (int64_t)LOAD(s->commit.top.periods);
+}
+
+static int64_t top_changes(const struct server *s)
+{
+	return (int64_t)LOAD(s->commit.top.changes);
+}
+
 static int64_t refused(const struct server *s)
 {
 	return (int64_t)LOAD(s->acceptor.refused);
@@ -274,6 +284,9 @@ static const struct stat_row table[] = {
 	 "times that a connection was not read from for its unread replies", WORKER(throttled)},
 	{"output_timeouts", STAT_STATS, STAT_COUNT, "connections closed for their unread replies",
 	 WORKER(timed_out)},
+	{"top_periods", STAT_STATS, STAT_COUNT, "periods counted for SHC.TOP", VALUE(top_periods)},
+	{"top_changes", STAT_STATS, STAT_COUNT, "changes of counters that were added up for SHC.TOP",
+	 VALUE(top_changes)},
 	{"expired_keys", STAT_STATS, STAT_COUNT, "always 0: nothing expires", VALUE(zero)},
 	{"evicted_keys", STAT_STATS, STAT_COUNT, "always 0: nothing is evicted", VALUE(zero)},
 

@@ -533,6 +533,22 @@ int store_forget(struct store *s, int64_t sessions_before_ms, int64_t tokens_bef
 	return r == 0 && forgotten == rows_max ? STORE_AGAIN : r;
 }
 
+/* It changes nothing, so a failure leaves nothing in doubt; whoever writes next hears of it. */
+size_t store_name_of(struct store *s, uint64_t id, char name[NAME_LEN_MAX])
+{
+	sqlite3_stmt *stmt = s->sql[SQL_NAME_FROM];
+	struct slice found = {0};
+
+	store_bind(s, SQL_NAME_FROM, 1, id);
+	if (sqlite3_step(stmt) == SQLITE_ROW && (uint64_t)sqlite3_column_int64(stmt, 0) == id)
+		found = store_column_bytes(s, SQL_NAME_FROM, 1);
+	if (found.len > NAME_LEN_MAX)
+		found.len = 0;
+	memcpy(name, found.len ? found.data : "", found.len);
+	sqlite3_reset(stmt);
+	return found.len;
+}
+
 void store_release_memory(struct store *s)
 {
 	(void)sqlite3_db_release_memory(s->db);

@@ -109,6 +109,9 @@ int store_commit(struct store *s, uint64_t epoch, const struct journal_writer *w
  * in many calls). An epoch without content has no store_commit, but must have had this. */
 int store_reserve(struct store *s, uint64_t epoch);
 
+/* The name of `id` as of the last fold. Its length; 0: it is not in the snapshot, or cannot be read now. */
+size_t store_name_of(struct store *s, uint64_t id, char name[NAME_LEN_MAX]);
+
 /* ---- the snapshot ---- */
 
 /* Bytes of journal not folded yet, and in how many epochs, for deciding when. Cheap. */

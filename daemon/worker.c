@@ -182,6 +182,9 @@ static bool is_over(struct worker *w, const struct peer *p)
 	case WAIT_COMMITTED: return epoch_durable(&w->server->clock) >= wait->target || is_refused(w, wait);
 	case WAIT_FOLDED:
 		return atomic_load(&w->server->commit.fold_done) >= wait->target || is_refused(w, wait);
+	case WAIT_TOP:
+		return atomic_load(&w->server->commit.top.periods) > wait->target ||
+		       commit_is_stuck(&w->server->commit);
 	case WAIT_BACKUP: return has_backup_ended(w, p);
 	case WAIT_TURN: return true;
 	case WAIT_TIME:

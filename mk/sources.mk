@@ -102,6 +102,7 @@ DAEMON := \
 	daemon/request_reply.c \
 	daemon/request_server.c \
 	daemon/request_sub.c \
+	daemon/request_top.c \
 	daemon/request_window.c \
 	daemon/ring.c \
 	daemon/server.c \
@@ -120,6 +121,8 @@ DAEMON := \
 	daemon/store_merge.c \
 	daemon/store_open.c \
 	daemon/store_wal.c \
+	daemon/tally.c \
+	daemon/top.c \
 	daemon/txn.c \
 	daemon/txn_add.c \
 	daemon/txn_commit.c \
@@ -158,6 +161,7 @@ CMD := \
 	cmd/cmd_shards.c \
 	cmd/cmd_stats.c \
 	cmd/cmd_sync.c \
+	cmd/cmd_top.c \
 	cmd/cmd_watch.c \
 	cmd/columns.c \
 	cmd/command.c \
@@ -178,6 +182,7 @@ CMD := \
 	cmd/inputs.c \
 	cmd/json_line.c \
 	cmd/main.c \
+	cmd/live.c \
 	cmd/nearest.c \
 	cmd/nodes.c \
 	cmd/output.c \

@@ -532,6 +532,13 @@ int store_load(struct store *s, const struct store_sink *sink, struct store_stat
 	return rc;
 }
 
+/* There is no snapshot. */
+size_t store_name_of(struct store *s, uint64_t id, char name[NAME_LEN_MAX])
+{
+	(void)s, (void)id, (void)name;
+	return 0;
+}
+
 int store_reserve(struct store *s, uint64_t epoch)
 {
 	(void)s;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table that `shcount watch` draws, on a model of a terminal: lines of cells that break what is too wide,
- * scroll, and are broken anew when the terminal gets narrower. What stands on it is compared, not the bytes.
+ * The table that `shcount watch` and `top` draw, on a model of a terminal: lines of cells that break what is
+ * too wide, scroll, and are broken anew when the terminal gets narrower. What stands on it is compared, not
+ * the bytes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -206,6 +207,53 @@ static void test_with_less_room_rates_go_first_then_digits(void **state)
 	picture_fini(&p);
 }
 
+static void test_changes_are_shown_where_names_have_room(void **state)
+{
+	struct picture p = {.has_changes = true};
+	struct screen s;
+	(void)state;
+	set_row(0, "page:/a/name/of/fifty/letters/or/some/more/of/them", 123456, 12);
+	set_row(1, "b", 5, -12);
+	rows[0].change = 12;
+	rows[1].change = -1234567;
+	screen_init(&s, 61, 10);
+	draw(&p, &s, 2, NULL);
+	expect_line(&s, 0, "NAME                               VALUE      RATE    CHANGE");
+	expect_line(&s, 1, "page:/a/name/of/~me/more/of/them  123456   +12.0/s       +12");
+	expect_line(&s, 2, "b                                      5   -12.0/s  -1234567");
+	picture_forget(&p);
+	screen_init(&s, 60, 10);
+	draw(&p, &s, 2, NULL);
+	expect_line(&s, 2, "b                                               5   -12.0/s");
+	picture_forget(&p);
+	screen_init(&s, 45, 10);
+	draw(&p, &s, 0, "nothing changes");
+	expect_line(&s, 0, "NAME  VALUE      RATE  CHANGE");
+	expect_line(&s, 1, "nothing changes");
+	picture_fini(&p);
+}
+
+static void test_as_many_rows_as_are_said_to_fit_do(void **state)
+{
+	(void)state;
+	for (int height = 1; height <= 30; height++) {
+		for (int has_message = 0; has_message < 2; has_message++) {
+			struct terminal t = {.columns = 40, .rows = height};
+			struct picture p = PICTURE_INIT;
+			struct screen s;
+			size_t count = picture_rows_max(&t, has_message);
+			screen_init(&s, 40, (size_t)height);
+			for (size_t i = 0; i < count; i++)
+				set_row(i, "name", 1, 0);
+			draw(&p, &s, count, has_message ? "lost" : NULL);
+			assert_int_equal(s.scrolled, height == 1);
+			if (height > 2)
+				assert_int_equal(s.row, height - 1);
+			picture_fini(&p);
+		}
+	}
+}
+
 /* Whatever the size: no line breaks, nothing scrolls but once, and the next picture stands where this one
  * does. */
 static void test_it_fits_every_size(void **state)
@@ -217,11 +265,12 @@ static void test_it_fits_every_size(void **state)
 	for (size_t i = 0; i < 50; i++) {
 		snprintf(names[i], sizeof(names[i]), "%0*zu", (int)(1 + i * i % 255), i);
 		set_row(i, names[i], values[i % 5], (double)values[i * 7 % 5]);
+		rows[i].change = values[i * 3 % 5];
 	}
 	for (size_t columns = 1; columns <= 200; columns += columns < 40 ? 1 : 13) {
 		for (size_t height = 1; height <= 30; height += height < 6 ? 1 : 7) {
 			for (size_t count = 1; count <= 50; count += 7) {
-				struct picture p = PICTURE_INIT;
+				struct picture p = {.has_changes = columns % 2 == 1};
 				screen_init(&s, columns, height);
 				draw(&p, &s, count, NULL);
 				size_t row = s.row, scrolled = s.scrolled;
@@ -334,6 +383,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values_stand_in_columns_and_are_drawn_over),
 		cmocka_unit_test(test_with_less_room_rates_go_first_then_digits),
+		cmocka_unit_test(test_changes_are_shown_where_names_have_room),
+		cmocka_unit_test(test_as_many_rows_as_are_said_to_fit_do),
 		cmocka_unit_test(test_it_fits_every_size),
 		cmocka_unit_test(test_what_does_not_fit_is_counted),
 		cmocka_unit_test(test_a_terminal_that_gets_narrower_is_drawn_over_all_the_same),

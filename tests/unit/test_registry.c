@@ -276,6 +276,25 @@ static void walk_all(struct registry *r, size_t permanent, size_t count_min)
 	free(w.told);
 }
 
+static void tell_one(void *arg, struct counter *c)
+{
+	struct walk *w = arg;
+
+	if (c->name[0] == 'p')
+		w->told[counter_base(c)]++;
+}
+
+static void each_of_all(struct registry *r, size_t permanent)
+{
+	struct walk w = {.told = calloc(permanent + 1, 1)};
+
+	assert_non_null(w.told);
+	registry_each(r, tell_one, &w);
+	for (size_t i = 0; i < permanent; i++)
+		assert_int_equal(w.told[i], 1);
+	free(w.told);
+}
+
 static void insert_permanent(struct registry *r, size_t count)
 {
 	char text[TEXT_BYTES];
@@ -313,6 +332,21 @@ static void test_a_walk_in_steps_of_any_size_tells_each_counter_once(void **stat
 		free(w.told);
 	}
 	registry_fini(&r);
+}
+
+static void test_each_counter_is_told_once_however_many_there_are(void **state)
+{
+	static const size_t COUNTS[] = {0, 1, 439, 440, 441, 5000, 20000};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(COUNTS) / sizeof(COUNTS[0]); i++) {
+		struct registry r;
+
+		assert_int_equal(registry_init(&r, NULL), 0);
+		insert_permanent(&r, COUNTS[i]);
+		each_of_all(&r, COUNTS[i]);
+		registry_fini(&r);
+	}
 }
 
 /* ---- several threads ---- */
@@ -412,6 +446,7 @@ static void test_a_walk_tells_each_counter_once_while_the_table_grows(void **sta
 	assert_int_equal(pthread_create(&writer, NULL, grow, g), 0);
 	do {
 		walk_all(&g->registry, PERMANENT, 1 + walks % 50);
+		each_of_all(&g->registry, PERMANENT);
 		walks++;
 	} while (!atomic_load(&g->is_over));
 	assert_int_equal(pthread_join(writer, NULL), 0);
@@ -470,6 +505,7 @@ int main(void)
 		cmocka_unit_test(test_a_look_up_comes_to_every_place_once),
 		cmocka_unit_test(test_memory_max_refuses_new_names_only),
 		cmocka_unit_test(test_a_walk_in_steps_of_any_size_tells_each_counter_once),
+		cmocka_unit_test(test_each_counter_is_told_once_however_many_there_are),
 		cmocka_unit_test(test_readers_find_everything_while_the_table_grows),
 		cmocka_unit_test(test_a_walk_tells_each_counter_once_while_the_table_grows),
 		cmocka_unit_test(test_two_that_insert_one_name_get_one_record),

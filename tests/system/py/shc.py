@@ -154,6 +154,8 @@ class Conn:
             return {self.recv(): self.recv() for _ in range(int(rest))}
         if kind == b"_":
             return None
+        if kind == b",":
+            return float(rest)
         raise AssertionError(f"not RESP: {line!r}")
 
     def ask(self, *words):

@@ -202,6 +202,10 @@ class Terminal:
         """Asks the side that stays."""
         return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
 
+    def is_canonical(self):
+        """Whether what is typed comes line by line."""
+        return bool(termios.tcgetattr(self.fd)[3] & termios.ICANON)
+
     def resize(self, columns, rows):
         """The kernel sends SIGWINCH."""
         self.screen.columns, self.screen.rows, self.screen.widest = columns, rows, 0
