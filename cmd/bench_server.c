@@ -44,6 +44,7 @@ struct lane {
 	uint64_t turn;	  /* at a rate: which of the thread's pipelines is its next one */
 	struct buf out;	  /* of the requests, what the kernel has not taken */
 	struct buf in;	  /* of the replies, one that is not whole */
+	bool has_heard;	  /* something came from the server */
 	bool is_lost;
 };
 
@@ -100,20 +101,28 @@ static void lose_wrong(struct loop *l, struct lane *lane, const char *how)
 	lose(l, lane, how);
 }
 
+static void lose_memcached(struct loop *l, struct lane *lane, int rc)
+{
+	bool is_closed = rc == -ECONNRESET || rc == -EPIPE;
+	char why[BENCH_WHY_SIZE];
+	snprintf(why, sizeof(why), "memcached at %.200s: %s", l->worker->run->plan->memcached,
+		 is_closed	    ? "the server closed the connection without an answer"
+		 : rc == -ETIMEDOUT ? "no answer in time"
+				    : strerror(-rc));
+	lose(l, lane, why);
+}
+
+/* rc: -errno. */
 static void lose_by(struct loop *l, struct lane *lane, int rc)
 {
-	const struct bench_plan *plan = l->worker->run->plan;
-	char why[BENCH_WHY_SIZE];
-	if (lane->link->shc) {
-		wire_say_lost(&lane->link->shc->wire, rc);
-		lose(l, lane, lane->link->shc->wire.error);
+	if (!lane->link->shc) {
+		lose_memcached(l, lane, rc);
 		return;
 	}
-	snprintf(why, sizeof(why), "memcached at %.200s: %s", plan->memcached,
-		 rc == -ETIMEDOUT ? "no answer in time"
-		 : rc == 0	  ? "the server closed the connection"
-				  : strerror(-rc));
-	lose(l, lane, why);
+	struct wire *wire = &lane->link->shc->wire;
+	wire->has_heard |= lane->has_heard; /* what we receive goes past it */
+	wire_say_lost(wire, rc);
+	lose(l, lane, wire->error);
 }
 
 /* ---- requests ---- */
@@ -284,10 +293,11 @@ static bool receive(struct loop *l, struct lane *lane)
 	if (n == -EAGAIN)
 		return false;
 	if (n <= 0) {
-		lose_by(l, lane, (int)n);
+		lose_by(l, lane, n == 0 ? -ECONNRESET : (int)n);
 		return false;
 	}
 	int64_t now_ns = conn_now_ns();
+	lane->has_heard = true;
 	buf_consume(&lane->in, kept);
 	take_replies(l, lane, kept + (size_t)n, now_ns);
 	if (lane->is_lost)

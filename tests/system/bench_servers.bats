@@ -153,6 +153,23 @@ counts() { # SERVER KIND GROWN
 	expect "$(shcount list 'bench:*')" ""
 }
 
+@test "a server that closes while answers are due is told as that, whatever it had answered before" {
+	local options
+	for options in "--do get" "--do get --rate 1000" "--do add --pipeline 20"; do
+		start_nodes <<-'EOS'
+			{"nodes": {"a": {"slots": [[0, 16383]], "rules": [
+				{"match": ["HELLO"], "do": {"line": "-ERR unknown command 'HELLO'"}},
+				{"match": ["GET", "bench:*"], "from": 50, "do": "close"}, {"match": ["INCRBY", "*", "1"], "from": 50, "do": "close"}]}}}
+		EOS
+		# shellcheck disable=SC2086 # several words
+		run "$SHCOUNT" -u "redis://$NODES" bench --keys 3 --requests 1000 --connections 2 --timeout 5s $options
+		echo "$output"
+		expect_contains "$output" "the server closed the connection without an answer"
+		expect "$(grep -c 'Success\|TLS' <<<"$output")" 0
+		stop_nodes
+	done
+}
+
 @test "a value that does not grow, and an answer too many, end it with status 1" {
 	local what
 	for what in '{"int": 3}' '{"raw": ":1000000\r\n:1000001\r\n"}'; do
