@@ -89,7 +89,6 @@ struct bench_tally {
 	bool is_wrong;		     /* what came cannot be right: `loss` says how */
 	char refusal[BENCH_WHY_SIZE]; /* the first of them; "": none */
 	char loss[BENCH_WHY_SIZE];    /* why an answer did not come, the first time; "": all came */
-	int64_t end_ns;		      /* when the last answer came */
 };
 
 /* What all threads share. */

@@ -128,6 +128,17 @@ counts() { # SERVER KIND GROWN
 	expect "$(bench shcounterd --rate 5000 --requests 101 --pipeline 4 | jq .requests)" 101
 }
 
+@test "--rate: the figures are of the whole schedule, also when its few requests are answered at once" {
+	local out
+	# The next ones would be due behind the end.
+	out=$(bench shcounterd --rate 1 --time 300ms --connections 1)
+	expect "$(jq -c '[.requests, .seconds >= 0.3, .requests_per_second <= 3]' <<<"$out")" "[1,true,true]"
+	out=$(bench shcounterd --rate 1000 --pipeline 500 --requests 500 --connections 2 --threads 2)
+	expect "$(jq -c '[.requests, .seconds >= 0.5, .requests_per_second <= 1000]' <<<"$out")" "[500,true,true]"
+	out=$(bench memcached --rate 1 --time 200ms --connections 1)
+	expect "$(jq -c '[.requests, .seconds >= 0.2, .requests_per_second <= 5]' <<<"$out")" "[1,true,true]"
+}
+
 @test "--rate: a server that stands still is charged with all that was due meanwhile" {
 	local pid out=$SHC_DIR/stalled
 	is_counting() { [ "$(shcount list 'stalled:*' | cut -f 2)" -gt 20 ]; }
