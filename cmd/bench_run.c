@@ -41,8 +41,10 @@ unsigned bench_take(struct bench_worker *w, int64_t now_ns, unsigned want)
 	return (unsigned)taken;
 }
 
-void bench_answered(struct bench_worker *w, unsigned count, int64_t sent_ns, int64_t now_ns)
+void bench_answered(struct bench_worker *w, unsigned count, const struct reply_values *values,
+		    int64_t sent_ns, int64_t now_ns)
 {
+	reply_values_merge(&w->tally.values, values);
 	histogram_add(&w->tally.latency_ns, (uint64_t)(now_ns - sent_ns), count);
 	/* One writer. */
 	atomic_store_explicit(&w->answered, w->tally.latency_ns.count, memory_order_relaxed);
@@ -165,6 +167,7 @@ static void merge(struct bench_tally *sum, const struct bench_tally *one)
 {
 	histogram_merge(&sum->latency_ns, &one->latency_ns);
 	histogram_merge(&sum->late_ns, &one->late_ns);
+	reply_values_merge(&sum->values, &one->values);
 	sum->refused += one->refused;
 	sum->in_doubt += one->in_doubt;
 	sum->unanswered += one->unanswered;
@@ -190,6 +193,7 @@ static void share_out(struct bench_worker *workers, unsigned count, struct bench
 			.window = (unsigned)(window * (i + 1) / count - window * i / count),
 			.share = (double)(next - first) / shared,
 			.phase = (double)i / count,
+			.tally = {.values = REPLY_VALUES_NONE},
 		};
 		arc4random_buf(&seed, sizeof(seed));
 		/* Threads go through a sequence side by side. */

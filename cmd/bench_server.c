@@ -257,7 +257,7 @@ static void take_run(struct loop *l, struct lane *lane, const struct reply_run *
 {
 	if (run->count == 0)
 		return;
-	bench_answered(l->worker, run->count, lane->begun_ns, now_ns);
+	bench_answered(l->worker, run->count, &run->values, lane->begun_ns, now_ns);
 	count_down(l, lane, run->count, now_ns);
 	lane->last = run->last;
 	if (l->must_rise && !run->is_rising)

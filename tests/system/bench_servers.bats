@@ -164,6 +164,60 @@ counts() { # SERVER KIND GROWN
 	expect "$(shcount list 'bench:*')" ""
 }
 
+# Through a liar (py/liar.py) to one of the servers.
+lies() { # SERVER LIE WORDS OPTIONS...
+	local server=$1 lie=$2 words=$3 pid target
+	local -A socket=([shcounterd]=$SHC_SOCK [redis]=$SHC_DIR/redis [memcached]=$SHC_DIR/memcached)
+	target=${socket[$server]}
+	shift 3
+	python3 "$shc_top/tests/system/py/liar.py" "$SHC_DIR/liar" "$target" "$lie" 3>&- &
+	pid=$!
+	wait_until test -S "$SHC_DIR/liar"
+	if [ "$server" = memcached ]; then set -- --memcached "$SHC_DIR/liar" "$@"; fi
+	SHCOUNT_SOCKET=$SHC_DIR/liar run "$SHCOUNT" bench --requests 300 --connections 4 --threads 1 --keys 20 "$@"
+	kill "$pid"
+	wait "$pid" || true
+	rm -f "$SHC_DIR/liar"
+	echo "$server, $lie, $*: $output"
+	expect_status "${lies_status:-1}"
+	expect_contains "$output" "$words"
+}
+
+@test "values that the counters did not have are found: increments and reads, on every server" {
+	local server
+	for server in shcounterd redis memcached; do
+		lies $server above "the server answers what is not so"
+		lies $server above "the answers have values from 0 to 1, the counters had such from 0 to 0" --do get
+		lies $server absent "answers say that there is no such counter" --do get
+	done
+	lies shcounterd negative "the answers have values from -"
+	lies redis negative "the answers have values from -"
+	# That is no answer of memcached's at all; the increment may be counted.
+	lies_status=75 lies memcached negative "the answer is of a kind that this command does not have"
+	lies redis above "the server answers what is not so" --do add
+	# Of those that were there before it is known what they were.
+	shcount set kept:00000003 -1000
+	lies shcounterd above "the server answers what is not so" --keep --prefix kept:
+	expect "$(bench shcounterd --keep --prefix kept: --keys 20 --requests 500 | jq .grown)" 500
+}
+
+@test "a cluster's values are looked at, too" {
+	start_nodes <<-'EOS'
+		{"nodes": {"a": {"slots": [[0, 16383]], "rules": [{"match": ["GET", "bench:*"], "nth": 50, "do": {"bulk": "7"}}]}}}
+	EOS
+	run "$SHCOUNT" -c "$NODES" bench --keys 3 --requests 200 --do get
+	expect_status 1
+	expect_contains "$output" "the answers have values from 0 to 7, the counters had such from 0 to 0"
+	stop_nodes
+	start_nodes <<-'EOS'
+		{"nodes": {"a": {"slots": [[0, 16383]], "rules": [{"match": ["INCR", "*"], "nth": 50, "do": {"line": "+OK"}}]}}}
+	EOS
+	run "$SHCOUNT" -c "$NODES" bench --keys 3 --requests 200
+	expect_status 1
+	expect_contains "$output" "the answer is of a kind that this command does not have"
+	stop_nodes
+}
+
 @test "a server that closes while answers are due is told as that, whatever it had answered before" {
 	local options
 	for options in "--do get" "--do get --rate 1000" "--do add --pipeline 20"; do
