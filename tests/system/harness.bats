@@ -143,6 +143,22 @@ EOT
 	done
 }
 
+@test "bench/instructions makes what it counts, and says how it is used" {
+	local build=$BATS_TEST_TMPDIR/build
+	# What `make` alone would have made.
+	cp -a "$BUILD" "$build"
+	rm -rf "$build/bench"
+	mkdir "$BATS_TEST_TMPDIR/bin"
+	ln -s /bin/false "$BATS_TEST_TMPDIR/bin/valgrind" # to count would take long
+	PATH=$BATS_TEST_TMPDIR/bin:$PATH BUILD=$build run "$shc_top/bench/instructions"
+	[ -x "$build/bench/hotpath" ]
+	run -0 "$shc_top/bench/instructions" --help
+	expect_contains "${lines[0]}" "bench/instructions [--update]: counts the instructions"
+	expect "$(grep -c 'set -\|SPDX' <<<"$output")" 0
+	run "$shc_top/bench/instructions" --nonsense
+	expect_status 2
+}
+
 @test "a signal before it has begun ends it without a word" {
 	mkdir "$SHC_DIR/early"
 	echo 'import os, signal; os.kill(os.getpid(), signal.SIGINT)' >"$SHC_DIR/early/argparse.py"
