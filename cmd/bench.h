@@ -6,8 +6,8 @@
  * counters that are made, summed up and deleted (bench_memcached.c those in memcached), bench_run.c the
  * threads, bench_server.c what a thread does with the connections to one server, bench_cluster.c the same
  * with a Redis Cluster, bench_report.c what is printed. Beside them: bench_keys.h, bench_batch.h,
- * bench_reply.h and histogram.h, which know nothing of connections, bench_cpu.h and bench_window.h, the time
- * that is measured.
+ * bench_reply.h, bench_worth.h and histogram.h, which know nothing of connections, bench_cpu.h and
+ * bench_window.h, the time that is measured.
  */
 #ifndef SHC_BENCH_H
 #define SHC_BENCH_H
@@ -22,6 +22,7 @@
 #include "../lib/shcount_impl.h"
 #include "bench_keys.h"
 #include "bench_window.h"
+#include "bench_worth.h"
 #include "command.h"
 #include "histogram.h"
 
@@ -55,6 +56,7 @@ struct bench_plan {
 	unsigned rate;	   /* requests a second, in all; 0: each reply is followed by the next request */
 	int64_t timeout_ns;
 	bool is_kept, is_unsummed;
+	bool reads_replica;    /* which may be behind */
 	const char *memcached; /* where one is; null: another server, which invocation says */
 	/* known once there is a connection: */
 	bool is_redis, is_cluster;
@@ -63,6 +65,12 @@ struct bench_plan {
 static inline bool bench_is_write(const struct bench_plan *plan)
 {
 	return plan->kind != BENCH_GET;
+}
+
+/* Does an answer have the value of a counter in it? */
+static inline bool bench_tells_values(const struct bench_plan *plan)
+{
+	return plan->kind != BENCH_ADD || plan->is_redis;
 }
 
 /* A connection to the server; or, on a cluster, those to all of its nodes. */
@@ -80,6 +88,7 @@ static inline struct conn *bench_link_conn(struct bench_link *link)
 /* What has become of requests. */
 struct bench_tally {
 	struct histogram latency_ns; /* of those that were answered, and not with an error */
+	struct reply_values values;  /* in these answers */
 	struct histogram late_ns;    /* at a rate: how late we were to see that a pipeline was due */
 	uint64_t refused;	     /* error replies */
 	uint64_t in_doubt;	     /* changes that were sent, and no answer came */
@@ -89,7 +98,6 @@ struct bench_tally {
 	bool is_wrong;		     /* what came cannot be right: `loss` says how */
 	char refusal[BENCH_WHY_SIZE]; /* the first of them; "": none */
 	char loss[BENCH_WHY_SIZE];    /* why an answer did not come, the first time; "": all came */
-	int64_t end_ns;		      /* when the last answer came */
 };
 
 /* What all threads share. */
@@ -138,11 +146,10 @@ struct slice bench_link_info(struct bench_link *link, const char *key);
 
 /* ---- counters ---- the same; not while threads run */
 
-/* Makes sure that all are new, or wanted as they are; makes those that are not there. *sum: of all, modulo
- * 2^64. */
-int bench_make_counters(const struct bench_plan *plan, struct bench_link *link, uint64_t *sum);
+/* Makes sure that all are new, or wanted as they are; makes those that are not there. *worth: of all. */
+int bench_make_counters(const struct bench_plan *plan, struct bench_link *link, struct bench_worth *worth);
 
-int bench_sum_counters(const struct bench_plan *plan, struct bench_link *link, uint64_t *sum);
+int bench_sum_counters(const struct bench_plan *plan, struct bench_link *link, struct bench_worth *worth);
 
 int bench_delete_counters(const struct bench_plan *plan, struct bench_link *link);
 
@@ -162,7 +169,8 @@ struct bench_result {
 	const struct bench_tally *tally;
 	double seconds;
 	uint64_t grown; /* of the sum of all counters */
-	bool has_grown; /* it is known */
+	bool has_grown; /* it is known, and */
+	struct bench_worth before, after;
 	int64_t client_cpu_ns;
 	int64_t server_cpu_ns; /* -1: not known */
 };
@@ -181,10 +189,11 @@ unsigned bench_threads_default(void);
 /* How many of `want` requests are to be made; the caller makes them. 0: no more. */
 unsigned bench_take(struct bench_worker *w, int64_t now_ns, unsigned want);
 
-/* So many requests, sent at once, were answered; one was refused, in these words; their answers will not
- * come.
+/* So many requests, sent at once, were answered, with these values; one was refused, in these words; their
+ * answers will not come.
  */
-void bench_answered(struct bench_worker *w, unsigned count, int64_t sent_ns, int64_t now_ns);
+void bench_answered(struct bench_worker *w, unsigned count, const struct reply_values *values,
+		    int64_t sent_ns, int64_t now_ns);
 void bench_refused(struct bench_worker *w, bool is_denied, struct slice words);
 void bench_lost(struct bench_worker *w, uint64_t count, bool is_in_doubt, const char *why);
 void bench_wrong(struct bench_worker *w, const char *how);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../lib/conn.h"
+#include "../lib/num.h"
 #include "../lib/redis.h"
 #include "bench.h"
 
@@ -51,13 +52,39 @@ static void put_next(struct loop *l, int64_t now_ns)
 		put_request(l, now_ns);
 }
 
+/* The value in an answer. False: there is none, as there must be. */
+static bool read_value(const struct bench_plan *plan, const struct resp_reply *reply,
+		       struct reply_values *values)
+{
+	int64_t value = 0;
+	bool is_absent = !bench_is_write(plan) && reply->type == RESP_NULL;
+	if (bench_is_write(plan) && reply->type == RESP_INT)
+		value = reply->i64;
+	else if (!is_absent &&
+		 (bench_is_write(plan) || reply->type != RESP_BULK || !num_parse_i64(reply->str, &value)))
+		return false;
+	*values = (struct reply_values){(uint64_t)value, value, value, is_absent};
+	return true;
+}
+
+static void take_answer(struct loop *l, const struct op *op, const struct resp_reply *reply, int64_t now_ns)
+{
+	struct reply_values values;
+	if (read_value(l->worker->run->plan, reply, &values)) {
+		bench_answered(l->worker, 1, &values, (int64_t)op->tag, now_ns);
+		return;
+	}
+	bench_wrong(l->worker, "the answer is of a kind that this command does not have");
+	bench_stop(l->worker);
+}
+
 /* What was lost and cannot have been executed has been tried until the deadline: nobody is there. */
 static void take_end(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
 {
 	struct loop *l = arg;
 	int64_t now_ns = conn_now_ns();
 	if (status == SHC_OK) {
-		bench_answered(l->worker, 1, (int64_t)op->tag, now_ns);
+		take_answer(l, op, reply, now_ns);
 	} else if (reply) {
 		bench_refused(l->worker, status == SHC_DENIED, reply->str);
 	} else {

@@ -50,13 +50,13 @@ static void take_chunk(const struct bench_plan *plan, unsigned from, struct chun
 /* ---- reading ---- */
 
 /* `found`: the name of one that is there, or "". */
-static enum shc_status read_counters(const struct bench_plan *plan, struct shc *shc, uint64_t *sum,
-				     char found[BENCH_NAME_SIZE])
+static enum shc_status read_counters(const struct bench_plan *plan, struct shc *shc,
+				     struct bench_worth *worth, char found[BENCH_NAME_SIZE])
 {
 	struct chunk c;
 	int64_t values[CHUNK];
 	bool is_there[CHUNK];
-	*sum = 0;
+	*worth = BENCH_WORTH_NONE;
 	found[0] = '\0';
 	for (unsigned from = 0; from < plan->keys; from += CHUNK) {
 		take_chunk(plan, from, &c);
@@ -64,7 +64,7 @@ static enum shc_status read_counters(const struct bench_plan *plan, struct shc *
 		if (status)
 			return status;
 		for (unsigned i = 0; i < c.count; i++) {
-			*sum += (uint64_t)values[i];
+			bench_worth_add(worth, values[i]);
 			if (is_there[i] && !found[0])
 				memcpy(found, c.text[i], BENCH_NAME_SIZE);
 		}
@@ -72,19 +72,19 @@ static enum shc_status read_counters(const struct bench_plan *plan, struct shc *
 	return SHC_OK;
 }
 
-static int read_all(const struct bench_plan *plan, struct bench_link *link, uint64_t *sum,
+static int read_all(const struct bench_plan *plan, struct bench_link *link, struct bench_worth *worth,
 		    char found[BENCH_NAME_SIZE])
 {
 	if (plan->memcached)
-		return memcached_read(plan, &link->own, sum, found);
-	enum shc_status status = read_counters(plan, link->shc, sum, found);
+		return memcached_read(plan, &link->own, worth, found);
+	enum shc_status status = read_counters(plan, link->shc, worth, found);
 	return status ? command_status(link->shc, status) : EX_OK;
 }
 
-int bench_sum_counters(const struct bench_plan *plan, struct bench_link *link, uint64_t *sum)
+int bench_sum_counters(const struct bench_plan *plan, struct bench_link *link, struct bench_worth *worth)
 {
 	char found[BENCH_NAME_SIZE];
-	return read_all(plan, link, sum, found);
+	return read_all(plan, link, worth, found);
 }
 
 /* ---- making ---- */
@@ -128,10 +128,10 @@ static int make(const struct bench_plan *plan, struct bench_link *link)
 	return status ? command_status(link->shc, status) : EX_OK;
 }
 
-int bench_make_counters(const struct bench_plan *plan, struct bench_link *link, uint64_t *sum)
+int bench_make_counters(const struct bench_plan *plan, struct bench_link *link, struct bench_worth *worth)
 {
 	char found[BENCH_NAME_SIZE];
-	int rc = read_all(plan, link, sum, found);
+	int rc = read_all(plan, link, worth, found);
 	if (rc)
 		return rc;
 	if (found[0] && !plan->is_kept)

@@ -161,7 +161,7 @@ static int exchange(const struct bench_plan *plan, struct conn *c, struct exchan
 struct visit {
 	const struct bench_plan *plan;
 	unsigned from;
-	uint64_t sum;
+	struct bench_worth *worth;
 	char *found;
 };
 
@@ -189,20 +189,18 @@ static int for_all(struct visit *v, struct conn *c, const char *before, const ch
 static void take_value(void *arg, unsigned i, const struct reply *reply)
 {
 	struct visit *v = arg;
-	if (!reply->is_there)
-		return;
-	v->sum += (uint64_t)reply->value;
-	if (!v->found[0])
+	bench_worth_add(v->worth, reply->value);
+	if (reply->is_there && !v->found[0])
 		bench_name(v->plan, v->from + i, v->found);
 }
 
-int memcached_read(const struct bench_plan *plan, struct conn *c, uint64_t *sum, char found[BENCH_NAME_SIZE])
+int memcached_read(const struct bench_plan *plan, struct conn *c, struct bench_worth *worth,
+		   char found[BENCH_NAME_SIZE])
 {
-	struct visit v = {.plan = plan, .found = found};
+	struct visit v = {.plan = plan, .worth = worth, .found = found};
+	*worth = BENCH_WORTH_NONE;
 	found[0] = '\0';
-	int rc = for_all(&v, c, "get ", "\r\n", REPLY_VALUE, take_value);
-	*sum = v.sum;
-	return rc;
+	return for_all(&v, c, "get ", "\r\n", REPLY_VALUE, take_value);
 }
 
 int memcached_make(const struct bench_plan *plan, struct conn *c)

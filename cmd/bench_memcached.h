@@ -18,8 +18,9 @@ bool memcached_is_place(const char *where);
 
 int memcached_open(const struct bench_plan *plan, struct conn *out);
 
-/* *sum: of all that are there, modulo 2^64. `found`: the name of one of them, or "". */
-int memcached_read(const struct bench_plan *plan, struct conn *c, uint64_t *sum, char found[BENCH_NAME_SIZE]);
+/* *worth: of all, one that is not there is worth 0. `found`: the name of one that is there, or "". */
+int memcached_read(const struct bench_plan *plan, struct conn *c, struct bench_worth *worth,
+		   char found[BENCH_NAME_SIZE]);
 
 /* Those that are not there, as 0. */
 int memcached_make(const struct bench_plan *plan, struct conn *c);

@@ -158,7 +158,10 @@ static inline int read_good(enum reply_kind kind, const char **at, const char *e
 			return *at == end ? REPLY_MORE : REPLY_BAD;
 		++*at;
 		return read_number(at, end, &out->value);
-	case REPLY_DECIMAL: return read_number(at, end, &out->value);
+	case REPLY_DECIMAL:
+		if (*at < end && **at == '-')
+			return REPLY_BAD;
+		return read_number(at, end, &out->value);
 	case REPLY_OK: return READ(at, end, "+OK\r\n");
 	case REPLY_HD: return READ(at, end, "HD\r\n");
 	case REPLY_BULK: return read_bulk(at, end, out);
@@ -222,6 +225,7 @@ static inline __attribute__((always_inline)) int run_of(enum reply_kind kind, co
 							struct reply *next)
 {
 	const char *at = data, *end = data + len;
+	struct reply_values values = REPLY_VALUES_NONE;
 	int64_t last = run->last;
 	bool is_rising = true;
 	unsigned count = 0;
@@ -229,6 +233,7 @@ static inline __attribute__((always_inline)) int run_of(enum reply_kind kind, co
 	for (; count < count_max; count++) {
 		const char *begin = at;
 		next->value = 0;
+		next->is_there = true;
 		rc = read_good(kind, &at, end, next);
 		if (rc) {
 			at = begin;
@@ -236,8 +241,12 @@ static inline __attribute__((always_inline)) int run_of(enum reply_kind kind, co
 		}
 		is_rising &= next->value > last;
 		last = next->value;
+		values.sum += (uint64_t)last;
+		values.least = last < values.least ? last : values.least;
+		values.most = last > values.most ? last : values.most;
+		values.absent += !next->is_there;
 	}
-	*run = (struct reply_run){(size_t)(at - data), count, is_rising, last};
+	*run = (struct reply_run){(size_t)(at - data), count, is_rising, last, values};
 	return rc ? reply_read(kind, at, (size_t)(end - at), next) : REPLY_GOOD;
 }
 

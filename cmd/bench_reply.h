@@ -43,12 +43,30 @@ struct reply {
 /* Reads the one at data[0..len): an outcome. */
 int reply_read(enum reply_kind kind, const char *data, size_t len, struct reply *out);
 
+/* What values there were in replies; 0 for each without one. */
+struct reply_values {
+	uint64_t sum; /* modulo 2^64 */
+	int64_t least, most;
+	uint64_t absent; /* replies that said that there is none */
+};
+
+#define REPLY_VALUES_NONE ((struct reply_values){.least = INT64_MAX, .most = INT64_MIN})
+
+static inline void reply_values_merge(struct reply_values *to, const struct reply_values *more)
+{
+	to->sum += more->sum;
+	to->least = more->least < to->least ? more->least : to->least;
+	to->most = more->most > to->most ? more->most : to->most;
+	to->absent += more->absent;
+}
+
 /* What a run of good replies was. */
 struct reply_run {
 	size_t size; /* bytes */
 	unsigned count;
 	bool is_rising; /* every value was greater than the one before, from `last` on */
 	int64_t last;	/* value of the last one */
+	struct reply_values values;
 };
 
 /* Reads good replies as long as there are any, of at most `count_max`: run->last goes in and out. Returns

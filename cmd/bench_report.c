@@ -202,6 +202,39 @@ static bool is_sum_right(const struct bench_plan *plan, const struct bench_resul
 	return !r->has_grown || (r->grown >= least && r->grown - least <= r->tally->in_doubt * plan->names);
 }
 
+/* Not where the sum is told to be wrong already, for whatever reason; a part of a counter has no value that
+ * is known here. */
+static bool has_right_values(const struct bench_plan *plan, const struct bench_result *r)
+{
+	return r->has_grown && r->tally->in_doubt == 0 && r->grown == additions(plan, r) &&
+	       bench_tells_values(plan) && plan->parts == 1 && (bench_is_write(plan) || !plan->reads_replica);
+}
+
+static int judge_values(const struct bench_plan *plan, const struct bench_result *r)
+{
+	static const char who[] = "somebody else changes them, or the server answers what is not so";
+	const struct reply_values *v = &r->tally->values;
+	if (!has_right_values(plan, r))
+		return EX_OK;
+	switch (bench_worth_judge(&r->before, &r->after, v, bench_is_write(plan))) {
+	case WORTH_ABSENT:
+		return command_fail(EXIT_NO, "%" PRIu64 " answers say that there is no such counter: %s",
+				    v->absent, who);
+	case WORTH_OUTSIDE:
+		return command_fail(EXIT_NO,
+				    "the answers have values from %" PRId64 " to %" PRId64
+				    ", the counters had such from %" PRId64 " to %" PRId64 ": %s",
+				    v->least, v->most, r->before.least + bench_is_write(plan), r->after.most,
+				    who);
+	case WORTH_OTHER:
+		return command_fail(EXIT_NO,
+				    "the values in the answers add up to %" PRId64
+				    ", those that the counters have gone through to %" PRId64 ": %s",
+				    (int64_t)v->sum, (int64_t)(r->after.passed - r->before.passed), who);
+	default: return EX_OK;
+	}
+}
+
 static int judge_losses(const struct bench_tally *t)
 {
 	if (!t->loss[0])
@@ -224,8 +257,10 @@ int bench_judge(const struct bench_plan *plan, const struct bench_result *r)
 			     command_noun(t->refused, "request was", "requests were"), t->refusal);
 		exit_status = exit_status ? exit_status : status;
 	}
-	if (is_sum_right(plan, r))
-		return exit_status;
+	if (is_sum_right(plan, r)) {
+		int status = judge_values(plan, r);
+		return exit_status ? exit_status : status;
+	}
 	return command_fail(
 		exit_status ? exit_status : EXIT_NO,
 		"the counters have grown by %" PRId64 " after %" PRIu64

@@ -41,10 +41,11 @@ unsigned bench_take(struct bench_worker *w, int64_t now_ns, unsigned want)
 	return (unsigned)taken;
 }
 
-void bench_answered(struct bench_worker *w, unsigned count, int64_t sent_ns, int64_t now_ns)
+void bench_answered(struct bench_worker *w, unsigned count, const struct reply_values *values,
+		    int64_t sent_ns, int64_t now_ns)
 {
+	reply_values_merge(&w->tally.values, values);
 	histogram_add(&w->tally.latency_ns, (uint64_t)(now_ns - sent_ns), count);
-	w->tally.end_ns = now_ns;
 	/* One writer. */
 	atomic_store_explicit(&w->answered, w->tally.latency_ns.count, memory_order_relaxed);
 }
@@ -166,6 +167,7 @@ static void merge(struct bench_tally *sum, const struct bench_tally *one)
 {
 	histogram_merge(&sum->latency_ns, &one->latency_ns);
 	histogram_merge(&sum->late_ns, &one->late_ns);
+	reply_values_merge(&sum->values, &one->values);
 	sum->refused += one->refused;
 	sum->in_doubt += one->in_doubt;
 	sum->unanswered += one->unanswered;
@@ -174,8 +176,6 @@ static void merge(struct bench_tally *sum, const struct bench_tally *one)
 	sum->is_wrong |= one->is_wrong;
 	keep_first(sum->refusal, slice_str(one->refusal));
 	keep_first(sum->loss, slice_str(one->loss));
-	if (one->end_ns > sum->end_ns)
-		sum->end_ns = one->end_ns;
 }
 
 static void share_out(struct bench_worker *workers, unsigned count, struct bench_run *run,
@@ -193,6 +193,7 @@ static void share_out(struct bench_worker *workers, unsigned count, struct bench
 			.window = (unsigned)(window * (i + 1) / count - window * i / count),
 			.share = (double)(next - first) / shared,
 			.phase = (double)i / count,
+			.tally = {.values = REPLY_VALUES_NONE},
 		};
 		arc4random_buf(&seed, sizeof(seed));
 		/* Threads go through a sequence side by side. */
@@ -213,10 +214,10 @@ static bool run_all(struct bench_run *run, struct bench_worker *workers, unsigne
 	return true;
 }
 
-static void tell_times(const struct bench_run *run, const struct bench_tally *tally, struct bench_result *r)
+static void tell_times(const struct bench_run *run, struct bench_result *r)
 {
 	const struct bench_window *w = &run->window;
-	r->seconds = tally->end_ns > w->begin_ns ? (double)(tally->end_ns - w->begin_ns) / NS_PER_S : 0;
+	r->seconds = (double)(w->end_ns - w->begin_ns) / NS_PER_S;
 	r->server_cpu_ns = w->server_cpu_ns;
 	r->client_cpu_ns = w->own_cpu_ns;
 }
@@ -237,7 +238,7 @@ bool bench_run(const struct bench_plan *plan, const struct bench_links *links, p
 	for (unsigned i = 0; is_done && i < count; i++)
 		merge(tally, &workers[i].tally);
 	if (is_done)
-		tell_times(&run, tally, r);
+		tell_times(&run, r);
 	else
 		command_fail(EX_IOERR, "cannot start %u threads: %s", count, strerror(errno));
 	bench_window_fini(&run.window);

@@ -34,6 +34,8 @@ enum {
 	NS_PER_S = 1000000000,
 };
 
+#define FOREVER_NS 1e18 /* 30 years */
+
 /* A connection. */
 struct lane {
 	struct bench_link *link;
@@ -44,6 +46,7 @@ struct lane {
 	uint64_t turn;	  /* at a rate: which of the thread's pipelines is its next one */
 	struct buf out;	  /* of the requests, what the kernel has not taken */
 	struct buf in;	  /* of the replies, one that is not whole */
+	bool has_heard;	  /* something came from the server */
 	bool is_lost;
 };
 
@@ -100,20 +103,28 @@ static void lose_wrong(struct loop *l, struct lane *lane, const char *how)
 	lose(l, lane, how);
 }
 
+static void lose_memcached(struct loop *l, struct lane *lane, int rc)
+{
+	bool is_closed = rc == -ECONNRESET || rc == -EPIPE;
+	char why[BENCH_WHY_SIZE];
+	snprintf(why, sizeof(why), "memcached at %.200s: %s", l->worker->run->plan->memcached,
+		 is_closed	    ? "the server closed the connection without an answer"
+		 : rc == -ETIMEDOUT ? "no answer in time"
+				    : strerror(-rc));
+	lose(l, lane, why);
+}
+
+/* rc: -errno. */
 static void lose_by(struct loop *l, struct lane *lane, int rc)
 {
-	const struct bench_plan *plan = l->worker->run->plan;
-	char why[BENCH_WHY_SIZE];
-	if (lane->link->shc) {
-		wire_say_lost(&lane->link->shc->wire, rc);
-		lose(l, lane, lane->link->shc->wire.error);
+	if (!lane->link->shc) {
+		lose_memcached(l, lane, rc);
 		return;
 	}
-	snprintf(why, sizeof(why), "memcached at %.200s: %s", plan->memcached,
-		 rc == -ETIMEDOUT ? "no answer in time"
-		 : rc == 0	  ? "the server closed the connection"
-				  : strerror(-rc));
-	lose(l, lane, why);
+	struct wire *wire = &lane->link->shc->wire;
+	wire->has_heard |= lane->has_heard; /* what we receive goes past it */
+	wire_say_lost(wire, rc);
+	lose(l, lane, wire->error);
 }
 
 /* ---- requests ---- */
@@ -199,6 +210,28 @@ static void keep_schedule(struct loop *l, int64_t now_ns)
 	}
 }
 
+/* When it is over, whether or not all that was due could be sent. */
+static int64_t schedule_end_ns(const struct loop *l)
+{
+	const struct bench_plan *plan = l->worker->run->plan;
+	double requests_ns = (double)plan->requests / plan->rate * NS_PER_S, end_ns = FOREVER_NS;
+	if (plan->requests && requests_ns < end_ns)
+		end_ns = requests_ns;
+	if (plan->time_ns && (double)plan->time_ns < end_ns)
+		end_ns = (double)plan->time_ns;
+	return l->worker->run->window.begin_ns + (int64_t)end_ns;
+}
+
+/* The time up to the end belongs to the run, also when the next requests would be due behind it. */
+static bool is_at_end(const struct loop *l, int64_t now_ns)
+{
+	const struct bench_run *run = l->worker->run;
+	if (l->busy > 0 || now_ns < schedule_end_ns(l))
+		return false;
+	return (run->plan->time_ns && now_ns - run->window.begin_ns >= run->plan->time_ns) ||
+	       atomic_load_explicit(&run->untaken, memory_order_relaxed) == 0;
+}
+
 /* Of what was due by the end, what nobody was free for. */
 static void count_overdue(struct loop *l)
 {
@@ -224,7 +257,7 @@ static void take_run(struct loop *l, struct lane *lane, const struct reply_run *
 {
 	if (run->count == 0)
 		return;
-	bench_answered(l->worker, run->count, lane->begun_ns, now_ns);
+	bench_answered(l->worker, run->count, &run->values, lane->begun_ns, now_ns);
 	count_down(l, lane, run->count, now_ns);
 	lane->last = run->last;
 	if (l->must_rise && !run->is_rising)
@@ -284,10 +317,11 @@ static bool receive(struct loop *l, struct lane *lane)
 	if (n == -EAGAIN)
 		return false;
 	if (n <= 0) {
-		lose_by(l, lane, (int)n);
+		lose_by(l, lane, n == 0 ? -ECONNRESET : (int)n);
 		return false;
 	}
 	int64_t now_ns = conn_now_ns();
+	lane->has_heard = true;
 	buf_consume(&lane->in, kept);
 	take_replies(l, lane, kept + (size_t)n, now_ns);
 	if (lane->is_lost)
@@ -315,14 +349,15 @@ static void take_beat(struct loop *l)
 		l->is_over = true;
 }
 
-/* How many events; at a rate none when the next pipeline is due. A timeout costs a timer for each sleep, so
- * there is none otherwise: the beat is a descriptor. */
+/* How many events; at a rate none when the next pipeline is due, or the schedule ends. A timeout costs a
+ * timer for each sleep, so there is none otherwise: the beat is a descriptor. */
 static int wait_for_events(struct loop *l, struct epoll_event *events)
 {
 	if (l->interval_ns == 0 || l->is_over)
 		return epoll_wait(l->poll_fd, events, EVENTS, -1);
-	int64_t left_ns = due_ns(l, l->turn) - conn_now_ns();
-	left_ns = left_ns > 0 ? left_ns : 0;
+	int64_t now_ns = conn_now_ns(), next_ns = due_ns(l, l->turn), end_ns = schedule_end_ns(l);
+	next_ns = end_ns > now_ns && end_ns < next_ns ? end_ns : next_ns;
+	int64_t left_ns = next_ns > now_ns ? next_ns - now_ns : 0;
 	const struct timespec timeout = {left_ns / NS_PER_S, left_ns % NS_PER_S};
 	return epoll_pwait2(l->poll_fd, events, EVENTS, &timeout, NULL);
 }
@@ -352,8 +387,11 @@ static void run(struct loop *l)
 			else
 				take_beat(l);
 		}
-		if (has_rate)
-			keep_schedule(l, conn_now_ns());
+		if (!has_rate)
+			continue;
+		int64_t now_ns = conn_now_ns();
+		keep_schedule(l, now_ns);
+		l->is_over |= is_at_end(l, now_ns);
 	}
 	count_overdue(l);
 }

@@ -42,6 +42,7 @@ void bench_window_leave(struct bench_window *w)
 		bool is_known = server_ns >= 0 && w->server_cpu_ns >= 0;
 		w->server_cpu_ns = is_known ? server_ns - w->server_cpu_ns : -1;
 		w->own_cpu_ns = bench_cpu_own_ns() - w->own_cpu_ns;
+		w->end_ns = conn_now_ns();
 	}
 	pthread_mutex_unlock(&w->mutex);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * bench_window.h - the time that is measured: from when all threads of a load generator are prepared until
- * the last of them has its last answer, with the CPU time that the server and this process have used between.
+ * the last of them has its last answer, and at a rate has come to the end of its schedule; with the CPU time
+ * that the server and this process have used between.
  *
  * What threads prepare before, and clean up after, is no part of it: with ten thousand connections that takes
  * longer than some measurements.
@@ -18,6 +19,7 @@ struct bench_window {
 	/* To be read by a thread that has come through bench_window_enter, and when all threads have ended.
 	 */
 	int64_t begin_ns;
+	int64_t end_ns;	       /* not before all threads have ended */
 	int64_t server_cpu_ns; /* -1: not known; meanwhile what it was at the beginning, as the next one */
 	int64_t own_cpu_ns;
 	/* private */

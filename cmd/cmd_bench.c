@@ -63,7 +63,7 @@ static const struct option_spec options[] = {
 			 "take counters that are there already, and leave them all at the end"},
 	[OPTION_NO_SUM] =
 		{0, "no-sum", OPTION_FLAG, NULL,
-		 "with --keep: neither make the counters nor compare their sum, which takes its time "
+		 "with --keep: neither make the counters nor compare their sum and values, which takes its time "
 		 "with millions"},
 	[OPTION_THREADS] = {0, "threads", OPTION_VALUE, "N",
 			    "to share the connections (default half of the CPUs)"},
@@ -260,6 +260,7 @@ static bool read_plan(const struct invocation *inv, struct bench_plan *plan)
 		.is_kept = inv->values[OPTION_KEEP] != NULL,
 		.is_unsummed = inv->values[OPTION_NO_SUM] != NULL,
 		.memcached = inv->values[OPTION_MEMCACHED],
+		.reads_replica = inv->reads_replica,
 	};
 	return read_words(inv, plan) && read_keys(inv, plan) && read_sizes(inv, plan) &&
 	       read_time(inv, plan) && read_prefix(inv, plan) && fits_memcached(inv, plan) &&
@@ -281,20 +282,20 @@ static void announce(const struct invocation *inv, const struct bench_plan *plan
 
 /* Runs, and looks at the sum, and at what the server's process has used meanwhile. */
 static int measure(const struct invocation *inv, const struct bench_plan *plan,
-		   const struct bench_links *links, uint64_t sum_before)
+		   const struct bench_links *links, const struct bench_worth *before)
 {
 	struct bench_link *link = &links->list[0];
 	struct bench_tally *tally = calloc(1, sizeof(*tally)); /* large for a stack */
-	struct bench_result r = {.tally = tally};
-	uint64_t sum;
+	struct bench_result r = {.tally = tally, .before = *before};
 	if (!tally)
 		return command_fail(EX_IOERR, "out of memory");
+	tally->values = REPLY_VALUES_NONE;
 	int rc = EX_IOERR;
 	if (bench_run(plan, links, bench_cpu_pid(plan, link), inv->is_quiet, tally, &r)) {
-		int summed = plan->is_unsummed ? EX_OK : bench_sum_counters(plan, link, &sum);
+		int summed = plan->is_unsummed ? EX_OK : bench_sum_counters(plan, link, &r.after);
 		r.has_grown = summed == EX_OK && !plan->is_unsummed;
 		if (r.has_grown)
-			r.grown = sum - sum_before;
+			r.grown = r.after.sum - before->sum;
 		int shown = bench_show(inv, plan, &r);
 		int judged = bench_judge(plan, &r);
 		rc = judged ? judged : shown ? shown : summed;
@@ -307,15 +308,15 @@ static int measure(const struct invocation *inv, const struct bench_plan *plan,
 static int run_on(const struct invocation *inv, const struct bench_plan *plan, struct bench_links *links)
 {
 	struct bench_link *link = &links->list[0];
-	uint64_t sum = 0;
+	struct bench_worth worth = BENCH_WORTH_NONE;
 	signals_note_stops();
-	int rc = plan->is_unsummed ? EX_OK : bench_make_counters(plan, link, &sum);
+	int rc = plan->is_unsummed ? EX_OK : bench_make_counters(plan, link, &worth);
 	if (rc)
 		return rc;
 	announce(inv, plan);
 	rc = bench_links_open(inv, plan, links);
 	if (rc == EX_OK)
-		rc = measure(inv, plan, links, sum);
+		rc = measure(inv, plan, links, &worth);
 	int deleted = plan->is_kept ? EX_OK : bench_delete_counters(plan, link);
 	if (signals_stop())
 		signals_end();
@@ -366,7 +367,7 @@ const struct command cmd_bench = {
 		"  shcount bench --memcached /run/memcached.sock\n"
 		"\n"
 		"Makes counters of its own, bench:00000000 and on, runs, compares their sum with what was "
-		"acknowledged, and deletes them. It refuses to start when one of them is there already; with "
+		"acknowledged, and their values with those in the answers, and deletes them. It refuses to start when one of them is there already; with "
 		"--keep it takes them as they are, and leaves them.\n"
 		"\n"
 		"Replies are followed by the next requests over the same connection, so a server that is slow "
@@ -378,7 +379,7 @@ const struct command cmd_bench = {
 		"CPU times are those of all threads of a server on this machine, and bench's own.\n"
 		"\n"
 		"^C ends it early: it prints what there is, and deletes the counters. Exit status 1 when requests were "
-		"refused or the sum is wrong, 69 or 75 when answers did not come.\n",
+		"refused, or the sum or the answers are wrong, 69 or 75 when answers did not come.\n",
 	.options = options,
 	.operands_max = 0,
 	.run = run,

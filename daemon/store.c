@@ -482,16 +482,13 @@ int store_reserve(struct store *s, uint64_t epoch)
 int store_load(struct store *s, const struct store_sink *sink, struct store_state *state)
 {
 	struct store_state found = {0};
-	int r = store_load_meta(s);
+	int r = store_load_rows(s, sink, &found);
 
-	if (r == 0) {
-		found.epoch_first = s->epoch_limit + 1;
-		s->epoch_last = s->epoch_limit;
-		r = store_load_rows(s, sink, &found);
-	}
 	/* Only now: a damaged file is left as it is. */
-	if (r == 0)
+	if (r == 0) {
+		s->epoch_last = s->epoch_limit;
 		r = store_reserve(s, found.epoch_first);
+	}
 	if (r == STORE_RETRY)
 		return -s->cause;
 	if (r == 0)

@@ -3,7 +3,7 @@
  * store_check.c - `shcounterd --check`: reads everything there is in the file and says what is wrong with it.
  *
  * From SQLite's pages upward to what the counters mean. Changes nothing (a temporary table of names lives
- * elsewhere), and may run beside the daemon: it sees the last commit.
+ * elsewhere), and may run beside the daemon: it sees the last commit there was when the file was opened.
  */
 #include "store_private.h"
 

@@ -238,8 +238,10 @@ static int load_all(struct load *load, struct store_state *state)
 	struct store *s = load->s;
 	struct store_look look = {0};
 	unsigned loaders;
-	int r = store_loader_count(s, load->sink, &loaders);
+	int r = store_load_meta(s);
 
+	if (r == 0)
+		r = store_loader_count(s, load->sink, &loaders);
 	/* Who only reads has looked by himself, to hear of all. */
 	if (r == 0 && !(s->flags & STORE_READONLY))
 		r = store_look_begin(&look, s, loaders > 1);
@@ -259,16 +261,19 @@ static int load_all(struct load *load, struct store_state *state)
 int store_load_rows(struct store *s, const struct store_sink *sink, struct store_state *state)
 {
 	struct load load = {.s = s, .sink = sink};
-	int r;
-
+	bool is_ours = !(s->flags & STORE_READONLY); /* else it has begun when it was opened */
 	/* The write lock, though nothing is written: so that all connections see the same. */
-	r = s->flags & STORE_READONLY ? store_run(s, SQL_BEGIN_READ, "loading") : store_begin(s, "loading");
+	int r = is_ours ? store_begin(s, "loading") : 0;
+
 	if (r != 0)
 		return r;
 	journal_set_init(&load.set);
-	r = store_end(s, load_all(&load, state), "loading");
+	r = load_all(&load, state);
+	if (is_ours)
+		r = store_end(s, r, "loading");
 	if (r == 0) {
 		s->floor_id = load.floor_id;
+		state->epoch_first = s->epoch_limit + 1;
 		state->id_next = s->id_next;
 		state->floor_id = s->floor_id;
 		state->sessions = load.sessions;

@@ -504,6 +504,8 @@ static int prepare_all(struct store *s)
 	return 0;
 }
 
+/* Who only reads sees one moment, from the first page to store_close: of what a daemon commits meanwhile one
+ * part would not fit the other. */
 static int open_all(struct store *s)
 {
 	bool is_new = false;
@@ -513,6 +515,8 @@ static int open_all(struct store *s)
 		r = connect_db(s);
 	if (r == 0)
 		r = configure(s, CACHE_PAGES);
+	if (r == 0 && s->flags & STORE_READONLY)
+		r = execute(s, "BEGIN", "opening");
 	if (r == 0)
 		r = look_for_pages(s, &is_new);
 	if (r == 0 && is_new)

@@ -145,6 +145,7 @@ CMD := \
 	cmd/bench_run.c \
 	cmd/bench_server.c \
 	cmd/bench_window.c \
+	cmd/bench_worth.c \
 	cmd/chain.c \
 	cmd/cmd_backup.c \
 	cmd/cmd_bench.c \

@@ -13,8 +13,11 @@ import time
 
 import redis
 
+from . import ends
+
 START_SECONDS_MAX = 120  # a server that loads ten million counters on a busy machine
 ANSWER_SECONDS_MAX = STOP_SECONDS_MAX = 300  # ten million counters go to the disk
+REMOVE_TRIES = 100  # what was killed may be about to make another file
 CONNECTIONS_MAX = 12000
 
 
@@ -114,29 +117,42 @@ class Server:
     # ---- its end ----
 
     def stop(self):
-        """Clean; one that takes too long is killed."""
+        """Clean; one that takes too long is killed, as are all when the measurement is ended from outside."""
+        end = time.monotonic() + STOP_SECONDS_MAX
         self.process.terminate()
-        try:
-            self.process.wait(STOP_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        while self.process.poll() is None and time.monotonic() < end and not ends.is_heard():
+            time.sleep(0.002)
+        self.process.kill()
+        self.process.wait()
 
 
 class Place:
     def __init__(self, build):
         self.build = build
         self.servers = []
+        self._dir = None
 
     def __enter__(self):
-        self.dir = tempfile.mkdtemp(prefix="shcounterd-bench.", dir=os.environ.get("TMPDIR", "/var/tmp"))
-        os.mkdir(self.file("bin"))
         return self
 
     def __exit__(self, *why):
-        for server in self.servers:
-            server.stop()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        with ends.whole():
+            for server in self.servers:
+                server.stop()
+            for _ in range(REMOVE_TRIES):
+                if not self._dir or not os.path.lexists(self._dir):
+                    return
+                shutil.rmtree(self._dir, ignore_errors=True)
+                time.sleep(0.01)
+
+    @property
+    def dir(self):
+        """Made when it is needed first: what __enter__ makes is not removed when a signal comes before its end."""
+        if not self._dir:
+            with ends.whole():
+                self._dir = tempfile.mkdtemp(prefix="shcounterd-bench.", dir=os.environ.get("TMPDIR", "/var/tmp"))
+                os.mkdir(os.path.join(self._dir, "bin"))
+        return self._dir
 
     def file(self, name):
         return os.path.join(self.dir, name)
@@ -145,12 +161,12 @@ class Place:
         path = self.file(name)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-        with open(path + ".log", "ab") as log:
+        with open(path + ".log", "ab") as log, ends.whole():
             # Dies with us: nothing of a measurement that was killed goes on.
             process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *on_cpu(cpu), *argv], cwd=self.dir,
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        server = Server(name, path, process, load_options)
-        self.servers.append(server)
+            server = Server(name, path, process, load_options)
+            self.servers.append(server)
         return server
 
     def shcounterd(self, *options, name="shcounterd", cpu=None):

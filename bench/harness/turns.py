@@ -46,7 +46,7 @@ class Load:
     def command(self, server, keys=1, prefix="counter:", **options):
         """`pipeline=16` is --pipeline 16."""
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-        # Every answer is checked. So is the sum of the counters, where asking for it takes no longer than the run.
+        # Every answer is checked. So are the sum of the counters and their values, where asking for them takes no longer than the run.
         is_summed = keys <= SUMMED_KEYS_MAX and server.has_counters
         return [*self.argv, *server.load_options, "--keep", *([] if is_summed else ["--no-sum"]), "--keys", str(keys),
                 "--prefix", prefix, *words]

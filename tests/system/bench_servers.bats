@@ -128,6 +128,17 @@ counts() { # SERVER KIND GROWN
 	expect "$(bench shcounterd --rate 5000 --requests 101 --pipeline 4 | jq .requests)" 101
 }
 
+@test "--rate: the figures are of the whole schedule, also when its few requests are answered at once" {
+	local out
+	# The next ones would be due behind the end.
+	out=$(bench shcounterd --rate 1 --time 300ms --connections 1)
+	expect "$(jq -c '[.requests, .seconds >= 0.3, .requests_per_second <= 3]' <<<"$out")" "[1,true,true]"
+	out=$(bench shcounterd --rate 1000 --pipeline 500 --requests 500 --connections 2 --threads 2)
+	expect "$(jq -c '[.requests, .seconds >= 0.5, .requests_per_second <= 1000]' <<<"$out")" "[500,true,true]"
+	out=$(bench memcached --rate 1 --time 200ms --connections 1)
+	expect "$(jq -c '[.requests, .seconds >= 0.2, .requests_per_second <= 5]' <<<"$out")" "[1,true,true]"
+}
+
 @test "--rate: a server that stands still is charged with all that was due meanwhile" {
 	local pid out=$SHC_DIR/stalled
 	is_counting() { [ "$(shcount list 'stalled:*' | cut -f 2)" -gt 20 ]; }
@@ -151,6 +162,77 @@ counts() { # SERVER KIND GROWN
 	expect_contains "$output" "200 connections need"
 	expect_contains "$output" "ulimit -Hn"
 	expect "$(shcount list 'bench:*')" ""
+}
+
+# Through a liar (py/liar.py) to one of the servers.
+lies() { # SERVER LIE WORDS OPTIONS...
+	local server=$1 lie=$2 words=$3 pid target
+	local -A socket=([shcounterd]=$SHC_SOCK [redis]=$SHC_DIR/redis [memcached]=$SHC_DIR/memcached)
+	target=${socket[$server]}
+	shift 3
+	python3 "$shc_top/tests/system/py/liar.py" "$SHC_DIR/liar" "$target" "$lie" 3>&- &
+	pid=$!
+	wait_until test -S "$SHC_DIR/liar"
+	if [ "$server" = memcached ]; then set -- --memcached "$SHC_DIR/liar" "$@"; fi
+	SHCOUNT_SOCKET=$SHC_DIR/liar run "$SHCOUNT" bench --requests 300 --connections 4 --threads 1 --keys 20 "$@"
+	kill "$pid"
+	wait "$pid" || true
+	rm -f "$SHC_DIR/liar"
+	echo "$server, $lie, $*: $output"
+	expect_status "${lies_status:-1}"
+	expect_contains "$output" "$words"
+}
+
+@test "values that the counters did not have are found: increments and reads, on every server" {
+	local server
+	for server in shcounterd redis memcached; do
+		lies $server above "the server answers what is not so"
+		lies $server above "the answers have values from 0 to 1, the counters had such from 0 to 0" --do get
+		lies $server absent "answers say that there is no such counter" --do get
+	done
+	lies shcounterd negative "the answers have values from -"
+	lies redis negative "the answers have values from -"
+	# That is no answer of memcached's at all; the increment may be counted.
+	lies_status=75 lies memcached negative "the answer is of a kind that this command does not have"
+	lies redis above "the server answers what is not so" --do add
+	# Of those that were there before it is known what they were.
+	shcount set kept:00000003 -1000
+	lies shcounterd above "the server answers what is not so" --keep --prefix kept:
+	expect "$(bench shcounterd --keep --prefix kept: --keys 20 --requests 500 | jq .grown)" 500
+}
+
+@test "a cluster's values are looked at, too" {
+	start_nodes <<-'EOS'
+		{"nodes": {"a": {"slots": [[0, 16383]], "rules": [{"match": ["GET", "bench:*"], "nth": 50, "do": {"bulk": "7"}}]}}}
+	EOS
+	run "$SHCOUNT" -c "$NODES" bench --keys 3 --requests 200 --do get
+	expect_status 1
+	expect_contains "$output" "the answers have values from 0 to 7, the counters had such from 0 to 0"
+	stop_nodes
+	start_nodes <<-'EOS'
+		{"nodes": {"a": {"slots": [[0, 16383]], "rules": [{"match": ["INCR", "*"], "nth": 50, "do": {"line": "+OK"}}]}}}
+	EOS
+	run "$SHCOUNT" -c "$NODES" bench --keys 3 --requests 200
+	expect_status 1
+	expect_contains "$output" "the answer is of a kind that this command does not have"
+	stop_nodes
+}
+
+@test "a server that closes while answers are due is told as that, whatever it had answered before" {
+	local options
+	for options in "--do get" "--do get --rate 1000" "--do add --pipeline 20"; do
+		start_nodes <<-'EOS'
+			{"nodes": {"a": {"slots": [[0, 16383]], "rules": [
+				{"match": ["HELLO"], "do": {"line": "-ERR unknown command 'HELLO'"}},
+				{"match": ["GET", "bench:*"], "from": 50, "do": "close"}, {"match": ["INCRBY", "*", "1"], "from": 50, "do": "close"}]}}}
+		EOS
+		# shellcheck disable=SC2086 # several words
+		run "$SHCOUNT" -u "redis://$NODES" bench --keys 3 --requests 1000 --connections 2 --timeout 5s $options
+		echo "$output"
+		expect_contains "$output" "the server closed the connection without an answer"
+		expect "$(grep -c 'Success\|TLS' <<<"$output")" 0
+		stop_nodes
+	done
 }
 
 @test "a value that does not grow, and an answer too many, end it with status 1" {

@@ -88,7 +88,7 @@ has_none() {
 }
 
 is_ended_by() { # SIGNAL
-	setsid env --default-signal=INT "$shc_top/bench/run" --size full server/p1-hot >"$SHC_DIR/ended.out" 2>&1 3>&- &
+	setsid env --default-signal=INT,HUP "$shc_top/bench/run" --size full server/p1-hot >"$SHC_DIR/ended.out" 2>&1 3>&- &
 	local pid=$!
 	wait_until has_servers "$pid"
 	kill "-$1" "$pid"
@@ -99,6 +99,81 @@ is_ended_by() { # SIGNAL
 @test "no server is left behind by a benchmark that is ended, or killed" {
 	is_ended_by INT
 	is_ended_by TERM
+	is_ended_by HUP
 	expect "$(find "$TMPDIR" -maxdepth 1 -name 'shcounterd-bench.*')" ""
 	is_ended_by KILL
+}
+
+@test "a signal while it cleans up, or makes its directory, does not keep the directory" {
+	local number
+	for number in 1 2 15; do
+		TMPDIR=$BATS_TEST_TMPDIR run env --default-signal=INT,HUP /usr/bin/python3 - "$shc_top/bench" $number <<'EOT'
+import os, sys, tempfile
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+from harness import ends
+from harness.place import Place
+number = int(sys.argv[2])
+class Stubborn:
+    def stop(self):
+        for _ in range(3):
+            os.kill(os.getpid(), number)
+made = tempfile.mkdtemp
+def make(**options):
+    path = made(**options)
+    print(path, flush=True)
+    if "makes" in sys.argv:
+        os.kill(os.getpid(), number)
+    return path
+tempfile.mkdtemp = make
+ends.listen()
+for argument in ("cleans", "makes"):
+    sys.argv.append(argument)
+    try:
+        with Place("build") as place:
+            place.servers.append(Stubborn())
+            assert os.path.isdir(place.file("bin"))
+    except SystemExit as ended:
+        print(ended.code, "was heard")
+EOT
+		echo "$output"
+		expect_status 0
+		expect "$(grep -c "^$((128 + number)) " <<<"$output")" 2
+		expect "$(find "$BATS_TEST_TMPDIR" -name 'shcounterd-bench.*')" ""
+	done
+}
+
+@test "bench/instructions makes what it counts, and says how it is used" {
+	local build=$BATS_TEST_TMPDIR/build
+	# What `make` alone would have made.
+	cp -a "$BUILD" "$build"
+	rm -rf "$build/bench"
+	mkdir "$BATS_TEST_TMPDIR/bin"
+	ln -s /bin/false "$BATS_TEST_TMPDIR/bin/valgrind" # to count would take long
+	PATH=$BATS_TEST_TMPDIR/bin:$PATH BUILD=$build run "$shc_top/bench/instructions"
+	[ -x "$build/bench/hotpath" ]
+	run -0 "$shc_top/bench/instructions" --help
+	expect_contains "${lines[0]}" "bench/instructions [--update]: counts the instructions"
+	expect "$(grep -c 'set -\|SPDX' <<<"$output")" 0
+	run "$shc_top/bench/instructions" --nonsense
+	expect_status 2
+}
+
+@test "a signal before it has begun ends it without a word" {
+	mkdir "$SHC_DIR/early"
+	echo 'import os, signal; os.kill(os.getpid(), signal.SIGINT)' >"$SHC_DIR/early/argparse.py"
+	PYTHONPATH=$SHC_DIR/early run env --default-signal=INT "$shc_top/bench/run" --list
+	expect_status 130
+	expect "$output" ""
+}
+
+@test "a report that cannot be written is told before anything is measured" {
+	local place
+	touch "$SHC_DIR/file"
+	for place in /proc/x /proc "$SHC_DIR/file"; do
+		run "$shc_top/bench/run" --size full --report "$place" server/p1-hot
+		expect_status 1
+		expect "${#lines[@]}" 1
+		expect_contains "$output" "bench/run: the report cannot be written to $place: "
+	done
 }

@@ -139,6 +139,7 @@ static void test_what_is_no_answer_is_bad(void **state)
 		{REPLY_BULK, "$1\r\n17\r\n"},
 		{REPLY_BULK, "$2\r\nab\r\n"},
 		{REPLY_DECIMAL, "HD\r\n"},
+		{REPLY_DECIMAL, "-1\r\n"},
 		{REPLY_HD, "17\r\n"},
 		{REPLY_VALUE, "VALUE a 0 1\r\nx\r\nEND\r\n"},
 		{REPLY_VALUE, "VALUE a 0 1\r\n1\r\nVALUE b 0 1\r\n1\r\nEND\r\n"},
@@ -206,6 +207,21 @@ static void test_values_that_do_not_rise_are_seen(void **state)
 	}
 }
 
+static void test_the_values_of_a_run_are_told(void **state)
+{
+	static const char texts[] = "$1\r\n7\r\n$2\r\n-3\r\n$-1\r\n$1\r\n5\r\n";
+	(void)state;
+	struct reply next;
+	struct reply_run run = {.last = 4};
+	assert_int_equal(reply_read_run(REPLY_BULK, texts, strlen(texts), 4, &run, &next), REPLY_GOOD);
+	assert_int_equal(run.values.sum, 9);
+	assert_int_equal(run.values.least, -3);
+	assert_int_equal(run.values.most, 7);
+	assert_int_equal(run.values.absent, 1);
+	assert_int_equal(reply_read_run(REPLY_BULK, texts, 1, 4, &run, &next), REPLY_MORE);
+	assert_true(run.values.least > run.values.most);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +232,7 @@ int main(void)
 		cmocka_unit_test(test_a_reply_without_end_is_bad_at_last),
 		cmocka_unit_test(test_a_run_ends_where_the_count_does_or_what_is_not_good),
 		cmocka_unit_test(test_values_that_do_not_rise_are_seen),
+		cmocka_unit_test(test_the_values_of_a_run_are_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -368,6 +368,62 @@ static void test_the_check_runs_beside_an_open_store(void **state)
 	assert_int_equal(lines, 1);
 }
 
+/* ---- a check while the daemon works ---- */
+
+/* Before each statement of the check another epoch is committed, and folded in part. */
+static struct at_work {
+	struct store *s;
+	uint64_t epoch;
+	unsigned statements;
+} at_work;
+
+static int work_on(unsigned what, void *arg, void *stmt, void *text)
+{
+	struct at_work *w = arg;
+
+	(void)what;
+	(void)stmt;
+	(void)text;
+	w->statements++;
+	add(w->s, w->epoch++, 1 + w->statements % 10, 1);
+	if (!store_is_folding(w->s))
+		assert_int_equal(store_fold_begin(w->s), STORE_AGAIN);
+	assert_true(store_fold_step(w->s, 3) >= 0);
+	return 0;
+}
+
+/* SQLite's, for each connection that is opened: only the check's. */
+static int watch_statements(sqlite3 *db, const char **error, const struct sqlite3_api_routines *api)
+{
+	(void)error;
+	(void)api;
+	return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, work_on, &at_work);
+}
+
+static void print_line(void *arg, const char *line)
+{
+	(void)arg;
+	print_message("%s\n", line);
+}
+
+static void test_the_check_sees_one_moment_whatever_is_committed_and_folded_meanwhile(void **state)
+{
+	struct fixture *f = *state;
+	struct picture p;
+	int r;
+
+	at_work = (struct at_work){.s = open_and_load(f->path, &p), .epoch = p.state.epoch_first};
+	create(at_work.s, at_work.epoch++, 10);
+	assert_int_equal(sqlite3_auto_extension((void (*)(void))watch_statements), SQLITE_OK);
+	r = store_check(f->path, print_line, NULL);
+	sqlite3_reset_auto_extension();
+	assert_true(at_work.statements > 20);
+	assert_int_equal(r, 0);
+	store_close(at_work.s);
+	assert_clean(f->path);
+	picture_free(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +440,7 @@ int main(void)
 		fixture_test(test_another_writer_means_try_again),
 		fixture_test(test_a_reader_blocks_neither_commit_nor_fold),
 		fixture_test(test_the_check_runs_beside_an_open_store),
+		fixture_test(test_the_check_sees_one_moment_whatever_is_committed_and_folded_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
