@@ -205,7 +205,7 @@ $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(call object_files,$(FUZZED))
 
 # Loaded before libc by the tests of failing calls. Never sanitized: the program they are loaded into is.
 FAULT_CFLAGS = $(filter-out $(SAN_FLAGS),$(ALL_CFLAGS)) -U_FORTIFY_SOURCE -fPIC -fvisibility=hidden
-FAULT_LIBRARIES := $(BUILD)/tests/fault.so $(BUILD)/tests/fault_alloc.so
+FAULT_LIBRARIES := $(BUILD)/tests/fault.so $(BUILD)/tests/fault_alloc.so $(BUILD)/tests/fault_clock.so
 
 $(BUILD)/tests/fault/%.o: tests/fault/%.c $(BUILD)/flags
 	$(call say,CC,$< (shared))
