@@ -133,7 +133,8 @@ static int64_t ms_up(int64_t ns)
  * and none that expires does so before, for that would be a way round the limit. */
 static void keep_until(struct request *r, struct txn_key *k, bool was_live, int64_t ahead_ns)
 {
-	int64_t at_ms = txn_wall_ms(r->txn) + ms_up(ahead_ns);
+	/* Of the millisecond that is running, an unknown part is over. */
+	int64_t at_ms = txn_wall_ms(r->txn) + ms_up(ahead_ns) + 1;
 
 	if (!was_live || (k->expire_at_ms != 0 && k->expire_at_ms < at_ms))
 		txn_expire(r->txn, k, at_ms);
@@ -148,10 +149,13 @@ enum request_result request_shc_allow(struct request *r)
 
 	if (!parse_limit(r, &l))
 		return REQUEST_DONE;
-	/* Not further ahead than a window: that was another limit, or another clock. */
 	ahead = k->tat_ns > now ? k->tat_ns - now : 0;
-	if (ahead > l.window_ns)
+	/* Not further ahead than a window: that was another limit, or another clock. It stays so when nothing
+	 * is allowed, or the end of what is told to wait for would never come nearer. */
+	if (ahead > l.window_ns) {
 		ahead = l.window_ns;
+		k->tat_ns = now + ahead;
+	}
 	if (l.n > l.count)
 		return reply_allow(r, false, remaining(&l, ahead), -1);
 	after = ahead + cost_ns(&l, l.n);
