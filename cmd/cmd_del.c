@@ -41,9 +41,28 @@ static int del_each(const struct invocation *inv, struct shc *shc)
 	return show(inv, removed);
 }
 
+/* In one Redis server. */
+static int forget_all(const struct invocation *inv, struct shc *shc)
+{
+	struct slice *names = calloc((size_t)inv->operands_count, sizeof(*names));
+	if (!names)
+		return command_fail(EX_IOERR, "out of memory");
+	for (int i = 0; i < inv->operands_count; i++)
+		names[i] = slice_str(inv->operands[i]);
+	enum shc_status status = redis_forget(shc, (size_t)inv->operands_count, names);
+	free(names);
+	return status ? command_status(shc, status) : EX_OK;
+}
+
 static int del_all(const struct invocation *inv, struct shc *shc)
 {
 	size_t count = (size_t)inv->operands_count;
+	enum shc_status known = redis_identify(shc);
+	if (known)
+		return command_status(shc, known);
+	int rc = redis_is(shc) ? forget_all(inv, shc) : EX_OK;
+	if (rc)
+		return rc;
 	const char **argv = calloc(count + 1, sizeof(*argv));
 	if (!argv)
 		return command_fail(EX_IOERR, "out of memory");

@@ -184,6 +184,38 @@ static void put_changed(struct output *out, const struct explanation *e)
 	put_sentence(out, "last changed", text);
 }
 
+/* The larger units of a time to wait. */
+static void write_wait(char *text, size_t size, int64_t ms)
+{
+	const int64_t s = ms / 1000, m = s / 60, h = m / 60, d = h / 24;
+	if (d > 0)
+		snprintf(text, size, "%" PRId64 "d%" PRId64 "h", d, h % 24);
+	else if (h > 0)
+		snprintf(text, size, "%" PRId64 "h%" PRId64 "m", h, m % 60);
+	else if (m > 0)
+		snprintf(text, size, "%" PRId64 "m%" PRId64 "s", m, s % 60);
+	else
+		snprintf(text, size, "%" PRId64 ".%03ds", s, (int)(ms % 1000));
+}
+
+static void put_expiry(struct output *out, const struct explanation *e)
+{
+	char wait[64], when[64] = "", text[SENTENCE_SIZE];
+	int64_t at_ms;
+	struct timespec now;
+	struct tm tm;
+	if (e->is_missing || !part_i64(e, "expire_at_ms", &at_ms) || at_ms <= 0)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	int64_t left_ms = at_ms - ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	write_wait(wait, sizeof(wait), left_ms > 0 ? left_ms : 0);
+	time_t at_s = at_ms / 1000;
+	if (localtime_r(&at_s, &tm))
+		strftime(when, sizeof(when), ", at %Y-%m-%d %H:%M:%S %z", &tm);
+	snprintf(text, sizeof(text), "in %s%s", wait, when);
+	put_sentence(out, "expires", text);
+}
+
 static void put_rate(struct output *out, const struct explanation *e)
 {
 	char text[SENTENCE_SIZE];
@@ -217,6 +249,7 @@ static void put_lines(struct output *out, const struct explanation *e)
 	put_parts(out, e);
 	put_contention(out, e);
 	put_changed(out, e);
+	put_expiry(out, e);
 	put_rate(out, e);
 	put_slot(out, e);
 	put_note(out, e);
@@ -235,6 +268,8 @@ static void put_json_parts(struct output *out, const struct explanation *e)
 		if (part_i64(e, keys[i], &v))
 			json_i64(out, keys[i], v);
 	}
+	if (!e->is_missing && part_i64(e, "expire_at_ms", &v) && v > 0)
+		json_i64(out, "expire_at_ms", v);
 	if (part_i64(e, "merging", &v))
 		json_bool(out, "merging", v != 0);
 	if (part_i64(e, "stored", &v)) {
@@ -382,7 +417,8 @@ const struct command cmd_explain = {
 		"  shcount explain --json visits    one object\n"
 		"\n"
 		"The value, and whether the disk has it; the parts it is made of and whether workers "
-		"compete for it; when it was last changed (an epoch is what is written to disk together); "
+		"compete for it; when it was last changed (an epoch is what is written to disk together) and when it "
+		"expires, if it does; "
 		"the rate, from two readings a quarter of a second apart; the slot that the name has in a "
 		"Redis Cluster. Of a server that is no shcounterd only value, rate and slot are known.\n",
 	.options = options,

@@ -10,14 +10,16 @@
 #include "output.h"
 #include "target.h"
 
-enum { OPTION_DURABLE, OPTION_ONCE, OPTION_MAX, OPTION_MIN };
+enum { OPTION_DURABLE, OPTION_ONCE, OPTION_TTL, OPTION_MAX, OPTION_MIN };
 
 static const struct option_spec options[] = {
 	[OPTION_DURABLE] = {0, "durable", OPTION_MAYBE, "disk",
 			    "return when it is on disk; on a Redis Cluster, when a replica has it"},
 	[OPTION_ONCE] = {0, "once", OPTION_VALUE, "TOKEN", "at most once for this token, however often run"},
-	[OPTION_MAX] = {0, "max", OPTION_VALUE, "N", "in Redis: refuse (exit 1) what exceeds N"},
-	[OPTION_MIN] = {0, "min", OPTION_VALUE, "N", "in Redis: refuse (exit 1) what falls below N"},
+	[OPTION_TTL] = {0, "ttl", OPTION_VALUE, "DUR",
+			"a counter that this makes expires after 60s, 24h, 7d ..."},
+	[OPTION_MAX] = {0, "max", OPTION_VALUE, "N", "refuse (exit 1) what exceeds N"},
+	[OPTION_MIN] = {0, "min", OPTION_VALUE, "N", "refuse (exit 1) what falls below N"},
 	{0},
 };
 
@@ -26,7 +28,7 @@ struct addition {
 	struct slice name;
 	int64_t delta;
 	bool is_bounded;
-	int64_t min, max; /* of the new value */
+	struct shc_bounds bounds;
 };
 
 /* `is_applied` is null where it makes no sense. */
@@ -62,7 +64,7 @@ static int add_and_show(const struct invocation *inv, struct shc *shc, const str
 	int64_t value;
 	enum shc_status status;
 	if (a->is_bounded)
-		status = shc_incr_within(shc, a->name.data, a->name.len, a->delta, a->min, a->max, &value);
+		status = shc_incr_within(shc, a->name.data, a->name.len, a->delta, &a->bounds, &value);
 	else
 		status = shc_incr(shc, a->name.data, a->name.len, a->delta, &value);
 	if (status)
@@ -122,29 +124,32 @@ static int add(struct invocation *inv, const struct addition *a)
 
 /* ---- the command line ---- */
 
+/* The option that says so; null: there is none. */
+static const char *bounded_by(const struct invocation *inv)
+{
+	return inv->values[OPTION_MAX]	 ? "--max"
+	       : inv->values[OPTION_MIN] ? "--min"
+	       : inv->values[OPTION_TTL] ? "--ttl"
+					 : NULL;
+}
+
 static bool read_bounds(const struct invocation *inv, struct addition *a)
 {
-	const char *max = inv->values[OPTION_MAX], *min = inv->values[OPTION_MIN];
-	a->is_bounded = max || min;
-	a->max = INT64_MAX;
-	a->min = INT64_MIN;
-	if ((max && !command_number(inv, max, "--max", &a->max)) ||
-	    (min && !command_number(inv, min, "--min", &a->min)))
+	const char *max = inv->values[OPTION_MAX], *min = inv->values[OPTION_MIN],
+		   *ttl = inv->values[OPTION_TTL];
+	const char *by = bounded_by(inv);
+	struct shc_bounds *b = &a->bounds;
+	if ((max && !command_number(inv, max, "--max", &b->max)) ||
+	    (min && !command_number(inv, min, "--min", &b->min)) ||
+	    (ttl && !command_duration(inv, ttl, "--ttl", INT64_MAX / 2, &b->ttl_ms)))
 		return false;
-	if (a->min > a->max)
+	a->is_bounded = by;
+	if (b->min > b->max)
 		return command_usage(inv, "--min %lld is greater than --max %lld: no value lies between them",
-				     (long long)a->min, (long long)a->max) == EX_OK;
-	if (a->is_bounded && inv->shards > 1)
-		return command_usage(inv,
-				     "--shards and --%s exclude each other: only a counter in one place has "
-				     "bounds",
-				     max ? "max" : "min") == EX_OK;
-	if (a->is_bounded && inv->values[OPTION_ONCE])
-		return command_usage(inv,
-				     "--once and --%s exclude each other: in this version a token has no "
-				     "bounds",
-				     max ? "max" : "min") == EX_OK;
-	return true;
+				     (long long)b->min, (long long)b->max) == EX_OK;
+	if (by && inv->values[OPTION_ONCE])
+		return command_usage(inv, "--once and %s exclude each other", by) == EX_OK;
+	return !by || command_is_in_one_place(inv, by);
 }
 
 static bool check_options(const struct invocation *inv)
@@ -161,7 +166,7 @@ static bool check_options(const struct invocation *inv)
 
 static bool read_addition(const struct invocation *inv, struct addition *a)
 {
-	*a = (struct addition){.name = slice_str(inv->operands[0]), .delta = 1};
+	*a = (struct addition){.name = slice_str(inv->operands[0]), .delta = 1, .bounds = SHC_BOUNDS_INIT};
 	if (!command_is_name(inv, inv->operands[0]))
 		return false;
 	if (inv->operands_count > 1 && !command_number(inv, inv->operands[1], "DELTA", &a->delta))
@@ -198,7 +203,8 @@ const struct command cmd_incr = {
 		"  shcount incr -q visits           do not ask for the new value: it scales\n"
 		"  shcount incr --durable visits    return when it is on disk\n"
 		"  shcount incr --once order-17 sold 3   safe to repeat: it counts once\n"
-		"  shcount -c node1:7000 incr --max 100 seats    on a Redis Cluster, up to 100\n"
+		"  shcount incr --max 100 seats     up to 100\n"
+		"  shcount incr --ttl 24h visits:$(date +%F)    gone a day after it was made\n"
 		"\n"
 		"DELTA is 1 when not given. The printed value is exact, and nobody else gets the same one as "
 		"long as the counter is only changed this way (a ticket dispenser). Past 64 bits the addition is "
@@ -212,7 +218,8 @@ const struct command cmd_incr = {
 		"\"applied\" is false when an earlier run had been counted already.\n"
 		"\n"
 		"With --max or --min, an addition that would take the value past the bound is refused: nothing "
-		"changes, exit status 1. In Redis only, a cluster or one server, in this version. What --shards and "
+		"changes, exit status 1. With --ttl, a counter that this call makes expires so long afterwards; one "
+		"that is there already keeps what it has. What --shards and "
 		"--durable do on a cluster, and when the printed value is exact: man shcount, ON A REDIS CLUSTER.\n",
 	.options = options,
 	.operands_min = 1,
@@ -227,7 +234,7 @@ const struct command cmd_decr = {
 	.help = "  shcount decr stock               subtract 1\n"
 		"  shcount decr stock 10\n"
 		"  shcount decr stock -- -5         subtract -5, that is, add 5\n"
-		"  shcount -c node1:7000 decr --min 0 stock    on a Redis Cluster, not below 0\n"
+		"  shcount decr --min 0 stock       not below 0\n"
 		"\n"
 		"As incr, with the sign turned round.\n",
 	.options = options,

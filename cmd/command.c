@@ -84,6 +84,32 @@ bool command_number(const struct invocation *inv, const char *text, const char *
 	return false;
 }
 
+bool command_duration(const struct invocation *inv, const char *text, const char *what, int64_t max_ms,
+		      int64_t *out_ms)
+{
+	int64_t ms;
+	if (!num_parse_duration_ms(slice_str(text), &ms) || ms < 1) {
+		command_usage(inv, "%s \"%.32s\": a duration such as 500ms, 60s, 5m, 24h or 7d is expected",
+			      what, text);
+		return false;
+	}
+	if (ms > max_ms) {
+		command_usage(inv, "%s \"%.32s\" is too long: %lldd at most", what, text,
+			      (long long)(max_ms / 86400000));
+		return false;
+	}
+	*out_ms = ms;
+	return true;
+}
+
+bool command_is_in_one_place(const struct invocation *inv, const char *what)
+{
+	if (inv->shards <= 1)
+		return true;
+	command_usage(inv, "--shards is not for %s: only a counter in one place has them", what);
+	return false;
+}
+
 int command_status(const struct shc *shc, enum shc_status status)
 {
 	static const int exits[] = {

@@ -67,6 +67,7 @@ struct invocation {
 	int operands_count;
 };
 
+extern const struct command cmd_allow, cmd_hit, cmd_hits;
 extern const struct command cmd_backup, cmd_bench, cmd_incr, cmd_decr, cmd_del, cmd_explain, cmd_export,
 	cmd_get, cmd_import, cmd_ingest, cmd_list, cmd_ping, cmd_set, cmd_shards, cmd_stats, cmd_sync,
 	cmd_top, cmd_watch;
@@ -86,6 +87,13 @@ bool command_is_name(const struct invocation *inv, const char *name);
 
 /* The number in `text`; else complains, calling it `what`. */
 bool command_number(const struct invocation *inv, const char *text, const char *what, int64_t *out);
+
+/* The duration in `text`, from 1 ms to max_ms; else complains. */
+bool command_duration(const struct invocation *inv, const char *text, const char *what, int64_t max_ms,
+		      int64_t *out_ms);
+
+/* Complains, false, when the counter is to be spread: `what` needs it in one place. */
+bool command_is_in_one_place(const struct invocation *inv, const char *what);
 
 /* Complains about what the server did, and returns the exit status that belongs to it. */
 int command_status(const struct shc *shc, enum shc_status status);

@@ -4,8 +4,8 @@
  * server that is not shcounterd.
  *
  * redis.c has the state and what all share, redis_counter.c single counters, redis_add.c many additions,
- * redis_once.c tokens and bounds, redis_session.c streams, redis_walk.c all counters. With one server, single
- * counters need none of this: INCRBY is INCRBY. docs/design.md 7a says
+ * redis_once.c tokens and bounds, redis_hit.c hits in time and limits, redis_session.c streams, redis_walk.c
+ * all counters. With one server, single counters need none of this: INCRBY is INCRBY. docs/design.md 7a says
  * how counters lie in Redis. Each call has the contract of the one in shcount.h that it is named after;
  * shc->redis is not null. Internal to libshcount, but for what shcount itself uses: redis_walk and below.
  */
@@ -37,13 +37,21 @@ uint64_t redis_connections(const struct shc *shc);
 enum shc_status redis_check_name(struct shc *shc, struct slice name);
 
 enum shc_status redis_incr(struct shc *shc, struct slice name, int64_t delta, int64_t *value);
-enum shc_status redis_incr_within(struct shc *shc, struct slice name, int64_t delta, int64_t min, int64_t max,
-				  int64_t *value);
+enum shc_status redis_incr_within(struct shc *shc, struct slice name, int64_t delta,
+				  const struct shc_bounds *bounds, int64_t *value);
 enum shc_status redis_get(struct shc *shc, struct slice name, int64_t *value);
 enum shc_status redis_mget(struct shc *shc, size_t count, const char *const *names, const size_t *name_lens,
 			   int64_t *values, bool *is_there);
-enum shc_status redis_set(struct shc *shc, struct slice name, int64_t value);
+enum shc_status redis_set(struct shc *shc, struct slice name, int64_t value, int64_t ttl_ms); /* 0: none */
 enum shc_status redis_del(struct shc *shc, struct slice name);
+
+/* The keys of what a counter may have beside its value. SHC_OK, SHC_USAGE: no name, or SHC_MEMORY. */
+enum shc_status redis_extras(struct shc *shc, struct slice name, struct shard_key keys[SHARD_EXTRAS]);
+
+/* In one server: deletes what counters have beside their values. SHC_DENIED is none: whoever may not touch
+ * such keys has none. */
+enum shc_status redis_forget(struct shc *shc, size_t count, const struct slice *names);
+
 enum shc_status redis_command(struct shc *shc, size_t argc, const struct slice *argv, bool is_write,
 			      const struct resp_reply **reply);
 enum shc_status redis_sync(struct shc *shc);
@@ -53,6 +61,11 @@ enum shc_status redis_flush(struct shc *shc, uint64_t *refused);
 
 enum shc_status redis_once(struct shc *shc, struct slice token, struct slice name, int64_t delta,
 			   bool is_durable, int64_t *value, bool *is_applied);
+
+enum shc_status redis_hit(struct shc *shc, struct slice name, int64_t n, int64_t *value);
+enum shc_status redis_hits(struct shc *shc, struct slice name, int64_t window_ms, struct shc_hits *out);
+enum shc_status redis_allow(struct shc *shc, struct slice name, const struct shc_limit *limit, int64_t n,
+			    struct shc_allowance *out);
 
 enum shc_status redis_session_open(struct shc *shc, struct slice id, struct shc_session *out);
 enum shc_status redis_session_add(struct shc *shc, struct slice name, int64_t delta);

@@ -239,6 +239,72 @@ static bool put_del(struct deleting *d, struct slice name, unsigned k)
 	return round_put(&d->round, OP_WRITE, slot_of(argv[1]), take_deleted, d, k, 2, argv);
 }
 
+enum shc_status redis_extras(struct shc *shc, struct slice name, struct shard_key keys[SHARD_EXTRAS])
+{
+	enum shc_status status = redis_check_name(shc, name);
+	if (status)
+		return status;
+	const char *tag = redis_tag(shc->redis, slot_of(name));
+	if (!tag)
+		return wire_say(&shc->wire, SHC_MEMORY, "out of memory; nothing was sent");
+	for (enum shard_extra e = 0; e < SHARD_EXTRAS; e++)
+		shard_extra(&keys[e], tag, e, name);
+	return SHC_OK;
+}
+
+enum { FORGET_MAX = 64 /* names in one request */ };
+
+static enum shc_status forget_some(struct shc *shc, size_t count, const struct slice *names,
+				   struct shard_key (*keys)[SHARD_EXTRAS])
+{
+	struct slice argv[1 + FORGET_MAX * SHARD_EXTRAS] = {slice_str("DEL")};
+	size_t argc = 1;
+	for (size_t i = 0; i < count; i++) {
+		enum shc_status status = redis_extras(shc, names[i], keys[i]);
+		if (status)
+			return status;
+		for (size_t e = 0; e < SHARD_EXTRAS; e++)
+			argv[argc++] = shard_slice(&keys[i][e]);
+	}
+	const struct shc_reply *reply;
+	/* It may be done again, so it leaves no doubt. */
+	enum shc_status status = shcount_ask(shc, argc, argv, false, &reply);
+	return status == SHC_DENIED ? SHC_OK : status;
+}
+
+enum shc_status redis_forget(struct shc *shc, size_t count, const struct slice *names)
+{
+	size_t at_once = count < FORGET_MAX ? count : FORGET_MAX;
+	struct shard_key(*keys)[SHARD_EXTRAS] = calloc(at_once, sizeof(*keys));
+	enum shc_status status = SHC_OK;
+	if (!keys)
+		return wire_say(&shc->wire, SHC_MEMORY, "out of memory; nothing was sent");
+	for (size_t i = 0; i < count && status == SHC_OK; i += at_once)
+		status = forget_some(shc, count - i < at_once ? count - i : at_once, names + i, keys);
+	free(keys);
+	return status;
+}
+
+static void take_extra(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
+{
+	struct deleting *d = arg;
+	(void)op;
+	(void)reply;
+	(void)round_took(&d->round, status);
+}
+
+static void put_del_extras(struct deleting *d, struct slice name)
+{
+	struct shard_key keys[SHARD_EXTRAS];
+	if (!round_took(&d->round, redis_extras(d->round.shc, name, keys)))
+		return;
+	for (size_t i = 0; i < SHARD_EXTRAS; i++) {
+		const struct slice argv[] = {slice_str("DEL"), shard_slice(&keys[i])};
+		if (!round_put(&d->round, OP_REPEATABLE, slot_of(name), take_extra, d, 0, 2, argv))
+			break;
+	}
+}
+
 /* Parts from `first` to most; a name without parts has only part 0. The table keeps its entry: somebody may
  * be adding to a part at this moment, which must not be out of sight. */
 static enum shc_status delete_parts(struct deleting *d, struct slice name, unsigned first,
@@ -266,24 +332,32 @@ enum shc_status redis_del(struct shc *shc, struct slice name)
 	struct deleting d = {.round = {.shc = shc}};
 	char room[NAME_LEN_MAX];
 	enum shc_status status = redis_begin_counter(shc, &name, room, false, &count);
-	if (status == SHC_OK)
-		status = delete_parts(&d, name, 0, &count);
+	if (status)
+		return status;
+	put_del_extras(&d, name);
+	status = delete_parts(&d, name, 0, &count);
 	if (status)
 		return status;
 	return d.was_there ? SHC_OK : SHC_MISSING;
 }
 
-enum shc_status redis_set(struct shc *shc, struct slice name, int64_t value)
+enum shc_status redis_set(struct shc *shc, struct slice name, int64_t value, int64_t ttl_ms)
 {
 	struct shard_count count;
 	struct deleting d = {.round = {.shc = shc}, .has_begun = true};
-	char room[NAME_LEN_MAX], digits[NUM_I64_CHARS_MAX];
+	char room[NAME_LEN_MAX], digits[NUM_I64_CHARS_MAX], ttl_digits[NUM_I64_CHARS_MAX];
 	enum shc_status status = redis_begin_counter(shc, &name, room, false, &count);
+	if (status == SHC_OK && ttl_ms)
+		status = redis_in_one_place(shc, &count, "expire");
 	if (status)
 		return status;
-	const struct slice argv[] = {slice_str("SET"), name, {digits, num_format_i64(digits, value)}};
+	const struct slice argv[] = {slice_str("SET"),
+				     name,
+				     {digits, num_format_i64(digits, value)},
+				     slice_str("PX"),
+				     {ttl_digits, num_format_i64(ttl_digits, ttl_ms)}};
 	const struct resp_reply *reply;
-	status = redis_ask(shc, OP_WRITE, slot_of(name), 3, argv, &reply);
+	status = redis_ask(shc, OP_WRITE, slot_of(name), ttl_ms ? 5 : 3, argv, &reply);
 	if (status)
 		return status;
 	return reply->type == RESP_SIMPLE ? delete_parts(&d, name, 1, &count) : redis_senseless(shc, true);

@@ -17,6 +17,8 @@ enum {
 	COUNTS_AGE_MAX_MS = 30000, /* how old a slot's table of parts may be for redis_add */
 };
 
+#define REDIS_LIMIT_MAX INT64_C(1000000000000000) /* what scripts calculate with must be exact as doubles */
+
 /* A name with parts. */
 struct count_entry {
 	struct shard_count count;
@@ -100,6 +102,9 @@ enum shc_status redis_begin_counter(struct shc *shc, struct slice *name, char ro
  * SHC_IN_DOUBT: nothing is added yet. */
 enum shc_status redis_begin_addition(struct shc *shc, struct slice *name, char room[NAME_LEN_MAX],
 				     bool is_patient, struct shard_count *count);
+
+/* SHC_REFUSED when the counter has parts: there is no `what` for it. */
+enum shc_status redis_in_one_place(struct shc *shc, const struct shard_count *count, const char *what);
 
 /* The same status. When a user may not see the table, which all of a cluster's counters need, it says so. */
 enum shc_status redis_denied_table(struct shc *shc, enum shc_status status);

@@ -3,8 +3,6 @@
  * redis_once.c - additions that look before they add: once under a token, or within bounds. They go to the
  * name itself, in one script with what they look at.
  */
-#include <inttypes.h>
-
 #include "num.h"
 #include "redis_impl.h"
 
@@ -85,36 +83,32 @@ enum shc_status redis_once(struct shc *shc, struct slice token, struct slice nam
 	return SHC_OK;
 }
 
-enum shc_status redis_incr_within(struct shc *shc, struct slice name, int64_t delta, int64_t min, int64_t max,
-				  int64_t *value)
+enum shc_status redis_incr_within(struct shc *shc, struct slice name, int64_t delta,
+				  const struct shc_bounds *bounds, int64_t *value)
 {
 	struct shard_count count;
-	char texts[3][NUM_I64_CHARS_MAX];
+	char texts[4][NUM_I64_CHARS_MAX];
 	int64_t now;
 	bool is_done;
 	char room[NAME_LEN_MAX];
 	enum shc_status status = redis_begin_counter(shc, &name, room, false, &count);
+	if (status == SHC_OK)
+		status = redis_in_one_place(shc, &count, bounds->ttl_ms ? "expire" : "be held within bounds");
 	if (status)
 		return status;
-	if (count.most > 1)
-		return wire_say(&shc->wire, SHC_REFUSED,
-				"this counter has %u sub-counters: only one in a single place can be held "
-				"within bounds",
-				count.most);
 	const struct slice argv[] = {
 		slice_str("1"),
 		name,
 		{texts[0], num_format_i64(texts[0], delta)},
-		{texts[1], num_format_i64(texts[1], min)},
-		{texts[2], num_format_i64(texts[2], max)},
+		{texts[1], num_format_i64(texts[1], bounds->min)},
+		{texts[2], num_format_i64(texts[2], bounds->max)},
+		{texts[3], num_format_i64(texts[3], bounds->ttl_ms)},
 	};
-	status = run(shc, OP_WRITE, name, &script_bound, 5, argv, &now, &is_done);
+	status = run(shc, OP_WRITE, name, &script_bound, 6, argv, &now, &is_done);
 	if (status)
 		return status;
 	if (!is_done)
-		return wire_say(&shc->wire, SHC_REFUSED,
-				"the counter is %" PRId64 ": %" PRId64 " more would pass %s", now, delta,
-				delta < 0 ? "the least" : "the most");
+		return shcount_passes(shc, now, delta, bounds);
 	if (value)
 		*value = now;
 	return SHC_OK;

@@ -69,6 +69,15 @@ enum shc_status redis_begin_counter(struct shc *shc, struct slice *name, char ro
 	return redis_is_cluster(shc) ? look_up(shc, *name, count) : SHC_OK;
 }
 
+enum shc_status redis_in_one_place(struct shc *shc, const struct shard_count *count, const char *what)
+{
+	if (count->most == 1)
+		return SHC_OK;
+	return wire_say(&shc->wire, SHC_REFUSED,
+			"this counter has %u sub-counters: only one in a single place can %s", count->most,
+			what);
+}
+
 static enum shc_status set_count(struct shc *shc, struct slice name, struct shard_count *count)
 {
 	struct shard_key table;

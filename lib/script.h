@@ -3,8 +3,10 @@
  * script.h - the Lua scripts that run in Redis: what must happen to several keys of one slot, or not at all.
  *
  * Numbers of 64 bits go in and out as strings: Lua's own are doubles. Redis does not take a failed script
- * back, so each either cannot fail behind its first change, or takes it back itself. All but
- * SCRIPT_SHARDS may be sent again after a lost reply: what they compare makes the repetition harmless.
+ * back, so each either cannot fail behind its first change, or takes it back itself. All keys are named, and
+ * their number does not depend on the time, for only of those that are named a node tells that they are being
+ * moved. script_once, script_apply and the streams' may be sent again after a lost reply: what they compare
+ * makes the repetition harmless.
  */
 #ifndef SHC_SCRIPT_H
 #define SHC_SCRIPT_H
@@ -22,9 +24,30 @@ extern const struct script script_shards;
  * the token was used before. Values are strings. */
 extern const struct script script_once;
 
-/* KEYS: counter. ARGV: delta, least, most. Returns [value, 1], or [value, 0] when the sum
- * would pass a bound: then nothing has changed. */
+/* KEYS: counter. ARGV: delta, least, most, milliseconds. Returns [value, 1], or [value, 0] when the sum would
+ * pass a bound: then nothing has changed. A counter that this creates expires after so many milliseconds; 0:
+ * never. */
 extern const struct script script_bound;
+
+/* KEYS: counter, its seconds, minutes and hours (hits.h). ARGV: hits. Returns the counter's value. What
+ * another counter of that name, which is gone, had of hits is forgotten. */
+extern const struct script script_hit;
+
+/* KEYS: one of these levels. Returns [the server's clock in seconds, the level or ""]. */
+extern const struct script script_hits;
+
+/* KEYS: counter, its limit. ARGV: n, window in microseconds, what n is worth (below): microseconds, and of a
+ * part of one the numerator, limit. Adds n to the counter and returns [1, debt, numerator], or [0, debt,
+ * numerator] without adding. Nothing here may be more than 2^52.
+ *
+ * This is the generic cell rate algorithm (ITU-T I.371): what is allowed is worth window / limit each, and
+ * makes the debt, which goes down with time and may not pass the window. A debt is microseconds and numerator
+ * / limit of one more. The limit is "second microsecond debt numerator limit": when the debt was so much.
+ * Elapsed time that is negative, of a clock that was set back, counts as none; a debt of another limit, as a
+ * window at most. A counter that this makes
+ * expires when there is no debt any more, and one that expires not before that, which would be a way round
+ * the limit. */
+extern const struct script script_allow;
 
 /* KEYS: the slot's position in a stream, counters. ARGV: the stream's first owner, number of the batch, the
  * owner that has stored it, milliseconds to keep the position, a delta for each counter. Adds all or nothing.

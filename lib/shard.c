@@ -198,6 +198,14 @@ void shard_token(struct shard_key *out, const char *tag, struct slice token, str
 	put(out, name.data, name.len);
 }
 
+void shard_extra(struct shard_key *out, const char *tag, enum shard_extra extra, struct slice name)
+{
+	static const char *const words[] = {"seconds:", "minutes:", "hours:", "limit:"};
+	put_tag(out, tag);
+	put_str(out, words[extra]);
+	put(out, name.data, name.len);
+}
+
 void shard_stream(struct shard_key *out, const char *tag, struct slice id)
 {
 	put_tag(out, tag);

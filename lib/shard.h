@@ -7,6 +7,8 @@
  *   shc:{NAME:k}           its part k, from 1 on; in NAME, '%' '{' '}' are written %25 %7B %7D
  *   shc:{TAG}:shards       which names of a slot have parts: a hash NAME -> "N MAX"
  *   shc:{TAG}:once:L:TOKEN:NAME   a token that was used for NAME; L is how long TOKEN is
+ *   shc:{TAG}:seconds:NAME, minutes, hours   its hits in time, and
+ *   shc:{TAG}:limit:NAME   its rate limit: see script.h
  *   shc:{TAG}:stream:ID    a stream's home, in ID's slot
  *   shc:{TAG}:at:ID        its position, in the slots that it adds to
  *
@@ -52,6 +54,10 @@ void shard_tags(char out[SLOT_COUNT][SHARD_TAG_SIZE]);
 
 void shard_table(struct shard_key *out, const char *tag);
 void shard_token(struct shard_key *out, const char *tag, struct slice token, struct slice name);
+/* What a counter has beside its value. */
+enum shard_extra { SHARD_SECONDS, SHARD_MINUTES, SHARD_HOURS, SHARD_LIMIT, SHARD_EXTRAS };
+void shard_extra(struct shard_key *out, const char *tag, enum shard_extra extra, struct slice name);
+
 void shard_stream(struct shard_key *out, const char *tag, struct slice id);
 void shard_position(struct shard_key *out, const char *tag, struct slice id);
 

@@ -86,13 +86,14 @@ enum shc_status shc_set_auth(struct shc *shc, const char *user, const char *pass
  * The calls below do the same on a cluster, over a connection to each node that is needed; redirections,
  * failovers and lost nodes are their business until the time limit ends. What differs: names that begin with
  * "shc:" are SHC_USAGE. A counter with sub-counters is read and removed part by part, and shc_incr gives the
- * sum that it reads behind its own addition. shc_once and shc_session_add add to the counter's own key.
- * shc_sync and `is_durable` wait until a replica of each node that was written to has it, where there are
- * replicas; so does a session before it takes the next batch, and it is slower for that. Of a refused batch
- * of a session what lies on other nodes may be in, and is not added again. A command of shc_command goes
- * where its second word lies, and shc_append is SHC_USAGE. With one Redis server (redis://) shc_add, shc_once
- * and sessions work in the same way, the others as with shcounterd. docs/design.md has the reasons,
- * shcount(1) what a failover can lose.
+ * sum that it reads behind its own addition. shc_once, shc_hit and shc_session_add add to the counter's own
+ * key; shc_incr_within, shc_set_ttl and shc_allow are SHC_REFUSED for a counter that has any other. shc_sync
+ * and `is_durable` wait until a replica of each node that was written to has it, where there are replicas; so
+ * does a session before it takes the next batch, and it is slower for that. Of a refused batch of a session
+ * what lies on other nodes may be in, and is not added again. A command of shc_command goes where its second
+ * word lies, and shc_append is SHC_USAGE. With one Redis server (redis://) shc_add, shc_once and sessions
+ * work in the same way, the others as with shcounterd. docs/design.md has the reasons, shcount(1) what a
+ * failover can lose.
  *
  * These are SHC_USAGE on the handle of another server. */
 
@@ -136,10 +137,21 @@ const char *shc_error(const struct shc *shc);
  * counter), which may be null. To subtract, add a negative delta. */
 enum shc_status shc_incr(struct shc *shc, const char *name, size_t name_len, int64_t delta, int64_t *value);
 
+/* What an addition must keep to: begin with SHC_BOUNDS_INIT. */
+struct shc_bounds {
+	int64_t min, max; /* of the new value */
+	int64_t ttl_ms;	  /* when this addition makes the counter, it expires after so long; 0: never */
+};
+#define SHC_BOUNDS_INIT                                                                                      \
+	{                                                                                                    \
+		INT64_MIN, INT64_MAX, 0                                                                      \
+	}
+
 /* The same unless the new value would be less than `min` or greater than `max`: then SHC_REFUSED, and nothing
- * has changed. For a Redis Cluster or server; SHC_USAGE with a shcounterd, which has no bounds yet. */
+ * has changed. A counter that is there keeps the expiry that it has, or has not: nobody can come between
+ * making it and giving it one. */
 enum shc_status shc_incr_within(struct shc *shc, const char *name, size_t name_len, int64_t delta,
-				int64_t min, int64_t max, int64_t *value);
+				const struct shc_bounds *bounds, int64_t *value);
 
 /* SHC_OK, or SHC_MISSING with *value 0; SHC_REFUSED also when a Redis server keeps something else than a
  * number there. `value` may be null. */
@@ -153,6 +165,10 @@ enum shc_status shc_mget(struct shc *shc, size_t count, const char *const *names
 
 /* Gives the counter this value, whatever it had. */
 enum shc_status shc_set(struct shc *shc, const char *name, size_t name_len, int64_t value);
+
+/* The same, and it expires ttl_ms (at least 1) from now. */
+enum shc_status shc_set_ttl(struct shc *shc, const char *name, size_t name_len, int64_t value,
+			    int64_t ttl_ms);
 
 /* Removes the counter. SHC_OK, or SHC_MISSING: there was none. */
 enum shc_status shc_del(struct shc *shc, const char *name, size_t name_len);
@@ -177,6 +193,50 @@ enum shc_status shc_sync(struct shc *shc);
  * SHC_UNREACHABLE, SHC_DENIED, SHC_USAGE (also: shc_flush first), SHC_MEMORY: not added. */
 enum shc_status shc_once(struct shc *shc, const char *token, size_t token_len, const char *name,
 			 size_t name_len, int64_t delta, bool is_durable, int64_t *value, bool *is_applied);
+
+/* ---- hits in time, and limits ----
+ *
+ * The server's clock is what counts; it is no matter when it is set back. */
+
+/* Adds `n`, at least 1, to the counter and to the hits of this second. The value may be null. */
+enum shc_status shc_hit(struct shc *shc, const char *name, size_t name_len, int64_t n, int64_t *value);
+
+#define SHC_WINDOW_MS_MAX INT64_C(2592000000) /* the longest window: 30 days */
+
+/* What a window had of hits. */
+struct shc_hits {
+	int64_t hits;	       /* INT64_MAX: as many, or more */
+	int64_t resolution_ms; /* 1000, 60000 or 3600000: what the window was rounded up to multiples of */
+};
+
+/* The hits of the last window_ms (1 to SHC_WINDOW_MS_MAX), the running second included. They are kept by the
+ * second for 5 minutes, by the minute for 24 hours, by the hour for 30 days: a longer window is counted in
+ * minutes, or hours, with the one that is running. SHC_OK, also when there were none. */
+enum shc_status shc_hits(struct shc *shc, const char *name, size_t name_len, int64_t window_ms,
+			 struct shc_hits *out);
+
+#define SHC_LIMIT_MS_MAX INT64_C(315619200000) /* the longest window of a limit: 10 years */
+
+/* So many in each window: at once, or evenly, as in the generic cell rate algorithm (ITU-T I.371). What was
+ * allowed comes back bit by bit, all of it within a window. */
+struct shc_limit {
+	int64_t count;	   /* at least 1; with a Redis Cluster or server at most 10^15 */
+	int64_t window_ms; /* 1 to SHC_LIMIT_MS_MAX */
+};
+
+struct shc_allowance {
+	bool is_allowed;
+	int64_t remaining;	/* as many would be allowed now */
+	int64_t retry_after_ms; /* until it would be allowed if nobody else asks; 0 when it is allowed */
+};
+
+/* Whether `n` (1 to limit->count) more keep to the limit; then they are added to the counter, in the same
+ * step. Nothing changes when they do not, which is SHC_OK, too. A counter that this call makes expires when
+ * its limit has recovered, and one that expires not before that. Another limit for the same counter may be
+ * given at any time: what was used of the one before keeps its time, but not more than the window of this
+ * one. */
+enum shc_status shc_allow(struct shc *shc, const char *name, size_t name_len, const struct shc_limit *limit,
+			  int64_t n, struct shc_allowance *out);
 
 /* ---- many additions, no values: the scalable path ---- */
 

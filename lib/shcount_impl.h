@@ -79,6 +79,17 @@ static inline void shcount_wrote(struct shc *shc)
  */
 enum shc_status shcount_identify(struct shc *shc, bool is_patient);
 
+/* Has a call on a counter, which has begun, know whether that is in Redis (shc->redis), and copies its name,
+ * which may lie in a reply. SHC_USAGE: it is no name. */
+enum shc_status shcount_locate(struct shc *shc, struct slice *name, char room[NAME_LEN_MAX]);
+
+/* A command to the one server, and its reply, with the statuses of shc_next. */
+enum shc_status shcount_ask(struct shc *shc, size_t argc, const struct slice *argv, bool is_write,
+			    const struct shc_reply **reply);
+
+/* SHC_REFUSED: the counter is `now`, and what was to be added would pass a bound. */
+enum shc_status shcount_passes(struct shc *shc, int64_t now, int64_t delta, const struct shc_bounds *bounds);
+
 /* Whether a session is open. */
 bool shcount_has_session(const struct shc *shc);
 

@@ -9,6 +9,7 @@ LIB_BASE := \
 	lib/glob.c \
 	lib/greeting.c \
 	lib/hash.c \
+	lib/hits.c \
 	lib/num.c \
 	lib/redirect.c \
 	lib/resp_put.c \
@@ -33,6 +34,7 @@ LIB_CLIENT := \
 	lib/redis.c \
 	lib/redis_add.c \
 	lib/redis_counter.c \
+	lib/redis_hit.c \
 	lib/redis_once.c \
 	lib/redis_parts.c \
 	lib/redis_session.c \
@@ -42,6 +44,7 @@ LIB_CLIENT := \
 	lib/shcount.c \
 	lib/shcount_add.c \
 	lib/shcount_counter.c \
+	lib/shcount_hit.c \
 	lib/shcount_once.c \
 	lib/shcount_session.c \
 	lib/tls.c \
@@ -147,12 +150,15 @@ CMD := \
 	cmd/bench_window.c \
 	cmd/bench_worth.c \
 	cmd/chain.c \
+	cmd/cmd_allow.c \
 	cmd/cmd_backup.c \
 	cmd/cmd_bench.c \
 	cmd/cmd_del.c \
 	cmd/cmd_explain.c \
 	cmd/cmd_export.c \
 	cmd/cmd_get.c \
+	cmd/cmd_hit.c \
+	cmd/cmd_hits.c \
 	cmd/cmd_import.c \
 	cmd/cmd_incr.c \
 	cmd/cmd_ingest.c \

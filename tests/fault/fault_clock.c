@@ -19,11 +19,13 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
-#define EXPORT	 __attribute__((visibility("default")))
-#define NS_PER_S INT64_C(1000000000)
+#define EXPORT	  __attribute__((visibility("default")))
+#define NS_PER_S  INT64_C(1000000000)
+#define NS_PER_US 1000
 
 struct clocks {
 	_Atomic int64_t real_ns, boot_ns, is_frozen;
@@ -51,6 +53,8 @@ EXPORT int clock_gettime(clockid_t clock, struct timespec *out)
 
 	if (syscall(SYS_clock_gettime, clock, out))
 		return -1;
+	if (clock == CLOCK_REALTIME_COARSE)
+		clock = CLOCK_REALTIME;
 	if (!clocks || (clock != CLOCK_REALTIME && clock != CLOCK_BOOTTIME))
 		return 0;
 	ns = atomic_load(&clocks->is_frozen) ? 0 : (int64_t)out->tv_sec * NS_PER_S + out->tv_nsec;
@@ -58,4 +62,26 @@ EXPORT int clock_gettime(clockid_t clock, struct timespec *out)
 	out->tv_sec = ns / NS_PER_S;
 	out->tv_nsec = ns % NS_PER_S;
 	return 0;
+}
+
+/* redis-server asks by these. */
+
+EXPORT int gettimeofday(struct timeval *restrict out, void *restrict zone)
+{
+	struct timespec ts;
+
+	(void)zone;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	*out = (struct timeval){.tv_sec = ts.tv_sec, .tv_usec = ts.tv_nsec / NS_PER_US};
+	return 0;
+}
+
+EXPORT time_t time(time_t *out)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	if (out)
+		*out = ts.tv_sec;
+	return ts.tv_sec;
 }

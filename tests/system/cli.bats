@@ -233,7 +233,7 @@ teardown_file() {
 		incr -x a
 		incr --once
 		backup
-		incr --ttl 5s a
+		incr --ttl 5 a
 		list --limit
 		--timeout 5 ping
 		--timeout 0 ping
@@ -272,12 +272,8 @@ teardown_file() {
 		expect_contains "$output" "not supported by this version"
 		[[ "$output" != *"did you mean"* ]]
 	done <<-'END'
-		hit a
 		top
-		--ttl 5s incr a
 	END
-	run shcount incr --ttl 5s a
-	expect_contains "$output" "--ttl is not supported by this version"
 	run shcount help log
 	expect_contains "$output" "not supported by this version"
 	run shcount help incr extra

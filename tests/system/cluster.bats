@@ -93,6 +93,31 @@ both_say() { # WORD...
 		incr --once u s:once 5 --json
 		decr --once v s:once 2
 		get s:once
+		incr --max 5 s:m 5
+		incr --max 5 s:m
+		incr --max 5 --min 3 s:m 0
+		incr --max 4 s:m 0
+		decr --min -1 s:m 7
+		incr --ttl 1h s:t 3
+		incr --ttl 1h --max 5 s:t 3
+		decr -q --ttl 1h s:t
+		get s:t
+		set --ttl 1h s:t 8
+		get s:t
+		hit s:h
+		hit s:h 41 --json
+		hit -q s:h
+		hits s:h --last 5m
+		hits --json s:h --last 30d
+		hits s:never --last 301s
+		set s:h 9223372036854775807
+		hit s:h
+		hits s:h --last 24h
+		allow s:l --limit 2 --per 1h
+		allow --json s:l --limit 2 --per 1h
+		allow -q s:l --limit 2 --per 1h
+		allow s:h --limit 2 --per 1h
+		get s:l
 		incr s:a 1x
 		incr s:a 9223372036854775808
 		set s:a
@@ -142,7 +167,7 @@ both_say() { # WORD...
 @test "names that begin with shc: are refused, whatever is to be done with them" {
 	local line
 	redis SET shc:x 7
-	for line in 'incr shc:x' 'incr -q shc:x' 'incr --once t shc:x' 'incr --max 9 shc:x' 'decr shc:x' 'set shc:x 1' 'get shc:x' 'get a shc:x' \
+	for line in 'incr shc:x' 'incr -q shc:x' 'incr --once t shc:x' 'incr --max 9 shc:x' 'incr --ttl 9s shc:x' 'hit shc:x' 'hits shc:x --last 9s' 'allow shc:x --limit 9 --per 9s' 'decr shc:x' 'set shc:x 1' 'get shc:x' 'get a shc:x' \
 		'del a shc:x' 'shards shc:x' 'watch --count 1 shc:x'; do
 		# shellcheck disable=SC2086 # words
 		run on_cluster $line

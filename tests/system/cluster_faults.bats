@@ -24,6 +24,10 @@ teardown() {
 	drive_on_fleet fleet_schedules half_moved
 }
 
+@test "a half moved slot: hits are read wherever they are, what changes them waits until its keys are together" {
+	drive_on_fleet fleet_schedules hits_half_moved
+}
+
 @test "a half moved slot that stays so: what got TRYAGAIN goes through when its keys are together" {
 	drive_on_fleet fleet_schedules stays_half_moved
 }

@@ -157,7 +157,7 @@ fleet_sum() {
 	expect "$(redis_of "$PLAIN_DIR" GET bound)" -9223372036854775804
 	local line
 	redis_of "$PLAIN_DIR" SET shc:x 7
-	for line in 'incr shc:x' 'incr -q shc:x' 'incr --once t shc:x' 'incr --max 9 shc:x' 'set shc:x 1' 'get shc:x' 'get bound shc:x' \
+	for line in 'incr shc:x' 'incr -q shc:x' 'incr --once t shc:x' 'incr --max 9 shc:x' 'incr --ttl 9s shc:x' 'hit shc:x' 'hits shc:x --last 9s' 'allow shc:x --limit 9 --per 9s' 'set shc:x 1' 'get shc:x' 'get bound shc:x' \
 		'del bound shc:x' 'shards shc:x'; do
 		# shellcheck disable=SC2086 # words
 		says 64 "shc:" is_plain $line
@@ -247,7 +247,7 @@ fleet_sum() {
 	url="redis+cluster://reader:secret@$(seeds_of "$AUTH_DIR")"
 	expect "$(shcount -u "$url" get seen)" 5
 	expect "$(shcount -u "$url" list seen)" $'seen\t5'
-	for line in 'incr seen' 'incr -q seen' 'decr seen' 'set seen 1' 'del seen' 'incr --once t seen' 'incr --max 9 seen' '--shards 3 incr seen' \
+	for line in 'incr seen' 'incr -q seen' 'decr seen' 'set seen 1' 'del seen' 'incr --once t seen' 'incr --max 9 seen' 'hit seen' 'allow seen --limit 9 --per 9s' '--shards 3 incr seen' \
 		ingest 'ingest --stream seen'; do
 		# shellcheck disable=SC2086 # words
 		says 77 NOPERM shcount -u "$url" $line <<<seen
@@ -262,7 +262,7 @@ fleet_sum() {
 	expect "$(shcount -u "$url" incr ns 5)" 5
 	expect "$(shcount -u "$url" incr -q ns)" ""
 	shcount -q -u "$url" ingest <<<ns
-	for line in 'incr --once t ns' 'incr --max 90 ns' '--shards 2 incr ns' 'ingest --stream ns'; do
+	for line in 'incr --once t ns' 'incr --max 90 ns' 'incr --ttl 9s ns' 'hit ns' 'hits ns --last 9s' 'allow ns --limit 9 --per 9s' '--shards 2 incr ns' 'ingest --stream ns'; do
 		# shellcheck disable=SC2086 # words
 		says 77 "eval" shcount -u "$url" $line <<<ns
 	done

@@ -77,6 +77,39 @@ told_json() {
 	expect "$said" ":6 :1 True"
 }
 
+@test "when it expires is told, and nothing where it does not" {
+	start_daemon
+	local ms
+	while read -r ms wait; do
+		shcount set --ttl "$ms" x 5
+		look x
+		[[ "$(told expires)" =~ ^in\ $wait,\ at\ [0-9]{4,}-[0-9-]{5}\ [0-9:]{8}\ [+-][0-9]{4}$ ]] || { told expires; false; }
+		expect "$(told_json .expire_at_ms)" "$(redis-cli -s "$SHC_SOCK" PEXPIRETIME x)"
+	done <<-'END'
+		20s 19\.[0-9]{3}s
+		5m 4m5[0-9]s
+		3h 2h59m
+		366d 365d23h
+	END
+	shcount set x 5
+	look x
+	expect "$(told expires)" ""
+	expect "$(told_json .expire_at_ms)" null
+	shcount set --ttl 1ms x 5
+	wait_until is_missing x
+	look x
+	expect "$(told expires)" ""
+	expect "$(told_json .expire_at_ms)" null
+	# So late that no calendar has it.
+	shcount set --ttl 1000000000d x 5
+	look x
+	expect_contains "$(told expires)" "in 999999999d23h"
+}
+
+is_missing() { # NAME
+	[ -z "$(redis-cli -s "$SHC_SOCK" GET "$1")" ]
+}
+
 @test "base and cells are told, and make the value" {
 	start_daemon --workers 3 --cells always
 	shcount incr x 2

@@ -192,9 +192,9 @@ clear_nodes_log() {
 # ---- drivers ----
 
 # A case of py/FILE.py on the cluster, as drive.bash's `drive` runs others.
-drive_on_fleet() { # FILE CASE
+drive_on_fleet() { # FILE CASE ARGUMENT...
 	# Debian's interpreter, as for the others.
-	run timeout -k 5 "${DRIVE_SECONDS_MAX:-120}" /usr/bin/python3 -B "$shc_top/tests/system/py/$1.py" "$2"
+	run timeout -k 5 "${DRIVE_SECONDS_MAX:-120}" /usr/bin/python3 -B "$shc_top/tests/system/py/$1.py" "${@:2}"
 	# shellcheck disable=SC2154 # set by run
 	expect_status 0
 }

@@ -120,6 +120,11 @@ static void test_own_keys_lie_in_the_slot_of_their_tag(void **state)
 		assert_int_equal(slot_of(shard_slice(&key)), slot);
 		shard_token(&key, tag, slice_str(hostile), slice_str(hostile));
 		assert_int_equal(slot_of(shard_slice(&key)), slot);
+		for (enum shard_extra e = 0; e < SHARD_EXTRAS; e++) {
+			shard_extra(&key, tag, e, slice_str(hostile));
+			assert_int_equal(slot_of(shard_slice(&key)), slot);
+			assert_true(shard_is_own(shard_slice(&key)));
+		}
 		shard_stream(&key, tag, slice_str(hostile));
 		assert_int_equal(slot_of(shard_slice(&key)), slot);
 		shard_position(&key, tag, slice_str(hostile));

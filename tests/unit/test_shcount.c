@@ -70,6 +70,93 @@ static void test_each_call_sends_its_command_and_reads_its_answer(void **state)
 	finish();
 }
 
+static void test_what_lies_beside_the_value_is_asked_for_and_read(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {
+		DO(ACCEPT),
+		SAY(REQUEST, "SHC.INCR x 2 PX 5000"),
+		SAY(REPLY, "*2\r\n:2\r\n:2\r\n"),
+		SAY(REQUEST, "SHC.INCR x 0 LBOUND 2"),
+		SAY(REPLY, "*2\r\n:2\r\n:0\r\n"),
+		SAY(REQUEST, "SHC.INCR x 0 LBOUND 3"),
+		SAY(REPLY, "*2\r\n:2\r\n:0\r\n"),
+		SAY(REQUEST, "SHC.INCR x -9 PX 1 LBOUND -7 UBOUND 8"),
+		SAY(REPLY, "*2\r\n:2\r\n:0\r\n"),
+		SAY(REQUEST, "SHC.INCR x 7 UBOUND 8"),
+		SAY(REPLY, "*2\r\n:2\r\n:0\r\n"),
+		SAY(REQUEST, "INCRBY x 1"),
+		SAY(REPLY, ":3\r\n"),
+		SAY(REQUEST, "SET x 5 PX 60000"),
+		SAY(REPLY, "+OK\r\n"),
+		SAY(REQUEST, "SHC.HIT x 3"),
+		SAY(REPLY, ":8\r\n"),
+		SAY(REQUEST, "SHC.HITS x 2592000000"),
+		SAY(REPLY, "*2\r\n:9007199254740993\r\n:3600000\r\n"),
+		SAY(REQUEST, "SHC.ALLOW x 10 1000 2"),
+		SAY(REPLY, "*3\r\n:1\r\n:8\r\n:0\r\n"),
+		SAY(REQUEST, "SHC.ALLOW x 10 1000 10"),
+		SAY(REPLY, "*3\r\n:0\r\n:8\r\n:200\r\n"),
+		DO(END),
+	};
+	struct shc_bounds bounds = SHC_BOUNDS_INIT;
+	const struct shc_limit limit = {.count = 10, .window_ms = 1000};
+	struct shc_hits hits;
+	struct shc_allowance a;
+	int64_t v = 0;
+	start(steps, PATIENCE_MS);
+	bounds.ttl_ms = 5000;
+	assert_int_equal(shc_incr_within(shc, "x", 1, 2, &bounds, &v), SHC_OK);
+	assert_int_equal(v, 2);
+	bounds = (struct shc_bounds){2, INT64_MAX, 0};
+	assert_int_equal(shc_incr_within(shc, "x", 1, 0, &bounds, &v), SHC_OK);
+	bounds.min = 3;
+	assert_int_equal(shc_incr_within(shc, "x", 1, 0, &bounds, &v), SHC_REFUSED);
+	bounds = (struct shc_bounds){-7, 8, 1};
+	assert_int_equal(shc_incr_within(shc, "x", 1, -9, &bounds, &v), SHC_REFUSED);
+	assert_says("the counter is 2: -9 more would pass the least");
+	bounds = (struct shc_bounds){INT64_MIN, 8, 0};
+	assert_int_equal(shc_incr_within(shc, "x", 1, 7, &bounds, &v), SHC_REFUSED);
+	assert_says("the counter is 2: 7 more would pass the most");
+	assert_int_equal(v, 2);
+	bounds = (struct shc_bounds)SHC_BOUNDS_INIT;
+	assert_int_equal(shc_incr_within(shc, "x", 1, 1, &bounds, NULL), SHC_OK);
+	assert_int_equal(shc_set_ttl(shc, "x", 1, 5, 60000), SHC_OK);
+	assert_int_equal(shc_hit(shc, "x", 1, 3, &v), SHC_OK);
+	assert_int_equal(v, 8);
+	assert_int_equal(shc_hits(shc, "x", 1, SHC_WINDOW_MS_MAX, &hits), SHC_OK);
+	assert_true(hits.hits == 9007199254740993 && hits.resolution_ms == 3600000);
+	assert_int_equal(shc_allow(shc, "x", 1, &limit, 2, &a), SHC_OK);
+	assert_true(a.is_allowed && a.remaining == 8 && a.retry_after_ms == 0);
+	assert_int_equal(shc_allow(shc, "x", 1, &limit, 10, &a), SHC_OK);
+	assert_true(!a.is_allowed && a.remaining == 8 && a.retry_after_ms == 200);
+	finish();
+}
+
+static void test_nothing_is_sent_of_a_window_a_limit_or_a_time_that_makes_no_sense(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {DO(END)};
+	static const struct shc_limit limits[] = {
+		{0, 1000}, {-1, 1000}, {1, 1000}, {5, 0}, {5, SHC_LIMIT_MS_MAX + 1}};
+	struct shc_bounds bounds = SHC_BOUNDS_INIT;
+	struct shc_hits hits;
+	struct shc_allowance a;
+	start(steps, PATIENCE_MS);
+	bounds.ttl_ms = -1;
+	assert_int_equal(shc_incr_within(shc, "x", 1, 1, &bounds, NULL), SHC_USAGE);
+	bounds.ttl_ms = INT64_MAX;
+	assert_int_equal(shc_incr_within(shc, "x", 1, 1, &bounds, NULL), SHC_USAGE);
+	assert_int_equal(shc_set_ttl(shc, "x", 1, 1, 0), SHC_USAGE);
+	assert_int_equal(shc_hit(shc, "x", 1, 0, NULL), SHC_USAGE);
+	assert_int_equal(shc_hit(shc, "", 0, 1, NULL), SHC_USAGE);
+	assert_int_equal(shc_hits(shc, "x", 1, 0, &hits), SHC_USAGE);
+	assert_int_equal(shc_hits(shc, "x", 1, SHC_WINDOW_MS_MAX + 1, &hits), SHC_USAGE);
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		assert_int_equal(shc_allow(shc, "x", 1, &limits[i], 2, &a), SHC_USAGE);
+	finish();
+}
+
 static void test_an_answer_may_come_in_pieces(void **state)
 {
 	(void)state;
@@ -415,17 +502,11 @@ static void test_what_only_a_cluster_has_is_refused_elsewhere(void **state)
 	(void)state;
 	static const char *const urls[] = {"/nonexistent/socket", "redis://h"};
 	for (size_t i = 0; i < 2; i++) {
-		int64_t v = 7;
 		assert_int_equal(shc_open(&shc, urls[i], PATIENCE_MS), SHC_OK);
 		assert_int_equal(shc_set_shards(shc, 2), SHC_USAGE);
 		assert_says("this server is none");
 		assert_int_equal(shc_set_read_replica(shc, true), SHC_USAGE);
 		assert_says("this server is none");
-		if (i == 0) { /* on TCP there may be a Redis */
-			assert_int_equal(shc_incr_within(shc, "x", 1, 1, 0, 9, &v), SHC_USAGE);
-			assert_says("a Redis Cluster has them");
-			assert_int_equal(v, 7);
-		}
 		shc_close(shc);
 	}
 }
@@ -740,7 +821,11 @@ static void check_unusable(const char *sentence)
 	int64_t v = 7;
 	bool is = true;
 	uint64_t refused = 7;
-	for (int call = 0; call < 21; call++) {
+	const struct shc_bounds bounds = {0, 9, 1};
+	const struct shc_limit limit = {1, 1};
+	struct shc_hits hits;
+	struct shc_allowance allowance;
+	for (int call = 0; call < 25; call++) {
 		enum shc_status status = SHC_OK;
 		switch (call) {
 		case 0: status = shc_connect(shc); break;
@@ -762,7 +847,11 @@ static void check_unusable(const char *sentence)
 		case 16: status = shc_set_auth(shc, NULL, "pw"); break;
 		case 17: status = shc_set_shards(shc, 2); break;
 		case 18: status = shc_set_read_replica(shc, true); break;
-		case 19: status = shc_incr_within(shc, "x", 1, 1, 0, 9, &v); break;
+		case 19: status = shc_incr_within(shc, "x", 1, 1, &bounds, &v); break;
+		case 20: status = shc_set_ttl(shc, "x", 1, 1, 1); break;
+		case 21: status = shc_hit(shc, "x", 1, 1, &v); break;
+		case 22: status = shc_hits(shc, "x", 1, 1, &hits); break;
+		case 23: status = shc_allow(shc, "x", 1, &limit, 1, &allowance); break;
 		default: status = shc_next(shc, &reply); break;
 		}
 		assert_int_equal(status, SHC_USAGE);
@@ -800,6 +889,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_call_sends_its_command_and_reads_its_answer),
+		cmocka_unit_test(test_what_lies_beside_the_value_is_asked_for_and_read),
+		cmocka_unit_test(test_nothing_is_sent_of_a_window_a_limit_or_a_time_that_makes_no_sense),
 		cmocka_unit_test(test_an_answer_may_come_in_pieces),
 		cmocka_unit_test(test_error_answers_are_refusals_or_denials),
 		cmocka_unit_test(test_what_is_no_counter_is_refused),

@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 
-from fleet import END_SECONDS_MAX, EX_OK, EX_TEMPFAIL, EX_UNAVAILABLE, KILLED, Fleet, command
+from fleet import END_SECONDS_MAX, EX_OK, EX_TEMPFAIL, EX_UNAVAILABLE, KILLED, Fleet, command, run
 from shc import DIR, SEED, check, main, scaled, wait_until
 
 SETTLED_SECONDS_MAX = 60
@@ -52,6 +52,9 @@ class Worker:
 
     def finish(self):
         pass
+
+    def check_end(self):
+        """When the cluster is whole again."""
 
     def shcount(self, allowed, *arguments, kill_after=None, text=None):
         """One process; `kill_after`: seconds until SIGKILL, so that it falls anywhere. Its exit status."""
@@ -109,6 +112,44 @@ class Token(Worker):
         if status != EX_OK or self.rng.random() < 0.5:
             self.until_done(PASSING, *words)
         add(self.sure, name, delta)
+
+
+class Hit(Worker):
+    """hit. Whatever is lost of a counter, its hits are lost with it."""
+
+    names = [f"hit {i}" for i in range(8)]
+
+    def work(self):
+        name, n = self.rng.choice(self.names), self.rng.randrange(1, 100)
+        status = self.shcount(PASSING, "hit", *(["-q"] if self.rng.random() < 0.5 else []), name, n)
+        if status == EX_OK:
+            add(self.acked, name, n)
+        elif status == EX_TEMPFAIL:
+            add(self.doubt, name, n)
+
+    def check_end(self):
+        for name in self.names:
+            values = [run(self.fleet.addresses, *words)[1] for words in (("get", name), ("hits", name, "--last", "30d"))]
+            check(values[0] == values[1] != "", name, "has a value, and hits:", values)
+
+
+class Allow(Worker):
+    """allow, of each name until its limit is used up and longer. What is lost may be allowed again, but never more is there."""
+
+    LIMIT, EXIT_NO = 12, 1
+    names = [f"allow {SEED} {i}" for i in range(6)]
+
+    def work(self):
+        name = self.rng.choice(self.names)
+        status = self.shcount((*PASSING, self.EXIT_NO), "allow", "-q", name, "--limit", self.LIMIT, "--per", "30d")
+        if status == EX_OK:
+            add(self.acked, name, 1)
+        elif status == EX_TEMPFAIL:
+            add(self.doubt, name, 1)
+
+    def check_end(self):
+        found = self.fleet.sums()
+        check(all(found.get(name, 0) <= self.LIMIT for name in self.names), "more than the limit of", self.LIMIT, found)
 
 
 class Files(Worker):
@@ -282,6 +323,8 @@ class Load:
                  for n in sorted(names) if self._is_wrong(n, values[n])]
         for w in self.workers:
             print(type(w).__name__, w.number, "runs", w.runs, "kills", w.kills, "statuses", w.statuses)
+        for w in self.workers:
+            w.check_end()
         check(not wrong, f"seed {SEED}: {len(wrong)} of {len(names)} counters are wrong: (name, value, exactly, acknowledged, in doubt):",
               wrong[:8])
         return values
@@ -290,12 +333,12 @@ class Load:
 # ---- the cases ----
 
 def all_workers():
-    return [Plain(fleet, 0), Token(fleet, 0), Files(fleet, 0), Stream(fleet, 0), Pipe(fleet, 0)]
+    return [Plain(fleet, 0), Token(fleet, 0), Hit(fleet, 0), Allow(fleet, 0), Files(fleet, 0), Stream(fleet, 0), Pipe(fleet, 0)]
 
 
 def move_hot_slots(load, count):
     """Slots of names that are counted right now, to another master, and every other one back."""
-    names = [f"plain {i}" for i in range(12)] + [f"stream 0 {SEED}", f"pipe 0 {SEED}"]
+    names = [f"plain {i}" for i in range(12)] + Hit.names + Allow.names + [f"stream 0 {SEED}", f"pipe 0 {SEED}"]
     more = [f"token {i}" for i in range(12)] + [f"file {i}" for i in range(30)] + \
         [f"{kind}0 {i}" for kind in "sp" for i in range(200)]
     for i in range(count):
@@ -315,7 +358,7 @@ def moves():
     with Load(fleet, *all_workers()) as load:
         move_hot_slots(load, scaled(30))
     for w in load.workers:
-        check(set(w.statuses) <= {EX_OK, KILLED}, "slots that move are no reason for an exit status of", w.statuses)
+        check(set(w.statuses) <= {EX_OK, KILLED, Allow.EXIT_NO}, "slots that move are no reason for an exit status of", w.statuses)
 
 
 def kills():

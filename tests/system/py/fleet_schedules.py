@@ -99,6 +99,38 @@ def half_moved():
     equal([sums[n] for n in ("{h}1", "{h}2", "{h}new", "{h}newer")], [104, 4, 2, 1])
 
 
+def hits_half_moved():
+    """Hits and limits whose keys are on two nodes wait, and are read wherever they are."""
+    fleet.settle()
+    whole, torn, fresh = "{w}whole", "{w}torn", "{w}fresh"
+    for name in (whole, torn):
+        equal(run(fleet.addresses, "hit", name, 5)[:2], (EX_OK, "5\n"))
+    equal(run(fleet.addresses, "allow", whole, "--limit", 2, "--per", "1h")[0], EX_OK)
+    slot, source = fleet("slot", whole), fleet.owner(whole)
+    target = fleet.other_master(source, rng)
+    keys = [k.decode() for k in fleet.ask(source, "KEYS", "shc:*")]
+    moved = [torn] + [k for k in keys if k.endswith(f":seconds:{torn}")]
+    equal(len(moved), 2)
+    fleet("half", slot, source, target, *moved)
+    for name in (whole, torn):
+        for window in ("5m", "24h", "30d"):
+            status, out, said = run(fleet.addresses, "hits", name, "--last", window)
+            equal((status, out), (EX_OK, "5\n"), f"{name} {window}: {said}")
+    equal(run(fleet.addresses, "hit", whole)[:2], (EX_OK, "7\n"), "its keys are all here")
+    equal(run(fleet.addresses, "allow", "-q", whole, "--limit", 2, "--per", "1h")[0], EX_OK)
+    waiting = [begin(fleet.addresses, "hit", torn), begin(fleet.addresses, "hit", fresh), begin(fleet.addresses, "allow", torn, "--limit", 2, "--per", "1h")]
+    await_refusals("TRYAGAIN", 6)
+    check(all(p.poll() is None for p in waiting), "they wait")
+    fleet("finish", slot, source, target)
+    for p in waiting:
+        ends(p, EX_OK)
+    for name, hits, total in ((whole, 6, 8), (torn, 6, 7), (fresh, 1, 1)):
+        for window in ("5m", "30d"):
+            equal(run(fleet.addresses, "hits", name, "--last", window)[1], f"{hits}\n", f"{name} {window}")
+        equal(value(name), total)
+    equal(run(fleet.addresses, "allow", "-q", whole, "--limit", 2, "--per", "1h")[0], 1)
+
+
 def stays_half_moved():
     """Keys are all on the other side by now, but nobody ends the move: whoever waited because of TRYAGAIN goes through."""
     path = os.path.join(DIR, "stays")
@@ -365,4 +397,4 @@ def down():
 
 
 if __name__ == "__main__":
-    main([half_moved, stays_half_moved, paused_master, paused_replica, lost, lost_and_gone, new_replica, down])
+    main([half_moved, hits_half_moved, stays_half_moved, paused_master, paused_replica, lost, lost_and_gone, new_replica, down])
