@@ -55,6 +55,8 @@ DAEMON := \
 	daemon/acceptor_leave.c \
 	daemon/acceptor_listen.c \
 	daemon/arena.c \
+	daemon/audit.c \
+	daemon/audit_entry.c \
 	daemon/backup.c \
 	daemon/batch.c \
 	daemon/client.c \
@@ -109,6 +111,7 @@ DAEMON := \
 	daemon/sort.c \
 	daemon/stats.c \
 	daemon/store.c \
+	daemon/store_audit.c \
 	daemon/store_backup.c \
 	daemon/store_check.c \
 	daemon/store_extra.c \
