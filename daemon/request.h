@@ -180,6 +180,8 @@ request_fn request_scan, request_keys, request_dbsize, request_randomkey, reques
 /* request_once.c */
 request_fn request_shc_session, request_shc_apply, request_shc_once;
 void request_session_end(struct peer *peer); /* RESET, and the end of a connection */
+/* request_log.c */
+request_fn request_shc_log;
 /* request_backup.c */
 request_fn request_shc_backup;
 /* request_multi.c */

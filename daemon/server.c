@@ -345,8 +345,13 @@ static int serve(struct server *s, const sigset_t *signals)
 /* 0 or an exit status. */
 static int run_threads(struct server *s, const sigset_t *signals)
 {
-	int status = STATUS_IO, rc = start_workers(s);
+	int status = STATUS_IO, rc = audit_reader_init(&s->audit_reader, s->config->db);
 
+	if (rc) {
+		log_error("cannot prepare the reader of the audit log: %s", strerror(-rc));
+		return STATUS_IO;
+	}
+	rc = start_workers(s);
 	if (!rc) {
 		rc = commit_start(&s->commit);
 		if (rc)
@@ -357,6 +362,7 @@ static int run_threads(struct server *s, const sigset_t *signals)
 	atomic_store(&s->backup.is_cancelled, true);
 	stop_workers(s);
 	backup_fini(&s->backup);
+	audit_reader_fini(&s->audit_reader);
 	if (!rc)
 		commit_stop(&s->commit);
 	/* What had not started has no slot. */
@@ -415,6 +421,7 @@ int server_run(struct config *config)
 	fill_identity(s);
 	raise_limits(s);
 	client_directory_init(&s->clients);
+	audit_init(&s->audit, config);
 	if (registry_init(&s->registry, &config->max_memory_bytes)) {
 		log_error("out of memory");
 		return STATUS_IO;

@@ -183,6 +183,7 @@ static bool is_over(struct worker *w, const struct peer *p)
 	case WAIT_FOLDED:
 		return atomic_load(&w->server->commit.fold_done) >= wait->target || is_refused(w, wait);
 	case WAIT_BACKUP: return has_backup_ended(w, p);
+	case WAIT_LOG: return audit_reader_is_answered(&w->server->audit_reader, p->question);
 	case WAIT_TURN: return true;
 	case WAIT_TIME:
 	case WAIT_NONE: break;

@@ -57,6 +57,7 @@ DAEMON := \
 	daemon/arena.c \
 	daemon/audit.c \
 	daemon/audit_entry.c \
+	daemon/audit_reader.c \
 	daemon/backup.c \
 	daemon/batch.c \
 	daemon/client.c \
@@ -98,6 +99,7 @@ DAEMON := \
 	daemon/request_explain.c \
 	daemon/request_info.c \
 	daemon/request_keys.c \
+	daemon/request_log.c \
 	daemon/request_multi.c \
 	daemon/request_once.c \
 	daemon/request_quick.c \
