@@ -42,6 +42,7 @@ LIB_CLIENT := \
 	lib/shcount.c \
 	lib/shcount_add.c \
 	lib/shcount_counter.c \
+	lib/shcount_log.c \
 	lib/shcount_once.c \
 	lib/shcount_session.c \
 	lib/tls.c \
@@ -158,6 +159,7 @@ CMD := \
 	cmd/cmd_incr.c \
 	cmd/cmd_ingest.c \
 	cmd/cmd_list.c \
+	cmd/cmd_log.c \
 	cmd/cmd_ping.c \
 	cmd/cmd_set.c \
 	cmd/cmd_shards.c \

@@ -737,10 +737,12 @@ static void check_unusable(const char *sentence)
 	static const char *const words[] = {"PING"};
 	const struct shc_reply *reply = NULL;
 	struct shc_session session;
+	struct shc_log_entry entry;
+	size_t count = 7;
 	int64_t v = 7;
 	bool is = true;
 	uint64_t refused = 7;
-	for (int call = 0; call < 21; call++) {
+	for (int call = 0; call < 22; call++) {
 		enum shc_status status = SHC_OK;
 		switch (call) {
 		case 0: status = shc_connect(shc); break;
@@ -763,6 +765,7 @@ static void check_unusable(const char *sentence)
 		case 17: status = shc_set_shards(shc, 2); break;
 		case 18: status = shc_set_read_replica(shc, true); break;
 		case 19: status = shc_incr_within(shc, "x", 1, 1, 0, 9, &v); break;
+		case 20: status = shc_log(shc, "x", 1, -1, 1, &entry, &count); break;
 		default: status = shc_next(shc, &reply); break;
 		}
 		assert_int_equal(status, SHC_USAGE);
@@ -770,6 +773,7 @@ static void check_unusable(const char *sentence)
 	}
 	assert_int_equal(v, 7);
 	assert_int_equal(refused, 7);
+	assert_int_equal(count, 7);
 	assert_null(reply);
 }
 
