@@ -27,6 +27,9 @@ enum audit_operation {
 
 enum { AUDIT_PEER_MAX = 128 };
 
+/* Who ends what has expired. */
+#define AUDIT_PEER_EXPIRY "expiry"
+
 struct audit_entry {
 	uint64_t id;	   /* of the object; with AUDIT_FLUSH: objects below are deleted */
 	int64_t time_us;   /* of audit_stamp */

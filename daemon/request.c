@@ -197,6 +197,8 @@ enum {
 	COMMANDS = sizeof(table) / sizeof(table[0]),
 	HASH_BITS = 8,
 	STUCK_BYTES_MAX = 64 << 20, /* what a worker may have uncommitted while the disk is full */
+	AUDIT_BYTES_MAX =
+		1 << 20, /* entries of the audit log, some 10000, before changes wait for the committer */
 };
 
 size_t command_count(void)
@@ -411,11 +413,24 @@ bool request_refuse_stuck(struct request *r)
 	return true;
 }
 
+bool request_wait_for_audit(struct request *r)
+{
+	struct worker *w = r->worker;
+
+	if (buf_len(&w->slot.open->audit) <= AUDIT_BYTES_MAX || commit_is_stuck(&w->server->commit))
+		return false;
+	epoch_want(r->txn->epoch->clock, w->slot.own);
+	(void)peer_park(r->peer, WAIT_SEALED, w->slot.own, -1);
+	return true;
+}
+
 static enum request_result execute(struct request *r)
 {
 	const struct command *c = r->command;
 	long count = command_key_count(c, r->argc);
 
+	if ((c->flags & COMMAND_WRITE) && request_wait_for_audit(r))
+		return REQUEST_PARK;
 	if ((c->flags & COMMAND_WRITE) && !(c->flags & COMMAND_REPEATED) && request_refuse_stuck(r))
 		return REQUEST_DONE;
 	if (count == 0 || (c->flags & COMMAND_SHARDED))
@@ -499,6 +514,7 @@ enum request_result request_execute(struct peer *peer, const struct command *com
 	enum request_result result;
 
 	txn_begin(txn);
+	txn->client = &peer->client.address;
 	result = dispatch(peer, command, argv, argc);
 	if (result == REQUEST_PARK)
 		return result;

@@ -117,6 +117,10 @@ bool request_park_for_cells(struct request *r, enum request_result *result);
  * it, or as much waits already as may. */
 bool request_refuse_stuck(struct request *r);
 
+/* Before a change: parks, and says true, when there are so many entries of the audit log in the open epoch
+ * that the committer is to have them first. Rows take it longer than they take us. */
+bool request_wait_for_audit(struct request *r);
+
 /* Runs one handler on counters that stand open already. For EXEC. */
 enum request_result request_run(struct request *r);
 

@@ -148,6 +148,13 @@ static int load_state(struct server *s)
 		log_error("%s", s->store ? store_error(s->store) : "out of memory");
 		return server_status_of(rc > 0 ? -EIO : rc);
 	}
+	rc = audit_sweep_loaded(&s->audit, &s->registry);
+	if (rc) {
+		log_error("audit: %s",
+			  rc == -EDQUOT ? "more counters fit the patterns than max-memory allows: raise it"
+					: "out of memory");
+		return rc == -EDQUOT ? STATUS_CONFIG : STATUS_IO;
+	}
 	malloc_trim(0); /* what reading has needed */
 	epoch_clock_init(&s->clock, state.epoch_first, &s->commit.waker);
 	log_info("%s: %" PRIu64 " counters, %" PRIu64 " sessions, %" PRIu64 " tokens, %" PRIu64
@@ -269,6 +276,7 @@ static void signals_block(sigset_t *set)
 
 static void reload(struct server *s)
 {
+	const char *audit = atomic_load(&s->config->audit);
 	struct config_error err;
 	char said[1024];
 
@@ -280,6 +288,10 @@ static void reload(struct server *s)
 	raise_limits(s);
 	log_init(s->config->is_log_json, (enum log_level)atomic_load(&s->config->log_level));
 	waker_wake(&s->commit.waker);
+	if (atomic_load(&s->config->audit) != audit) {
+		audit_changed(&s->audit);
+		waker_wake(&s->workers[0].waker);
+	}
 	notify_send("READY=1");
 }
 

@@ -59,6 +59,7 @@ DAEMON := \
 	daemon/audit.c \
 	daemon/audit_entry.c \
 	daemon/audit_reader.c \
+	daemon/audit_sweep.c \
 	daemon/backup.c \
 	daemon/batch.c \
 	daemon/client.c \
@@ -128,6 +129,7 @@ DAEMON := \
 	daemon/store_wal.c \
 	daemon/txn.c \
 	daemon/txn_add.c \
+	daemon/txn_audit.c \
 	daemon/txn_commit.c \
 	daemon/txn_quick.c \
 	daemon/waker.c \
