@@ -413,11 +413,16 @@ bool request_refuse_stuck(struct request *r)
 	return true;
 }
 
+static inline bool has_piled_up(const struct request *r)
+{
+	return buf_len(&r->txn->epoch->open->audit) > AUDIT_BYTES_MAX;
+}
+
 bool request_wait_for_audit(struct request *r)
 {
 	struct worker *w = r->worker;
 
-	if (buf_len(&w->slot.open->audit) <= AUDIT_BYTES_MAX || commit_is_stuck(&w->server->commit))
+	if (!has_piled_up(r) || commit_is_stuck(&w->server->commit))
 		return false;
 	epoch_want(r->txn->epoch->clock, w->slot.own);
 	(void)peer_park(r->peer, WAIT_SEALED, w->slot.own, -1);
@@ -429,7 +434,7 @@ static enum request_result execute(struct request *r)
 	const struct command *c = r->command;
 	long count = command_key_count(c, r->argc);
 
-	if ((c->flags & COMMAND_WRITE) && request_wait_for_audit(r))
+	if ((c->flags & COMMAND_WRITE) && has_piled_up(r) && request_wait_for_audit(r))
 		return REQUEST_PARK;
 	if ((c->flags & COMMAND_WRITE) && !(c->flags & COMMAND_REPEATED) && request_refuse_stuck(r))
 		return REQUEST_DONE;

@@ -572,9 +572,8 @@ void txn_end(struct txn *t)
 		txn_prefetch_key(t, i + TXN_AHEAD);
 		let_go(t, &t->keys[i]);
 	}
-	if (t->step_count || t->is_step_lost)
+	if (t->is_auditing)
 		txn_end_audit(t);
-	t->entry_count = 0;
 	t->key_count = t->index_count = 0;
 	t->hint_name = NULL;
 	t->is_flushing = false;

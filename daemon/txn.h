@@ -140,6 +140,7 @@ struct txn {
 	size_t step_count, step_cap;
 	size_t entry_count;  /* that will be recorded */
 	bool is_step_lost;   /* no memory */
+	bool is_auditing;    /* any of these is not empty */
 	txn_rider_fn *rider; /* null: none */
 	void *rider_arg;
 	const char *hint_name; /* txn_hint */

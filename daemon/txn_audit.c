@@ -40,6 +40,7 @@ bool txn_audits_new(const struct txn *t, const struct txn_key *k)
 
 static struct txn_step *add_step(struct txn *t)
 {
+	t->is_auditing = true;
 	if (txn_grow(&t->steps, &t->step_cap, t->step_count + 1, sizeof(*t->steps))) {
 		t->is_step_lost = true;
 		return NULL;
@@ -134,6 +135,7 @@ int txn_prepare_audit(struct txn *t)
 	char peer[AUDIT_PEER_MAX];
 	size_t peer_len = format_peer(t, peer), bytes = 0;
 
+	t->is_auditing = true;
 	t->entry_count = 0;
 	for (size_t i = 0; i < t->key_count; i++) {
 		if (txn_is_distinct(t, (uint32_t)i) && is_audited(t, &t->keys[i]))
@@ -220,7 +222,7 @@ void txn_record_audit(struct txn *t)
 {
 	char peer[AUDIT_PEER_MAX];
 	size_t peer_len = format_peer(t, peer);
-	int64_t time_us = audit_stamp(t->audit, t->entry_count);
+	int64_t time_us = audit_stamp(t->audit, t->entry_count ? t->entry_count : 1);
 
 	for (size_t i = 0; i < t->key_count; i++)
 		if (has_expired(t, i))
@@ -232,7 +234,7 @@ void txn_record_audit(struct txn *t)
 void txn_end_audit(struct txn *t)
 {
 	t->step_count = t->entry_count = 0;
-	t->is_step_lost = false;
+	t->is_step_lost = t->is_auditing = false;
 	if (t->step_cap > TXN_KEEP_MAX) {
 		free(t->steps);
 		t->steps = NULL;

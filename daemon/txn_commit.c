@@ -351,7 +351,7 @@ int txn_commit(struct txn *t)
 		rc = check_range(t);
 		if (!rc && (effects & EFFECTS_EXTRA))
 			rc = prepare_extras(t);
-		if (!rc && ((effects & EFFECT_LOG) || t->step_count || t->is_step_lost))
+		if (!rc && ((effects & EFFECT_LOG) || t->is_auditing))
 			rc = txn_prepare_audit(t);
 		if (!rc)
 			rc = draw_ids(t);
@@ -365,7 +365,7 @@ int txn_commit(struct txn *t)
 		}
 		if (!rc && (effects & (EFFECT_STATE | EFFECT_HITS)))
 			record_extras(t);
-		if (!rc && t->entry_count)
+		if (!rc && t->is_auditing)
 			txn_record_audit(t);
 		for (size_t i = 0; i < t->key_count && !rc; i++) {
 			txn_prefetch_key(t, i + TXN_AHEAD);
