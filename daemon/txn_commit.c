@@ -303,7 +303,9 @@ static uint64_t object_after(struct txn *t, struct txn_key *k)
 
 static void publish_extra(struct txn *t, struct txn_key *k, struct extra *x)
 {
-	x->id = record_id(k);
+	/* One that others can see has it: they read it without the lock. */
+	if (x == k->extra_new)
+		x->id = record_id(k);
 	if (is_new_object(k))
 		x->is_audited = k->effects & EFFECT_AUDIT;
 	if (k->effects & EFFECT_STATE) {
