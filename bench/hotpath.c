@@ -93,6 +93,7 @@ static void rig_init(struct rig *r, enum cells_mode cells)
 	s->registry.key = (struct hash_key){.k0 = 1, .k1 = 2};
 	epoch_clock_init(&s->clock, 1, &r->committer);
 	client_directory_init(&s->clients);
+	audit_init(&s->audit, &r->config);
 	for (uint32_t i = 0; i < WORKERS; i++) {
 		if (worker_init(&r->workers[i], s, i, -1))
 			die("out of memory");

@@ -18,9 +18,9 @@
 #include "target.h"
 
 static const struct command *const commands[] = {
-	&cmd_incr,    &cmd_decr,   &cmd_get,	&cmd_set,    &cmd_del,	  &cmd_list,   &cmd_hit,
-	&cmd_hits,    &cmd_allow,  &cmd_ingest, &cmd_export, &cmd_import, &cmd_watch,  &cmd_top,
-	&cmd_explain, &cmd_shards, &cmd_stats,	&cmd_ping,   &cmd_sync,	  &cmd_backup, &cmd_bench,
+	&cmd_incr,   &cmd_decr,	  &cmd_get,    &cmd_set,    &cmd_del,	 &cmd_list,  &cmd_hit, &cmd_hits,
+	&cmd_allow,  &cmd_ingest, &cmd_export, &cmd_import, &cmd_watch,	 &cmd_top,   &cmd_log, &cmd_explain,
+	&cmd_shards, &cmd_stats,  &cmd_ping,   &cmd_sync,   &cmd_backup, &cmd_bench,
 };
 
 enum { COMMANDS_COUNT = sizeof(commands) / sizeof(commands[0]) };
@@ -169,7 +169,7 @@ static void offer_words(struct nearest *n, const struct option_spec *table)
 /* Of versions to come; who asks for one has read about it. */
 static bool is_to_come(const char *word)
 {
-	static const char *const WORDS[] = {"log"};
+	static const char *const WORDS[] = {"uplink", "--global", "--uplink"};
 	for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
 		if (strcmp(word, WORDS[i]) == 0)
 			return true;

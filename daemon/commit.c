@@ -24,6 +24,7 @@ enum {
 	JOURNAL_BYTES_MAX = 256 << 20, /* journal that is merged, because folding does not keep up */
 	CHECKPOINT_FRAMES = 2000,      /* of the WAL, after a pass; all of them when idle */
 	CHECKPOINT_FRAMES_BUSY = 8192, /* 32 MiB: between commits, when there are more than passes */
+	AUDIT_LATE_MS = 1000,	       /* an entry of the audit log goes so long after its time */
 	YIELDING = 5,		       /* of nice(2): a third of a worker's share of a CPU they both want */
 };
 
@@ -164,6 +165,12 @@ static void wait_to_retry(struct commit *c, const char *why, int64_t *pause_ms, 
 	waker_unpark(&c->waker);
 }
 
+/* Entries of the audit log may stand alone: what EXEC has added and taken away again. */
+static bool has_content(const struct commit *c, const struct journal_writer *w)
+{
+	return w->count || c->pack.audit.count;
+}
+
 /* Until it is on disk. */
 static void write_epoch(struct commit *c, uint64_t e, const struct journal_writer *w)
 {
@@ -171,8 +178,10 @@ static void write_epoch(struct commit *c, uint64_t e, const struct journal_write
 	unsigned tries = 0;
 	int rc;
 
-	while ((rc = w->count ? store_commit(c->store, e, w, atomic_load(&c->registry->id_next))
-			      : store_reserve(c->store, e)) != STORE_OK) {
+	while ((rc = has_content(c, w)
+			     ? store_commit_audited(c->store, e, w, c->pack.audit.items, c->pack.audit.count,
+						    atomic_load(&c->registry->id_next))
+			     : store_reserve(c->store, e)) != STORE_OK) {
 		if (rc < 0)
 			fail(c);
 		wait_to_retry(c, store_error(c->store), &pause_ms, &tries);
@@ -190,7 +199,8 @@ static void pack(struct commit *c, uint64_t e, struct journal_writer *w)
 
 	(void)snprintf(why, sizeof(why), "out of memory while packing epoch %llu", (unsigned long long)e);
 	journal_writer_init(w, now_ms(CLOCK_REALTIME));
-	while (pack_epoch(&c->pack, c->buffers, c->buffer_count, w) || journal_writer_finish(w)) {
+	while (pack_audit(&c->pack, c->buffers, c->buffer_count) ||
+	       pack_epoch(&c->pack, c->buffers, c->buffer_count, w) || journal_writer_finish(w)) {
 		journal_writer_fini(w);
 		wait_to_retry(c, why, &pause_ms, &tries);
 		journal_writer_init(w, now_ms(CLOCK_REALTIME));
@@ -203,9 +213,10 @@ static void commit_content(struct commit *c, uint64_t e)
 
 	pack(c, e, &w);
 	write_epoch(c, e, &w);
-	if (w.count)
+	if (has_content(c, &w))
 		atomic_fetch_add_explicit(&c->epochs, 1, memory_order_relaxed);
 	journal_writer_fini(&w);
+	audit_entries_clear(&c->pack.audit);
 }
 
 /* What was unlinked while an epoch was open may still be in the hands of a worker in that epoch or, if its
@@ -291,6 +302,64 @@ static void forget_some(struct commit *c)
 	if (rc < 0 || (!c->is_forgetting && store_checkpoint(c->store, CHECKPOINT_FRAMES) < 0))
 		fail(c);
 }
+
+/* ---- the audit log ---- */
+
+/* Entries that are to go: from before this moment (wall clock, microseconds), and beyond so many. */
+struct audit_bounds {
+	int64_t before_us;
+	uint64_t count_max;
+};
+
+static struct audit_bounds audit_bounds(const struct commit *c)
+{
+	int64_t keep_ms = atomic_load(&c->config->audit_keep_ms), max = atomic_load(&c->config->audit_max);
+
+	return (struct audit_bounds){
+		.before_us = keep_ms ? (now_ms(CLOCK_REALTIME) - keep_ms) * 1000 : INT64_MIN,
+		.count_max = max ? (uint64_t)max : UINT64_MAX,
+	};
+}
+
+/* Milliseconds until entries are to go; -1: not before something happens. A sixteenth more than may be, and
+ * some seconds, are let pass: that is no transaction for each entry that comes in. */
+static int64_t prune_due_ms(const struct commit *c, int64_t now)
+{
+	struct audit_bounds bounds;
+	int64_t oldest_us = store_audit_oldest_us(c->store), left_ms;
+
+	if (oldest_us == INT64_MAX)
+		return -1;
+	if (c->prune_retry_ms)
+		return c->prune_retry_ms > now ? c->prune_retry_ms - now : 0;
+	bounds = audit_bounds(c);
+	if (c->is_pruning ||
+	    store_audit_count(c->store) - store_audit_count(c->store) / 16 > bounds.count_max)
+		return 0;
+	if (bounds.before_us == INT64_MIN)
+		return -1;
+	left_ms = (oldest_us - bounds.before_us) / 1000 + 1;
+	return left_ms + AUDIT_LATE_MS > 0 ? left_ms + AUDIT_LATE_MS : 0;
+}
+
+/* One step. */
+static void prune_some(struct commit *c)
+{
+	int64_t now = now_ms(CLOCK_MONOTONIC);
+	struct audit_bounds bounds;
+	int rc;
+
+	if (prune_due_ms(c, now) != 0)
+		return;
+	bounds = audit_bounds(c);
+	rc = store_forget_audit(c->store, bounds.before_us, bounds.count_max, FOLD_ROWS);
+	if (rc < 0)
+		fail(c);
+	c->is_pruning = rc == STORE_AGAIN;
+	c->prune_retry_ms = rc == STORE_RETRY ? now + RETRY_MS_MAX : 0;
+}
+
+/* ---- the journal ---- */
 
 static bool is_fold_soon(const struct commit *c)
 {
@@ -443,6 +512,7 @@ static void wait_for_work(struct commit *c)
 	waker_park(&c->waker);
 	now = now_ms(CLOCK_MONOTONIC);
 	ms = c->is_forgetting ? 0 : earlier(commit_due_ms(c, now), fold_due_ms(c, now));
+	ms = earlier(ms, prune_due_ms(c, now));
 	if (!has_work(c, &save) && ms != 0)
 		waker_sleep(&c->waker, ms < 0 ? -1 : ms * 1000000);
 	waker_unpark(&c->waker);
@@ -505,6 +575,7 @@ static void *run(void *arg)
 			close_epoch(c);
 		fold_if_due(c);
 		forget_some(c);
+		prune_some(c);
 		if (store_checkpoint(c->store, CHECKPOINT_FRAMES_BUSY) < 0)
 			fail(c);
 		end_save(c);

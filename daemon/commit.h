@@ -70,6 +70,8 @@ struct commit {
 	int64_t fold_rest_ms;  /* monotonic; folding has had its share of the CPU until then; 0: not */
 	bool is_forgetting;    /* the file has more that was used last before these: wall clock */
 	int64_t sessions_before_ms, tokens_before_ms;
+	bool is_pruning;	/* the audit log has more than it may */
+	int64_t prune_retry_ms; /* monotonic; the disk did not let us, and is asked again then; 0: it did */
 };
 
 int commit_init(struct commit *c, struct epoch_clock *clock, struct store *store, struct registry *registry,

@@ -17,7 +17,17 @@
 enum { VALUE_TEXT_MAX = 4096, WHY_MAX = 384 };
 
 /* How the field of struct config is declared. */
-enum storage { AS_STRING, AS_MODE, AS_U32, AS_I64, AS_ENUM, AS_BOOL, AS_ATOMIC_INT, AS_ATOMIC_I64 };
+enum storage {
+	AS_STRING,
+	AS_MODE,
+	AS_U32,
+	AS_I64,
+	AS_ENUM,
+	AS_BOOL,
+	AS_ATOMIC_INT,
+	AS_ATOMIC_I64,
+	AS_ATOMIC_STRING,
+};
 
 struct option_row {
 	const char *name;
@@ -126,6 +136,28 @@ static const struct option_row options[] = {
 	 .initial = 100000,
 	 .is_reloadable = true,
 	 .help = "sessions at a time; beyond it new ones are refused, none is forgotten early"},
+	{.name = "audit",
+	 .arg = "GLOB...",
+	 FIELD(audit, ATOMIC_STRING),
+	 TEXT(PATTERNS),
+	 .is_reloadable = true,
+	 .help = "counters whose changes are written into the audit log, as one word: patterns with blanks "
+		 "between"},
+	{.name = "audit-keep",
+	 .arg = "DURATION",
+	 FIELD(audit_keep_ms, ATOMIC_I64),
+	 NUMBER(DURATION, 0, HOURS(24 * 3660)),
+	 .initial = HOURS(24 * 90),
+	 .is_reloadable = true,
+	 .help = "how long entries of the audit log are kept; 0 is for ever"},
+	{.name = "audit-max",
+	 .arg = "N",
+	 FIELD(audit_max, ATOMIC_I64),
+	 NUMBER(COUNT, 0, 1000000000),
+	 .initial = 1000000,
+	 .is_reloadable = true,
+	 .help = "entries of the audit log that are kept, of all counters together, the newest ones; 0 is no "
+		 "limit"},
 	{.name = "io",
 	 FIELD(io, ENUM),
 	 WORDS("auto", "io_uring", "epoll"),
@@ -206,8 +238,22 @@ static struct config_value field_load(const struct config *c, const struct optio
 	case AS_ATOMIC_I64:
 		value.number = atomic_load_explicit((const _Atomic int64_t *)field, memory_order_relaxed);
 		break;
+	case AS_ATOMIC_STRING:
+		/* acquire: pairs with the release in field_store. */
+		value.text = atomic_load_explicit((const _Atomic(char *) *)field, memory_order_acquire);
+		break;
 	}
 	return value;
+}
+
+/* Somebody may be reading it: it lasts as long as the config. Without memory for the note it lasts longer. */
+static void keep_old(struct config *c, char *text)
+{
+	char **old = text != NULL ? reallocarray(c->old, c->old_count + 1, sizeof(*old)) : NULL;
+	if (old == NULL)
+		return;
+	c->old = old;
+	c->old[c->old_count++] = text;
 }
 
 /* Takes value.text. */
@@ -229,6 +275,11 @@ static void field_store(struct config *c, const struct option_row *row, struct c
 		break;
 	case AS_ATOMIC_I64:
 		atomic_store_explicit((_Atomic int64_t *)field, value.number, memory_order_relaxed);
+		break;
+	case AS_ATOMIC_STRING:
+		/* release: who reads the pointer reads the text. */
+		keep_old(c, atomic_exchange_explicit((_Atomic(char *) *)field, value.text,
+						     memory_order_release));
 		break;
 	}
 }
@@ -262,8 +313,13 @@ void config_init(struct config *c)
 void config_fini(struct config *c)
 {
 	for (size_t i = 0; i < OPTIONS; i++)
-		if (options[i].storage == AS_STRING)
+		if (options[i].storage == AS_STRING || options[i].storage == AS_ATOMIC_STRING)
 			field_store(c, &options[i], (struct config_value){0});
+	for (size_t i = 0; i < c->old_count; i++)
+		free(c->old[i]);
+	free(c->old);
+	c->old = NULL;
+	c->old_count = 0;
 	free(c->config_path);
 	c->config_path = NULL;
 }
@@ -534,7 +590,16 @@ static void say(char *said, size_t said_size, const char *fmt, ...)
 	va_end(args);
 }
 
-static void take_over(struct config *c, const struct config *fresh, char *said, size_t said_size)
+/* Of settings that are reloadable: a string goes over, and is no more the other one's. */
+static void field_move(struct config *c, struct config *fresh, const struct option_row *row)
+{
+	field_store(c, row, field_load(fresh, row));
+	if (row->storage == AS_ATOMIC_STRING)
+		atomic_store_explicit((_Atomic(char *) *)(void *)((char *)fresh + row->offset), NULL,
+				      memory_order_relaxed);
+}
+
+static void take_over(struct config *c, struct config *fresh, char *said, size_t said_size)
 {
 	char before[VALUE_TEXT_MAX], after[VALUE_TEXT_MAX];
 	for (size_t i = 0; i < OPTIONS; i++) {
@@ -546,7 +611,7 @@ static void take_over(struct config *c, const struct config *fresh, char *said, 
 		if (strcmp(before, after) == 0)
 			continue;
 		if (row->is_reloadable) {
-			field_store(c, row, field_load(fresh, row));
+			field_move(c, fresh, row);
 			say(said, said_size, "%s is now %s (was %s)", row->name, after, before);
 		} else {
 			say(said, said_size, "%s = %s needs a restart", row->name, after);

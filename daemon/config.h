@@ -47,7 +47,13 @@ struct config {
 	_Atomic int64_t output_limit_bytes; /* replies one connection may have unread; above half, it is not
 					       read from */
 	_Atomic int64_t output_timeout_ms;  /* ... and closed when it takes nothing for so long */
-	_Atomic int log_level;		    /* enum log_level */
+	_Atomic int64_t audit_keep_ms;	    /* 0: for ever */
+	_Atomic int64_t audit_max;	    /* entries; 0: no limit */
+	_Atomic(char *) audit; /* patterns, with blanks between; null: none. What it was is kept in `old` */
+	_Atomic int log_level; /* enum log_level */
+	/* private to config.c: strings that were replaced while others may read them; freed at the end */
+	char **old;
+	size_t old_count;
 };
 
 /* Text of the last failure of the functions below: "FILE:LINE: ..." or "--option: ..."; names the value and

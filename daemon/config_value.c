@@ -21,7 +21,11 @@
 #include "../lib/num.h"
 #include "../lib/slice.h"
 
-enum { SHOWN_MAX = 128, RANGE_MAX = 128 };
+enum {
+	SHOWN_MAX = 128,
+	RANGE_MAX = 128,
+	PATTERNS_BYTES_MAX = 2048, /* they are looked through for each new counter */
+};
 
 int config_value_is_text(enum config_value_kind kind)
 {
@@ -255,6 +259,20 @@ static void check_address(const char *text, char *why, size_t why_size)
 			 shown);
 }
 
+static void check_patterns(const char *text, char *why, size_t why_size)
+{
+	char shown[SHOWN_MAX];
+	config_value_visible(text, shown, sizeof(shown));
+	if (strlen(text) > PATTERNS_BYTES_MAX)
+		snprintf(why, why_size, "'%s' and so on is too long: give patterns of %d bytes in all", shown,
+			 PATTERNS_BYTES_MAX);
+	else if (text[strspn(text, " \t")] == '\0')
+		snprintf(why, why_size, "a value is missing");
+	for (const char *c = text; *c != '\0' && why[0] == '\0'; c++)
+		if (((unsigned char)*c < ' ' && *c != '\t') || *c == 0x7f)
+			snprintf(why, why_size, "'%s' has a control character, which no name has", shown);
+}
+
 const char *config_value_socket_complaint(const char *path, char *why, size_t why_size)
 {
 	const size_t len_max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
@@ -296,6 +314,8 @@ static int text_from_text(const struct config_value_rule *rule, const char *text
 		check_group(text, why, why_size);
 	else if (rule->kind == CONFIG_VALUE_ADDRESS)
 		check_address(text, why, why_size);
+	else if (rule->kind == CONFIG_VALUE_PATTERNS)
+		check_patterns(text, why, why_size);
 	if (why[0] != '\0') {
 		free(copy);
 		return -EINVAL;

@@ -18,10 +18,11 @@ enum config_value_kind {
 	CONFIG_VALUE_MODE,     /* octal */
 	CONFIG_VALUE_WORD,     /* index into `words` */
 	/* strings */
-	CONFIG_VALUE_PATH,    /* made absolute */
-	CONFIG_VALUE_SOCKET,  /* a path that fits into a socket address */
-	CONFIG_VALUE_GROUP,   /* name or number of a group there is */
-	CONFIG_VALUE_ADDRESS, /* HOST:PORT, loopback only */
+	CONFIG_VALUE_PATH,     /* made absolute */
+	CONFIG_VALUE_SOCKET,   /* a path that fits into a socket address */
+	CONFIG_VALUE_GROUP,    /* name or number of a group there is */
+	CONFIG_VALUE_ADDRESS,  /* HOST:PORT, loopback only */
+	CONFIG_VALUE_PATTERNS, /* of names, with blanks between */
 };
 
 struct config_value_rule {

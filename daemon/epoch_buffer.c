@@ -8,7 +8,7 @@
 enum {
 	PART_SLOTS_MIN = 16,
 	KEEP_SLOTS_MAX = 4096,	  /* 64 parts of 64 KiB: what a busy worker keeps */
-	KEEP_BYTES_MAX = 1 << 20, /* of names, deletes, sessions, tokens: each */
+	KEEP_BYTES_MAX = 1 << 20, /* of names, deletes, sessions, tokens, audit: each */
 	CURSOR_SPARE_BYTES = 16,
 	KEEP_RETIRED_MAX = 4096,
 };
@@ -26,6 +26,7 @@ void epoch_buffer_fini(struct epoch_buffer *b)
 	buf_fini(&b->deletes);
 	buf_fini(&b->sessions);
 	buf_fini(&b->tokens);
+	buf_fini(&b->audit);
 	retired_list_fini(&b->retired);
 	epoch_table_fini(&b->states);
 	epoch_table_fini(&b->hits);
@@ -268,10 +269,15 @@ bool epoch_buffer_next_hit(const struct epoch_buffer *b, size_t *pos, struct jou
 	return true;
 }
 
+int epoch_buffer_reserve_audit(struct epoch_buffer *b, size_t bytes)
+{
+	return reserve(&b->audit, bytes) ? 0 : -ENOMEM;
+}
+
 size_t epoch_buffer_bytes(const struct epoch_buffer *b)
 {
 	return b->delta_count * sizeof(struct journal_delta) + buf_len(&b->names) + buf_len(&b->deletes) +
-	       buf_len(&b->sessions) + buf_len(&b->tokens) +
+	       buf_len(&b->sessions) + buf_len(&b->tokens) + buf_len(&b->audit) +
 	       (b->states.count + b->hits.count) * sizeof(struct epoch_entry);
 }
 
@@ -339,6 +345,7 @@ void epoch_buffer_clear(struct epoch_buffer *b)
 	empty(&b->tokens);
 	epoch_table_clear(&b->states);
 	epoch_table_clear(&b->hits);
+	empty(&b->audit);
 	b->floor_id = 0;
 	b->retired.count = 0;
 	if (b->retired.cap > KEEP_RETIRED_MAX)

@@ -57,6 +57,7 @@ struct epoch_buffer {
 	struct buf deletes;  /* ids, 8 bytes each, host order */
 	struct buf sessions; /* struct epoch_session, id, cursor */
 	struct buf tokens;   /* struct epoch_token, name, token */
+	struct buf audit;    /* audit_entry.h */
 	uint64_t floor_id;   /* FLUSHALL: ids below are deleted; 0: none */
 	struct retired_list retired;
 	struct epoch_table states, hits;
@@ -69,7 +70,8 @@ static inline bool epoch_buffer_is_empty(const struct epoch_buffer *b)
 {
 	return b->delta_count == 0 && buf_len(&b->names) == 0 && buf_len(&b->deletes) == 0 &&
 	       buf_len(&b->sessions) == 0 && buf_len(&b->tokens) == 0 && b->floor_id == 0 &&
-	       b->retired.count == 0 && b->states.count == 0 && b->hits.count == 0;
+	       b->retired.count == 0 && b->states.count == 0 && b->hits.count == 0 &&
+	       buf_len(&b->audit) == 0;
 }
 
 /* Ids are given out in sequence, so they are spread by Fibonacci hashing: the top bits choose the part, the
@@ -138,6 +140,8 @@ int epoch_buffer_reserve(struct epoch_buffer *b, size_t states, size_t hits);
 void epoch_buffer_state(struct epoch_buffer *b, const struct journal_state *state);
 /* Added to those of the same id and second. */
 void epoch_buffer_hit(struct epoch_buffer *b, const struct journal_hit *hit);
+/* Makes room for so many bytes of entries of the audit log, which audit_entry_put fills. 0 or -ENOMEM. */
+int epoch_buffer_reserve_audit(struct epoch_buffer *b, size_t bytes);
 
 /* Bytes that what is recorded takes, about. */
 size_t epoch_buffer_bytes(const struct epoch_buffer *b);

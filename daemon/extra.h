@@ -28,6 +28,7 @@ struct extra {
 	_Atomic int64_t expire_at_ms; /* wall clock; 0: never. Read by anyone: release, acquire */
 	int64_t tat_ns; /* of the limit, steady clock: when all that was allowed has been paid for; 0: none */
 	struct window *window; /* owned; null: no hits yet */
+	bool is_audited;       /* its changes are written into the audit log */
 	/* expiry.h's, under its lock */
 	RB_ENTRY(extra) due;
 	int64_t due_ms;	 /* its place in the tree; 0: in none */

@@ -20,7 +20,7 @@ void pack_init(struct pack *p)
 	*p = (struct pack){.run_max = RUN_MAX};
 }
 
-void pack_fini(struct pack *p)
+static void free_deltas(struct pack *p)
 {
 	free(p->deltas);
 	free(p->spare);
@@ -28,15 +28,21 @@ void pack_fini(struct pack *p)
 	p->count = p->cap = 0;
 }
 
+void pack_fini(struct pack *p)
+{
+	free_deltas(p);
+	audit_entries_fini(&p->audit);
+}
+
 static int make_room(struct pack *p, size_t count)
 {
 	if (count <= p->cap)
 		return 0;
-	pack_fini(p);
+	free_deltas(p);
 	p->deltas = reallocarray(NULL, count, sizeof(*p->deltas));
 	p->spare = reallocarray(NULL, count, sizeof(*p->spare));
 	if (!p->deltas || !p->spare) {
-		pack_fini(p);
+		free_deltas(p);
 		return -ENOMEM;
 	}
 	p->cap = count;
@@ -293,6 +299,16 @@ int pack_epoch(struct pack *p, struct epoch_buffer *const *buffers, size_t buffe
 			journal_put_floor(w, buffers[i]->floor_id);
 	}
 	if (p->cap > KEEP_MAX)
-		pack_fini(p);
+		free_deltas(p);
+	return 0;
+}
+
+int pack_audit(struct pack *p, struct epoch_buffer *const *buffers, size_t count)
+{
+	audit_entries_clear(&p->audit);
+	for (size_t i = 0; i < count; i++)
+		if (audit_entries_add(&p->audit, &buffers[i]->audit))
+			return -ENOMEM;
+	audit_entries_sort(&p->audit);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #ifndef SHC_PACK_H
 #define SHC_PACK_H
 
+#include "audit_entry.h"
 #include "epoch_buffer.h"
 #include "journal.h"
 
@@ -23,6 +24,7 @@ struct pack {
 	struct journal_delta *spare; /* the other half of the radix sort */
 	size_t count, cap;
 	enum pack_kind kind; /* what is being packed */
+	struct audit_entries audit; /* of the epoch; the buffers have its bytes */
 	/* of the epoch being packed: ranges of 2^shift ids from id_min on */
 	uint64_t id_min, id_max;
 	unsigned shift;
@@ -35,5 +37,9 @@ void pack_fini(struct pack *p);
 
 /* Puts the content of `buffers` into w (initialised by the caller, not finished). 0 or -ENOMEM. */
 int pack_epoch(struct pack *p, struct epoch_buffer *const *buffers, size_t count, struct journal_writer *w);
+
+/* Collects their entries of the audit log into p->audit, sorted. 0 or -ENOMEM. To be cleared before the
+ * buffers are. */
+int pack_audit(struct pack *p, struct epoch_buffer *const *buffers, size_t count);
 
 #endif

@@ -66,6 +66,7 @@ struct peer *peer_free(struct peer *p)
 		TAILQ_REMOVE(&w->held, p, held);
 	request_session_end(p);
 	backup_drop(&w->server->backup, p->client.id);
+	audit_reader_drop(&w->server->audit_reader, p->question);
 	client_remove(&w->server->clients, &p->client);
 	request_multi_reset(p);
 	resp_parser_fini(&p->parser);

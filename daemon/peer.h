@@ -40,6 +40,7 @@ enum peer_wait_kind {
 	WAIT_FOLDED,	/* until snapshot number `target` is complete, or the store has refused */
 	WAIT_TOP,	/* until SHC.TOP has had more than `target` periods, or the store refuses */
 	WAIT_BACKUP,	/* until its backup has ended, one way or another */
+	WAIT_LOG,	/* until its question is answered */
 	WAIT_TIME,	/* until the deadline */
 	WAIT_TURN,	/* until the worker's next turn: a long request in slices */
 };
@@ -89,9 +90,10 @@ struct peer {
 	struct buf sending; /* with io until IO_SENT */
 	struct peer_wait wait;
 	struct peer_multi multi;
-	struct session *session; /* a reference; null: none */
-	bool is_session_lost;	 /* bound to somebody else by now, or ended by a refusal */
-	int proto;		 /* 2 or 3 */
+	struct session *session;	 /* a reference; null: none */
+	struct audit_question *question; /* SHC.LOG's; owned; null: none */
+	bool is_session_lost;		 /* bound to somebody else by now, or ended by a refusal */
+	int proto;			 /* 2 or 3 */
 	enum peer_reply_mode reply_mode;
 	/* a long KEYS, in slices */
 	struct buf keys_body;

@@ -154,6 +154,9 @@ static const struct command table[] = {
 	{"shc.incr", -3, WCW | FAST, 1, 1, 1, request_shc_incr, "string", "0.3.0",
 	 "Adds within bounds, with an expiry if that makes the counter; returns the new value and what was added.",
 	 "name delta [PX milliseconds] [LBOUND lowerbound] [UBOUND upperbound]"},
+	{"shc.log", -2, COMMAND_SHARDED | NOMULTI | BLOCKING, 1, 1, 1, request_shc_log, "string", "0.3.0",
+	 "Returns entries of a counter's audit log, oldest first: the last ones, or the first behind a log_id.",
+	 "name [count] [AFTER log_id]"},
 	{"shc.once", 4, WC | COMMAND_SHARDED | FAST | NOMULTI | COMMAND_REPEATED, 2, 2, 1, request_shc_once,
 	 "string", "0.2.0", "Adds unless that was done before with this token; returns the value.",
 	 "token name delta"},
@@ -196,6 +199,8 @@ enum {
 	COMMANDS = sizeof(table) / sizeof(table[0]),
 	HASH_BITS = 8,
 	STUCK_BYTES_MAX = 64 << 20, /* what a worker may have uncommitted while the disk is full */
+	AUDIT_BYTES_MAX =
+		1 << 20, /* entries of the audit log, some 10000, before changes wait for the committer */
 };
 
 size_t command_count(void)
@@ -410,11 +415,29 @@ bool request_refuse_stuck(struct request *r)
 	return true;
 }
 
+static inline bool has_piled_up(const struct request *r)
+{
+	return buf_len(&r->txn->epoch->open->audit) > AUDIT_BYTES_MAX;
+}
+
+bool request_wait_for_audit(struct request *r)
+{
+	struct worker *w = r->worker;
+
+	if (!has_piled_up(r) || commit_is_stuck(&w->server->commit))
+		return false;
+	epoch_want(r->txn->epoch->clock, w->slot.own);
+	(void)peer_park(r->peer, WAIT_SEALED, w->slot.own, -1);
+	return true;
+}
+
 static enum request_result execute(struct request *r)
 {
 	const struct command *c = r->command;
 	long count = command_key_count(c, r->argc);
 
+	if ((c->flags & COMMAND_WRITE) && has_piled_up(r) && request_wait_for_audit(r))
+		return REQUEST_PARK;
 	if ((c->flags & COMMAND_WRITE) && !(c->flags & COMMAND_REPEATED) && request_refuse_stuck(r))
 		return REQUEST_DONE;
 	if (count == 0 || (c->flags & COMMAND_SHARDED))
@@ -498,6 +521,7 @@ enum request_result request_execute(struct peer *peer, const struct command *com
 	enum request_result result;
 
 	txn_begin(txn);
+	txn->client = &peer->client.address;
 	result = dispatch(peer, command, argv, argc);
 	if (result == REQUEST_PARK)
 		return result;

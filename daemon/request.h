@@ -117,6 +117,10 @@ bool request_park_for_cells(struct request *r, enum request_result *result);
  * it, or as much waits already as may. */
 bool request_refuse_stuck(struct request *r);
 
+/* Before a change: parks, and says true, when there are so many entries of the audit log in the open epoch
+ * that the committer is to have them first. Rows take it longer than they take us. */
+bool request_wait_for_audit(struct request *r);
+
 /* Runs one handler on counters that stand open already. For EXEC. */
 enum request_result request_run(struct request *r);
 
@@ -182,6 +186,8 @@ request_fn request_scan, request_keys, request_dbsize, request_randomkey, reques
 /* request_once.c */
 request_fn request_shc_session, request_shc_apply, request_shc_once;
 void request_session_end(struct peer *peer); /* RESET, and the end of a connection */
+/* request_log.c */
+request_fn request_shc_log;
 /* request_backup.c */
 request_fn request_shc_backup;
 /* request_multi.c */

@@ -225,8 +225,8 @@ enum request_result request_flush(struct request *r)
 		return reply_syntax(r);
 	if (r->is_in_exec)
 		txn_flush_staged(r->txn);
-	else
-		txn_flush(r->txn);
+	else if (txn_flush(r->txn))
+		return reply_error(r, "OOM out of memory: nothing has changed");
 	worker_begin_sweep(r->worker);
 	return reply_ok(r);
 }

@@ -167,6 +167,8 @@ static enum request_result run_queue(struct request *exec, const struct executio
 		r.key_index = key_index;
 		if (request_run(&r) == REQUEST_CLOSE)
 			result = REQUEST_CLOSE;
+		if (q->command->flags & COMMAND_WRITE)
+			txn_note_steps(r.txn, key_index, (size_t)command_key_count(q->command, q->argc));
 		key_index += (size_t)command_key_count(q->command, q->argc);
 	}
 	return result;
@@ -238,12 +240,14 @@ enum request_result request_exec(struct request *r)
 			reply_error(r, "EXECABORT Transaction discarded: invalid counter name: 1 to 255 "
 				       "bytes without "
 				       "control characters");
+		else if (e.is_writing && request_wait_for_audit(r))
+			is_parked = true;
 		else if (!e.is_writing || !request_refuse_stuck(r))
 			is_parked = execute_until_done(r, &e, &result);
 		execution_fini(&e);
 	}
 	if (is_parked)
-		return result;
+		return REQUEST_PARK;
 	stat_add(&r->worker->stats.transactions, 1);
 	multi_reset(&p->multi);
 	show_count(p);

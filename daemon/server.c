@@ -148,6 +148,13 @@ static int load_state(struct server *s)
 		log_error("%s", s->store ? store_error(s->store) : "out of memory");
 		return server_status_of(rc > 0 ? -EIO : rc);
 	}
+	rc = audit_sweep_loaded(&s->audit, &s->registry);
+	if (rc) {
+		log_error("audit: %s",
+			  rc == -EDQUOT ? "more counters fit the patterns than max-memory allows: raise it"
+					: "out of memory");
+		return rc == -EDQUOT ? STATUS_CONFIG : STATUS_IO;
+	}
 	malloc_trim(0); /* what reading has needed */
 	epoch_clock_init(&s->clock, state.epoch_first, &s->commit.waker);
 	log_info("%s: %" PRIu64 " counters, %" PRIu64 " sessions, %" PRIu64 " tokens, %" PRIu64
@@ -269,6 +276,7 @@ static void signals_block(sigset_t *set)
 
 static void reload(struct server *s)
 {
+	const char *audit = atomic_load(&s->config->audit);
 	struct config_error err;
 	char said[1024];
 
@@ -280,6 +288,10 @@ static void reload(struct server *s)
 	raise_limits(s);
 	log_init(s->config->is_log_json, (enum log_level)atomic_load(&s->config->log_level));
 	waker_wake(&s->commit.waker);
+	if (atomic_load(&s->config->audit) != audit) {
+		audit_changed(&s->audit);
+		waker_wake(&s->workers[0].waker);
+	}
 	notify_send("READY=1");
 }
 
@@ -345,8 +357,13 @@ static int serve(struct server *s, const sigset_t *signals)
 /* 0 or an exit status. */
 static int run_threads(struct server *s, const sigset_t *signals)
 {
-	int status = STATUS_IO, rc = start_workers(s);
+	int status = STATUS_IO, rc = audit_reader_init(&s->audit_reader, s->config->db);
 
+	if (rc) {
+		log_error("cannot prepare the reader of the audit log: %s", strerror(-rc));
+		return STATUS_IO;
+	}
+	rc = start_workers(s);
 	if (!rc) {
 		rc = commit_start(&s->commit);
 		if (rc)
@@ -357,6 +374,7 @@ static int run_threads(struct server *s, const sigset_t *signals)
 	atomic_store(&s->backup.is_cancelled, true);
 	stop_workers(s);
 	backup_fini(&s->backup);
+	audit_reader_fini(&s->audit_reader);
 	if (!rc)
 		commit_stop(&s->commit);
 	/* What had not started has no slot. */
@@ -415,6 +433,7 @@ int server_run(struct config *config)
 	fill_identity(s);
 	raise_limits(s);
 	client_directory_init(&s->clients);
+	audit_init(&s->audit, config);
 	if (registry_init(&s->registry, &config->max_memory_bytes)) {
 		log_error("out of memory");
 		return STATUS_IO;

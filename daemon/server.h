@@ -18,6 +18,8 @@
 #include <stdint.h>
 
 #include "acceptor.h"
+#include "audit.h"
+#include "audit_reader.h"
 #include "backup.h"
 #include "client.h"
 #include "commit.h"
@@ -44,6 +46,8 @@ struct server {
 	struct epoch_clock clock;
 	struct commit commit;
 	struct backup backup;
+	struct audit audit;
+	struct audit_reader audit_reader;
 	struct client_directory clients;
 	struct worker *workers;
 	uint32_t worker_count;

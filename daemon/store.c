@@ -3,13 +3,15 @@
  * store.c - the state on disk: failures in words, transactions, committing epochs. store_private.h lists
  * the other files: opening, the log, recovery, snapshot, merging, the check.
  *
- * Schema, version 3 (made in store_open.c; version 1 had no sessions and tokens, 2 no states and windows):
+ * Schema, version 3 (made in store_open.c; version 1 had no sessions and tokens, 2 no states, windows and
+ * audit log):
  *
  *	meta	key, value	epoch_limit	every epoch ever used is at or below (raised in steps)
  *				id_next		every id ever used on disk is below
  *				floor_id	ids below are deleted
  *				fold_epoch	the newest pass, finished or not, folds up to here
  *				created		milliseconds since 1970
+ *				log_id		every log_id of an entry that was forgotten is at or below
  *	name	id, name	a counter as of the last fold
  *	value	id, value, as_of, updated_at	its value with all epochs up to as_of; milliseconds
  *	state	id, version, expire_at, tat	as of the last fold; milliseconds, nanoseconds, 0: none
@@ -17,7 +19,9 @@
  *	session	id, seq, cursor, used_at	as of the last fold
  *	token	name, token, delta, used_at	as of the last fold
  *	journal	epoch, part, body		what came later: journal.c
+ *	log	log_id, name, time_us, ...	the audit log: store_audit.c
  *	counter	(view)	for people: names as text, values as of the last fold
+ *	counter_logs	(view)	for people: the audit log
  *
  * The value of a counter is value + the deltas of all journal rows with epoch > as_of, its window likewise.
  * Sums are made in C, modulo 2^64: SQL turns an integer overflow into a floating point number.
@@ -418,7 +422,13 @@ static int raise_limit(struct store *s, uint64_t epoch, uint64_t margin, uint64_
 	return store_meta_set(s, "epoch_limit", *limit);
 }
 
-static int write_epoch(struct store *s, uint64_t epoch, const struct journal_writer *w, uint64_t id_next,
+struct content {
+	const struct journal_writer *w;
+	const struct audit_entry *entries;
+	size_t entry_count;
+};
+
+static int write_epoch(struct store *s, uint64_t epoch, const struct content *content, uint64_t id_next,
 		       uint64_t *limit)
 {
 	/* Half a reservation early: so the small transaction of store_reserve stays rare. */
@@ -426,23 +436,32 @@ static int write_epoch(struct store *s, uint64_t epoch, const struct journal_wri
 
 	if (r == 0 && id_next > s->id_next)
 		r = store_meta_set(s, "id_next", id_next);
-	return r == 0 ? store_insert_parts(s, epoch, w) : r;
+	if (r == 0)
+		r = store_insert_parts(s, epoch, content->w);
+	return r == 0 ? store_insert_audit(s, content->entries, content->entry_count) : r;
 }
 
 int store_commit(struct store *s, uint64_t epoch, const struct journal_writer *w, uint64_t id_next)
 {
+	return store_commit_audited(s, epoch, w, NULL, 0, id_next);
+}
+
+int store_commit_audited(struct store *s, uint64_t epoch, const struct journal_writer *w,
+			 const struct audit_entry *entries, size_t entry_count, uint64_t id_next)
+{
+	const struct content content = {.w = w, .entries = entries, .entry_count = entry_count};
 	uint64_t limit;
 	int r;
 
 	assert(epoch > s->epoch_last && !(s->flags & STORE_READONLY));
-	if (w->count == 0)
+	if (w->count == 0 && entry_count == 0)
 		return store_reserve(s, epoch);
 	r = store_epochs_reserve(s);
 	if (r == 0)
 		r = store_begin(s, "committing");
 	if (r != 0)
 		return r;
-	r = store_end(s, write_epoch(s, epoch, w, id_next, &limit), "committing");
+	r = store_end(s, write_epoch(s, epoch, &content, id_next, &limit), "committing");
 	if (r != 0)
 		return r;
 	/* It is in the files that are open; are these still the ones that a next start will find? */
@@ -459,6 +478,7 @@ int store_commit(struct store *s, uint64_t epoch, const struct journal_writer *w
 		s->id_next = id_next;
 	store_epochs_replace(s, s->epoch_count, 0,
 			     (struct store_epoch){.epoch = epoch, .bytes = store_writer_bytes(w)});
+	store_count_audit(s, entries, entry_count);
 	store_count(&s->stats.commits, 1);
 	return STORE_OK;
 }
@@ -484,6 +504,8 @@ int store_load(struct store *s, const struct store_sink *sink, struct store_stat
 	struct store_state found = {0};
 	int r = store_load_rows(s, sink, &found);
 
+	if (r == 0)
+		r = store_load_audit(s);
 	/* Only now: a damaged file is left as it is. */
 	if (r == 0) {
 		s->epoch_last = s->epoch_limit;

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "../lib/slice.h"
+#include "audit_entry.h"
 #include "journal.h"
 
 struct store;
@@ -105,6 +106,10 @@ int store_load(struct store *s, const struct store_sink *sink, struct store_stat
  * stored with it. STORE_RETRY or -EIO. */
 int store_commit(struct store *s, uint64_t epoch, const struct journal_writer *w, uint64_t id_next);
 
+/* The same with entries of the audit log, in their order; w may be empty then. */
+int store_commit_audited(struct store *s, uint64_t epoch, const struct journal_writer *w,
+			 const struct audit_entry *entries, size_t entry_count, uint64_t id_next);
+
 /* Makes sure that epochs up to `epoch` may be used without going back after a crash (a small transaction once
  * in many calls). An epoch without content has no store_commit, but must have had this. */
 int store_reserve(struct store *s, uint64_t epoch);
@@ -133,6 +138,29 @@ bool store_is_folded(const struct store *s, uint64_t epoch);
  * these moments (wall clock, ms). Those that are in the journal come back with the next fold and go then.
  * STORE_OK, STORE_AGAIN: there may be more, STORE_RETRY, -EIO. */
 int store_forget(struct store *s, int64_t sessions_before_ms, int64_t tokens_before_ms, size_t rows_max);
+
+/* ---- the audit log ---- store_audit.c */
+
+/* How many entries there are, and the time of the oldest (wall clock, microseconds; INT64_MAX: there is
+ * none). Cheap. */
+uint64_t store_audit_count(const struct store *s);
+int64_t store_audit_oldest_us(const struct store *s);
+
+/* One small transaction that deletes the oldest entries: those from before `before_us`, and of the rest what
+ * is more than `count_max`; at most rows_max of them. STORE_OK, STORE_AGAIN: there are more, STORE_RETRY,
+ * -EIO. */
+int store_forget_audit(struct store *s, int64_t before_us, uint64_t count_max, size_t rows_max);
+
+/* A read-only connection of its own: one thread, any one, beside the owner's work. Null is allowed. */
+struct store_audit_reader;
+struct store_audit_reader *store_audit_reader_close(struct store_audit_reader *r); /* returns null */
+
+/* Of the entries of `name`, and of FLUSHALL's, the last `count`; with after >= 0 the first `count` behind
+ * that log_id. Tells `fn` each, by log_id. *r is the database at `path`, opened when null; after a failure it
+ * is to be closed. 0, or negative with a sentence in `why`. */
+typedef void store_audit_fn(void *arg, int64_t log_id, const struct audit_entry *entry);
+int store_audit_read(struct store_audit_reader **r, const char *path, struct slice name, int64_t after,
+		     int64_t count, store_audit_fn *fn, void *arg, char *why, size_t why_size);
 
 /* When the journal has outgrown folding: merges the oldest bodies behind the running pass into one set. As
  * the journal stays above `bytes_max` only. STORE_OK, STORE_RETRY, -EIO. */

@@ -50,6 +50,8 @@ int store_load_meta(struct store *s)
 		r = get_meta(s, "floor_id", &s->floor_id);
 	if (r == 0)
 		r = get_meta(s, "fold_epoch", &s->fold_epoch);
+	if (r == 0 && s->schema_version >= 3)
+		r = get_meta(s, "log_id", &s->audit.last);
 	return r;
 }
 

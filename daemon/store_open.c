@@ -61,6 +61,20 @@ static const char schema_extra[] =
 	"CREATE TABLE state(id INTEGER PRIMARY KEY, version INTEGER NOT NULL, expire_at INTEGER NOT NULL,"
 	" tat INTEGER NOT NULL) STRICT;"
 	"CREATE TABLE window(id INTEGER PRIMARY KEY, as_of INTEGER NOT NULL, body BLOB NOT NULL) STRICT;";
+/* The audit log, too. What the view calls `value` is the amount of the operation. */
+static const char schema_audit[] =
+	"CREATE TABLE log(log_id INTEGER PRIMARY KEY, name BLOB NOT NULL, time_us INTEGER NOT NULL,"
+	" operation INTEGER NOT NULL, delta INTEGER NOT NULL, value INTEGER NOT NULL, peer TEXT NOT NULL) STRICT;"
+	"CREATE INDEX log_name ON log(name);"
+	"CREATE VIEW counter_logs(log_id, counter_id, operation, value, updated_value, timestamp) AS"
+	" SELECT log_id, CAST(name AS TEXT),"
+	" CASE operation WHEN 1 THEN 'increment' WHEN 2 THEN 'decrement' WHEN 3 THEN 'set' WHEN 4 THEN 'delete'"
+	" WHEN 5 THEN 'expire' WHEN 6 THEN 'flush' END,"
+	" CASE WHEN operation = 3 THEN value WHEN operation IN (1, 6) OR delta = -9223372036854775807 - 1 THEN delta"
+	" ELSE -delta END,"
+	" value, strftime('%Y-%m-%dT%H:%M:%S', time_us / 1000000, 'unixepoch') ||"
+	" printf('.%06dZ', time_us % 1000000) FROM log;"
+	"INSERT INTO meta VALUES ('log_id', 0);";
 
 static const char *const sql_texts[SQL_COUNT] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -111,6 +125,13 @@ static const char *const sql_texts[SQL_COUNT] = {
 			   " SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM name WHERE id = ?1)",
 	[SQL_WINDOW_DELETE] = "DELETE FROM window WHERE id = ?1",
 	[SQL_WINDOW_FLOOR] = "DELETE FROM window WHERE id IN (SELECT id FROM window WHERE id < ?1 LIMIT ?2)",
+	[SQL_LOG_FIRST] = "SELECT log_id, time_us FROM log ORDER BY log_id LIMIT 1",
+	[SQL_LOG_LAST] = "SELECT max(log_id) FROM log",
+	[SQL_LOG_INSERT] = "INSERT INTO log(log_id, name, time_us, operation, delta, value, peer)"
+			   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	[SQL_LOG_EXPIRED] = "SELECT max(log_id) FROM"
+			    " (SELECT log_id, time_us FROM log ORDER BY log_id LIMIT ?2) WHERE time_us < ?1",
+	[SQL_LOG_FORGET] = "DELETE FROM log WHERE log_id <= ?1",
 };
 
 /* ---- looking before SQLite does: its own words would be "unable to open database file" ---- */
@@ -398,6 +419,8 @@ static int create_schema(struct store *s)
 	if (r == 0)
 		r = execute(s, schema_extra, "making the tables");
 	if (r == 0)
+		r = execute(s, schema_audit, "making the tables");
+	if (r == 0)
 		r = execute(s, sql, "making the database");
 	if (r != 0 && !sqlite3_get_autocommit(s->db))
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
@@ -457,6 +480,8 @@ static int upgrade(struct store *s)
 		r = execute(s, schema_marks, "bringing the tables up to date");
 	if (r == 0)
 		r = execute(s, schema_extra, "bringing the tables up to date");
+	if (r == 0)
+		r = execute(s, schema_audit, "bringing the tables up to date");
 	if (r == 0)
 		r = execute(s, sql, "bringing the tables up to date");
 	if (r != 0 && !sqlite3_get_autocommit(s->db))

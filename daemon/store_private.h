@@ -2,8 +2,8 @@
 /*
  * store_private.h - what the store's files share: store.c (commit), store_open.c, store_wal.c and
  * store_log_check.c (the log, checkpoints), store_load.c, store_loaders.c and store_join.c (recovery),
- * store_fold.c (snapshot), store_extra.c (states and windows), store_merge.c (journal), store_check.c. The
- * only header that includes sqlite3.h.
+ * store_fold.c (snapshot), store_extra.c (states and windows), store_merge.c (journal), store_audit.c (the
+ * audit log), store_check.c. The only header that includes sqlite3.h.
  *
  * Everything here runs on the thread that owns the store, but for the counters of `stats`.
  */
@@ -65,6 +65,11 @@ enum store_sql {
 	SQL_WINDOW_PUT,	    /* id, as_of, body; in place of what is there; nothing when there is no name */
 	SQL_WINDOW_DELETE,  /* id */
 	SQL_WINDOW_FLOOR,   /* floor, rows at most */
+	SQL_LOG_FIRST,	    /* -> smallest log_id, its time_us; or no row */
+	SQL_LOG_LAST,	    /* -> largest log_id, or null */
+	SQL_LOG_INSERT,	    /* log_id, name, time_us, operation, delta, value, peer */
+	SQL_LOG_EXPIRED,    /* before, rows at most -> the last of the first rows that is older, or null */
+	SQL_LOG_FORGET,	    /* up to this log_id */
 	SQL_COUNT,
 };
 
@@ -106,6 +111,11 @@ struct store {
 	struct store_epoch *epochs; /* owned; the journal table's, ascending */
 	size_t epoch_count, epoch_cap;
 	struct store_fold *fold; /* owned; null between passes */
+
+	struct {
+		uint64_t first, last; /* ids of its entries, which are dense; empty: first is last + 1 */
+		int64_t oldest_us;    /* of the first */
+	} audit;
 
 	bool is_alone;		     /* no -wal and no -journal were there when it was opened */
 	struct store_place place;    /* where the files are */
@@ -172,6 +182,14 @@ uint64_t store_writer_bytes(const struct journal_writer *w);
 int store_epochs_reserve(struct store *s);
 /* Replaces `count` elements from `at` by one, or by none when it has no bytes. */
 void store_epochs_replace(struct store *s, size_t at, size_t count, struct store_epoch with);
+
+/* ---- the audit log ---- store_audit.c */
+
+/* What there is of it. 0, STORE_RETRY, negative. */
+int store_load_audit(struct store *s);
+/* Inside a transaction; when that has been committed, store_count_audit. */
+int store_insert_audit(struct store *s, const struct audit_entry *entries, size_t count);
+void store_count_audit(struct store *s, const struct audit_entry *entries, size_t count);
 
 /* ---- parts ---- */
 

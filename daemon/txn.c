@@ -38,6 +38,7 @@ void txn_fini(struct txn *t)
 {
 	free_keys(t);
 	txn_add_free(t);
+	free(t->steps);
 }
 
 int txn_grow(void *array, size_t *cap, size_t count, size_t size)
@@ -239,8 +240,10 @@ static void expire_all(struct txn *t)
 	for (size_t i = 0; i < t->key_count; i++) {
 		struct txn_key *k = &t->keys[i];
 
-		if (k->extra && extra_is_expired(k->extra, txn_wall_ms(t)))
+		if (k->extra && extra_is_expired(k->extra, txn_wall_ms(t))) {
 			txn_delete(k);
+			k->is_expired = true;
+		}
 	}
 }
 
@@ -535,6 +538,7 @@ bool txn_incr(struct txn_key *k, int64_t delta)
 	if (!num_add_i64(k->value, delta, &sum))
 		return false;
 	txn_set(k, sum);
+	k->is_set = false;
 	return true;
 }
 
@@ -543,6 +547,7 @@ void txn_flush_staged(struct txn *t)
 	for (size_t i = 0; i < t->key_count; i++)
 		txn_delete(&t->keys[i]);
 	t->is_flushing = true;
+	txn_note_flush(t);
 }
 
 /* ---- letting go ---- */
@@ -567,6 +572,8 @@ void txn_end(struct txn *t)
 		txn_prefetch_key(t, i + TXN_AHEAD);
 		let_go(t, &t->keys[i]);
 	}
+	if (t->is_auditing)
+		txn_end_audit(t);
 	t->key_count = t->index_count = 0;
 	t->hint_name = NULL;
 	t->is_flushing = false;

@@ -22,6 +22,8 @@
 #include <stdint.h>
 
 #include "../lib/slice.h"
+#include "audit.h"
+#include "audit_entry.h"
 #include "epoch.h"
 #include "registry.h"
 
@@ -46,6 +48,18 @@ struct txn_key {
 	bool was_live;
 	bool is_deleted; /* the object it had ends here; live again means a new one */
 	bool is_locked;
+	bool is_expired; /* ... for it has expired */
+	bool is_set;	 /* the value was given, not added to */
+	uint32_t step;	 /* number of its last step; 0: none */
+};
+
+/* For the audit log: what one command has changed about one counter. */
+struct txn_step {
+	int64_t delta, value; /* value: after it */
+	uint32_t key;	      /* index of the counter's key */
+	uint8_t operation;    /* enum audit_operation */
+	bool is_live;	      /* after it */
+	bool is_old;	      /* it is about the object that was opened */
 };
 
 enum txn_mode {
@@ -117,8 +131,16 @@ struct txn {
 	bool is_flushing; /* txn_flush_staged */
 	bool has_extras;  /* of the keys that stand locked, some have one */
 	uint64_t floor_seen;
-	int64_t wall_ms;     /* now, when all was locked and something may have expired; 0: not asked */
-	int64_t steady_ns;   /* now, of this request; 0: not asked */
+	int64_t wall_ms;   /* now, when all was locked and something may have expired; 0: not asked */
+	int64_t steady_ns; /* now, of this request; 0: not asked */
+	/* the audit log */
+	struct audit *audit;		     /* null: there is none */
+	const struct client_address *client; /* who sent the request; null: nobody */
+	struct txn_step *steps;		     /* of this transaction */
+	size_t step_count, step_cap;
+	size_t entry_count;  /* that will be recorded */
+	bool is_step_lost;   /* no memory */
+	bool is_auditing;    /* any of these is not empty */
 	txn_rider_fn *rider; /* null: none */
 	void *rider_arg;
 	const char *hint_name; /* txn_hint */
@@ -146,10 +168,11 @@ static inline void txn_hint(struct txn *t, struct slice name, uint64_t hash)
 	t->hint_hash = hash;
 }
 
-/* A request begins. */
+/* A request begins, or something that nobody has asked for. */
 static inline void txn_begin(struct txn *t)
 {
 	t->told = 0;
+	t->client = NULL;
 	t->rider = NULL;
 	t->wall_ms = t->steady_ns = 0;
 }
@@ -201,6 +224,7 @@ int64_t txn_live_change(const struct txn *t);
 static inline void txn_set(struct txn_key *k, int64_t value)
 {
 	k->is_live = true;
+	k->is_set = true;
 	k->value = value;
 }
 
@@ -257,6 +281,15 @@ bool txn_quick_add(struct txn *t, struct counter *c, int64_t delta, size_t times
 
 bool txn_quick_get(struct txn *t, struct counter *c, int64_t *value);
 
+/* ---- the audit log ---- txn_audit.c */
+
+/* Between MULTI and EXEC, behind each command: what it has changed about names `first` to first + count - 1
+ * of txn_open. */
+void txn_note_steps(struct txn *t, size_t first, size_t count);
+
+/* The patterns have changed: the counter is to be audited, or not. TXN_OK, TXN_WAIT or negative. */
+int txn_set_audited(struct txn *t, struct slice name, bool is_audited);
+
 /* ---- the end ---- both leave nothing held. */
 
 /* TXN_OK, TXN_WAIT or negative: only with TXN_OK has anything changed. */
@@ -279,8 +312,9 @@ void txn_add_free(struct txn *t);
 /* Room for `count` items of `size` bytes at *array, which has room for *cap. 0 or -ENOMEM. */
 int txn_grow(void *array, size_t *cap, size_t count, size_t size);
 
-/* FLUSHALL's instant: every object that exists is deleted. Then txn_sweep takes them out of memory. */
-void txn_flush(struct txn *t);
+/* FLUSHALL's instant: every object that exists is deleted. Then txn_sweep takes them out of memory. 0, or
+ * -ENOMEM and nothing has changed. */
+int txn_flush(struct txn *t);
 
 /* FLUSHALL among other commands of a transaction: the keys are staged as deleted, everything else goes at the
  * commit. */

@@ -234,14 +234,21 @@ int txn_add(struct txn *t, const struct slice *names, const int64_t *deltas, siz
 
 /* ---- FLUSHALL ---- */
 
-void txn_flush(struct txn *t)
+int txn_flush(struct txn *t)
 {
 	uint64_t floor;
+	bool is_audited = t->audit && audit_is_on(t->audit);
+	int rc = is_audited ? txn_prepare_flush_entry(t) : 0;
 
+	if (rc)
+		return rc;
 	txn_note_dirty(t);
 	(void)registry_flush(t->registry, t->epoch->own, &t->epoch->clock->open, NULL, 0, &floor);
 	epoch_buffer_flush(t->epoch->open, floor);
+	if (is_audited)
+		txn_record_flush_entry(t, floor);
 	txn_tell(t, t->epoch->own);
+	return 0;
 }
 
 static void sweep_one(void *arg, struct counter *c)

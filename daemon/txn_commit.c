@@ -17,6 +17,10 @@ enum txn_effect {
 	EFFECT_STATE =
 		1 << 3, /* what stands in its extra, and on disk as one record, is another than before */
 	EFFECT_HITS = 1 << 4,
+	EFFECT_AUDIT = 1 << 5, /* the new object is audited */
+	EFFECT_LOG = 1 << 6,   /* there are entries of the audit log */
+	/* it must have an extra */
+	EFFECTS_EXTRA = EFFECT_STATE | EFFECT_HITS | EFFECT_AUDIT,
 };
 
 static bool is_new_object(const struct txn_key *k)
@@ -44,7 +48,7 @@ static bool is_state_changed(const struct txn_key *k, bool is_new)
 	       k->tat_ns != k->extra->tat_ns;
 }
 
-static uint8_t effects_of(const struct txn_key *k)
+static uint8_t effects_of(const struct txn *t, const struct txn_key *k)
 {
 	bool is_new = k->is_live && (!k->was_live || k->is_deleted);
 	unsigned effects = is_new ? EFFECT_NEW : 0;
@@ -55,8 +59,12 @@ static uint8_t effects_of(const struct txn_key *k)
 		effects |= EFFECT_STATE;
 	if (k->hits)
 		effects |= EFFECT_HITS;
+	if (is_new && txn_audits_new(t, k))
+		effects |= EFFECT_AUDIT | EFFECT_LOG;
 	if (effects || k->value != k->value_before)
 		effects |= EFFECT_ANY;
+	if (effects && k->extra && k->extra->is_audited)
+		effects |= EFFECT_LOG;
 	return (uint8_t)effects;
 }
 
@@ -66,7 +74,7 @@ static unsigned find_effects(struct txn *t)
 	unsigned all = 0;
 
 	for (size_t i = 0; i < t->key_count; i++) {
-		t->keys[i].effects = txn_is_distinct(t, (uint32_t)i) ? effects_of(&t->keys[i]) : 0;
+		t->keys[i].effects = txn_is_distinct(t, (uint32_t)i) ? effects_of(t, &t->keys[i]) : 0;
 		all |= t->keys[i].effects;
 	}
 	return all;
@@ -132,7 +140,7 @@ static int prepare_extras(struct txn *t)
 		struct txn_key *k = &t->keys[i];
 		int rc = 0;
 
-		if (!(k->effects & (EFFECT_STATE | EFFECT_HITS)))
+		if (!(k->effects & EFFECTS_EXTRA))
 			continue;
 		if (!extra_after(k))
 			rc = registry_extra_new(t->registry, k->counter, 0, &k->extra_new);
@@ -295,7 +303,11 @@ static uint64_t object_after(struct txn *t, struct txn_key *k)
 
 static void publish_extra(struct txn *t, struct txn_key *k, struct extra *x)
 {
-	x->id = record_id(k);
+	/* One that others can see has it: they read it without the lock. */
+	if (x == k->extra_new)
+		x->id = record_id(k);
+	if (is_new_object(k))
+		x->is_audited = k->effects & EFFECT_AUDIT;
 	if (k->effects & EFFECT_STATE) {
 		x->version++;
 		x->tat_ns = k->tat_ns;
@@ -339,8 +351,10 @@ int txn_commit(struct txn *t)
 	if (t->mode & TXN_WRITE) {
 		effects = find_effects(t);
 		rc = check_range(t);
-		if (!rc && (effects & (EFFECT_STATE | EFFECT_HITS)))
+		if (!rc && (effects & EFFECTS_EXTRA))
 			rc = prepare_extras(t);
+		if (!rc && ((effects & EFFECT_LOG) || t->is_auditing))
+			rc = txn_prepare_audit(t);
 		if (!rc)
 			rc = draw_ids(t);
 		if (rc == -EAGAIN) {
@@ -353,6 +367,8 @@ int txn_commit(struct txn *t)
 		}
 		if (!rc && (effects & (EFFECT_STATE | EFFECT_HITS)))
 			record_extras(t);
+		if (!rc && t->is_auditing)
+			txn_record_audit(t);
 		for (size_t i = 0; i < t->key_count && !rc; i++) {
 			txn_prefetch_key(t, i + TXN_AHEAD);
 			if (is_changed(&t->keys[i]))

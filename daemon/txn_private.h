@@ -71,6 +71,22 @@ int txn_merge_all(struct txn *t);
 /* Last of what is recorded: nothing is left to fail behind it. 0 or -ENOMEM. */
 int txn_record_rider(struct txn *t);
 
+/* ---- the audit log ---- txn_audit.c */
+
+/* Is a new object of this name audited? */
+bool txn_audits_new(const struct txn *t, const struct txn_key *k);
+
+/* Notes what has not been noted, and makes room for all: t->entry_count. 0 or -ENOMEM. */
+int txn_prepare_audit(struct txn *t);
+/* Cannot fail. All locks are held. */
+void txn_record_audit(struct txn *t);
+void txn_end_audit(struct txn *t);
+/* FLUSHALL in a transaction. */
+void txn_note_flush(struct txn *t);
+/* ... and alone. */
+int txn_prepare_flush_entry(struct txn *t);
+void txn_record_flush_entry(struct txn *t, uint64_t floor);
+
 /* Unlocks and forgets. */
 void txn_end(struct txn *t);
 

@@ -48,6 +48,7 @@ int worker_init(struct worker *w, struct server *server, uint32_t index, int cpu
 	w->slot.is_asking = w->is_holding;
 	txn_init(&w->txn, &server->registry, &w->slot, index, server->config->workers,
 		 server->config->cells == CELLS_ALWAYS);
+	w->txn.audit = &server->audit;
 	return waker_init(&w->waker);
 }
 
@@ -59,6 +60,7 @@ void worker_fini(struct worker *w)
 	free(w->deltas);
 	free(w->undo);
 	txn_fini(&w->txn);
+	audit_sweep_fini(&w->audit_sweep);
 	epoch_slot_fini(&w->slot);
 	waker_fini(&w->waker);
 }
@@ -186,6 +188,7 @@ static bool is_over(struct worker *w, const struct peer *p)
 		return atomic_load(&w->server->commit.top.periods) > wait->target ||
 		       commit_is_stuck(&w->server->commit);
 	case WAIT_BACKUP: return has_backup_ended(w, p);
+	case WAIT_LOG: return audit_reader_is_answered(&w->server->audit_reader, p->question);
 	case WAIT_TURN: return true;
 	case WAIT_TIME:
 	case WAIT_NONE: break;
@@ -287,6 +290,21 @@ static int64_t until_expiry(const struct worker *w, int64_t ms)
 	return ms < 0 || left < ms ? left : ms;
 }
 
+/* ---- the patterns of the audit log ---- */
+
+static bool is_audit_due(const struct worker *w)
+{
+	return w->index == 0 && audit_sweep_is_due(&w->audit_sweep, &w->server->audit, &w->server->clock);
+}
+
+static void follow_audit(struct worker *w)
+{
+	if (!is_audit_due(w))
+		return;
+	epoch_look(&w->slot);
+	audit_sweep_some(&w->audit_sweep, &w->server->audit, &w->txn);
+}
+
 /* Milliseconds that io_wait may sleep; -1: for ever. Says to the committer whether wake-ups are wanted. */
 static int64_t sleep_ms(struct worker *w)
 {
@@ -296,6 +314,8 @@ static int64_t sleep_ms(struct worker *w)
 
 	if (w->is_sweeping || w->is_expiring)
 		return 0;
+	if (audit_sweep_is_waiting(&w->audit_sweep))
+		waits |= EPOCH_WAITS_SEALED;
 	ms = until_expiry(w, ms);
 	TAILQ_FOREACH (p, &w->waiting, waiting) {
 		int64_t left = p->wait.deadline_ms - w->now_ms;
@@ -312,7 +332,7 @@ static int64_t sleep_ms(struct worker *w)
 	TAILQ_FOREACH (p, &w->waiting, waiting)
 		if (is_over(w, p))
 			return 0;
-	return is_release_due(w) ? 0 : ms;
+	return is_release_due(w) || is_audit_due(w) ? 0 : ms;
 }
 
 /* Closes who takes no reply for output-timeout. */
@@ -390,6 +410,7 @@ static void turn(struct worker *w)
 	resume_waiting(w);
 	release_held(w);
 	sweep(w);
+	follow_audit(w);
 	expire(w);
 	check_slow(w);
 	want_held(w);

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "audit_sweep.h"
 #include "batch.h"
 #include "epoch.h"
 #include "io.h"
@@ -74,8 +75,9 @@ struct worker {
 	uint32_t sending_count;	    /* peers with a send in flight */
 	bool has_events;	    /* the last turn had some, or new connections */
 	uint64_t sweep_cursor;
-	bool is_expiring; /* the last slice of what has expired was not the last */
-	bool is_sweeping; /* after FLUSHALL: takes the dead out of memory, a slice a turn */
+	bool is_expiring;		/* the last slice of what has expired was not the last */
+	struct audit_sweep audit_sweep; /* of the first worker */
+	bool is_sweeping;		/* after FLUSHALL: takes the dead out of memory, a slice a turn */
 	/* shared */
 	_Atomic(struct handoff *) inbox; /* pushed by the acceptor, taken whole by the worker */
 	_Atomic bool is_stopping;

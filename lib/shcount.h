@@ -173,6 +173,29 @@ enum shc_status shc_set_ttl(struct shc *shc, const char *name, size_t name_len, 
 /* Removes the counter. SHC_OK, or SHC_MISSING: there was none. */
 enum shc_status shc_del(struct shc *shc, const char *name, size_t name_len);
 
+/* One change of a counter that is audited (`audit` in the daemon's configuration). */
+struct shc_log_entry {
+	int64_t id;	       /* grows, and is never used again */
+	int64_t time_us;       /* wall clock, microseconds since 1970 */
+	int64_t delta;	       /* by how much the value changed, modulo 2^64 */
+	int64_t value;	       /* after it */
+	const char *operation; /* `operation_len` bytes, not NUL-terminated: "increment", "decrement", "set",
+				  "delete", "expire", "flush" (all counters were deleted), or what later
+				  versions add; the handle's until its next call */
+	size_t operation_len;
+	const char *peer; /* the same: who did it */
+	size_t peer_len;
+};
+
+enum { SHC_LOG_MAX = 10000 };
+
+/* The last `entries_max` (1 to SHC_LOG_MAX) entries of the counter's audit log, oldest first; when `after` is
+ * not negative the first ones behind that id. `entries` has room for them; *count is how many there are.
+ * Everything that was acknowledged before the call is among them. SHC_OK, also when there are none;
+ * SHC_REFUSED: it is not audited, and has no entries; SHC_USAGE also on a Redis Cluster. */
+enum shc_status shc_log(struct shc *shc, const char *name, size_t name_len, int64_t after, size_t entries_max,
+			struct shc_log_entry *entries, size_t *count);
+
 /* Returns SHC_OK when everything that was acknowledged to anybody so far is on disk. What shc_add has
  * buffered is not acknowledged: shc_flush first. SHC_IN_DOUBT: not within the time limit, or the connection
  * was lost since this handle wrote something, so that the server may have been killed in between: what this

@@ -45,6 +45,7 @@ LIB_CLIENT := \
 	lib/shcount_add.c \
 	lib/shcount_counter.c \
 	lib/shcount_hit.c \
+	lib/shcount_log.c \
 	lib/shcount_once.c \
 	lib/shcount_session.c \
 	lib/tls.c \
@@ -58,6 +59,10 @@ DAEMON := \
 	daemon/acceptor_leave.c \
 	daemon/acceptor_listen.c \
 	daemon/arena.c \
+	daemon/audit.c \
+	daemon/audit_entry.c \
+	daemon/audit_reader.c \
+	daemon/audit_sweep.c \
 	daemon/backup.c \
 	daemon/batch.c \
 	daemon/client.c \
@@ -99,6 +104,7 @@ DAEMON := \
 	daemon/request_explain.c \
 	daemon/request_info.c \
 	daemon/request_keys.c \
+	daemon/request_log.c \
 	daemon/request_multi.c \
 	daemon/request_once.c \
 	daemon/request_quick.c \
@@ -113,6 +119,7 @@ DAEMON := \
 	daemon/sort.c \
 	daemon/stats.c \
 	daemon/store.c \
+	daemon/store_audit.c \
 	daemon/store_backup.c \
 	daemon/store_check.c \
 	daemon/store_extra.c \
@@ -128,6 +135,7 @@ DAEMON := \
 	daemon/top.c \
 	daemon/txn.c \
 	daemon/txn_add.c \
+	daemon/txn_audit.c \
 	daemon/txn_commit.c \
 	daemon/txn_quick.c \
 	daemon/waker.c \
@@ -163,6 +171,7 @@ CMD := \
 	cmd/cmd_incr.c \
 	cmd/cmd_ingest.c \
 	cmd/cmd_list.c \
+	cmd/cmd_log.c \
 	cmd/cmd_ping.c \
 	cmd/cmd_set.c \
 	cmd/cmd_shards.c \

@@ -425,6 +425,7 @@ void run_make_old(struct run *run)
 	run_commit(run);
 	run_close(run);
 	run_sql(run->path, "DROP TABLE session; DROP TABLE token; DROP TABLE state; DROP TABLE window;"
+			   "DROP VIEW counter_logs; DROP TABLE log; DELETE FROM meta WHERE key = 'log_id';"
 			   "PRAGMA user_version = 1");
 	run->sure.has_marks = true;
 }

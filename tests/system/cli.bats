@@ -272,9 +272,10 @@ teardown_file() {
 		expect_contains "$output" "not supported by this version"
 		[[ "$output" != *"did you mean"* ]]
 	done <<-'END'
-		top
+		uplink status
+		--global x
 	END
-	run shcount help log
+	run shcount help uplink
 	expect_contains "$output" "not supported by this version"
 	run shcount help incr extra
 	expect_status 64

@@ -209,7 +209,7 @@ __attribute__((unused)) static void server_start_tcp(struct server *s, const str
 }
 
 /* Until the script's next SIGNAL. */
-static void server_wait(struct server *s)
+__attribute__((unused)) static void server_wait(struct server *s)
 {
 	while (sem_wait(&s->signal))
 		;

@@ -416,6 +416,114 @@ static void test_what_is_opened_again_counts_on(void **state)
 	}
 }
 
+/* ---- the audit log ---- */
+
+/* As a transaction does that changes nothing else. */
+static void audit(struct daemon *d, int64_t time_us, int64_t value)
+{
+	const struct audit_entry entry = {
+		.time_us = time_us,
+		.delta = 1,
+		.value = value,
+		.name = slice_str("a"),
+		.operation = AUDIT_INCREMENT,
+	};
+
+	epoch_look(&d->slot);
+	if (epoch_buffer_is_empty(d->slot.open))
+		epoch_note_dirty(&d->slot);
+	assert_int_equal(epoch_buffer_reserve_audit(d->slot.open, audit_entry_bytes(1, 0)), 0);
+	audit_entry_put(&d->slot.open->audit, &entry);
+}
+
+struct span {
+	int64_t first, last;
+	size_t count;
+};
+
+static void note(void *arg, int64_t log_id, const struct audit_entry *entry)
+{
+	struct span *span = arg;
+
+	(void)log_id;
+	if (span->count++ == 0)
+		span->first = entry->value;
+	span->last = entry->value;
+}
+
+static void assert_in_log(const struct fixture *f, int64_t first, int64_t last)
+{
+	struct store_audit_reader *r = NULL;
+	struct span span = {0};
+	char why[256];
+
+	assert_int_equal(
+		store_audit_read(&r, f->path, slice_str("a"), -1, 10000, note, &span, why, sizeof(why)), 0);
+	assert_int_equal(span.first, first);
+	assert_int_equal(span.last, last);
+	assert_int_equal(span.count, last - first + 1);
+	store_audit_reader_close(r);
+}
+
+/* What the committer does behind one commit is done before the next. */
+static void two_barriers(struct daemon *d)
+{
+	barrier(d);
+	barrier(d);
+}
+
+static void test_entries_of_the_audit_log_are_on_disk_with_their_epoch(void **state)
+{
+	struct fixture *f = *state;
+	struct daemon *d = start(f, HOUR_MS);
+
+	audit(d, 1, 1);
+	audit(d, 2, 2);
+	barrier(d);
+	assert_in_log(f, 1, 2);
+	audit(d, 3, 3);
+	stop(d, true);
+	assert_in_log(f, 1, 3);
+}
+
+static void test_of_the_audit_log_the_newest_entries_are_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct daemon *d = start(f, HOUR_MS);
+	int64_t value = 0;
+
+	atomic_store(&d->config.audit_max, 160);
+	while (value < 170)
+		audit(d, 1, ++value);
+	two_barriers(d);
+	assert_in_log(f, 1, 170); /* a sixteenth more are let be, */
+	audit(d, 1, ++value);
+	audit(d, 1, ++value);
+	two_barriers(d);
+	assert_in_log(f, 13, 172); /* ... then all of those go */
+	atomic_store(&d->config.audit_max, 10);
+	two_barriers(d);
+	assert_in_log(f, 163, 172);
+	stop(d, true);
+	assert_in_log(f, 163, 172);
+}
+
+static void test_of_the_audit_log_old_entries_go(void **state)
+{
+	struct fixture *f = *state;
+	struct daemon *d = start(f, HOUR_MS);
+	int64_t now_us = (int64_t)time(NULL) * 1000000;
+
+	audit(d, now_us - 2 * HOUR_MS * INT64_C(1000), 1);
+	audit(d, now_us - 2, 2);
+	two_barriers(d);
+	assert_in_log(f, 1, 2);
+	atomic_store(&d->config.audit_keep_ms, HOUR_MS);
+	two_barriers(d);
+	assert_in_log(f, 2, 2);
+	stop(d, true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -429,6 +537,9 @@ int main(void)
 		fixture_test(test_deleted_names_give_their_memory_back),
 		fixture_test(test_a_stop_keeps_what_the_workers_left),
 		fixture_test(test_what_is_opened_again_counts_on),
+		fixture_test(test_entries_of_the_audit_log_are_on_disk_with_their_epoch),
+		fixture_test(test_of_the_audit_log_the_newest_entries_are_kept),
+		fixture_test(test_of_the_audit_log_old_entries_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -504,6 +504,36 @@ static void test_reload_works_from_another_directory(void **state)
 	assert_string_equal(said, "nothing has changed");
 }
 
+/* Whoever has read the pointer goes on with what it points to. */
+static void test_reload_replaces_the_audit_patterns_and_keeps_the_old_ones(void **state)
+{
+	struct fixture *f = *state;
+	const char *before;
+	char said[512];
+	assert_int_equal(parse_with_file(f, "audit = orders.* tickets\naudit-max = 5\n"), CONFIG_OK);
+	before = f->config.audit;
+	assert_string_equal(before, "orders.* tickets");
+	write_file(f, "audit = money.*\n", 16);
+	assert_int_equal(config_reload(&f->config, said, sizeof(said), &f->err), CONFIG_OK);
+	assert_text_has(said, "audit is now money.* (was orders.* tickets)");
+	assert_text_has(said, "audit-max is now 1000000 (was 5)");
+	assert_string_equal(f->config.audit, "money.*");
+	assert_string_equal(before, "orders.* tickets");
+	write_file(f, "\n", 1);
+	assert_int_equal(config_reload(&f->config, said, sizeof(said), &f->err), CONFIG_OK);
+	assert_null(f->config.audit);
+	assert_string_equal(before, "orders.* tickets");
+}
+
+static void test_audit_patterns_are_words_without_control_characters(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(parse_with_file(f, "audit = a\033b\n"), CONFIG_BAD);
+	assert_text_has(f->err.text, "control character");
+	assert_int_equal(parse_with_file(f, "audit =\n"), CONFIG_BAD);
+	assert_text_has(f->err.text, "a value is missing");
+}
+
 static void test_reload_without_a_file_says_so(void **state)
 {
 	struct fixture *f = *state;
@@ -542,6 +572,8 @@ int main(void)
 		TEST(test_reload_keeps_what_the_command_line_said),
 		TEST(test_reload_of_a_bad_file_changes_nothing),
 		TEST(test_reload_works_from_another_directory),
+		TEST(test_reload_replaces_the_audit_patterns_and_keeps_the_old_ones),
+		TEST(test_audit_patterns_are_words_without_control_characters),
 		TEST(test_reload_without_a_file_says_so),
 	};
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

@@ -818,6 +818,8 @@ static void check_unusable(const char *sentence)
 	static const char *const words[] = {"PING"};
 	const struct shc_reply *reply = NULL;
 	struct shc_session session;
+	struct shc_log_entry entry;
+	size_t count = 7;
 	int64_t v = 7;
 	bool is = true;
 	uint64_t refused = 7;
@@ -825,7 +827,7 @@ static void check_unusable(const char *sentence)
 	const struct shc_limit limit = {1, 1};
 	struct shc_hits hits;
 	struct shc_allowance allowance;
-	for (int call = 0; call < 25; call++) {
+	for (int call = 0; call < 26; call++) {
 		enum shc_status status = SHC_OK;
 		switch (call) {
 		case 0: status = shc_connect(shc); break;
@@ -852,6 +854,7 @@ static void check_unusable(const char *sentence)
 		case 21: status = shc_hit(shc, "x", 1, 1, &v); break;
 		case 22: status = shc_hits(shc, "x", 1, 1, &hits); break;
 		case 23: status = shc_allow(shc, "x", 1, &limit, 1, &allowance); break;
+		case 24: status = shc_log(shc, "x", 1, -1, 1, &entry, &count); break;
 		default: status = shc_next(shc, &reply); break;
 		}
 		assert_int_equal(status, SHC_USAGE);
@@ -859,6 +862,7 @@ static void check_unusable(const char *sentence)
 	}
 	assert_int_equal(v, 7);
 	assert_int_equal(refused, 7);
+	assert_int_equal(count, 7);
 	assert_null(reply);
 }
 

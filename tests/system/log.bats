@@ -1,0 +1,47 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# shcount log: what it prints, and when it says no. Whether the log is right: audit.bats.
+
+# shellcheck disable=SC2154 # stderr is set by run
+bats_require_minimum_version 1.5.0
+load common
+
+setup() {
+	need_daemon
+	new_place
+}
+
+teardown() {
+	if is_standin; then return; fi
+	stop_daemon
+	remove_place
+}
+
+@test "log prints time, operation, delta, value and who; a counter that is not audited is a no" {
+	start_daemon --audit 'a*'
+	shcount incr a 5
+	shcount decr a 7
+	shcount set abc 3
+	run --separate-stderr shcount log a
+	expect_status 0
+	expect "${#lines[@]}" 2
+	[[ ${lines[0]} =~ ^20[0-9-]{8}T[0-9:]{8}\.[0-9]{6}Z$'\t'increment$'\t'5$'\t'5$'\t'uid=$(id -u),pid=[0-9]+$ ]]
+	[[ ${lines[1]} =~ $'\t'decrement$'\t'-7$'\t'-2$'\t' ]]
+	expect "$(shcount log --limit 1 --json a | jq -c '[.name, .value, .delta, .operation, .log_id]')" '["a",-2,-7,"decrement",2]'
+	expect "$(shcount log abc | cut -f 2-4)" $'set\t3\t3'
+	run --separate-stderr shcount log b
+	expect_status 1
+	expect_contains "$stderr" "not audited: set audit ="
+	run --separate-stderr shcount log ab
+	expect_status 0
+	expect "$output" ""
+}
+
+@test "what was counted before it was audited is where the log begins" {
+	start_daemon
+	shcount incr a 5
+	stop_daemon
+	start_daemon --audit a
+	shcount incr a 2
+	expect "$(shcount log a | cut -f 2-4)" $'increment\t2\t7'
+}
