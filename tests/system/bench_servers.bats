@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# shellcheck disable=SC2154 # output and stderr are set by run
+# shellcheck disable=SC2154,SC2030,SC2031 # output and stderr are set by run
 # shcount bench puts the same load on every kind of single server, and what it is told about keys, names, rate and
 # connections is what it does.
 

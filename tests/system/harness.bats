@@ -144,14 +144,14 @@ EOT
 }
 
 @test "bench/instructions makes what it counts, and says how it is used" {
-	local build=$BATS_TEST_TMPDIR/build
+	local made=$BATS_TEST_TMPDIR/build
 	# What `make` alone would have made.
-	cp -a "$BUILD" "$build"
-	rm -rf "$build/bench"
+	cp -a "$BUILD" "$made"
+	rm -rf "$made/bench"
 	mkdir "$BATS_TEST_TMPDIR/bin"
 	ln -s /bin/false "$BATS_TEST_TMPDIR/bin/valgrind" # to count would take long
-	PATH=$BATS_TEST_TMPDIR/bin:$PATH BUILD=$build run "$shc_top/bench/instructions"
-	[ -x "$build/bench/hotpath" ]
+	PATH=$BATS_TEST_TMPDIR/bin:$PATH BUILD=$made run "$shc_top/bench/instructions"
+	[ -x "$made/bench/hotpath" ]
 	run -0 "$shc_top/bench/instructions" --help
 	expect_contains "${lines[0]}" "bench/instructions [--update]: counts the instructions"
 	expect "$(grep -c 'set -\|SPDX' <<<"$output")" 0
