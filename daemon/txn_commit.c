@@ -295,7 +295,9 @@ static uint64_t object_after(struct txn *t, struct txn_key *k)
 
 static void publish_extra(struct txn *t, struct txn_key *k, struct extra *x)
 {
-	x->id = record_id(k);
+	/* Once, before anybody else knows it: others read the id without the lock. */
+	if (k->extra_new)
+		x->id = record_id(k);
 	if (k->effects & EFFECT_STATE) {
 		x->version++;
 		x->tat_ns = k->tat_ns;
