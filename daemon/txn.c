@@ -239,8 +239,10 @@ static void expire_all(struct txn *t)
 	for (size_t i = 0; i < t->key_count; i++) {
 		struct txn_key *k = &t->keys[i];
 
-		if (k->extra && extra_is_expired(k->extra, txn_wall_ms(t)))
+		if (k->extra && extra_is_expired(k->extra, txn_wall_ms(t))) {
 			txn_delete(k);
+			k->is_expired = true;
+		}
 	}
 }
 

@@ -328,6 +328,8 @@ static void publish(struct txn *t, struct txn_key *k)
 		return;
 	counter_set_object(k->counter, object);
 	txn_retire_side(t, word);
+	if (k->is_expired)
+		atomic_fetch_add_explicit(&t->registry->expired_count, 1, memory_order_relaxed);
 	if (is_new_object(k) || is_end_of_object(k))
 		registry_count(t->registry, t->epoch->own, is_new_object(k) ? k->id_new : 0,
 			       is_end_of_object(k) ? counter_id(k->object) : 0);

@@ -206,6 +206,8 @@ def all_at_once():
         equal(len(conns[1].do("KEYS", "*")), kept, "KEYS")
         # It is freed when the epochs of the deletions are sealed.
         wait_until(lambda: conns[0].do("INCR", "turn") and int(d.info()["used_memory"]) < empty + (full - empty) / 10, "memory comes back")
+        info = d.info()
+        equal([info["db0"], info["expired_keys"]], [f"keys={kept + 1},expires={kept // 2},avg_ttl=0", str(count)], "INFO")
         print(f"{count} counters at once: longest PING {[one.ns // 1000 for one in longest]} us")
 
 
