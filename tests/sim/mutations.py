@@ -198,7 +198,7 @@ MUTATIONS = [
      "		if (k->extra && extra_is_expired(k->extra, txn_wall_ms(t))) {", "		if (k->extra && extra_is_expired(k->extra, clock_wall_ms())) {"),
     ("a start forgets when a counter expires", SIM, "daemon/recover.c",
      "	atomic_store(&x->expire_at_ms, state->expire_at_ms);\n", ""),
-    ("an expiry that is moved is not moved on disk", SIM, "daemon/txn_commit.c",
+    ("an expiry that is moved is not moved on disk", CUT, "daemon/txn_commit.c",
      "	return k->expire_at_ms != atomic_load_explicit(&k->extra->expire_at_ms, memory_order_relaxed) ||",
      "	return !k->expire_at_ms != !atomic_load_explicit(&k->extra->expire_at_ms, memory_order_relaxed) ||"),
     ("the short way reads what may have expired", EXTRA, "daemon/txn_quick.c",

@@ -50,6 +50,7 @@ def windows_age():
     clocks = Clocks()
     hits = {f"w{i}": [] for i in range(4)}
     totals = dict.fromkeys(hits, 0)
+    ahead = 0  # of what the wall clock would be
     steps = [0, 0, 0, 1, 1, 2, 59, 60, 61, 299, 300, 6 * MINUTE, HOUR - 1, 2 * HOUR, 25 * HOUR, DAY, 3 * DAY, 31 * DAY]
     with clocks.daemon("--workers", 2) as d, d.conn() as c:
         steady = Second(clocks)
@@ -58,7 +59,8 @@ def windows_age():
             step = rng.choice(steps)
             clocks.forward(step, rng.choice([0, 0, 1, 999999999, 500000000]))
             if rng.random() < 0.1:
-                clocks.set_wall(rng.choice([YEAR, -YEAR, 1, -1, -40 * YEAR]))
+                before, ahead = ahead, rng.choice([0, YEAR, -YEAR, 1, -1, -40 * YEAR, 40 * YEAR])
+                clocks.set_wall(ahead - before)
             for name in rng.sample(sorted(hits), rng.randint(0, 3)):
                 n = rng.choice([1, 1, 2, 1000, 1 << 40])
                 totals[name] += n
