@@ -82,6 +82,9 @@ def sums_across_ends(*options):
     it back: what they have taken out and what is left is what was added."""
     clients = 6
     with Daemon("--workers", WORKERS, *options) as d:
+        # Behind the load, a worker that was busy would get no new ones for a while.
+        conns = conns_on_all_workers(d, WORKERS)
+
         def work(i):
             rng = random.Random(SEED + i)
             added = taken = 0
@@ -110,7 +113,6 @@ def sums_across_ends(*options):
             equal(left + sum(t for _, t in results), sum(a for a, _ in results), "what was added")
             # It had an expiry, so it has no cells any more, and additions still reach it.
             c.do("SET", "n", "1", "EX", "1000")
-            conns = conns_on_all_workers(d, WORKERS)
             for _ in range(20):
                 for other in conns:
                     other.do("SHC.ADD", "n", "1")
@@ -125,6 +127,8 @@ def moved_by_all():
     and by their time, and made anew: what a model says is there is there in the end, and nothing else."""
     names = [f"t{i}" for i in range(30)]
     with Daemon("--workers", WORKERS, "--commit-interval", "10ms") as d:
+        conns = conns_on_all_workers(d, WORKERS)
+
         def work(i):
             rng = random.Random(SEED + i)
             with d.conn(60) as c:
@@ -143,7 +147,6 @@ def moved_by_all():
                         check(not isinstance(reply, Error), command, reply)
 
         fork_all(5, work)
-        conns = conns_on_all_workers(d, WORKERS)
         want = set()
         for i, k in enumerate(names):
             c = conns[i % WORKERS]
