@@ -22,17 +22,30 @@ void expiry_init(struct expiry *e)
 	for (size_t i = 0; i < CONFIG_WORKERS_MAX; i++) {
 		atomic_init(&e->part[i].lock, 0);
 		atomic_init(&e->part[i].first_ms, 0);
+		atomic_init(&e->part[i].count, 0);
 		RB_INIT(&e->part[i].tree);
 	}
 }
 
-/* The lock is held. */
-static void note_first(struct expiry *e, uint32_t worker)
+size_t expiry_count(const struct expiry *e)
 {
+	size_t count = 0;
+
+	for (size_t i = 0; i < CONFIG_WORKERS_MAX; i++)
+		count += atomic_load_explicit(&e->part[i].count, memory_order_relaxed);
+	return count;
+}
+
+/* The lock is held, and `change` more are in the tree. */
+static void note(struct expiry *e, uint32_t worker, int change)
+{
+	_Atomic size_t *count = &e->part[worker].count;
 	const struct extra *first = RB_MIN(expiry_tree, &e->part[worker].tree);
 
 	/* relaxed: the owner of the tree has written it himself, or is late by one look at most. */
 	atomic_store_explicit(&e->part[worker].first_ms, first ? first->due_ms : 0, memory_order_relaxed);
+	atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + (size_t)change,
+			      memory_order_relaxed);
 }
 
 static void leave(struct expiry *e, struct extra *x)
@@ -43,7 +56,7 @@ static void leave(struct expiry *e, struct extra *x)
 		return;
 	spin_lock(&e->part[in - 1].lock);
 	(void)RB_REMOVE(expiry_tree, &e->part[in - 1].tree, x);
-	note_first(e, in - 1);
+	note(e, in - 1, -1);
 	spin_unlock(&e->part[in - 1].lock);
 	x->due_in = 0;
 }
@@ -57,7 +70,7 @@ void expiry_set(struct expiry *e, uint32_t worker, struct extra *x, int64_t at_m
 		return;
 	spin_lock(&e->part[worker].lock);
 	(void)RB_INSERT(expiry_tree, &e->part[worker].tree, x);
-	note_first(e, worker);
+	note(e, worker, 1);
 	spin_unlock(&e->part[worker].lock);
 	x->due_in = worker + 1;
 }

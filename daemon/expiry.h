@@ -23,7 +23,8 @@ struct expiry {
 	struct {
 		_Alignas(128) _Atomic uint32_t lock;
 		_Atomic int64_t
-			first_ms; /* when the first is due, wall clock; 0: none. Written under the lock */
+			first_ms;     /* when the first is due, wall clock; 0: none. Written under the lock */
+		_Atomic size_t count; /* in the tree. Written under the lock */
 		struct expiry_tree tree;
 	} part[CONFIG_WORKERS_MAX];
 };
@@ -39,6 +40,9 @@ static inline int64_t expiry_first_ms(const struct expiry *e, uint32_t worker)
 {
 	return atomic_load_explicit(&e->part[worker].first_ms, memory_order_relaxed);
 }
+
+/* Counters that are going to expire, in all trees. Any thread. */
+size_t expiry_count(const struct expiry *e);
 
 enum { EXPIRY_NAME_BYTES = 256 };
 struct expiry_name {

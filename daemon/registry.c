@@ -90,6 +90,7 @@ int registry_init(struct registry *r, _Atomic int64_t *memory_max)
 	atomic_init(&r->floor_stamp, 0);
 	atomic_init(&r->cells_bytes, 0);
 	atomic_init(&r->extra_bytes, 0);
+	atomic_init(&r->expired_count, 0);
 	atomic_init(&r->other_bytes, 0);
 	steady_clock_init(&r->steady, 0);
 	expiry_init(&r->expiry);

@@ -70,9 +70,10 @@ struct registry {
 	_Atomic uint64_t count_epoch; /* of its newest change; raised before it */
 	_Atomic int64_t *memory_max;  /* bytes; 0: no limit; borrowed */
 	struct arena arena;
-	_Atomic size_t cells_bytes; /* of all counters, those in retirement included */
-	_Atomic size_t extra_bytes; /* of all extras and what they own; the same */
-	_Atomic size_t other_bytes; /* sessions and tokens, whose owners write it */
+	_Atomic uint64_t expired_count; /* objects that ended because of their expiry, since the start */
+	_Atomic size_t cells_bytes;	/* of all counters, those in retirement included */
+	_Atomic size_t extra_bytes;	/* of all extras and what they own; the same */
+	_Atomic size_t other_bytes;	/* sessions and tokens, whose owners write it */
 };
 
 int registry_init(struct registry *r, _Atomic int64_t *memory_max); /* 0 or -ENOMEM */

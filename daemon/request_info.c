@@ -124,7 +124,8 @@ static void put_keyspace(const struct server *s, struct buf *out)
 	int64_t count = atomic_load_explicit(&s->registry.live_count, memory_order_relaxed);
 
 	if (count > 0)
-		line(out, "db0:keys=%lld,expires=0,avg_ttl=0", (long long)count);
+		line(out, "db0:keys=%lld,expires=%zu,avg_ttl=0", (long long)count,
+		     expiry_count(&s->registry.expiry));
 }
 
 /* ---- the sections ---- */

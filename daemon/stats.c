@@ -50,6 +50,11 @@ static int64_t worker_count(const struct server *s)
 	return s->worker_count;
 }
 
+static int64_t expired(const struct server *s)
+{
+	return (int64_t)LOAD(s->registry.expired_count);
+}
+
 static int64_t client_count(const struct server *s)
 {
 	return (int64_t)LOAD(s->clients.count);
@@ -287,7 +292,8 @@ static const struct stat_row table[] = {
 	{"top_periods", STAT_STATS, STAT_COUNT, "periods counted for SHC.TOP", VALUE(top_periods)},
 	{"top_changes", STAT_STATS, STAT_COUNT, "changes of counters that were added up for SHC.TOP",
 	 VALUE(top_changes)},
-	{"expired_keys", STAT_STATS, STAT_COUNT, "always 0: nothing expires", VALUE(zero)},
+	{"expired_keys", STAT_STATS, STAT_COUNT, "counters that have ended because their time had come",
+	 VALUE(expired)},
 	{"evicted_keys", STAT_STATS, STAT_COUNT, "always 0: nothing is evicted", VALUE(zero)},
 
 	{"connected_slaves", STAT_REPLICATION, STAT_GAUGE, "always 0: there is no replication", VALUE(zero)},

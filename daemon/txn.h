@@ -47,6 +47,7 @@ struct txn_key {
 	uint8_t effects; /* enum txn_effect; from the beginning of the commit on */
 	bool was_live;
 	bool is_deleted; /* the object it had ends here; live again means a new one */
+	bool is_expired; /* ... because of its expiry */
 	bool is_locked;
 	bool is_expired; /* ... for it has expired */
 	bool is_set;	 /* the value was given, not added to */

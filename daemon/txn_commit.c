@@ -303,8 +303,8 @@ static uint64_t object_after(struct txn *t, struct txn_key *k)
 
 static void publish_extra(struct txn *t, struct txn_key *k, struct extra *x)
 {
-	/* One that others can see has it: they read it without the lock. */
-	if (x == k->extra_new)
+	/* Once, before anybody else knows it: others read the id without the lock. */
+	if (k->extra_new)
 		x->id = record_id(k);
 	if (is_new_object(k))
 		x->is_audited = k->effects & EFFECT_AUDIT;
@@ -338,6 +338,8 @@ static void publish(struct txn *t, struct txn_key *k)
 		return;
 	counter_set_object(k->counter, object);
 	txn_retire_side(t, word);
+	if (k->is_expired)
+		atomic_fetch_add_explicit(&t->registry->expired_count, 1, memory_order_relaxed);
 	if (is_new_object(k) || is_end_of_object(k))
 		registry_count(t->registry, t->epoch->own, is_new_object(k) ? k->id_new : 0,
 			       is_end_of_object(k) ? counter_id(k->object) : 0);

@@ -49,3 +49,7 @@ load drive
 @test "nobody wakes up for what expires next year" {
 	drive expire sleepers_sleep
 }
+
+@test "a full disk: what has expired is not there, goes when it can be written, and stays away" {
+	drive expire full_disk
+}

@@ -57,3 +57,17 @@ load drive
 @test "expiry follows the wall clock, and what has ended stays ended" {
 	drive window expiry_follows_the_wall
 }
+
+# ---- restarts ----
+
+@test "hits survive the end of the daemon, and a clock that was set back meanwhile brings no old second back" {
+	drive window windows_survive
+}
+
+@test "limits survive it, and recover by the time that has gone by" {
+	drive window limits_survive
+}
+
+@test "expiries survive it, and come while the daemon is down" {
+	drive window expiries_survive
+}

@@ -625,7 +625,7 @@ static void test_what_is_due_is_ended_a_slice_at_a_time(void **state)
 {
 	enum { COUNT = 2 * TXN_EXPIRE_SLICE + 10 };
 	struct rig *g = new_rig(2, false);
-	char name[8];
+	char name[16];
 	int slices = 0;
 
 	(void)state;

@@ -181,7 +181,7 @@ def shc_incr_words(rng):
     if rng.random() < 0.4:
         pieces.append(moment_words(rng, ["PX"]))
     if rng.random() < 0.05:
-        pieces.append(rng.choice([["EX", "5"], ["SATURATE"], ["PX", "5"], ["ENX"], ["PERSIST"], ["BYINT", "3"], ["LBOUND"], ["FOO"]]))
+        pieces.append(rng.choice([["EX", "5"], ["SATURATE"], ["PX", "500000"], ["ENX"], ["PERSIST"], ["BYINT", "3"], ["LBOUND"], ["FOO"]]))
     rng.shuffle(pieces)
     return [number(rng)] + [w for p in pieces for w in p]
 

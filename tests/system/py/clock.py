@@ -37,8 +37,11 @@ class Clocks:
     def _write(self):
         struct.pack_into("<qqq", self.table, 0, self.real_ns, self.boot_ns, self.is_frozen)
 
+    def env(self):
+        return {**os.environ, "LD_PRELOAD": self.preloaded, "SHC_CLOCK": self.path}
+
     def daemon(self, *options, **more):
-        return Daemon(*options, env={**os.environ, "LD_PRELOAD": self.preloaded, "SHC_CLOCK": self.path}, **more)
+        return Daemon(*options, env=self.env(), **more)
 
     def forward(self, seconds=0, ns=0):
         """Time passes, suspended or not: both clocks go on."""

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Drivers of expire.bats: counters that expire while others use them, active expiry, lives that do not mix."""
+import errno
 import os
 import random
 import time
 
 from clock import DAY, Clocks
+from fault import WRITE, Faults
 from shc import SEED, Daemon, Error, check, conns_on_all_workers, equal, fork_all, main, scaled, wait_until
 
 WORKERS = 3
@@ -82,6 +84,9 @@ def sums_across_ends(*options):
     it back: what they have taken out and what is left is what was added."""
     clients = 6
     with Daemon("--workers", WORKERS, *options) as d:
+        # Behind the load, a worker that was busy would get no new ones for a while.
+        conns = conns_on_all_workers(d, WORKERS)
+
         def work(i):
             rng = random.Random(SEED + i)
             added = taken = 0
@@ -110,7 +115,6 @@ def sums_across_ends(*options):
             equal(left + sum(t for _, t in results), sum(a for a, _ in results), "what was added")
             # It had an expiry, so it has no cells any more, and additions still reach it.
             c.do("SET", "n", "1", "EX", "1000")
-            conns = conns_on_all_workers(d, WORKERS)
             for _ in range(20):
                 for other in conns:
                     other.do("SHC.ADD", "n", "1")
@@ -125,6 +129,8 @@ def moved_by_all():
     and by their time, and made anew: what a model says is there is there in the end, and nothing else."""
     names = [f"t{i}" for i in range(30)]
     with Daemon("--workers", WORKERS, "--commit-interval", "10ms") as d:
+        conns = conns_on_all_workers(d, WORKERS)
+
         def work(i):
             rng = random.Random(SEED + i)
             with d.conn(60) as c:
@@ -143,7 +149,6 @@ def moved_by_all():
                         check(not isinstance(reply, Error), command, reply)
 
         fork_all(5, work)
-        conns = conns_on_all_workers(d, WORKERS)
         want = set()
         for i, k in enumerate(names):
             c = conns[i % WORKERS]
@@ -206,6 +211,8 @@ def all_at_once():
         equal(len(conns[1].do("KEYS", "*")), kept, "KEYS")
         # It is freed when the epochs of the deletions are sealed.
         wait_until(lambda: conns[0].do("INCR", "turn") and int(d.info()["used_memory"]) < empty + (full - empty) / 10, "memory comes back")
+        info = d.info()
+        equal([info["db0"], info["expired_keys"]], [f"keys={kept + 1},expires={kept // 2},avg_ttl=0", str(count)], "INFO")
         print(f"{count} counters at once: longest PING {[one.ns // 1000 for one in longest]} us")
 
 
@@ -236,5 +243,38 @@ def sleepers_sleep():
         check(grown <= 8, name, "woke up", grown, "times")
 
 
+def full_disk():
+    """While nothing can be written what has expired is not there, and nothing more is made of it; then it goes, and stays away behind a
+    crash."""
+    count = 300
+    clocks, faults = Clocks(), Faults()
+    env = {**faults.env(), **clocks.env(), "LD_PRELOAD": faults.preloaded + ":" + clocks.preloaded}
+    with Daemon("--workers", 2, "--commit-interval", "10ms", env=env) as d:
+        conns = conns_on_all_workers(d, 2)
+        for n in range(count):
+            conns[n % 2].do("SET", f"n{n}", n, "EX", 1000)
+        equal(conns[0].do("WAITAOF", 1, 0, 0), [1, 0], "WAITAOF")
+        rule = faults.add(WRITE, "*-wal", errno.ENOSPC)
+        conns[0].do("INCR", "turn")
+        wait_until(lambda: d.info()["store_status"] == "retrying", "the disk is full")
+        clocks.set_wall(1001)
+        for _ in range(20):
+            for c in conns:
+                equal(c.do("EXISTS", *[f"n{n}" for n in range(count)]), 0, "what has expired")
+                equal(c.do("DBSIZE"), count + 1, "nothing is ended while the disk is full")
+        equal(conns[1].do("INCR", "n7"), 1, "a new life")
+        rule.off()
+
+        def is_swept():
+            return conns[1].do("PING") and conns[0].do("DBSIZE") == 2
+
+        wait_until(is_swept, "what has expired goes")
+        equal(conns[0].do("WAITAOF", 1, 0, 0), [1, 0], "WAITAOF in the end")
+        d.kill()
+        clocks.set_wall(-1001)
+        d.start()
+        equal(d.counters(), {b"n7": 1, b"turn": 1}, "after a crash, by a clock that was set back")
+
+
 if __name__ == "__main__":
-    main([lives_are_exact, short_way_sees_lives, sums_across_ends, moved_by_all, all_at_once, sleepers_sleep])
+    main([lives_are_exact, short_way_sees_lives, sums_across_ends, moved_by_all, all_at_once, sleepers_sleep, full_disk])

@@ -50,6 +50,7 @@ def windows_age():
     clocks = Clocks()
     hits = {f"w{i}": [] for i in range(4)}
     totals = dict.fromkeys(hits, 0)
+    ahead = 0  # of what the wall clock would be
     steps = [0, 0, 0, 1, 1, 2, 59, 60, 61, 299, 300, 6 * MINUTE, HOUR - 1, 2 * HOUR, 25 * HOUR, DAY, 3 * DAY, 31 * DAY]
     with clocks.daemon("--workers", 2) as d, d.conn() as c:
         steady = Second(clocks)
@@ -58,7 +59,8 @@ def windows_age():
             step = rng.choice(steps)
             clocks.forward(step, rng.choice([0, 0, 1, 999999999, 500000000]))
             if rng.random() < 0.1:
-                clocks.set_wall(rng.choice([YEAR, -YEAR, 1, -1, -40 * YEAR]))
+                before, ahead = ahead, rng.choice([0, YEAR, -YEAR, 1, -1, -40 * YEAR, 40 * YEAR])
+                clocks.set_wall(ahead - before)
             for name in rng.sample(sorted(hits), rng.randint(0, 3)):
                 n = rng.choice([1, 1, 2, 1000, 1 << 40])
                 totals[name] += n
@@ -385,6 +387,133 @@ def limit_is_exact_for_many():
             equal(sum(fork_all(clients, work)), fresh, f"allowed {seconds} s later")
 
 
+# ---- restarts ----
+
+def end(d, rng):
+    """A clean stop, or none."""
+    if rng.random() < 0.5:
+        equal(d.stop(), 0, "exit status")
+    else:
+        d.kill()
+
+
+def windows_survive():
+    """Hits over days, with restarts between them, clean and not, and the wall clock set while the daemon is down: back, which brings no old
+    second back, or forward. What was told to be on disk is there by second, minute and hour."""
+    rng = random.Random(SEED)
+    clocks = Clocks()
+    hits = {f"w{i}": [] for i in range(3)}
+    newest = 0
+    with clocks.daemon("--workers", 2, "--snapshot-interval", "100ms") as d:
+        steady = Second(clocks)
+        for life in range(scaled(8)):
+            what = f"life {life}"
+            with d.conn() as c:
+                for turn in range(20):
+                    name = rng.choice(sorted(hits))
+                    clocks.forward(rng.choice([0, 0, 1, 61, 6 * MINUTE, 2 * HOUR, 25 * HOUR, 9 * DAY]))
+                    n = rng.randint(1, 9)
+                    c.do("SHC.HIT", name, n)
+                    newest = steady.now()
+                    hits[name].append((newest, n))
+                    if turn % 7 == 3:
+                        c.do("SAVE")
+                equal(c.do("WAITAOF", 1, 0, 0), [1, 0], "WAITAOF")
+                for name, h in hits.items():
+                    check_windows(c, name, h, steady.now(), f"{what}, before its end")
+            end(d, rng)
+            clocks.forward(rng.choice([0, 5, HOUR]))
+            back = rng.choice([0, 0, YEAR, 3 * DAY, 2])
+            clocks.set_wall(-back)
+            d.start()
+            steady = Second(clocks)
+            # It goes on at the newest second that it knows, when the wall clock says an older one.
+            steady.ahead_ns = max(steady.ahead_ns, newest * NS - clocks.boot_ns)
+            with d.conn() as c:
+                for name, h in hits.items():
+                    check_windows(c, name, h, steady.now(), f"{what}, started again, wall clock set back by {back} s")
+                    equal(c.value(name) or 0, sum(n for _, n in h), f"{what}: total of {name}")
+
+
+def limits_survive():
+    """A limit that was used up still is behind a restart, and recovers by the time that went by meanwhile. A wall clock that was set back
+    meanwhile makes it wait for a window, no longer."""
+    rng = random.Random(SEED)
+    clocks = Clocks()
+    with clocks.daemon() as d:
+        for name in ("a", "b", "c"):
+            with d.conn() as c:
+                equal(c.do("SHC.ALLOW", name, 10, 100000, 10), [1, 0, 0], "used up")
+                equal(c.do("WAITAOF", 1, 0, 0), [1, 0], "WAITAOF")
+            end(d, rng)
+            if name == "b":
+                clocks.forward(30)
+            if name == "c":
+                clocks.set_wall(-YEAR)
+            d.start()
+            with d.conn() as c:
+                left = 3 if name == "b" else 0
+                equal(c.do("SHC.ALLOW", name, 10, 100000, left + 1), [0, left, 10000], f"{name}, started again")
+                equal(c.value(name), 10, f"value of {name}")
+                clocks.forward(0, 9999 * 1000000)
+                equal(c.do("SHC.ALLOW", name, 10, 100000, left + 1), [0, left, 1], "a millisecond too early")
+                clocks.forward(0, 1000000)
+                equal(c.do("SHC.ALLOW", name, 10, 100000, left + 1), [1, 0, 0], "when it was said")
+
+
+def expiries_survive():
+    """What expires does so by the wall clock, whether the daemon runs or not; what was moved or taken back last counts."""
+    rng = random.Random(SEED)
+    clocks = Clocks()
+    names = [f"n{i}" for i in range(40)]
+    with clocks.daemon("--workers", 3, "--snapshot-interval", "100ms") as d:
+        model = {}
+        for life in range(scaled(6)):
+            conns = conns_on_all_workers(d, 3)
+            for _ in range(400):
+                c, k = rng.choice(conns), rng.choice(names)
+                if k in model and model[k][1] and model[k][1] <= clocks.wall_ms():
+                    del model[k]
+                kind = rng.randrange(8)
+                if kind == 0:
+                    c.do("SET", k, life)
+                    model[k] = (life, 0)
+                elif kind == 1 and k in model:
+                    at = clocks.wall_ms() + rng.choice([1, 1000, 60000, 10**9])
+                    c.do("PEXPIREAT", k, at)
+                    model[k] = (model[k][0], at)
+                elif kind == 2 and k in model:
+                    c.do("PERSIST", k)
+                    model[k] = (model[k][0], 0)
+                elif kind == 3:
+                    c.do("DEL", k)
+                    model.pop(k, None)
+                elif kind == 4:
+                    clocks.forward(0, rng.choice([1, 500000000]))
+                elif kind == 5:
+                    c.do("SET", k, 7, "PX", 30000)
+                    model[k] = (7, clocks.wall_ms() + 30000)
+                else:
+                    value, at = model.get(k, (0, 0))
+                    equal(c.do("INCR", k), value + 1, f"INCR {k}")
+                    model[k] = (value + 1, at)
+            equal(conns[0].do("WAITAOF", 1, 0, 0), [1, 0], "WAITAOF")
+            for c in conns:
+                c.close()
+            end(d, rng)
+            clocks.forward(rng.choice([0, 1, 45, 100]))
+            if rng.random() < 0.2:
+                clocks.set_wall(rng.choice([10**7, 3600]))
+            d.start()
+            model = {k: (v, at) for k, (v, at) in model.items() if not at or at > clocks.wall_ms()}
+            with d.conn() as c:
+                what = f"life {life}"
+                equal(set(c.do("KEYS", "*")), {k.encode() for k in model}, f"{what}: names")
+                for k, (value, at) in model.items():
+                    equal([c.value(k), c.do("PEXPIRETIME", k)], [value, at or -1], f"{what}: {k}")
+                wait_until(lambda c=c, model=model: c.do("DBSIZE") == len(model), f"{what}: what has expired is swept")
+
+
 if __name__ == "__main__":
-    main([windows_age, each_level_ages, hits_and_the_rest, memory_is_bounded, edges, hits_of_many, limits_as_told, limit_expires, limit_changes,
+    main([windows_survive, limits_survive, expiries_survive, windows_age, each_level_ages, hits_and_the_rest, memory_is_bounded, edges, hits_of_many, limits_as_told, limit_expires, limit_changes,
           wall_moves_no_limit, expiry_follows_the_wall, limit_is_exact_for_many])
