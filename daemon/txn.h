@@ -49,7 +49,6 @@ struct txn_key {
 	bool is_deleted; /* the object it had ends here; live again means a new one */
 	bool is_expired; /* ... because of its expiry */
 	bool is_locked;
-	bool is_expired; /* ... for it has expired */
 	bool is_set;	 /* the value was given, not added to */
 	uint32_t step;	 /* number of its last step; 0: none */
 };

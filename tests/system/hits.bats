@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 # hit, hits, allow and --ttl: what they print and how they end, the same on a daemon, a Redis server and a Redis Cluster; and
-# against models, by a clock that the test moves (py/windows.py).
+# against models, by a clock that the test moves (py/hits.py).
 
 # shellcheck disable=SC2154,SC2030,SC2031 # output, stderr and status are set by run, also in functions that tests call
 bats_require_minimum_version 1.5.0
@@ -389,7 +389,7 @@ bounds_are_kept() {
 drive_by_clock() { # CASE
 	local kind
 	for kind in daemon redis; do
-		SHC_DIR=$(mktemp -d "$SHC_DIR/XXXXXX") drive_on_fleet windows "$1" "$kind"
+		SHC_DIR=$(mktemp -d "$SHC_DIR/XXXXXX") drive_on_fleet hits "$1" "$kind"
 	done
 }
 
@@ -398,7 +398,7 @@ drive_by_clock() { # CASE
 }
 
 @test "hits in Redis take little memory, and go away by themselves" {
-	drive_on_fleet windows hits_take_little redis
+	drive_on_fleet hits hits_take_little redis
 }
 
 @test "limits are what the generic cell rate algorithm says, to the millisecond" {
