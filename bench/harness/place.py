@@ -21,6 +21,11 @@ REMOVE_TRIES = 100  # what was killed may be about to make another file
 CONNECTIONS_MAX = 12000
 
 
+# A command behind this and our process id dies with us: nothing of a measurement that was killed goes on. The signal does
+# not come when we have ended before it was asked for, hence the second look.
+DIES_WITH = ("setpriv", "--pdeathsig", "TERM", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
+
+
 class Missing(Exception):
     """A program is not installed; says which, and whose it is."""
 
@@ -162,8 +167,7 @@ class Place:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         with open(path + ".log", "ab") as log, ends.whole():
-            # Dies with us: nothing of a measurement that was killed goes on.
-            process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *on_cpu(cpu), *argv], cwd=self.dir,
+            process = subprocess.Popen([*DIES_WITH, str(os.getpid()), *on_cpu(cpu), *argv], cwd=self.dir,
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             server = Server(name, path, process, load_options)
             self.servers.append(server)
