@@ -14,7 +14,10 @@ setup_file() {
 		return 1
 	}
 	export TMPDIR=$SHC_DIR
-	BUILD=$BUILD "$shc_top/bench/run" --size tiny --report "$SHC_DIR/report" >"$SHC_DIR/out" 2>"$SHC_DIR/err"
+	BUILD=$BUILD "$shc_top/bench/run" --size tiny --report "$SHC_DIR/report" >"$SHC_DIR/out" 2>"$SHC_DIR/err" || {
+		cat "$SHC_DIR/err" >&2
+		return 1
+	}
 }
 
 teardown_file() {

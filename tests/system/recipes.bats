@@ -34,6 +34,11 @@ recipe() { # HEADING
 	shcount del visits # other tests begin with 0
 }
 
+@test "what the README shows of hits, limits, bounds and the busiest" {
+	python3 "$BATS_TEST_DIRNAME/py/session.py" "$shc_top/README.md" "More than a number"
+	shcount del page:/home login:203.0.113.7 seats
+}
+
 @test "a number for every deploy" {
 	unset MAKEFLAGS MFLAGS MAKELEVEL
 	recipe "A number for every deploy"
