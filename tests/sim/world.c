@@ -7,6 +7,7 @@
 #include "actors.h"
 #include "clients.h"
 #include "kept.h"
+#include "kept_audit.h"
 #include "net.h"
 #include "oracle.h"
 #include "replaced.h"
@@ -42,6 +43,8 @@ static void *daemon_main(void *arg)
 	atomic_store(&config.snapshot_interval_ms, 10 + sim_below(3000));
 	atomic_store(&config.fold_cpu_percent, 1 + sim_below(100));
 	atomic_store(&config.session_ttl_ms, SESSION_TTL_S * INT64_C(1000));
+	if (kept_audit_pattern())
+		atomic_store(&config.audit, sim_strdup(kept_audit_pattern()));
 	sim_end(server_run(&config));
 }
 
@@ -228,6 +231,7 @@ void world_run(uint64_t seed, struct world_plan p)
 	sim_seed(seed);
 	oracle_init(p.is_flushing, p.is_expiring);
 	kept_init(oracle_landed);
+	kept_audit_init(!sim_one_in(3) ? NULL : sim_one_in(2) ? "*" : "*[acegikmoqsuwy13579]");
 	clients_init(p.is_commit_mode);
 	add_actors();
 	for (uint32_t i = 1; i <= DAEMONS; i++)
