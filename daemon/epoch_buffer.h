@@ -70,8 +70,7 @@ static inline bool epoch_buffer_is_empty(const struct epoch_buffer *b)
 {
 	return b->delta_count == 0 && buf_len(&b->names) == 0 && buf_len(&b->deletes) == 0 &&
 	       buf_len(&b->sessions) == 0 && buf_len(&b->tokens) == 0 && b->floor_id == 0 &&
-	       b->retired.count == 0 && b->states.count == 0 && b->hits.count == 0 &&
-	       buf_len(&b->audit) == 0;
+	       b->retired.count == 0 && b->states.count == 0 && b->hits.count == 0 && buf_len(&b->audit) == 0;
 }
 
 /* Ids are given out in sequence, so they are spread by Fibonacci hashing: the top bits choose the part, the

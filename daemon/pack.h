@@ -23,7 +23,7 @@ struct pack {
 		*deltas; /* owned scratch; of states and hits: where they are, in place of delta */
 	struct journal_delta *spare; /* the other half of the radix sort */
 	size_t count, cap;
-	enum pack_kind kind; /* what is being packed */
+	enum pack_kind kind;	    /* what is being packed */
 	struct audit_entries audit; /* of the epoch; the buffers have its bytes */
 	/* of the epoch being packed: ranges of 2^shift ids from id_min on */
 	uint64_t id_min, id_max;
