@@ -49,8 +49,8 @@ struct txn_key {
 	bool is_deleted; /* the object it had ends here; live again means a new one */
 	bool is_expired; /* ... because of its expiry */
 	bool is_locked;
-	bool is_set;	 /* the value was given, not added to */
-	uint32_t step;	 /* number of its last step; 0: none */
+	bool is_set;   /* the value was given, not added to */
+	uint32_t step; /* number of its last step; 0: none */
 };
 
 /* For the audit log: what one command has changed about one counter. */

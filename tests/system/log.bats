@@ -25,8 +25,9 @@ teardown() {
 	run --separate-stderr shcount log a
 	expect_status 0
 	expect "${#lines[@]}" 2
-	[[ ${lines[0]} =~ ^20[0-9-]{8}T[0-9:]{8}\.[0-9]{6}Z$'\t'increment$'\t'5$'\t'5$'\t'uid=$(id -u),pid=[0-9]+$ ]]
-	[[ ${lines[1]} =~ $'\t'decrement$'\t'-7$'\t'-2$'\t' ]]
+	local tab=$'\t'
+	[[ ${lines[0]} =~ ^20[0-9-]{8}T[0-9:]{8}\.[0-9]{6}Z${tab}increment${tab}5${tab}5${tab}uid=$(id -u),pid=[0-9]+$ ]]
+	[[ ${lines[1]} =~ ${tab}decrement${tab}-7${tab}-2${tab} ]]
 	expect "$(shcount log --limit 1 --json a | jq -c '[.name, .value, .delta, .operation, .log_id]')" '["a",-2,-7,"decrement",2]'
 	expect "$(shcount log abc | cut -f 2-4)" $'set\t3\t3'
 	run --separate-stderr shcount log b
