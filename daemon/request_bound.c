@@ -48,7 +48,7 @@ static enum request_result add_within(struct request *r, const struct addition *
 		*done = false;
 		return reply_error(r, "ERR applied increment would overflow");
 	}
-	txn_set(k, after);
+	(void)txn_incr(k, applied); /* it fits */
 	return reply_pair(r, after, applied);
 }
 
@@ -185,8 +185,8 @@ enum request_result request_shc_incr(struct request *r)
 	    (x.high && !parse_number(r, r->argv[x.high], "UBOUND", &a.high)) || !is_order_right(r, &a) ||
 	    (x.moment && !request_parse_moment(r, r->argv[x.moment], unit, &at_ms)))
 		return REQUEST_DONE;
-	/* Beyond 64 bits is an error, as of INCRBY; beyond a bound that was given an answer. */
-	if (!x.low && !x.high && !num_add_i64(k->value, a.delta, &sum))
+	/* Beyond 64 bits is an error, as of INCRBY, where no bound that was given lies before it. */
+	if ((a.delta > 0 ? !x.high : !x.low) && !num_add_i64(k->value, a.delta, &sum))
 		return reply_overflow(r);
 	result = add_within(r, &a, &done);
 	if (done && x.moment && !was_live)

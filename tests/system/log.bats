@@ -46,3 +46,15 @@ teardown() {
 	shcount incr a 2
 	expect "$(shcount log a | cut -f 2-4)" $'increment\t2\t7'
 }
+
+@test "additions within bounds, with an expiry, hits and what a limit allows are additions in the log" {
+	start_daemon --audit 'a*'
+	shcount incr --ttl 1h a 4
+	shcount incr --ttl 1h a 4
+	shcount decr --min 0 a 3
+	redis-cli -s "$SHC_SOCK" INCREX a BYINT 9 UBOUND 10 SATURATE
+	shcount hit a 2
+	shcount allow a --limit 5 --per 1m
+	expect "$(shcount log a | cut -f 2-4 | tr '\t\n' ' ;')" \
+		"increment 4 4;increment 4 8;decrement -3 5;increment 5 10;increment 2 12;increment 1 13;"
+}

@@ -94,7 +94,7 @@ class Model:
         by = integer(words[0], "Increment")
         low, high = bounds(given)
         moment = self.moment("shc.incr", "PX", given["PX"]) if "PX" in given else None
-        if "LBOUND" not in given and "UBOUND" not in given and not I64_MIN <= self.value(name) + by <= I64_MAX:
+        if ("UBOUND" if by > 0 else "LBOUND") not in given and not I64_MIN <= self.value(name) + by <= I64_MAX:
             raise Refused(OVERFLOW)
         is_new = name not in self.counters
         reply, is_done = self.add_within(name, by, low, high, False)
