@@ -243,7 +243,7 @@ enum shc_status shc_hits(struct shc *shc, const char *name, size_t name_len, int
 /* So many in each window: at once, or evenly, as in the generic cell rate algorithm (ITU-T I.371). What was
  * allowed comes back bit by bit, all of it within a window. */
 struct shc_limit {
-	int64_t count;	   /* at least 1; with a Redis Cluster or server at most 10^15 */
+	int64_t count;	   /* at least 1, at most 10^15, and one a nanosecond of the window */
 	int64_t window_ms; /* 1 to SHC_LIMIT_MS_MAX */
 };
 
