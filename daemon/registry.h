@@ -212,9 +212,9 @@ bool registry_is_full(const struct registry *r);
  * without. They are freed by registry_free. */
 struct counter_cells *registry_cells_new(struct registry *r, uint64_t id, uint32_t workers);
 
-/* An extra for an object of `c`, or one that is to come (id 0 until then). 0, -ENOMEM, or -EDQUOT beyond
- * max-memory. It is the caller's until it stands in the object word; registry_free ends it, or, if it never
- * stood there, registry_extra_free. */
+/* An extra for an object of `c`, or one that is to come (id 0 until then). 0 or
+ * -ENOMEM; max-memory is the caller's to keep to. It is his until it stands in the object word; registry_free
+ * ends it, or, if it never stood there, registry_extra_free. */
 int registry_extra_new(struct registry *r, struct counter *c, uint64_t id, struct extra **out);
 void registry_extra_free(struct registry *r, struct extra *x);
 

@@ -16,8 +16,6 @@ int registry_extra_new(struct registry *r, struct counter *c, uint64_t id, struc
 {
 	struct extra *x;
 
-	if (registry_is_full(r))
-		return -EDQUOT;
 	x = calloc(1, sizeof(*x));
 	if (!x)
 		return -ENOMEM;

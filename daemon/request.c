@@ -198,6 +198,7 @@ static const struct command table[] = {
 enum {
 	COMMANDS = sizeof(table) / sizeof(table[0]),
 	HASH_BITS = 8,
+	ROOM_MS = 20,		    /* between two commits for the sake of memory */
 	STUCK_BYTES_MAX = 64 << 20, /* what a worker may have uncommitted while the disk is full */
 	AUDIT_BYTES_MAX =
 		1 << 20, /* entries of the audit log, some 10000, before changes wait for the committer */
@@ -308,12 +309,25 @@ static void put_unknown(struct buf *out, const struct slice *argv, size_t argc)
 	resp_put_errorf(out, "ERR unknown command '%s', with args beginning with: %s", name, args);
 }
 
-static void put_failure(struct buf *out, int rc)
+/* What was deleted takes its memory until two epochs have ended. Whoever needs it does not wait for two
+ * commit intervals; nor is there a commit for each request that is refused. */
+enum request_result reply_full(struct request *r, const char *text)
+{
+	struct worker *w = r->worker;
+
+	if (w->now_ms - w->room_wanted_ms >= ROOM_MS) {
+		w->room_wanted_ms = w->now_ms;
+		epoch_want(r->txn->epoch->clock, r->txn->epoch->own);
+	}
+	return reply_error(r, text);
+}
+
+static void put_failure(struct request *r, int rc)
 {
 	if (rc == -EDQUOT)
-		resp_put_error(out, "OOM command not allowed when used memory > 'max-memory'.");
+		reply_full(r, REPLY_FULL_TEXT);
 	else
-		resp_put_error(out, "OOM out of memory: nothing has changed");
+		reply_error(r, "OOM out of memory: nothing has changed");
 }
 
 static void put_stuck(struct buf *out)
@@ -399,7 +413,7 @@ static enum request_result execute_on_counters(struct request *r, size_t count)
 			return result;
 	}
 	if (rc)
-		put_failure(r->out, rc);
+		put_failure(r, rc);
 	return result;
 }
 

@@ -259,8 +259,7 @@ static enum request_result add_sharded(struct request *r, const struct slice *na
 			if (request_park_for_cells(r, &result))
 				return result;
 			break;
-		case -EDQUOT:
-			return reply_error(r, "OOM command not allowed when used memory > 'max-memory'.");
+		case -EDQUOT: return reply_full(r, REPLY_FULL_TEXT);
 		default: return reply_error(r, "OOM out of memory: nothing has changed");
 		}
 	}

@@ -205,9 +205,7 @@ static bool execute_until_done(struct request *exec, const struct execution *e, 
 			return *result == REQUEST_PARK;
 	} while (rc == TXN_WAIT);
 	if (rc == -EDQUOT)
-		reply_error(exec,
-			    "EXECABORT Transaction discarded: OOM command not allowed when used memory > "
-			    "'max-memory'.");
+		reply_full(exec, "EXECABORT Transaction discarded: " REPLY_FULL_TEXT);
 	else if (rc)
 		reply_error(exec, "EXECABORT Transaction discarded: out of memory");
 	return false;

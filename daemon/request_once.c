@@ -59,7 +59,7 @@ static uint64_t told_stored_seq(const struct request *r, const struct session *s
 
 static enum request_result reply_no_room(struct request *r, int rc, const char *text)
 {
-	return reply_error(r, rc == -EDQUOT ? text : "OOM out of memory: nothing has changed");
+	return rc == -EDQUOT ? reply_full(r, text) : reply_error(r, "OOM out of memory: nothing has changed");
 }
 
 /* ---- SHC.SESSION ---- */
@@ -257,7 +257,7 @@ static enum request_result reply_apply(struct request *r, int rc)
 	case 0: return reply_int(r, 1);
 	case -EAGAIN: break;
 	case TXN_OVERFLOW: reply_overflow(r); break;
-	default: reply_no_room(r, rc, "OOM command not allowed when used memory > 'max-memory'."); break;
+	default: reply_no_room(r, rc, REPLY_FULL_TEXT); break;
 	}
 	return end_binding(r);
 }
@@ -428,7 +428,7 @@ static int try_once(struct request *r, struct once *o)
 	case 0:
 	case -EAGAIN: break;
 	case TXN_OVERFLOW: reply_overflow(r); break;
-	default: reply_no_room(r, rc, "OOM command not allowed when used memory > 'max-memory'."); break;
+	default: reply_no_room(r, rc, REPLY_FULL_TEXT); break;
 	}
 	return 0;
 }

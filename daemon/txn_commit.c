@@ -131,6 +131,12 @@ static int64_t second_of(struct txn *t)
 	return txn_steady_ns(t) / CLOCK_NS_PER_S;
 }
 
+/* Does max-memory stand in its way? Not for an expiry of a counter that is there: that is a way out. */
+static bool needs_room(const struct txn_key *k)
+{
+	return is_new_object(k) || (k->effects & EFFECT_HITS) || k->tat_ns != 0;
+}
+
 /* What can fail about extras: their memory, and room in the open buffer. */
 static int prepare_extras(struct txn *t)
 {
@@ -142,6 +148,8 @@ static int prepare_extras(struct txn *t)
 
 		if (!(k->effects & EFFECTS_EXTRA))
 			continue;
+		if (!extra_after(k) && needs_room(k) && registry_is_full(t->registry))
+			return -EDQUOT;
 		if (!extra_after(k))
 			rc = registry_extra_new(t->registry, k->counter, 0, &k->extra_new);
 		if (!rc && (k->effects & EFFECT_HITS))

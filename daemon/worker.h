@@ -70,6 +70,7 @@ struct worker {
 	int64_t now_ms; /* monotonic, of this turn */
 	int64_t awake_since_ns;
 	int64_t slow_checked_ms;
+	int64_t room_wanted_ms;	    /* when it last asked for a commit because memory was full */
 	int64_t sessions_looked_ms; /* through all of them, for room */
 	int64_t stop_deadline_ms;   /* run_down has begun; 0: not */
 	uint32_t sending_count;	    /* peers with a send in flight */

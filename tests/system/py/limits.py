@@ -60,11 +60,12 @@ def max_memory(*options):
         equal(c.do("SHC.ADD", f"{1:0100d}", 5), "OK", "SHC.ADD of one that exists")
         equal(c.do("DBSIZE"), made, "DBSIZE")
         d.check_rss(before + 40 * MIB, f"max-memory is 8 MiB, and there are {made} counters")
-        # Deleting makes room, when it has been committed.
+        equal(c.do("EXPIRE", f"{2:0100d}", 100), 1, "EXPIRE of one that exists")
+        check("OOM" in str(c.ask("SHC.HIT", f"{2:0100d}")), "hits need more")
+        # Deleting makes room, when it has been committed; who needs it does not wait for the next commit.
         c.do("DEL", *(f"{i:0100d}" for i in range(made // 2, made)))
 
         def has_room():
-            c.do("WAITAOF", 1, 0, 0)
             return not isinstance(c.ask("INCR", "new"), Error)
 
         wait_until(has_room, "there is room for one more")
