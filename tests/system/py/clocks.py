@@ -1,56 +1,43 @@
 # SPDX-License-Identifier: MIT
 """Servers whose clock stands until it is moved (tests/fault/fault_clock.c), so that a month takes no time and what a window
 has, or when something expires, is known to the microsecond."""
-import mmap
 import os
 import shutil
 import socket
-import struct
 import subprocess
 
+from clock import Clocks
 from shc import DIR, Conn, Daemon, Skip, wait_until
 
 US, MS, S, MINUTE, HOUR, DAY = 10**3, 10**6, 10**9, 60 * 10**9, 3600 * 10**9, 86400 * 10**9
 BEGIN_NS = 1_800_000_000 * S
 
 
-class Clock:
-    """The wall, in nanoseconds."""
-
-    _number = 0
+class Clock(Clocks):
+    """The same on every server: it begins at BEGIN_NS, wall and time since boot alike."""
 
     def __init__(self):
-        Clock._number += 1
-        self.path = os.path.join(DIR, f"clock{Clock._number}")
-        self.library = os.path.join(os.environ["BUILD"], "tests", "fault_clock.so")
-        if not os.path.exists(self.library):
-            raise Skip(f"{self.library} is not built: make fault-libraries")
-        with open(self.path, "w+b") as f:
-            f.truncate(24)
-            self.map = mmap.mmap(f.fileno(), 24)
-        self.ns = self.boot_ns = BEGIN_NS
-        self._put()
+        super().__init__()
+        self.real_ns = self.boot_ns = BEGIN_NS
+        self._write()
 
-    def _put(self):
-        struct.pack_into("<qqq", self.map, 0, self.ns, self.boot_ns, 1)
+    @property
+    def ns(self):
+        """The wall, in nanoseconds."""
+        return self.real_ns
 
     def steady_ns(self, is_daemon):
         """What windows and limits go by."""
-        return self.boot_ns if is_daemon else self.ns
-
-    def env(self):
-        return {**os.environ, "LD_PRELOAD": self.library, "SHC_CLOCK": self.path}
+        return self.boot_ns if is_daemon else self.real_ns
 
     def go(self, ns):
         """Time passes."""
-        self.ns += ns
-        self.boot_ns += ns
-        self._put()
+        self.forward(0, ns)
 
     def set_back(self, ns):
         """Somebody sets the wall clock; no time passes."""
-        self.ns -= ns
-        self._put()
+        self.real_ns -= ns
+        self._write()
 
 
 class Redis:
