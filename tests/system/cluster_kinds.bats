@@ -168,6 +168,15 @@ fleet_sum() {
 	redis_of "$PLAIN_DIR" DEL shc:x
 }
 
+@test "one Redis server: a deletion of which only the first half was answered ends with 75, and says from where" {
+	python3 "$BATS_TEST_DIRNAME/py/silent_second.py" "$SHC_DIR/port" 3>&- &
+	wait_until test -s "$SHC_DIR/port"
+	KIND=redis://127.0.0.1:$(<"$SHC_DIR/port")
+	says 75 "a: not known to be removed, nor what was named behind it" is_plain del a b
+	expect_contains "$output" "the value is deleted, hits and limits may not be: run it again"
+	wait
+}
+
 @test "a daemon over TCP: the same, and names that begin with shc: are as any" {
 	KIND=redis://127.0.0.1:$DAEMON_PORT
 	counts_exactly
