@@ -158,7 +158,7 @@ fleet_sum() {
 	local line
 	redis_of "$PLAIN_DIR" SET shc:x 7
 	for line in 'incr shc:x' 'incr -q shc:x' 'incr --once t shc:x' 'incr --max 9 shc:x' 'incr --ttl 9s shc:x' 'hit shc:x' 'hits shc:x --last 9s' 'allow shc:x --limit 9 --per 9s' 'set shc:x 1' 'get shc:x' 'get bound shc:x' \
-		'del bound shc:x' 'shards shc:x'; do
+		'del bound shc:x' 'shards shc:x' 'watch --count 1 bound shc:x' 'explain shc:x'; do
 		# shellcheck disable=SC2086 # words
 		says 64 "shc:" is_plain $line
 	done
@@ -166,6 +166,18 @@ fleet_sum() {
 	expect "$(redis_of "$PLAIN_DIR" GET shc:x)" 7
 	expect "$(redis_of "$PLAIN_DIR" EXISTS bound)" 1
 	redis_of "$PLAIN_DIR" DEL shc:x
+}
+
+@test "one Redis server: commands about what only a daemon has are refused" {
+	KIND=redis://127.0.0.1:$(port_of "$PLAIN_DIR" 1)
+	is_plain set about 1
+	local line
+	for line in sync 'log about' 'log --follow about' 'top --count 1' "backup $SHC_DIR/copy"; do
+		# shellcheck disable=SC2086 # words
+		says 64 "is for a shcounterd" is_plain $line
+	done
+	[ ! -e "$SHC_DIR/copy" ]
+	is_plain del about
 }
 
 @test "one Redis server: a deletion of which only the first half was answered ends with 75, and says from where" {
