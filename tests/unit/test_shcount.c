@@ -290,6 +290,26 @@ static void test_an_answer_of_the_wrong_kind_is_in_doubt_for_a_change(void **sta
 	check_lost(steps, PATIENCE_MS, SHC_IN_DOUBT, SHC_PROTOCOL);
 }
 
+static void test_an_allowance_that_cannot_be_is_in_doubt(void **state)
+{
+	(void)state;
+	static const char *const lies[] = {
+		"*3\r\n:7\r\n:5\r\n:0\r\n",
+		"*3\r\n:-1\r\n:5\r\n:0\r\n",
+		"*3\r\n:1\r\n:-5\r\n:0\r\n",
+		"*3\r\n:0\r\n:0\r\n:-1\r\n",
+	};
+	const struct shc_limit limit = {.count = 10, .window_ms = 1000};
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		const struct step steps[] = {DO(ACCEPT), SAY(ANSWER, lies[i]), DO(END)};
+		struct shc_allowance a = {.remaining = 99};
+		start(steps, PATIENCE_MS);
+		assert_int_equal(shc_allow(shc, "x", 1, &limit, 10, &a), SHC_IN_DOUBT);
+		assert_int_equal(a.remaining, 99);
+		finish();
+	}
+}
+
 /* The hello of a Redis server that is no cluster. */
 #define REDIS_HELLO "*4\r\n$6\r\nserver\r\n$5\r\nredis\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n"
 
@@ -941,6 +961,7 @@ int main(void)
 		cmocka_unit_test(test_silence_is_in_doubt_after_the_time_limit),
 		cmocka_unit_test(test_bytes_that_are_not_resp_are_told_apart),
 		cmocka_unit_test(test_an_answer_of_the_wrong_kind_is_in_doubt_for_a_change),
+		cmocka_unit_test(test_an_allowance_that_cannot_be_is_in_doubt),
 		cmocka_unit_test(test_a_deletion_in_redis_begins_with_the_name_and_half_of_it_is_in_doubt),
 		cmocka_unit_test(test_nobody_there_is_unreachable),
 		cmocka_unit_test(test_a_server_that_wants_no_more_connections_says_why),
