@@ -168,6 +168,18 @@ fleet_sum() {
 	redis_of "$PLAIN_DIR" DEL shc:x
 }
 
+@test "one Redis server: get of a list is refused, and not 0" {
+	KIND=redis://127.0.0.1:$(port_of "$PLAIN_DIR" 1)
+	redis_of "$PLAIN_DIR" RPUSH other 1
+	is_plain set beside 4
+	says 1 "other: WRONGTYPE" is_plain get other
+	says 1 "other: WRONGTYPE" is_plain get beside other nobody
+	expect_contains "$output" $'beside\t4'
+	expect_contains "$output" $'nobody\t0'
+	redis_of "$PLAIN_DIR" DEL other
+	is_plain del beside
+}
+
 @test "one Redis server: commands about what only a daemon has are refused" {
 	KIND=redis://127.0.0.1:$(port_of "$PLAIN_DIR" 1)
 	is_plain set about 1
