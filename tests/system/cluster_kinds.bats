@@ -168,6 +168,19 @@ fleet_sum() {
 	redis_of "$PLAIN_DIR" DEL shc:x
 }
 
+@test "one Redis server: --durable is refused, with --once and without, and counts nothing" {
+	KIND=redis://127.0.0.1:$(port_of "$PLAIN_DIR" 1)
+	local line
+	for line in 'incr --durable lasting' 'incr -q --durable lasting' 'incr --durable --once t lasting' 'decr --durable --max 9 lasting'; do
+		# shellcheck disable=SC2086 # words
+		says 64 "nothing was counted" is_plain $line
+	done
+	expect "$(redis_of "$PLAIN_DIR" EXISTS lasting)" 0
+	KIND=redis://127.0.0.1:$DAEMON_PORT
+	expect "$(is_plain incr --durable lasting && is_plain incr --durable --once t lasting)" $'1\n2'
+	is_plain del lasting
+}
+
 @test "one Redis server: get of a list is refused, and not 0" {
 	KIND=redis://127.0.0.1:$(port_of "$PLAIN_DIR" 1)
 	redis_of "$PLAIN_DIR" RPUSH other 1
