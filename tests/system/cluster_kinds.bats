@@ -181,6 +181,20 @@ fleet_sum() {
 	is_plain del lasting
 }
 
+@test "one Redis server: the program of libshcount(3) prints all counters" {
+	command -v cc || skip "no compiler"
+	cc -std=c17 -I"$shc_top/lib" -o "$SHC_DIR/all" "$shc_top/examples/all.c" -L"$BUILD" -l:libshcount.so.0
+	KIND=redis://127.0.0.1:$(port_of "$PLAIN_DIR" 1)
+	redis_of "$PLAIN_DIR" FLUSHALL
+	is_plain hit exemplary
+	redis_of "$PLAIN_DIR" --scan --pattern 'shc:*' | grep -q .
+	LD_LIBRARY_PATH=$BUILD "$SHC_DIR/all" "$KIND" >"$SHC_DIR/all.out"
+	grep -qxF $'exemplary\t1' "$SHC_DIR/all.out"
+	run grep '^shc:' "$SHC_DIR/all.out"
+	expect_status 1
+	is_plain del exemplary
+}
+
 @test "one Redis server: get of a list is refused, and not 0" {
 	KIND=redis://127.0.0.1:$(port_of "$PLAIN_DIR" 1)
 	redis_of "$PLAIN_DIR" RPUSH other 1
