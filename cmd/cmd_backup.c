@@ -316,7 +316,9 @@ static int run(struct invocation *inv)
 	int rc = target_connect(inv, &b.shc);
 	if (rc)
 		return rc;
-	rc = strcmp(b.file, "-") == 0 ? to_stdout(&b) : to_file(&b);
+	rc = target_check_daemon(inv, b.shc);
+	if (rc == EX_OK)
+		rc = strcmp(b.file, "-") == 0 ? to_stdout(&b) : to_file(&b);
 	shc_close(b.shc);
 	return rc;
 }

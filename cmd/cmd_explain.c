@@ -404,7 +404,9 @@ static int run(struct invocation *inv)
 	int rc = target_connect(inv, &shc);
 	if (rc)
 		return rc;
-	rc = explain(inv, shc);
+	rc = target_check_names(inv, shc);
+	if (rc == EX_OK)
+		rc = explain(inv, shc);
 	shc_close(shc);
 	return rc;
 }

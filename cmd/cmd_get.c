@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "../lib/num.h"
+#include "../lib/redis.h"
 #include "command.h"
 #include "output.h"
 #include "target.h"
@@ -45,7 +46,7 @@ static int take(const struct invocation *inv, struct output *out, const char *na
 	return EX_OK;
 }
 
-/* Something that is stored under one of the names is no counter: finds out which. */
+/* Something that is stored under one of the names is, or may be, no counter: finds out which. */
 static int get_each(const struct invocation *inv, struct shc *shc, struct output *out)
 {
 	int rc = EX_OK;
@@ -65,6 +66,27 @@ static int get_each(const struct invocation *inv, struct shc *shc, struct output
 	return rc;
 }
 
+/* MGET of a Redis server, which is not asked for on a cluster, says of what is no counter that it is missing.
+ */
+static bool may_hide_others(struct shc *shc, size_t count, const bool *is_there)
+{
+	bool is_missing = false;
+	for (size_t i = 0; i < count; i++)
+		is_missing |= !is_there[i];
+	return is_missing && !redis_is_cluster(shc) && redis_identify(shc) == SHC_OK && redis_is(shc);
+}
+
+static int show_all(const struct invocation *inv, struct output *out, const int64_t *values,
+		    const bool *is_there)
+{
+	int rc = EX_OK;
+	for (int i = 0; i < inv->operands_count; i++) {
+		int one = take(inv, out, inv->operands[i], values[i], is_there[i]);
+		rc = one ? one : rc;
+	}
+	return rc;
+}
+
 static int get_all(const struct invocation *inv, struct shc *shc, struct output *out)
 {
 	size_t count = (size_t)inv->operands_count;
@@ -76,10 +98,10 @@ static int get_all(const struct invocation *inv, struct shc *shc, struct output 
 		status = shc_mget(shc, count, (const char *const *)inv->operands, NULL, values, is_there);
 	else
 		rc = command_fail(EX_IOERR, "out of memory");
-	for (size_t i = 0; status == SHC_OK && i < count; i++) {
-		int one = take(inv, out, inv->operands[i], values[i], is_there[i]);
-		rc = one ? one : rc;
-	}
+	if (status == SHC_OK && may_hide_others(shc, count, is_there))
+		status = SHC_REFUSED;
+	else if (status == SHC_OK)
+		rc = show_all(inv, out, values, is_there);
 	free(values);
 	free(is_there);
 	if (rc || status == SHC_OK)

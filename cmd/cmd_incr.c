@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../lib/num.h"
+#include "../lib/redis.h"
 #include "command.h"
 #include "output.h"
 #include "target.h"
@@ -103,21 +104,38 @@ static int make_durable(const struct invocation *inv, struct shc *shc)
 			    "counted, but not known to be on disk: `shcount sync` returns when it is");
 }
 
+/* One Redis server: whether it knows WAITAOF depends on its version, and that speaks of one connection, while
+ * what is added by script goes over another. */
+static int check_durable(const struct invocation *inv, struct shc *shc)
+{
+	if (!inv->values[OPTION_DURABLE] || target_is_cluster(inv))
+		return EX_OK;
+	enum shc_status status = redis_identify(shc);
+	if (status)
+		return command_status(shc, status);
+	if (redis_is(shc))
+		return command_fail(EX_USAGE, "--durable is for a shcounterd and for a Redis Cluster: the "
+					      "server is neither; nothing was counted");
+	return EX_OK;
+}
+
+static int add_to(struct invocation *inv, struct shc *shc, const struct addition *a)
+{
+	if (inv->values[OPTION_ONCE])
+		return add_once(inv, shc, a);
+	int rc = inv->is_quiet && !a->is_bounded ? add_unseen(shc, a) : add_and_show(inv, shc, a);
+	return rc == EX_OK && inv->values[OPTION_DURABLE] ? make_durable(inv, shc) : rc;
+}
+
 static int add(struct invocation *inv, const struct addition *a)
 {
-	bool is_once = inv->values[OPTION_ONCE] != NULL;
 	struct shc *shc;
 	int rc = target_connect(inv, &shc);
 	if (rc)
 		return rc;
-	if (is_once)
-		rc = add_once(inv, shc, a);
-	else if (inv->is_quiet && !a->is_bounded)
-		rc = add_unseen(shc, a);
-	else
-		rc = add_and_show(inv, shc, a);
-	if (rc == EX_OK && inv->values[OPTION_DURABLE] && !is_once)
-		rc = make_durable(inv, shc);
+	rc = check_durable(inv, shc);
+	if (rc == EX_OK)
+		rc = add_to(inv, shc, a);
 	shc_close(shc);
 	return rc;
 }

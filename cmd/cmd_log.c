@@ -192,7 +192,9 @@ static int connect_and_run(struct log *l)
 		return rc;
 	if (l->inv->values[OPTION_FOLLOW])
 		target_keep(l->inv, l->shc);
-	rc = run_log(l);
+	rc = target_check_daemon(l->inv, l->shc);
+	if (rc == EX_OK)
+		rc = run_log(l);
 	shc_close(l->shc);
 	return rc;
 }

@@ -15,17 +15,23 @@ static int show(void)
 	return output_finish(&out);
 }
 
+static int sync_and_show(const struct invocation *inv, struct shc *shc)
+{
+	enum shc_status status = shc_sync(shc);
+	if (status)
+		return command_status(shc, status);
+	return inv->is_json && !inv->is_quiet ? show() : EX_OK;
+}
+
 static int run(struct invocation *inv)
 {
 	struct shc *shc;
 	int rc = target_connect(inv, &shc);
 	if (rc)
 		return rc;
-	enum shc_status status = shc_sync(shc);
-	if (status)
-		rc = command_status(shc, status);
-	else if (inv->is_json && !inv->is_quiet)
-		rc = show();
+	rc = target_check_daemon(inv, shc);
+	if (rc == EX_OK)
+		rc = sync_and_show(inv, shc);
 	shc_close(shc);
 	return rc;
 }

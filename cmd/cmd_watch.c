@@ -156,6 +156,7 @@ static int make_rows(struct live *l)
 }
 
 static const struct live_kind kind = {
+	.has_names = true,
 	.begin = make_rows,
 	.read = read_values,
 	.show_lines = show_lines,

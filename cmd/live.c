@@ -175,7 +175,9 @@ int live_run(struct live *l)
 	if (rc)
 		return rc;
 	target_keep(l->inv, l->shc);
-	rc = run_connected(l);
+	rc = l->kind->has_names ? target_check_names(l->inv, l->shc) : EX_OK;
+	if (rc == EX_OK)
+		rc = run_connected(l);
 	shc_close(l->shc);
 	return rc;
 }

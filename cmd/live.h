@@ -22,6 +22,8 @@ struct live;
 
 /* What is read, and how it looks. `arg` of the live is for them. */
 struct live_kind {
+	/* The operands are names, not patterns. */
+	bool has_names;
 	/* Before the first reading, when it is known what is shown. May be null. An exit status. */
 	int (*begin)(struct live *l);
 	/* Asks the server. Sets `why` when it is not the handle that knows. */

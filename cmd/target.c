@@ -329,6 +329,17 @@ int target_check_names(const struct invocation *inv, struct shc *shc)
 	return EX_OK;
 }
 
+int target_check_daemon(const struct invocation *inv, struct shc *shc)
+{
+	enum shc_status status = redis_identify(shc);
+	if (status)
+		return command_status(shc, status);
+	if (redis_is(shc))
+		return command_fail(EX_USAGE, "%s is for a shcounterd: the server is a Redis",
+				    inv->command->name);
+	return EX_OK;
+}
+
 static bool start_again(void *inv, const char *path, int64_t deadline_ns)
 {
 	struct shc *shc;

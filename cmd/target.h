@@ -23,4 +23,8 @@ void target_keep(struct invocation *inv, struct shc *shc);
  * Redis: nothing of what was asked for is done then. */
 int target_check_names(const struct invocation *inv, struct shc *shc);
 
+/* An exit status, after a complaint when the server is a Redis: for a command about what only a shcounterd
+ * has. */
+int target_check_daemon(const struct invocation *inv, struct shc *shc);
+
 #endif

@@ -7,6 +7,7 @@
  */
 #include <inttypes.h>
 #include <shcount.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,19 +18,29 @@ static int fail(const struct shc *shc)
 	return EXIT_FAILURE;
 }
 
+/* In Redis, what belongs to counters has names that begin so. */
+static bool is_own(const struct shc_reply *name)
+{
+	return name->len >= 4 && memcmp(name->data, "shc:", 4) == 0;
+}
+
 static enum shc_status print_values(struct shc *shc,
 				    const struct shc_reply *page)
 {
-	size_t n = page->count;
-	const char **names = calloc(n + 1, sizeof(*names));
-	size_t *lens = calloc(n + 1, sizeof(*lens));
-	int64_t *values = calloc(n + 1, sizeof(*values));
+	size_t n = 0, count = page->count;
+	const char **names = calloc(count + 1, sizeof(*names));
+	size_t *lens = calloc(count + 1, sizeof(*lens));
+	int64_t *values = calloc(count + 1, sizeof(*values));
 	enum shc_status status = SHC_MEMORY;
 
 	if (names && lens && values) {
-		for (size_t i = 0; i < n; i++) {
-			names[i] = page->elements[i].data;
-			lens[i] = page->elements[i].len;
+		for (size_t i = 0; i < count; i++) {
+			const struct shc_reply *e = &page->elements[i];
+
+			if (is_own(e))
+				continue;
+			names[n] = e->data;
+			lens[n++] = e->len;
 		}
 		status = shc_mget(shc, n, names, lens, values, NULL);
 	}

@@ -48,8 +48,8 @@ enum shc_status redis_del(struct shc *shc, struct slice name);
 /* The keys of what a counter may have beside its value. SHC_OK, SHC_USAGE: no name, or SHC_MEMORY. */
 enum shc_status redis_extras(struct shc *shc, struct slice name, struct shard_key keys[SHARD_EXTRAS]);
 
-/* In one server: deletes what counters have beside their values. SHC_DENIED is none: whoever may not touch
- * such keys has none. */
+/* In one server: deletes what counters have beside their values, once those are deleted. SHC_OK or
+ * SHC_IN_DOUBT: something is changed already. Whoever may not touch such keys has none. */
 enum shc_status redis_forget(struct shc *shc, size_t count, const struct slice *names);
 
 enum shc_status redis_command(struct shc *shc, size_t argc, const struct slice *argv, bool is_write,

@@ -267,7 +267,7 @@ static enum shc_status forget_some(struct shc *shc, size_t count, const struct s
 			argv[argc++] = shard_slice(&keys[i][e]);
 	}
 	const struct shc_reply *reply;
-	/* It may be done again, so it leaves no doubt. */
+	/* It may be done again, so a lost connection is no reason to give up. */
 	enum shc_status status = shcount_ask(shc, argc, argv, false, &reply);
 	return status == SHC_DENIED ? SHC_OK : status;
 }
@@ -278,11 +278,16 @@ enum shc_status redis_forget(struct shc *shc, size_t count, const struct slice *
 	struct shard_key(*keys)[SHARD_EXTRAS] = calloc(at_once, sizeof(*keys));
 	enum shc_status status = SHC_OK;
 	if (!keys)
-		return wire_say(&shc->wire, SHC_MEMORY, "out of memory; nothing was sent");
+		return wire_say(&shc->wire, SHC_IN_DOUBT, "out of memory; hits and limits are not deleted");
 	for (size_t i = 0; i < count && status == SHC_OK; i += at_once)
 		status = forget_some(shc, count - i < at_once ? count - i : at_once, names + i, keys);
 	free(keys);
-	return status;
+	if (status == SHC_OK)
+		return SHC_OK;
+	char why[sizeof(shc->wire.error)];
+	memcpy(why, shc->wire.error, sizeof(why));
+	return wire_say(&shc->wire, SHC_IN_DOUBT,
+			"%.200s; the value is deleted, hits and limits may not be: run it again", why);
 }
 
 static void take_extra(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)

@@ -150,10 +150,14 @@ static bool read_answer(const struct resp_reply *reply, const struct shc_limit *
 	    reply->elements[1].type != RESP_BULK || reply->elements[2].type != RESP_BULK ||
 	    !num_parse_i64(reply->elements[1].str, &debt_us) || !num_parse_i64(reply->elements[2].str, &part))
 		return false;
+	int64_t allowed = reply->elements[0].i64;
+	if ((allowed != 0 && allowed != 1) || debt_us < 0 || debt_us > w->window_us || part < 0 ||
+	    part >= limit->count)
+		return false;
 	__int128 free = (__int128)(w->window_us - debt_us) * limit->count - part;
 	__int128 missing = w->whole - free;
 	__int128 per_ms = (__int128)limit->count * US_PER_MS;
-	out->is_allowed = reply->elements[0].i64 == 1;
+	out->is_allowed = allowed == 1;
 	out->remaining = free > 0 ? (int64_t)(free / w->window_us) : 0;
 	out->retry_after_ms = out->is_allowed ? 0 : (int64_t)((missing + per_ms - 1) / per_ms);
 	return true;

@@ -307,13 +307,16 @@ enum shc_status shc_del(struct shc *shc, const char *name, size_t name_len)
 		return redis_del(shc, argv[1]);
 	if (status == SHC_OK)
 		status = shcount_locate(shc, &argv[1], room);
-	if (status == SHC_OK && shc->redis)
-		status = redis_forget(shc, 1, &argv[1]);
 	if (status == SHC_OK)
 		status = name_command(shc, 2, argv, true, &reply);
 	if (status)
 		return status;
 	if (reply->type != SHC_T_INT)
 		return shcount_unexpected(shc, true);
-	return reply->integer > 0 ? SHC_OK : SHC_MISSING;
+	bool was_there = reply->integer > 0;
+	if (shc->redis)
+		status = redis_forget(shc, 1, &argv[1]);
+	if (status)
+		return status;
+	return was_there ? SHC_OK : SHC_MISSING;
 }

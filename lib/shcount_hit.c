@@ -94,6 +94,17 @@ static enum shc_status check_limit(struct shc *shc, const struct shc_limit *limi
 	return SHC_OK;
 }
 
+/* [0 or 1, remaining, ms to wait]. -1 ms, never, is only said of more than the limit, which is not asked for.
+ */
+static bool is_allowance(const struct shc_reply *reply)
+{
+	if (!is_numbers(reply, 3))
+		return false;
+	int64_t allowed = reply->elements[0].integer;
+	return (allowed == 0 || allowed == 1) && reply->elements[1].integer >= 0 &&
+	       reply->elements[2].integer >= 0;
+}
+
 enum shc_status shc_allow(struct shc *shc, const char *name, size_t name_len, const struct shc_limit *limit,
 			  int64_t n, struct shc_allowance *out)
 {
@@ -119,7 +130,7 @@ enum shc_status shc_allow(struct shc *shc, const char *name, size_t name_len, co
 	status = shcount_ask(shc, 5, argv, true, &reply);
 	if (status)
 		return status;
-	if (!is_numbers(reply, 3))
+	if (!is_allowance(reply))
 		return shcount_unexpected(shc, true);
 	*out = (struct shc_allowance){reply->elements[0].integer == 1, reply->elements[1].integer,
 				      reply->elements[2].integer};

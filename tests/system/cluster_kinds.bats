@@ -158,7 +158,7 @@ fleet_sum() {
 	local line
 	redis_of "$PLAIN_DIR" SET shc:x 7
 	for line in 'incr shc:x' 'incr -q shc:x' 'incr --once t shc:x' 'incr --max 9 shc:x' 'incr --ttl 9s shc:x' 'hit shc:x' 'hits shc:x --last 9s' 'allow shc:x --limit 9 --per 9s' 'set shc:x 1' 'get shc:x' 'get bound shc:x' \
-		'del bound shc:x' 'shards shc:x'; do
+		'del bound shc:x' 'shards shc:x' 'watch --count 1 bound shc:x' 'explain shc:x'; do
 		# shellcheck disable=SC2086 # words
 		says 64 "shc:" is_plain $line
 	done
@@ -166,6 +166,66 @@ fleet_sum() {
 	expect "$(redis_of "$PLAIN_DIR" GET shc:x)" 7
 	expect "$(redis_of "$PLAIN_DIR" EXISTS bound)" 1
 	redis_of "$PLAIN_DIR" DEL shc:x
+}
+
+@test "one Redis server: --durable is refused, with --once and without, and counts nothing" {
+	KIND=redis://127.0.0.1:$(port_of "$PLAIN_DIR" 1)
+	local line
+	for line in 'incr --durable lasting' 'incr -q --durable lasting' 'incr --durable --once t lasting' 'decr --durable --max 9 lasting'; do
+		# shellcheck disable=SC2086 # words
+		says 64 "nothing was counted" is_plain $line
+	done
+	expect "$(redis_of "$PLAIN_DIR" EXISTS lasting)" 0
+	KIND=redis://127.0.0.1:$DAEMON_PORT
+	expect "$(is_plain incr --durable lasting && is_plain incr --durable --once t lasting)" $'1\n2'
+	is_plain del lasting
+}
+
+@test "one Redis server: the program of libshcount(3) prints all counters" {
+	command -v cc || skip "no compiler"
+	cc -std=c17 -I"$shc_top/lib" -o "$SHC_DIR/all" "$shc_top/examples/all.c" -L"$BUILD" -l:libshcount.so.0
+	KIND=redis://127.0.0.1:$(port_of "$PLAIN_DIR" 1)
+	redis_of "$PLAIN_DIR" FLUSHALL
+	is_plain hit exemplary
+	redis_of "$PLAIN_DIR" --scan --pattern 'shc:*' | grep -q .
+	LD_LIBRARY_PATH=$BUILD "$SHC_DIR/all" "$KIND" >"$SHC_DIR/all.out"
+	grep -qxF $'exemplary\t1' "$SHC_DIR/all.out"
+	run grep '^shc:' "$SHC_DIR/all.out"
+	expect_status 1
+	is_plain del exemplary
+}
+
+@test "one Redis server: get of a list is refused, and not 0" {
+	KIND=redis://127.0.0.1:$(port_of "$PLAIN_DIR" 1)
+	redis_of "$PLAIN_DIR" RPUSH other 1
+	is_plain set beside 4
+	says 1 "other: WRONGTYPE" is_plain get other
+	says 1 "other: WRONGTYPE" is_plain get beside other nobody
+	expect_contains "$output" $'beside\t4'
+	expect_contains "$output" $'nobody\t0'
+	redis_of "$PLAIN_DIR" DEL other
+	is_plain del beside
+}
+
+@test "one Redis server: commands about what only a daemon has are refused" {
+	KIND=redis://127.0.0.1:$(port_of "$PLAIN_DIR" 1)
+	is_plain set about 1
+	local line
+	for line in sync 'log about' 'log --follow about' 'top --count 1' "backup $SHC_DIR/copy"; do
+		# shellcheck disable=SC2086 # words
+		says 64 "is for a shcounterd" is_plain $line
+	done
+	[ ! -e "$SHC_DIR/copy" ]
+	is_plain del about
+}
+
+@test "one Redis server: a deletion of which only the first half was answered ends with 75, and says from where" {
+	python3 "$BATS_TEST_DIRNAME/py/silent_second.py" "$SHC_DIR/port" 3>&- &
+	wait_until test -s "$SHC_DIR/port"
+	KIND=redis://127.0.0.1:$(<"$SHC_DIR/port")
+	says 75 "a: not known to be removed, nor what was named behind it" is_plain del a b
+	expect_contains "$output" "the value is deleted, hits and limits may not be: run it again"
+	wait
 }
 
 @test "a daemon over TCP: the same, and names that begin with shc: are as any" {

@@ -290,6 +290,63 @@ static void test_an_answer_of_the_wrong_kind_is_in_doubt_for_a_change(void **sta
 	check_lost(steps, PATIENCE_MS, SHC_IN_DOUBT, SHC_PROTOCOL);
 }
 
+static void test_an_allowance_that_cannot_be_is_in_doubt(void **state)
+{
+	(void)state;
+	static const char *const lies[] = {
+		"*3\r\n:7\r\n:5\r\n:0\r\n",
+		"*3\r\n:-1\r\n:5\r\n:0\r\n",
+		"*3\r\n:1\r\n:-5\r\n:0\r\n",
+		"*3\r\n:0\r\n:0\r\n:-1\r\n",
+	};
+	const struct shc_limit limit = {.count = 10, .window_ms = 1000};
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		const struct step steps[] = {DO(ACCEPT), SAY(ANSWER, lies[i]), DO(END)};
+		struct shc_allowance a = {.remaining = 99};
+		start(steps, PATIENCE_MS);
+		assert_int_equal(shc_allow(shc, "x", 1, &limit, 10, &a), SHC_IN_DOUBT);
+		assert_int_equal(a.remaining, 99);
+		finish();
+	}
+}
+
+/* The hello of a Redis server that is no cluster. */
+#define REDIS_HELLO "*4\r\n$6\r\nserver\r\n$5\r\nredis\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n"
+
+static void test_a_deletion_in_redis_begins_with_the_name_and_half_of_it_is_in_doubt(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {
+		DO(ACCEPT),
+		SAY(REQUEST, "HELLO"),
+		SAY(REPLY, REDIS_HELLO),
+		SAY(REQUEST, "DEL x"),
+		SAY(REPLY, ":1\r\n"),
+		DO(TAKE),
+		DO(DEAF),
+		DO(CLOSE),
+		DO(END),
+	};
+	static const struct step counted[] = {
+		DO(ACCEPT),
+		SAY(REQUEST, "HELLO"),
+		SAY(REPLY, REDIS_HELLO),
+		SAY(ANSWER, ":1\r\n"),
+		{TAKE, NULL, 1},
+		SAY(REPLY, ":0\r\n"),
+		DO(END),
+	};
+	server_start_tcp(&server, steps, "");
+	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+	assert_int_equal(shc_del(shc, "x", 1), SHC_IN_DOUBT);
+	assert_says("run it again");
+	finish();
+	server_start_tcp(&server, counted, "");
+	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+	assert_int_equal(shc_del(shc, "x", 1), SHC_OK);
+	finish();
+}
+
 static void test_nobody_there_is_unreachable(void **state)
 {
 	(void)state;
@@ -904,6 +961,8 @@ int main(void)
 		cmocka_unit_test(test_silence_is_in_doubt_after_the_time_limit),
 		cmocka_unit_test(test_bytes_that_are_not_resp_are_told_apart),
 		cmocka_unit_test(test_an_answer_of_the_wrong_kind_is_in_doubt_for_a_change),
+		cmocka_unit_test(test_an_allowance_that_cannot_be_is_in_doubt),
+		cmocka_unit_test(test_a_deletion_in_redis_begins_with_the_name_and_half_of_it_is_in_doubt),
 		cmocka_unit_test(test_nobody_there_is_unreachable),
 		cmocka_unit_test(test_a_server_that_wants_no_more_connections_says_why),
 		cmocka_unit_test(test_a_connection_closed_between_calls_is_replaced_unseen),
