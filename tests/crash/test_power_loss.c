@@ -17,7 +17,7 @@
 #include "power.h"
 
 enum {
-	SEEDS = 9,
+	SEEDS = 6,
 	STEPS = 40,
 	ROWS_MAX = 40,
 };
