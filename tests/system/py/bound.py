@@ -259,7 +259,7 @@ def bound_holds(*options_of_daemon):
                 return me, applied
 
             results = fork_all(clients, work)
-            equal({me for me, _ in results}, set(range(workers)), "workers used")
+            check(len({me for me, _ in results}) > 1, "one worker served all")
             pairs = sorted(p for _, applied in results for p in applied)
             end = want + 3 if is_saturating else want
             what = f"round {round_}, {' '.join(map(str, command))}"

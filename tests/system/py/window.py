@@ -208,7 +208,7 @@ def hits_of_many():
                 return worker_of(c), sent
 
         results = fork_all(clients, work)
-        equal({w for w, _ in results}, set(range(workers)), "workers used")
+        check(len({w for w, _ in results}) > 1, "one worker served all")
         with d.conn() as c:
             total = sum(n for _, n in results)
             equal([c.value("n"), c.do("SHC.HITS", "n", 300000)], [total, [total, 1000]], "in the end")
