@@ -274,10 +274,11 @@ static int give_extra(struct txn *t, struct txn_key *k)
 	return 0;
 }
 
+/* It never had a state, nor a hit: one that had a state must remember how often that has changed, or the next
+ * one would count for older than what is on disk. */
 static bool is_for_audit_alone(const struct extra *x)
 {
-	return atomic_load_explicit(&x->expire_at_ms, memory_order_relaxed) == 0 && x->tat_ns == 0 &&
-	       !x->window && x->due_in == 0;
+	return x->version == 0 && !x->window;
 }
 
 /* An extra that nothing is left in goes: the counter may have cells again. */

@@ -33,6 +33,10 @@ load drive
 	drive audit reload
 }
 
+@test "an expiry given to a counter that is audited no more survives a restart" {
+	drive audit expiry_outlives_audit
+}
+
 @test "the newest entries are kept, by number and by age, and numbers are not used again" {
 	drive audit retention
 }

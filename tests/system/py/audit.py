@@ -421,6 +421,24 @@ def check_after_reload(d, c, conf, workers):
     equal(c.ask("SHC.LOG", NAMES[0], 1)[0][4], c.value(name) - 5 * workers, "the newest entry is still told")
 
 
+def expiry_outlives_audit():
+    """A counter that is audited no more still knows how often its expiry has changed: the next one is the newest on disk."""
+    with Daemon("--workers", 1, is_started=False) as d:
+        conf = Configured(d, "audit = a*")
+        with d.conn() as c:
+            for at in (1000, 2000, 3000):
+                c.many([("INCR", "a"), ("EXPIRE", "a", at)])
+            equal(c.do("PERSIST", "a"), 1, "PERSIST")
+            conf.reload("")
+            equal(c.do("EXPIRE", "a", 5000), 1, "EXPIRE when it is audited no more")
+            equal(c.do("WAITAOF", 1, 0, 0), [1, 0], "WAITAOF")
+        d.kill()
+        d.start()
+        with d.conn() as c:
+            check(4000 < c.do("TTL", "a") <= 5000, "after the restart it expires in", c.do("TTL", "a"))
+            equal(c.value("a"), 3, "value")
+
+
 def retention():
     """The newest entries are kept, by number and by age; numbers go on."""
     with Daemon("--workers", 2, "--commit-interval", "10ms", is_started=False) as d:
@@ -550,4 +568,4 @@ def follow():
 
 
 if __name__ == "__main__":
-    main([exact, exact_commit, flushes, tcp, killed, killed_interval, reload, retention, view, full, many, follow])
+    main([exact, exact_commit, flushes, tcp, killed, killed_interval, reload, expiry_outlives_audit, retention, view, full, many, follow])
