@@ -311,23 +311,24 @@ static void put_unknown(struct buf *out, const struct slice *argv, size_t argc)
 
 /* What was deleted takes its memory until two epochs have ended. Whoever needs it does not wait for two
  * commit intervals; nor is there a commit for each request that is refused. */
-enum request_result reply_full(struct request *r, const char *text)
+static void want_room(struct request *r)
 {
 	struct worker *w = r->worker;
 
-	if (w->now_ms - w->room_wanted_ms >= ROOM_MS) {
-		w->room_wanted_ms = w->now_ms;
-		epoch_want(r->txn->epoch->clock, r->txn->epoch->own);
-	}
-	return reply_error(r, text);
+	if (w->now_ms - w->room_wanted_ms < ROOM_MS)
+		return;
+	w->room_wanted_ms = w->now_ms;
+	epoch_want(r->txn->epoch->clock, r->txn->epoch->own);
 }
 
-static void put_failure(struct request *r, int rc)
+enum request_result reply_no_memory(struct request *r, int rc, const char *before)
 {
 	if (rc == -EDQUOT)
-		reply_full(r, REPLY_FULL_TEXT);
-	else
-		reply_error(r, "OOM out of memory: nothing has changed");
+		want_room(r);
+	resp_put_errorf(r->out, "%s%s", before,
+			rc == -EDQUOT ? "OOM command not allowed when used memory > 'max-memory'."
+				      : "OOM out of memory: nothing has changed");
+	return REQUEST_DONE;
 }
 
 static void put_stuck(struct buf *out)
@@ -413,7 +414,7 @@ static enum request_result execute_on_counters(struct request *r, size_t count)
 			return result;
 	}
 	if (rc)
-		put_failure(r, rc);
+		reply_no_memory(r, rc, "");
 	return result;
 }
 

@@ -113,9 +113,9 @@ enum request_result request_execute(struct peer *peer, const struct command *com
  * epoch ends, so nothing comes to rest: then *result is REQUEST_DONE and MISCONF the reply. */
 bool request_park_for_cells(struct request *r, enum request_result *result);
 
-/* Puts that max-memory allows no more, and has what waits to be freed freed soon. */
-enum request_result reply_full(struct request *r, const char *text);
-#define REPLY_FULL_TEXT "OOM command not allowed when used memory > 'max-memory'."
+/* What -EDQUOT or -ENOMEM of a transaction is answered with, `before` standing before the reason. At
+ * max-memory what waits to be freed is freed soon. */
+enum request_result reply_no_memory(struct request *r, int rc, const char *before);
 
 /* Puts MISCONF and says true when a change cannot be taken on: the disk is full, and either replies wait for
  * it, or as much waits already as may. */

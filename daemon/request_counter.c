@@ -252,16 +252,16 @@ static enum request_result add_sharded(struct request *r, const struct slice *na
 	enum request_result result;
 
 	for (;;) {
-		switch (txn_add(r->txn, names, deltas, count)) {
-		case TXN_OK: return reply_ok(r);
-		case TXN_OVERFLOW: return reply_overflow(r);
-		case TXN_WAIT:
-			if (request_park_for_cells(r, &result))
-				return result;
-			break;
-		case -EDQUOT: return reply_full(r, REPLY_FULL_TEXT);
-		default: return reply_error(r, "OOM out of memory: nothing has changed");
-		}
+		int rc = txn_add(r->txn, names, deltas, count);
+
+		if (rc == TXN_OK)
+			return reply_ok(r);
+		if (rc == TXN_OVERFLOW)
+			return reply_overflow(r);
+		if (rc < 0)
+			return reply_no_memory(r, rc, "");
+		if (request_park_for_cells(r, &result))
+			return result;
 	}
 }
 

@@ -204,10 +204,8 @@ static bool execute_until_done(struct request *exec, const struct execution *e, 
 		if (rc == TXN_WAIT && request_park_for_cells(exec, result))
 			return *result == REQUEST_PARK;
 	} while (rc == TXN_WAIT);
-	if (rc == -EDQUOT)
-		reply_full(exec, "EXECABORT Transaction discarded: " REPLY_FULL_TEXT);
-	else if (rc)
-		reply_error(exec, "EXECABORT Transaction discarded: out of memory");
+	if (rc)
+		reply_no_memory(exec, rc, "EXECABORT Transaction discarded: ");
 	return false;
 }
 

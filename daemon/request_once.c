@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "../lib/num.h"
 #include "../lib/resp.h"
@@ -23,14 +22,6 @@ enum { TOUCH_PART = 8 };
  */
 enum { LOOK_MS = 500 };
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static uint64_t durable_of(const struct request *r)
 {
 	return epoch_durable(r->txn->epoch->clock);
@@ -43,23 +34,18 @@ static int64_t setting(const _Atomic int64_t *value)
 
 static int64_t sessions_before_ms(const struct request *r)
 {
-	return now_ms() - setting(&r->worker->server->config->session_ttl_ms);
+	return clock_wall_ms() - setting(&r->worker->server->config->session_ttl_ms);
 }
 
 static int64_t tokens_before_ms(const struct request *r)
 {
-	return now_ms() - setting(&r->worker->server->config->token_ttl_ms);
+	return clock_wall_ms() - setting(&r->worker->server->config->token_ttl_ms);
 }
 
 /* In commit mode the reply leaves when all of it is durable. */
 static uint64_t told_stored_seq(const struct request *r, const struct session *s)
 {
 	return r->worker->is_holding ? s->last.seq : session_stored_seq(s, durable_of(r));
-}
-
-static enum request_result reply_no_room(struct request *r, int rc, const char *text)
-{
-	return rc == -EDQUOT ? reply_full(r, text) : reply_error(r, "OOM out of memory: nothing has changed");
 }
 
 /* ---- SHC.SESSION ---- */
@@ -116,7 +102,7 @@ static void touch(struct request *r, struct session *s)
 	};
 	int64_t ttl_ms = setting(&r->worker->server->config->session_ttl_ms);
 
-	s->used_ms = now_ms();
+	s->used_ms = clock_wall_ms();
 	if (s->last.seq == 0 || s->used_ms - s->recorded_ms < ttl_ms / TOUCH_PART)
 		return;
 	if (epoch_buffer_is_empty(r->txn->epoch->open))
@@ -158,7 +144,8 @@ enum request_result request_shc_session(struct request *r)
 		return reply_lost(r);
 	rc = get_session(r, &s);
 	if (rc)
-		return reply_no_room(r, rc, "OOM too many sessions (max-sessions): none was made");
+		return rc == -EDQUOT ? reply_error(r, "OOM too many sessions (max-sessions): none was made")
+				     : reply_no_memory(r, rc, "");
 	p->session = s;
 	lock_session(r, s);
 	s->owner = p->client.id;
@@ -246,7 +233,7 @@ static int apply(struct request *r, struct apply *a)
 		return rc;
 	}
 	session_advance(&r->worker->server->sessions, s, a->record.seq, cursor, len, r->txn->epoch->own,
-			now_ms());
+			clock_wall_ms());
 	txn_tell(r->txn, s->last.epoch);
 	return 0;
 }
@@ -257,7 +244,7 @@ static enum request_result reply_apply(struct request *r, int rc)
 	case 0: return reply_int(r, 1);
 	case -EAGAIN: break;
 	case TXN_OVERFLOW: reply_overflow(r); break;
-	default: reply_no_room(r, rc, REPLY_FULL_TEXT); break;
+	default: reply_no_memory(r, rc, ""); break;
 	}
 	return end_binding(r);
 }
@@ -409,7 +396,7 @@ static int apply_once(struct request *r, struct once *o)
 		rc = add_once(r, o);
 	if (rc)
 		return rc;
-	once_add(t, &o->key, o->token, r->txn->epoch->own, now_ms());
+	once_add(t, &o->key, o->token, r->txn->epoch->own, clock_wall_ms());
 	o->token = NULL;
 	txn_tell(r->txn, r->txn->epoch->own);
 	put_once(r, o->value, true);
@@ -428,7 +415,7 @@ static int try_once(struct request *r, struct once *o)
 	case 0:
 	case -EAGAIN: break;
 	case TXN_OVERFLOW: reply_overflow(r); break;
-	default: reply_no_room(r, rc, REPLY_FULL_TEXT); break;
+	default: reply_no_memory(r, rc, ""); break;
 	}
 	return 0;
 }
