@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "server.h"
 #include "worker.h"
@@ -21,14 +22,6 @@ enum {
 	STATUS_IO = 74,
 	DRAIN_TRIES_MAX = 30, /* without descriptors, and with workers that give some back */
 };
-
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 /* ---- the choice ---- */
 
@@ -54,7 +47,7 @@ uint32_t acceptor_choose(const uint32_t *busy_eighths, const int64_t *peers, uin
 /* Not more often than makes sense: a share of a very short time is noise. */
 static void look_at_workers(struct acceptor *a)
 {
-	int64_t now = now_ns(), elapsed = now - a->looked_ns;
+	int64_t now = clock_ns(CLOCK_MONOTONIC), elapsed = now - a->looked_ns;
 
 	if (elapsed < LOOK_NS)
 		return;
@@ -282,7 +275,7 @@ static void *run(void *arg)
 			(void)drain(a);
 			break;
 		}
-		wait_ms = idle_wait_ms(&a->idle, now_ns());
+		wait_ms = idle_wait_ms(&a->idle, clock_ns(CLOCK_MONOTONIC));
 		if (wait_ms != 0)
 			wait_and_accept(a, fds, wait_ms);
 		else if (leave(a))
@@ -317,7 +310,7 @@ int acceptor_open(struct acceptor *a, struct server *server, char *why, size_t w
 	memset(a, 0, sizeof(*a));
 	a->server = server;
 	a->watch_fd = -1;
-	idle_init(&a->idle, server->config->idle_exit_ms, &a->waker, now_ns());
+	idle_init(&a->idle, server->config->idle_exit_ms, &a->waker, clock_ns(CLOCK_MONOTONIC));
 	if (waker_init(&a->waker)) {
 		snprintf(why, why_size, "cannot make an eventfd: %s", strerror(errno));
 		return STATUS_IO;

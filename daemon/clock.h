@@ -24,10 +24,15 @@ static inline int64_t clock_ns(clockid_t clock)
 	return (int64_t)ts.tv_sec * CLOCK_NS_PER_S + ts.tv_nsec;
 }
 
+static inline int64_t clock_ms(clockid_t clock)
+{
+	return clock_ns(clock) / CLOCK_NS_PER_MS;
+}
+
 /* Milliseconds since 1970, of a wall that may be moved. */
 static inline int64_t clock_wall_ms(void)
 {
-	return clock_ns(CLOCK_REALTIME) / CLOCK_NS_PER_MS;
+	return clock_ms(CLOCK_REALTIME);
 }
 
 /* Set once, before there are threads; read by all. */

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 
 enum {
@@ -27,19 +28,6 @@ enum {
 	AUDIT_LATE_MS = 1000,	       /* an entry of the audit log goes so long after its time */
 	YIELDING = 5,		       /* of nice(2): a third of a worker's share of a CPU they both want */
 };
-
-static int64_t now_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-static int64_t now_ms(clockid_t clock)
-{
-	return now_ns(clock) / 1000000;
-}
 
 int commit_init(struct commit *c, struct epoch_clock *clock, struct store *store, struct registry *registry,
 		const struct config *config, size_t worker_count)
@@ -60,8 +48,8 @@ int commit_init(struct commit *c, struct epoch_clock *clock, struct store *store
 		free(c->buffers);
 		return -ENOMEM;
 	}
-	atomic_init(&c->last_save_s, now_ms(CLOCK_REALTIME) / 1000);
-	c->folded_ms = now_ms(CLOCK_MONOTONIC);
+	atomic_init(&c->last_save_s, clock_ms(CLOCK_REALTIME) / 1000);
+	c->folded_ms = clock_ms(CLOCK_MONOTONIC);
 	return waker_init(&c->waker);
 }
 
@@ -198,12 +186,12 @@ static void pack(struct commit *c, uint64_t e, struct journal_writer *w)
 	char why[64];
 
 	(void)snprintf(why, sizeof(why), "out of memory while packing epoch %llu", (unsigned long long)e);
-	journal_writer_init(w, now_ms(CLOCK_REALTIME));
+	journal_writer_init(w, clock_ms(CLOCK_REALTIME));
 	while (pack_audit(&c->pack, c->buffers, c->buffer_count) ||
 	       pack_epoch(&c->pack, c->buffers, c->buffer_count, w) || journal_writer_finish(w)) {
 		journal_writer_fini(w);
 		wait_to_retry(c, why, &pause_ms, &tries);
-		journal_writer_init(w, now_ms(CLOCK_REALTIME));
+		journal_writer_init(w, clock_ms(CLOCK_REALTIME));
 	}
 }
 
@@ -256,7 +244,7 @@ static void tell_top(struct commit *c, int64_t ended_ns)
 static void close_epoch(struct commit *c)
 {
 	uint64_t e = epoch_advance(c->clock);
-	int64_t ended_ns = now_ns(CLOCK_MONOTONIC);
+	int64_t ended_ns = clock_ns(CLOCK_MONOTONIC);
 
 	c->dirty_since_ms = 0;
 	seal_all(c, e);
@@ -278,7 +266,7 @@ static void close_epoch(struct commit *c)
  * matter of their time alone, so when that happens does not matter. */
 static void begin_to_forget(struct commit *c)
 {
-	int64_t now = now_ms(CLOCK_REALTIME);
+	int64_t now = clock_ms(CLOCK_REALTIME);
 	uint64_t durable = epoch_durable(c->clock);
 
 	c->sessions_before_ms = now - atomic_load(&c->config->session_ttl_ms);
@@ -316,7 +304,7 @@ static struct audit_bounds audit_bounds(const struct commit *c)
 	int64_t keep_ms = atomic_load(&c->config->audit_keep_ms), max = atomic_load(&c->config->audit_max);
 
 	return (struct audit_bounds){
-		.before_us = keep_ms ? (now_ms(CLOCK_REALTIME) - keep_ms) * 1000 : INT64_MIN,
+		.before_us = keep_ms ? (clock_ms(CLOCK_REALTIME) - keep_ms) * 1000 : INT64_MIN,
 		.count_max = max ? (uint64_t)max : UINT64_MAX,
 	};
 }
@@ -345,7 +333,7 @@ static int64_t prune_due_ms(const struct commit *c, int64_t now)
 /* One step. */
 static void prune_some(struct commit *c)
 {
-	int64_t now = now_ms(CLOCK_MONOTONIC);
+	int64_t now = clock_ms(CLOCK_MONOTONIC);
 	struct audit_bounds bounds;
 	int rc;
 
@@ -375,7 +363,7 @@ static void put_fold_off(struct commit *c)
 	c->fold_pause_ms = c->fold_pause_ms ? 2 * c->fold_pause_ms : RETRY_MS_MIN;
 	if (c->fold_pause_ms > RETRY_MS_MAX)
 		c->fold_pause_ms = RETRY_MS_MAX;
-	c->fold_retry_ms = now_ms(CLOCK_MONOTONIC) + c->fold_pause_ms;
+	c->fold_retry_ms = clock_ms(CLOCK_MONOTONIC) + c->fold_pause_ms;
 }
 
 /* One step of folding. True: there is more, soon. */
@@ -397,7 +385,7 @@ static bool fold_some(struct commit *c)
 	c->fold_retry_ms = c->fold_pause_ms = 0;
 	set_stuck(c, NULL);
 	if (rc == STORE_OK) {
-		c->folded_ms = now_ms(CLOCK_MONOTONIC);
+		c->folded_ms = clock_ms(CLOCK_MONOTONIC);
 		begin_to_forget(c);
 	}
 	return rc == STORE_AGAIN || is_fold_soon(c);
@@ -418,7 +406,7 @@ static bool fold_all(struct commit *c)
 	}
 	if (store_checkpoint(c->store, 1) < 0)
 		fail(c);
-	atomic_store(&c->last_save_s, now_ms(CLOCK_REALTIME) / 1000);
+	atomic_store(&c->last_save_s, clock_ms(CLOCK_REALTIME) / 1000);
 	return true;
 }
 
@@ -438,7 +426,7 @@ static void end_save(struct commit *c)
 	if (store_checkpoint(c->store, 1) < 0)
 		fail(c);
 	c->save_epoch = 0;
-	atomic_store(&c->last_save_s, now_ms(CLOCK_REALTIME) / 1000);
+	atomic_store(&c->last_save_s, clock_ms(CLOCK_REALTIME) / 1000);
 	atomic_store(&c->fold_done, c->save_number);
 	wake_waiting(c, EPOCH_WAITS_DISK);
 }
@@ -510,7 +498,7 @@ static void wait_for_work(struct commit *c)
 	int64_t now, ms;
 
 	waker_park(&c->waker);
-	now = now_ms(CLOCK_MONOTONIC);
+	now = clock_ms(CLOCK_MONOTONIC);
 	ms = c->is_forgetting ? 0 : earlier(commit_due_ms(c, now), fold_due_ms(c, now));
 	ms = earlier(ms, prune_due_ms(c, now));
 	if (!has_work(c, &save) && ms != 0)
@@ -531,7 +519,7 @@ static void give_memory_back(struct commit *c)
  * longer it stays away. A millisecond more than a step that took none. */
 static void rest(struct commit *c, int64_t began_ms)
 {
-	int64_t percent = atomic_load(&c->config->fold_cpu_percent), now = now_ms(CLOCK_MONOTONIC);
+	int64_t percent = atomic_load(&c->config->fold_cpu_percent), now = clock_ms(CLOCK_MONOTONIC);
 
 	c->fold_rest_ms = percent >= 100 ? 0 : now + (now - began_ms + 1) * (100 - percent) / percent;
 }
@@ -539,7 +527,7 @@ static void rest(struct commit *c, int64_t began_ms)
 /* A snapshot that is due, in steps between commits. */
 static void fold_if_due(struct commit *c)
 {
-	int64_t now = now_ms(CLOCK_MONOTONIC);
+	int64_t now = clock_ms(CLOCK_MONOTONIC);
 
 	if (fold_due_ms(c, now) != 0)
 		return;
@@ -547,7 +535,7 @@ static void fold_if_due(struct commit *c)
 	rest(c, now);
 	if (has_journal(c))
 		return;
-	atomic_store(&c->last_save_s, now_ms(CLOCK_REALTIME) / 1000);
+	atomic_store(&c->last_save_s, clock_ms(CLOCK_REALTIME) / 1000);
 	give_memory_back(c);
 }
 
@@ -571,7 +559,7 @@ static void *run(void *arg)
 		wait_for_work(c);
 		if (has_work(c, &save) && save > c->save_number && !c->save_epoch)
 			begin_save(c, save);
-		else if (commit_due_ms(c, now_ms(CLOCK_MONOTONIC)) == 0)
+		else if (commit_due_ms(c, clock_ms(CLOCK_MONOTONIC)) == 0)
 			close_epoch(c);
 		fold_if_due(c);
 		forget_some(c);

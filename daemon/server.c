@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "notify.h"
 #include "recover.h"
@@ -35,14 +36,6 @@ enum {
 	FDS_RESERVED = 64, /* for everything that is not a client */
 	STATE_UMASK = 027, /* the state is for its user, and for its group to read */
 };
-
-static int64_t now_ms(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 int server_status_of(int rc)
 {
@@ -125,7 +118,7 @@ static uint32_t allowed_cpu_count(void)
 /* 0 or an exit status. */
 static int load_state(struct server *s)
 {
-	int64_t now = now_ms(CLOCK_REALTIME), before = now_ms(CLOCK_MONOTONIC);
+	int64_t now = clock_ms(CLOCK_REALTIME), before = clock_ms(CLOCK_MONOTONIC);
 	const struct recover recover = {
 		.registry = &s->registry,
 		.sessions = &s->sessions,
@@ -160,7 +153,7 @@ static int load_state(struct server *s)
 	log_info("%s: %" PRIu64 " counters, %" PRIu64 " sessions, %" PRIu64 " tokens, %" PRIu64
 		 " bytes of journal, read in %" PRId64 " ms",
 		 s->config->db, state.counters, atomic_load(&s->sessions.count),
-		 atomic_load(&s->tokens.count), state.journal_bytes, now_ms(CLOCK_MONOTONIC) - before);
+		 atomic_load(&s->tokens.count), state.journal_bytes, clock_ms(CLOCK_MONOTONIC) - before);
 	return 0;
 }
 
@@ -414,8 +407,8 @@ static void fill_identity(struct server *s)
 	arc4random_buf(bytes, sizeof(bytes));
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		(void)snprintf(s->run_id + 2 * i, 3, "%02x", bytes[i]);
-	s->started_s = now_ms(CLOCK_REALTIME) / 1000;
-	s->started_ms = now_ms(CLOCK_MONOTONIC);
+	s->started_s = clock_ms(CLOCK_REALTIME) / 1000;
+	s->started_ms = clock_ms(CLOCK_MONOTONIC);
 }
 
 int server_run(struct config *config)

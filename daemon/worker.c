@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "server.h"
 
@@ -24,14 +25,6 @@ enum {
 	STOP_TURN_MS = 50,     /* a turn while stopping, at most */
 	EXIT_IO = 74,
 };
-
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 int worker_init(struct worker *w, struct server *server, uint32_t index, int cpu)
 {
@@ -92,7 +85,7 @@ void worker_begin_sweep(struct worker *w)
 static void conn_ended(struct worker *w)
 {
 	atomic_fetch_sub_explicit(&w->stats.peers, 1, memory_order_relaxed);
-	idle_close(&w->server->acceptor.idle, now_ns());
+	idle_close(&w->server->acceptor.idle, clock_ns(CLOCK_MONOTONIC));
 }
 
 void worker_give(struct worker *w, struct handoff *h)
@@ -360,7 +353,7 @@ static void check_slow(struct worker *w)
 
 static int wait_for_events(struct worker *w)
 {
-	int64_t ms, before = now_ns(), after;
+	int64_t ms, before = clock_ns(CLOCK_MONOTONIC), after;
 	int rc;
 
 	waker_park(&w->waker);
@@ -372,7 +365,7 @@ static int wait_for_events(struct worker *w)
 	rc = io_wait(w->io, ms < 0 ? -1 : ms * 1000000);
 	waker_unpark(&w->waker);
 	epoch_unpark(&w->slot);
-	after = now_ns();
+	after = clock_ns(CLOCK_MONOTONIC);
 	w->now_ms = after / 1000000;
 	atomic_store_explicit(&w->stats.busy_ns,
 			      atomic_load_explicit(&w->stats.busy_ns, memory_order_relaxed) + before -
@@ -472,7 +465,7 @@ static void *run(void *arg)
 	pin(w);
 	rc = io_new(&w->io, &options);
 	w->start_error = rc;
-	w->awake_since_ns = now_ns();
+	w->awake_since_ns = clock_ns(CLOCK_MONOTONIC);
 	w->now_ms = w->awake_since_ns / 1000000;
 	sem_post(&w->started);
 	if (rc) {

@@ -52,14 +52,6 @@ static void end(struct scene *s)
 	free(s);
 }
 
-static int64_t clock_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / NS_A_MS;
-}
-
 /* Ends an epoch `ms` after the one before. */
 static bool close_epoch(struct scene *s, int64_t ms)
 {
@@ -137,7 +129,7 @@ static void add(struct scene *s, uint32_t worker, size_t i, int64_t delta)
 
 static struct top_result *newest(struct scene *s)
 {
-	struct top_result *r = top_newest(&s->top, clock_ms());
+	struct top_result *r = top_newest(&s->top, clock_ms(CLOCK_MONOTONIC));
 
 	assert_non_null(r);
 	return r;
@@ -315,7 +307,7 @@ static void test_nothing_is_added_up_when_nobody_asks(void **state)
 	assert_int_equal(atomic_load(&s->top.changes), 0);
 	assert_int_equal(atomic_load(&s->top.periods), 0);
 	assert_null(s->top.tally.slots);
-	assert_null(top_newest(&s->top, clock_ms()));
+	assert_null(top_newest(&s->top, clock_ms(CLOCK_MONOTONIC)));
 	end(s);
 }
 
@@ -342,7 +334,7 @@ static void test_it_ends_ten_seconds_after_the_last_question(void **state)
 	assert_int_equal(atomic_load(&s->top.changes), changes);
 	/* Asked again: what was before is not told. */
 	arm(s);
-	assert_null(top_newest(&s->top, clock_ms()));
+	assert_null(top_newest(&s->top, clock_ms(CLOCK_MONOTONIC)));
 	assert_true(close_epoch(s, SECOND_MS));
 	assert_int_equal(told_count(s), 0);
 	end(s);
