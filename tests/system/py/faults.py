@@ -208,6 +208,8 @@ def full_is_said():
         info = d.info()
         check(info["store_status"] != "ok" and info["durable_epoch"] == durable, info["store_status"], info["durable_epoch"], durable)
         rule.off()
+        # What is being tried at this moment may still fail, and a SAVE is told of that; a WAITAOF goes on waiting.
+        equal(c.do("WAITAOF", 1, 0, 0), [1, 0], "WAITAOF when there is room again")
         equal(c.do("SAVE"), "OK", "SAVE when there is room again")
         check(c.do("SHC.BACKUP", "BEGIN") > 0, "no backup when there is room again")
         equal(d.info()["store_status"], "ok", "store_status")
