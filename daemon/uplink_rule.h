@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * uplink_rule.h - what a field of a ledger means to the daemon that reads it, and what is pushed next.
+ * docs/design.md 7b. Pure; any thread.
+ */
+#ifndef SHC_UPLINK_RULE_H
+#define SHC_UPLINK_RULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../lib/slice.h"
+
+enum {
+	UPLINK_ID_CHARS = 16,						/* of a start, of an incarnation */
+	UPLINK_MARK_CHARS_MAX = UPLINK_ID_CHARS + 1 + 20,		/* START EPOCH: a record */
+	UPLINK_FIELD_CHARS_MAX = UPLINK_MARK_CHARS_MAX + 1 + 20,	/* START EPOCH VALUE */
+	UPLINK_ID_SIZE = UPLINK_ID_CHARS + 1,
+};
+
+/* A point in the life of a daemon's state: this start of it, this epoch. */
+struct uplink_mark {
+	uint64_t start, epoch;
+};
+
+/* What an incarnation has brought to the cluster of one counter, as of `mark`. */
+struct uplink_field {
+	struct uplink_mark mark;
+	int64_t value;
+};
+
+/* Writes 16 hexadecimal digits and a NUL. */
+void uplink_put_id(char out[UPLINK_ID_SIZE], uint64_t id);
+bool uplink_parse_id(struct slice text, uint64_t *id);
+
+/* Bytes written; no NUL. */
+size_t uplink_put_mark(char out[UPLINK_MARK_CHARS_MAX], const struct uplink_mark *mark);
+size_t uplink_put_field(char out[UPLINK_FIELD_CHARS_MAX], const struct uplink_field *field);
+/* Only what these write. */
+bool uplink_parse_field(struct slice text, struct uplink_field *field);
+
+/* ---- lineage ---- */
+
+/* A start that this disk remembers, and the newest epoch that it has of it. */
+struct uplink_known {
+	uint64_t start, epoch_max;
+};
+
+/* All starts of this disk. */
+struct uplink_lineage {
+	struct uplink_known *known; /* owned; sorted by start */
+	size_t count;
+	struct uplink_mark now; /* this start, and the newest epoch that is on disk; moves */
+};
+
+/* A copy of `marks`: the starts, oldest first, each with the newest epoch that was on disk when it began. The
+ * last one is the present. 0 or -ENOMEM. */
+int uplink_lineage_init(struct uplink_lineage *l, const struct uplink_mark *marks, size_t count);
+void uplink_lineage_fini(struct uplink_lineage *l);
+
+/* ---- judgement ---- */
+
+enum uplink_verdict {
+	UPLINK_NOTHING,	  /* there is none */
+	UPLINK_OURS,	  /* a state of this disk, perhaps an older one */
+	UPLINK_STRANGE,	  /* of a start, or an epoch, that this disk never had: one of two copies wrote it */
+	UPLINK_RETIRED,	  /* an operator has given the incarnation up */
+	UPLINK_SENSELESS, /* nothing that a daemon writes */
+};
+
+/* Of a ledger's field, as the cluster has it; *field for UPLINK_OURS. */
+enum uplink_verdict uplink_judge_field(const struct uplink_lineage *l, struct slice there,
+				       struct uplink_field *field);
+/* The same of a record. */
+enum uplink_verdict uplink_judge_record(const struct uplink_lineage *l, struct slice there);
+
+/* ---- the next push ---- */
+
+struct uplink_step {
+	struct uplink_field field; /* to write, */
+	int64_t delta;		   /* and what the total is to be changed by */
+	bool is_half;		   /* the difference does not fit 64 bits: another one is to follow */
+};
+
+/* From `have` (the value that is there, 0 when there is no field) to `wanted`. */
+struct uplink_step uplink_step(int64_t have, int64_t wanted, const struct uplink_mark *now);
+
+/* What a counter contributes: its value less its baseline. False: that does not fit. */
+static inline bool uplink_contribution(int64_t value, int64_t baseline, int64_t *out)
+{
+	return !__builtin_sub_overflow(value, baseline, out);
+}
+
+#endif

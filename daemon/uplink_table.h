@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * uplink_table.h - by name: what is committed on this disk, what the cluster is believed to have, and which
+ * names are due.
+ *
+ * Fed by main (recovery), then by the committer when an epoch is on disk; emptied by the uplink's thread. One
+ * mutex, held for some names at a time. An entry stays where it is as long as a push of it is under way, and
+ * its name as long as it is there.
+ *
+ * Every name is in at most one place: under way, in a queue, or at rest. So memory is bounded by the number
+ * of names, however long nothing can be pushed: 120 bytes and the name.
+ */
+#ifndef SHC_UPLINK_TABLE_H
+#define SHC_UPLINK_TABLE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "../lib/hash.h"
+#include "../lib/slice.h"
+#include "epoch_buffer.h"
+#include "uplink_rule.h"
+
+enum uplink_belief {
+	UPLINK_UNKNOWN, /* nobody has looked yet */
+	UPLINK_ABSENT,	/* there is no field */
+	UPLINK_PRESENT, /* `there` */
+};
+
+enum uplink_place { UPLINK_AT_REST, UPLINK_IN_QUEUE, UPLINK_UNDER_WAY };
+
+struct uplink_entry {
+	uint64_t id;		   /* the object that has the name; 0: none */
+	int64_t committed;	   /* its value as is on disk; 0: none */
+	int64_t baseline;	   /* of it, what is in fields of other incarnations */
+	int64_t at_start;	   /* the value that this start has found */
+	struct uplink_field there; /* UPLINK_PRESENT: what the cluster is believed to have */
+	STAILQ_ENTRY(uplink_entry) link;
+	uint8_t belief, place;
+	bool is_changed : 1;  /* while it was under way */
+	bool is_looked_at : 1; /* sent also when it is what is believed: a sweep */
+	bool is_in_doubt : 1;  /* a push of it may have been done since `there` */
+	bool is_refused : 1;   /* by the cluster, the last time */
+	bool is_new : 1;       /* made by this start, so nothing is expected to be there */
+	uint8_t name_len;
+	char name[];
+};
+STAILQ_HEAD(uplink_queue, uplink_entry);
+
+/* Entries by a key, open addressing. */
+struct uplink_index {
+	struct uplink_entry **slots; /* owned */
+	size_t mask, count;
+	unsigned shift; /* of a hash, to its place */
+};
+
+struct uplink_table {
+	pthread_mutex_t mutex;
+	/* under it */
+	struct hash_key key;
+	struct uplink_index by_name, by_id;
+	struct uplink_queue due;   /* changed since the last round began */
+	struct uplink_queue round; /* of the round that goes on */
+	struct uplink_queue left;  /* of that, what was sent without an answer: for the next time */
+	size_t due_count, round_count, left_count, under_way_count, refused_count;
+	bool is_looking; /* only what is in doubt is sent, and only looked at */
+	uint64_t epoch;	       /* newest one with content that is in here: what marks say */
+	uint64_t fed;	       /* newest one that is in here */
+	uint64_t round_epoch;  /* all that had changed up to it is of this round, or older */
+	uint64_t synced_epoch; /* ... is in the cluster, but for what it refuses */
+	int64_t due_since_ms;  /* monotonic: the oldest change in `due`; 0: none */
+	int64_t round_since_ms; /* the same of the round; 0: there is nothing in it */
+	size_t sweep_at;       /* place in by_name */
+	uint64_t floor_id;     /* ids below are deleted */
+};
+
+int uplink_table_init(struct uplink_table *t); /* 0 or -ENOMEM */
+void uplink_table_fini(struct uplink_table *t);
+
+/* ---- recovery ---- */
+
+/* 0 or -ENOMEM. May be called by several threads. */
+int uplink_table_load(struct uplink_table *t, uint64_t id, struct slice name, int64_t value);
+void uplink_table_load_baseline(struct uplink_table *t, uint64_t id, int64_t value);
+/* Everything was loaded; `epoch` is the newest on disk. All names are due to be looked at. */
+void uplink_table_loaded(struct uplink_table *t, uint64_t epoch);
+
+/* ---- the committer ---- */
+
+/* Room for all that these buffers hold, so that the next call cannot fail. 0 or -ENOMEM: try again; may be
+ * repeated. */
+int uplink_table_reserve(struct uplink_table *t, struct epoch_buffer *const *buffers, size_t count);
+
+/* They are on disk as `epoch`, if they have content. True: something is due, and nothing was before. */
+bool uplink_table_end_epoch(struct uplink_table *t, struct epoch_buffer *const *buffers, size_t count,
+			    uint64_t epoch, bool has_content, int64_t now_ms);
+
+/* ---- the uplink's thread ---- */
+
+/* What is due, and what is left, becomes part of the round. How many there are in it. */
+size_t uplink_table_begin_round(struct uplink_table *t);
+
+/* What to send. */
+struct uplink_push {
+	struct uplink_entry *entry;
+	bool is_look; /* only to be compared with `before` */
+	char before[UPLINK_FIELD_CHARS_MAX]; /* what is believed to be there */
+	uint8_t before_len;
+	struct uplink_field after; /* to be written; not when it is a look */
+	int64_t delta;
+};
+
+/* The next of the round that needs something; false: none. It is under way then. `start`: the present one. */
+bool uplink_table_take(struct uplink_table *t, uint64_t start, struct uplink_push *out);
+
+/* What came of it. */
+enum uplink_outcome {
+	UPLINK_PUSHED,	/* it was as believed, and is as it should be now */
+	UPLINK_OTHER,	/* another field is there: `there`, one of ours, or none */
+	UPLINK_LOST,	/* no answer; it may have been done when is_in_doubt */
+	UPLINK_UNSENT,	/* surely not executed */
+	UPLINK_BROKEN,	/* a field that is not this disk's any more is there, so it was not executed either */
+	UPLINK_REFUSED, /* an error reply, or something that is for an operator to mend */
+};
+struct uplink_answer {
+	enum uplink_outcome outcome;
+	bool has_field; /* UPLINK_OTHER */
+	struct uplink_field field;
+};
+/* True: the cluster had something else than was believed, which is to be repaired. */
+bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *push,
+			 const struct uplink_answer *answer);
+
+/* The round is through when nothing of it is left; then synced_epoch moves. */
+bool uplink_table_end_round(struct uplink_table *t);
+
+/* Puts some names into the round, to be looked at; forgets those that are nobody's any more. False: the sweep
+ * is through, the next call begins anew. */
+bool uplink_table_sweep(struct uplink_table *t, size_t max);
+
+/* The cluster has a ledger of this name. One that this daemon does not know becomes an entry, to be looked
+ * at. 0 or -ENOMEM. */
+int uplink_table_found(struct uplink_table *t, struct slice name);
+
+/* ---- a new incarnation ---- the uplink's thread, with nothing under way */
+
+/* From now on rounds only find out what is in doubt; all else waits. How many there are. */
+size_t uplink_table_begin_looking(struct uplink_table *t);
+
+/* Baselines of the next incarnation: what the fields of this one stand for. An array, by id, that the caller
+ * frees; null when there is none, or no memory, then *count is SIZE_MAX. `start`: the present one. */
+struct uplink_baseline {
+	uint64_t id;
+	int64_t value;
+};
+struct uplink_baseline *uplink_table_baselines(struct uplink_table *t, uint64_t start, size_t *count);
+
+/* They are in force: the new incarnation has nothing in the cluster. Everything is due. */
+void uplink_table_switch(struct uplink_table *t, uint64_t start);
+
+/* ---- looking in from outside ---- */
+
+/* What a name has, copied. */
+struct uplink_state {
+	int64_t committed, baseline;
+	bool is_there; /* an object has the name */
+	bool is_due;   /* changed, and not answered yet */
+	bool is_refused;
+	enum uplink_belief belief;
+	struct uplink_field there;
+	uint8_t name_len;
+	char name[NAME_LEN_MAX];
+};
+
+/* About `max` of them, in an order that stays when others come and go. *cursor is 0 at first, and after the
+ * last ones. */
+size_t uplink_table_page(struct uplink_table *t, uint64_t *cursor, struct uplink_state *out, size_t max);
+
+/* False: the name is not known. */
+bool uplink_table_state(struct uplink_table *t, struct slice name, struct uplink_state *out);
+
+/* Milliseconds since the oldest change that is not in the cluster was committed; 0: all is there. */
+int64_t uplink_table_lag_ms(struct uplink_table *t, int64_t now_ms);
+
+#endif
