@@ -16,6 +16,7 @@ LIB_BASE := \
 	lib/resp_read.c \
 	lib/resp_request.c \
 	lib/script.c \
+	lib/script_uplink.c \
 	lib/shard.c \
 	lib/slice.c \
 	lib/slot.c \
