@@ -22,7 +22,7 @@ LIB_BASE := \
 	lib/slot.c \
 	lib/slots.c
 
-# The client library on top of it.
+# The client library on top of it; the daemon's uplink takes what speaks to a cluster.
 LIB_CLIENT := \
 	lib/cluster.c \
 	lib/cluster_links.c \
