@@ -145,6 +145,8 @@ $(BUILD)/libdaemon.a: $(call object_files,$(call without_main,$(DAEMON))) mk/sou
 $(BUILD)/libcmd.a: $(call object_files,$(call without_main,$(CMD))) mk/sources.mk
 	$(make_archive)
 
+# The client library is in libbase.a: the uplink has the daemon take from it what speaks to a cluster. OpenSSL, which
+# that may need, is loaded when a URL asks for it.
 $(BUILD)/shcounterd: $(BUILD)/daemon/main.o $(BUILD)/libdaemon.a $(BUILD)/libbase.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(PROCTITLE_LIBS) $(DAEMON_LIBS)

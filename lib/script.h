@@ -66,4 +66,35 @@ extern const struct script script_stream_put;
 /* KEYS: a stream's home. ARGV: owner, number. The batch of this number is through. Returns 1. */
 extern const struct script script_stream_through;
 
+/* ---- the uplink's (script_uplink.c) ----
+ *
+ * A ledger has a field for each incarnation of a daemon's state, and `retired`: docs/design.md 7b. They may
+ * be sent again, late or twice, for they compare, or find done what they would do; but script_reset would
+ * take what has come since, too. All that may fail is in front of the first change, or is it. */
+
+/* KEYS: counter, its ledger. ARGV: incarnation, the field that is expected ("": none), the new one (never
+ * ""), the difference that it makes, decimal. When the field is as expected: adds the difference to the
+ * counter, replaces the field. Returns [1, total or ""], or [0, the field or ""]: then nothing has changed.
+ * With a new field that is the expected one it only looks. A difference of "0" makes no counter. INCRBY,
+ * which may fail, is first; behind it HSET cannot, for HGET has found a hash or nothing. */
+extern const struct script script_push;
+
+/* KEYS: counter, its ledger. Returns [total or "", PTTL of the counter, PTTL of the ledger, [field, value,
+ * ...]]. Changes nothing. */
+extern const struct script script_look;
+
+/* KEYS: counter, its ledger. Makes the total 0, and `retired` less by what it was. Returns the total before;
+ * "0", and nothing has changed, when there was none. The total is known to be an integer before `retired` is
+ * changed, which may be too large for that; behind it the total always comes to 0. */
+extern const struct script script_reset;
+
+/* KEYS: ledger. ARGV: incarnation. Moves what its field stands for into `retired`, and leaves that word
+ * there. Returns [1, the contribution], or [0, ""] when there is no such field, or that word in it. HINCRBY,
+ * which may fail, is first. */
+extern const struct script script_retire;
+
+/* KEYS: record of an incarnation. ARGV: the `at` that is expected ("": none), the new one, host. Returns [1,
+ * ""] when it was as expected, and is replaced; else [0, the `at` that is there or ""]. One change. */
+extern const struct script script_register;
+
 #endif

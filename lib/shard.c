@@ -220,6 +220,49 @@ void shard_position(struct shard_key *out, const char *tag, struct slice id)
 	put(out, id.data, id.len);
 }
 
+/* ---- the uplink's ---- */
+
+void shard_ledger(struct shard_key *out, const char *tag, struct slice name)
+{
+	put_tag(out, tag);
+	put_str(out, "ledger:");
+	put(out, name.data, name.len);
+}
+
+void shard_record(struct shard_key *out, struct slice incarnation)
+{
+	out->len = 0;
+	put_str(out, "shc:uplink:");
+	put(out, incarnation.data, incarnation.len);
+}
+
+static bool is_tag(struct slice tag)
+{
+	for (size_t i = 0; i < tag.len; i++) {
+		if ((tag.data[i] < '0' || tag.data[i] > '9') && (tag.data[i] < 'a' || tag.data[i] > 'z'))
+			return false;
+	}
+	return tag.len >= 1 && tag.len < SHARD_TAG_SIZE;
+}
+
+bool shard_of_ledger(struct slice key, struct slice *name)
+{
+	static const char open[] = "shc:{", word[] = "}:ledger:";
+	size_t open_len = sizeof(open) - 1, word_len = sizeof(word) - 1;
+	if (key.len < open_len || memcmp(key.data, open, open_len) != 0)
+		return false;
+	const char *data = key.data + open_len, *end = key.data + key.len;
+	const char *close = memchr(data, '}', (size_t)(end - data));
+	if (!close || (size_t)(end - close) < word_len || memcmp(close, word, word_len) != 0)
+		return false;
+	struct slice tag = {data, (size_t)(close - data)};
+	struct slice of = {close + word_len, (size_t)(end - close) - word_len};
+	if (!is_tag(tag) || !slice_is_name(of) || shard_is_own(of) || slot_of(tag) != slot_of(of))
+		return false;
+	*name = of;
+	return true;
+}
+
 /* ---- counts ---- */
 
 bool shard_read_count(struct slice text, struct shard_count *out)

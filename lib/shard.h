@@ -11,6 +11,8 @@
  *   shc:{TAG}:limit:NAME   its rate limit: see script.h
  *   shc:{TAG}:stream:ID    a stream's home, in ID's slot
  *   shc:{TAG}:at:ID        its position, in the slots that it adds to
+ *   shc:{TAG}:ledger:NAME  what each daemon has brought to NAME (uplink): a hash
+ *   shc:uplink:INCARNATION  the last start of a daemon's state, in whatever slot that is
  *
  * TAG is the first of all strings of 0-9a-z, the shortest first, that lies in the slot.
  */
@@ -60,6 +62,15 @@ void shard_extra(struct shard_key *out, const char *tag, enum shard_extra extra,
 
 void shard_stream(struct shard_key *out, const char *tag, struct slice id);
 void shard_position(struct shard_key *out, const char *tag, struct slice id);
+
+/* What the uplink keeps: docs/design.md 7b. */
+void shard_ledger(struct shard_key *out, const char *tag, struct slice name);
+void shard_record(struct shard_key *out, struct slice incarnation);
+
+/* Whether a key is a ledger; then whose: `name` is filled, a view into the key. The tag must lie in the
+ * name's slot. That it is the slot's first one, which takes all tags to know, is left to whoever has them: no
+ * other is ever written. */
+bool shard_of_ledger(struct slice key, struct slice *name);
 
 /* Into how many parts additions go (1: none, the name itself), and how many were ever used. */
 struct shard_count {

@@ -16,12 +16,13 @@ LIB_BASE := \
 	lib/resp_read.c \
 	lib/resp_request.c \
 	lib/script.c \
+	lib/script_uplink.c \
 	lib/shard.c \
 	lib/slice.c \
 	lib/slot.c \
 	lib/slots.c
 
-# The client library on top of it.
+# The client library on top of it; the daemon's uplink takes what speaks to a cluster.
 LIB_CLIENT := \
 	lib/cluster.c \
 	lib/cluster_links.c \

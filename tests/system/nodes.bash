@@ -39,7 +39,7 @@ gives_up() { # WORD...
 
 # shellcheck disable=SC2154 # set by common
 sha_of() { # SCRIPT
-	sed -n "/script_$1 =/,/sha1/s/.*sha1 = \"\(.*\)\".*/\1/p" "$shc_top/lib/script.c"
+	sed -n "/script_$1 =/,/sha1/s/.*sha1 = \"\(.*\)\".*/\1/p" "$shc_top"/lib/script*.c
 }
 
 # shellcheck disable=SC2154 # set by common

@@ -64,9 +64,18 @@ make_it() {
 	[ "$status" -eq 0 ]
 }
 
+loaded_by() { # PROGRAM
+	readelf -d "$BUILD/$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'
+}
+
 @test "shcount loads nothing but libc" {
-	run bash -c "readelf -d '$BUILD/shcount' | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'"
+	run loaded_by shcount
 	[ "$output" = libc.so.6 ]
+}
+
+@test "shcounterd loads io_uring, SQLite and libbsd, and no OpenSSL" {
+	run bash -c "$(declare -f loaded_by); loaded_by shcounterd | LC_ALL=C sort | sed 's/\.so.*//' | paste -sd' '"
+	[ "$output" = "libbsd libc libsqlite3 liburing" ]
 }
 
 @test "the programs tell the version of the file VERSION" {

@@ -16,9 +16,10 @@
 static void test_each_scripts_sha1_is_that_of_its_text(void **state)
 {
 	static const struct script *const scripts[] = {
-		&script_shards,	    &script_once,	    &script_bound, &script_hit,
-		&script_hits,	    &script_allow,	    &script_apply, &script_stream_open,
-		&script_stream_put, &script_stream_through,
+		&script_shards,	    &script_once,	    &script_bound,    &script_hit,
+		&script_hits,	    &script_allow,	    &script_apply,    &script_stream_open,
+		&script_stream_put, &script_stream_through, &script_push,     &script_look,
+		&script_reset,	    &script_retire,	    &script_register,
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {

@@ -151,8 +151,119 @@ static void test_the_longest_names_fit(void **state)
 	name[NAME_LEN_MAX] = '\0';
 	shard_part(&key, slice_str(name), SHARDS_MAX);
 	assert_int_equal(key.len, strlen("shc:{:1000}") + 3 * NAME_LEN_MAX);
+	shard_ledger(&key, "zzzzzzz", slice_str(name));
+	assert_int_equal(key.len, strlen("shc:{zzzzzzz}:ledger:") + NAME_LEN_MAX);
 	shard_token(&key, "zzzzzzz", slice_str(name), slice_str(name));
 	assert_in_range(key.len, 2 * NAME_LEN_MAX, SHARD_KEY_SIZE);
+}
+
+/* ---- ledgers ---- */
+
+static bool is_ledger_of(struct slice key, struct slice wanted)
+{
+	struct slice name;
+	return shard_of_ledger(key, &name) && slice_equal(name, wanted);
+}
+
+static void test_ledgers_and_records_are_named_as_documented(void **state)
+{
+	struct shard_key key;
+	char tag[SHARD_TAG_SIZE];
+	(void)state;
+	shard_tag(0, tag);
+	shard_ledger(&key, tag, slice_str("a{b}c%"));
+	assert_true(slice_equal(shard_slice(&key), slice_str("shc:{1bz}:ledger:a{b}c%")));
+	shard_record(&key, slice_str("00ff00ff00ff00ff"));
+	assert_true(slice_equal(shard_slice(&key), slice_str("shc:uplink:00ff00ff00ff00ff")));
+	assert_true(shard_is_own(shard_slice(&key)));
+}
+
+/* What braces, tags and our own words do to a slot, in all bytes that a name may have. */
+static struct slice draw_name(char room[NAME_LEN_MAX])
+{
+	static const char *const words[] = {"{", "}",	"{}",	     "}{",	":",
+					    "%", "{a}", "}:ledger:", "ledger:", "x"};
+	struct slice name = {room, 0};
+	size_t len_max = rand() % 8 ? 1 + (size_t)rand() % 24 : NAME_LEN_MAX;
+	while (name.len < len_max) {
+		const char *word = words[(size_t)rand() % (sizeof(words) / sizeof(words[0]))];
+		char byte = (char)(32 + rand() % (256 - 32));
+		if (rand() % 2 || name.len + strlen(word) > len_max)
+			room[name.len++] = byte == 127 ? '{' : byte;
+		else
+			for (; *word; word++)
+				room[name.len++] = *word;
+	}
+	assert_true(slice_is_name(name));
+	return name;
+}
+
+static void test_the_ledger_of_each_name_lies_in_its_slot_and_says_whose_it_is(void **state)
+{
+	char(*tags)[SHARD_TAG_SIZE] = calloc(SLOT_COUNT, sizeof(*tags));
+	(void)state;
+	assert_non_null(tags);
+	shard_tags(tags);
+	srand(7);
+	for (unsigned i = 0; i < 200000; i++) {
+		struct shard_key key, part;
+		char room[NAME_LEN_MAX], other[NAME_LEN_MAX];
+		struct slice name = draw_name(room), whose;
+		unsigned slot = slot_of(name), k;
+		shard_ledger(&key, tags[slot], name);
+		assert_int_equal(slot_of(shard_slice(&key)), slot);
+		assert_true(shard_is_own(shard_slice(&key)));
+		assert_true(is_ledger_of(shard_slice(&key), name));
+		assert_false(shard_of_part(shard_slice(&key), other, &whose, &k));
+		shard_part(&part, name, 1 + i % SHARDS_MAX);
+		assert_false(shard_of_ledger(shard_slice(&part), &whose));
+		shard_ledger(&key, tags[(slot + 1 + i % (SLOT_COUNT - 1)) % SLOT_COUNT], name);
+		assert_false(shard_of_ledger(shard_slice(&key), &whose)); /* the tag of another slot */
+	}
+	free(tags);
+}
+
+static void test_no_other_key_is_taken_for_a_ledger(void **state)
+{
+	/* "x" lies in the slot of {x}. */
+	static const char *const keys[] = {
+		"",
+		"shc:",
+		"shc:{",
+		"shc:{x",
+		"shc:{x}",
+		"shc:{x}:ledger",
+		"shc:{x}:ledger:",
+		"shc:{x}:ledgerx",
+		"shc:{x}:ledges:x",
+		"shc:{x}ledger:x",
+		"shc:{}:ledger:x",
+		"shc:{x:ledger:x",
+		"shc:{x}}:ledger:x",
+		"shc:{{x}:ledger:x",
+		"Shc:{x}:ledger:x",
+		"shc:x:ledger:x",
+		"shc:{y}:ledger:x",
+		"shc:{X}:ledger:{X}",
+		"shc:{12345678}:ledger:{12345678}",
+		"shc:{x}:ledger:{x}\x01",
+		"shc:{x}:ledger:shc:{x}",
+		"shc:{x}:shards",
+		"shc:{x}:limit:x",
+		"shc:uplink:0123456789abcdef",
+	};
+	char too_long[NAME_LEN_MAX + 40];
+	struct slice name;
+	(void)state;
+	assert_true(is_ledger_of(slice_str("shc:{x}:ledger:x"), slice_str("x")));
+	assert_true(is_ledger_of(slice_str("shc:{x}:ledger:{x}:ledger:x"), slice_str("{x}:ledger:x")));
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		assert_false(shard_of_ledger(slice_str(keys[i]), &name));
+	/* the longest name, and one byte more */
+	snprintf(too_long, sizeof(too_long), "shc:{x}:ledger:{x}%0*d", NAME_LEN_MAX - 3 + 1, 0);
+	assert_true(shard_of_ledger((struct slice){too_long, strlen(too_long) - 1}, &name));
+	assert_int_equal(name.len, NAME_LEN_MAX);
+	assert_false(shard_of_ledger(slice_str(too_long), &name));
 }
 
 static void test_counts_are_read_or_refused(void **state)
@@ -201,6 +312,9 @@ int main(void)
 		cmocka_unit_test(test_own_keys_lie_in_the_slot_of_their_tag),
 		cmocka_unit_test(test_two_tokens_never_share_a_key),
 		cmocka_unit_test(test_the_longest_names_fit),
+		cmocka_unit_test(test_ledgers_and_records_are_named_as_documented),
+		cmocka_unit_test(test_the_ledger_of_each_name_lies_in_its_slot_and_says_whose_it_is),
+		cmocka_unit_test(test_no_other_key_is_taken_for_a_ledger),
 		cmocka_unit_test(test_counts_are_read_or_refused),
 		cmocka_unit_test(test_additions_come_back_as_they_were_put),
 	};
