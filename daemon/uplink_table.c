@@ -230,9 +230,6 @@ void uplink_table_loaded(struct uplink_table *t, uint64_t epoch)
 {
 	pthread_mutex_lock(&t->mutex);
 	t->epoch = t->fed = epoch;
-	for (size_t i = 0; i <= t->by_name.mask; i++)
-		if (t->by_name.slots[i])
-			to_due(t, t->by_name.slots[i]);
 	pthread_mutex_unlock(&t->mutex);
 }
 
@@ -562,6 +559,13 @@ bool uplink_table_sweep(struct uplink_table *t, size_t max)
 	return !is_through;
 }
 
+void uplink_table_sweep_again(struct uplink_table *t)
+{
+	pthread_mutex_lock(&t->mutex);
+	t->sweep_at = 0;
+	pthread_mutex_unlock(&t->mutex);
+}
+
 int uplink_table_found(struct uplink_table *t, struct slice name)
 {
 	struct uplink_entry *e;
@@ -575,6 +579,20 @@ int uplink_table_found(struct uplink_table *t, struct slice name)
 	}
 	pthread_mutex_unlock(&t->mutex);
 	return rc;
+}
+
+void uplink_table_look_again(struct uplink_table *t, struct slice name)
+{
+	struct uplink_entry *e;
+
+	pthread_mutex_lock(&t->mutex);
+	e = find_name(t, name);
+	if (e) {
+		e->is_looked_at = true;
+		if (e->place == UPLINK_AT_REST)
+			to_round(t, e);
+	}
+	pthread_mutex_unlock(&t->mutex);
 }
 
 /* ---- a new incarnation ---- */
@@ -612,14 +630,14 @@ static int64_t stands_at(const struct uplink_entry *e, uint64_t start)
 
 static int by_id(const void *a, const void *b)
 {
-	const struct uplink_baseline *x = a, *y = b;
+	const struct store_baseline *x = a, *y = b;
 
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-struct uplink_baseline *uplink_table_baselines(struct uplink_table *t, uint64_t start, size_t *count)
+struct store_baseline *uplink_table_baselines(struct uplink_table *t, uint64_t start, size_t *count)
 {
-	struct uplink_baseline *rows;
+	struct store_baseline *rows;
 	size_t n = 0;
 
 	pthread_mutex_lock(&t->mutex);
@@ -628,7 +646,7 @@ struct uplink_baseline *uplink_table_baselines(struct uplink_table *t, uint64_t 
 		const struct uplink_entry *e = t->by_id.slots[i];
 
 		if (e && stands_at(e, start) != 0)
-			rows[n++] = (struct uplink_baseline){.id = e->id, .value = stands_at(e, start)};
+			rows[n++] = (struct store_baseline){.id = e->id, .value = stands_at(e, start)};
 	}
 	pthread_mutex_unlock(&t->mutex);
 	*count = rows ? n : SIZE_MAX;
@@ -713,6 +731,32 @@ size_t uplink_table_page(struct uplink_table *t, uint64_t *cursor, struct uplink
 	*cursor = home <= x->mask ? (uint64_t)home << x->shift : 0;
 	pthread_mutex_unlock(&t->mutex);
 	return count;
+}
+
+uint64_t uplink_table_epoch(struct uplink_table *t, uint64_t *fed)
+{
+	uint64_t epoch;
+
+	pthread_mutex_lock(&t->mutex);
+	epoch = t->epoch;
+	*fed = t->fed;
+	pthread_mutex_unlock(&t->mutex);
+	return epoch;
+}
+
+struct uplink_counts uplink_table_counts(struct uplink_table *t)
+{
+	struct uplink_counts counts;
+
+	pthread_mutex_lock(&t->mutex);
+	counts = (struct uplink_counts){
+		.names = t->by_name.count,
+		.due = t->due_count + t->round_count + t->left_count + t->under_way_count,
+		.refused = t->refused_count,
+		.synced_epoch = t->synced_epoch,
+	};
+	pthread_mutex_unlock(&t->mutex);
+	return counts;
 }
 
 int64_t uplink_table_lag_ms(struct uplink_table *t, int64_t now_ms)

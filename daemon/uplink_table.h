@@ -23,6 +23,7 @@
 #include "../lib/hash.h"
 #include "../lib/slice.h"
 #include "epoch_buffer.h"
+#include "store.h"
 #include "uplink_rule.h"
 
 enum uplink_belief {
@@ -67,7 +68,7 @@ struct uplink_table {
 	struct uplink_queue round; /* of the round that goes on */
 	struct uplink_queue left;  /* of that, what was sent without an answer: for the next time */
 	size_t due_count, round_count, left_count, under_way_count, refused_count;
-	bool is_looking; /* only what is in doubt is sent, and only looked at */
+	bool is_looking; /* only what is in doubt is sent, and only looked at; written by the uplink's thread */
 	uint64_t epoch;	       /* newest one with content that is in here: what marks say */
 	uint64_t fed;	       /* newest one that is in here */
 	uint64_t round_epoch;  /* all that had changed up to it is of this round, or older */
@@ -86,7 +87,7 @@ void uplink_table_fini(struct uplink_table *t);
 /* 0 or -ENOMEM. May be called by several threads. */
 int uplink_table_load(struct uplink_table *t, uint64_t id, struct slice name, int64_t value);
 void uplink_table_load_baseline(struct uplink_table *t, uint64_t id, int64_t value);
-/* Everything was loaded; `epoch` is the newest on disk. All names are due to be looked at. */
+/* Everything was loaded; `epoch` is the newest on disk. Nothing is due: a sweep looks at all names. */
 void uplink_table_loaded(struct uplink_table *t, uint64_t epoch);
 
 /* ---- the committer ---- */
@@ -142,6 +143,9 @@ bool uplink_table_end_round(struct uplink_table *t);
  * is through, the next call begins anew. */
 bool uplink_table_sweep(struct uplink_table *t, size_t max);
 
+/* The next call of that begins with the first name. */
+void uplink_table_sweep_again(struct uplink_table *t);
+
 /* The cluster has a ledger of this name. One that this daemon does not know becomes an entry, to be looked
  * at. 0 or -ENOMEM. */
 int uplink_table_found(struct uplink_table *t, struct slice name);
@@ -153,11 +157,7 @@ size_t uplink_table_begin_looking(struct uplink_table *t);
 
 /* Baselines of the next incarnation: what the fields of this one stand for. An array, by id, that the caller
  * frees; null when there is none, or no memory, then *count is SIZE_MAX. `start`: the present one. */
-struct uplink_baseline {
-	uint64_t id;
-	int64_t value;
-};
-struct uplink_baseline *uplink_table_baselines(struct uplink_table *t, uint64_t start, size_t *count);
+struct store_baseline *uplink_table_baselines(struct uplink_table *t, uint64_t start, size_t *count);
 
 /* They are in force: the new incarnation has nothing in the cluster. Everything is due. */
 void uplink_table_switch(struct uplink_table *t, uint64_t start);
@@ -180,8 +180,20 @@ struct uplink_state {
  * last ones. */
 size_t uplink_table_page(struct uplink_table *t, uint64_t *cursor, struct uplink_state *out, size_t max);
 
+/* The name is looked at in the next round. */
+void uplink_table_look_again(struct uplink_table *t, struct slice name);
+
 /* False: the name is not known. */
 bool uplink_table_state(struct uplink_table *t, struct slice name, struct uplink_state *out);
+
+/* The newest epoch with content that is in here, and the newest one. */
+uint64_t uplink_table_epoch(struct uplink_table *t, uint64_t *fed);
+
+struct uplink_counts {
+	size_t names, due, refused;
+	uint64_t synced_epoch;
+};
+struct uplink_counts uplink_table_counts(struct uplink_table *t);
 
 /* Milliseconds since the oldest change that is not in the cluster was committed; 0: all is there. */
 int64_t uplink_table_lag_ms(struct uplink_table *t, int64_t now_ms);

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * uplink.h - brings what is counted here to a Redis Cluster, where it adds up with what other daemons bring.
+ * docs/design.md 7b.
+ *
+ * One thread, which may block; workers ask it (uplink_ask.h), the committer feeds its table
+ * (uplink_table.h). Started behind the committer, ended before it, so that it can have things written to disk
+ * as long as it lives; then main lets it push what the last commit brought.
+ */
+#ifndef SHC_UPLINK_H
+#define SHC_UPLINK_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../lib/cluster.h"
+#include "../lib/shard.h"
+#include "../lib/url.h"
+#include "config.h"
+#include "uplink_ask.h"
+#include "uplink_rule.h"
+#include "uplink_table.h"
+#include "waker.h"
+
+struct commit;
+struct store;
+
+enum { UPLINK_NODES_MAX = 64, UPLINK_WINDOW = 2048, UPLINK_ERROR_SIZE = 256, UPLINK_NODE_SIZE = 96 };
+
+/* What is known of a master. */
+struct uplink_node {
+	char name[UPLINK_NODE_SIZE];
+	uint64_t pushes, repairs;
+	size_t left;	      /* of this round, without an answer */
+	int64_t behind_ms;    /* monotonic: since when something has been left; 0: nothing is */
+	char error[UPLINK_ERROR_SIZE]; /* the last */
+};
+
+enum uplink_condition { UPLINK_STARTING, UPLINK_UP, UPLINK_DOWN };
+
+/* How far the ledgers of a master were looked through. */
+struct uplink_scan {
+	char node[UPLINK_NODE_SIZE];
+	char cursor[24]; /* "0": from the beginning */
+	bool is_through;
+};
+
+/* Through all ledgers of the cluster. `fn` says false when it cannot go on now. */
+struct uplink;
+typedef bool uplink_ledger_fn(struct uplink *u, void *arg, struct slice name);
+struct uplink_walk {
+	uplink_ledger_fn *fn;
+	void *arg;
+	struct uplink_scan *scans; /* owned */
+	size_t count;
+};
+
+/* An incarnation that is being given up. */
+struct uplink_retirement {
+	struct uplink_question *question; /* who asked; null: nobody */
+	struct uplink_walk walk;
+	bool is_recorded; /* its record says so */
+	int64_t count;	  /* ledgers that had a field of it */
+};
+
+/* A total that was asked for, for when the cluster cannot be asked. */
+enum { UPLINK_TOTALS = 1024 };
+struct uplink_total {
+	int64_t at_ms; /* monotonic; 0: none */
+	int64_t value;
+	bool is_there;
+	uint8_t name_len;
+	char name[NAME_LEN_MAX];
+};
+
+/* A push that is under way. */
+struct uplink_flight {
+	struct uplink *uplink;
+	struct uplink_push push;
+	struct uplink_flight *next_free;
+};
+
+struct uplink {
+	/* set before the start */
+	const struct config *config;
+	struct commit *commit;
+	struct url url;
+	char shown_url[256]; /* without a password */
+	char host[256];	     /* this machine's name */
+	struct cluster *cluster;
+	char (*tags)[SHARD_TAG_SIZE]; /* owned, by slot */
+	/* shared */
+	struct uplink_table table;
+	struct uplink_asks asks;
+	struct waker waker;
+	_Atomic bool is_stopping;
+	_Atomic bool is_restored; /* this state is a copy: sessions and tokens are refused */
+	/* the thread's own */
+	pthread_t thread;
+	bool has_thread;
+	uint64_t incarnation;
+	char incarnation_id[UPLINK_ID_SIZE];
+	struct uplink_lineage lineage;
+	enum uplink_condition condition;
+	bool is_registered;	 /* the record is this start's */
+	char record[UPLINK_MARK_CHARS_MAX]; /* what is believed to be in it */
+	size_t record_len;
+	uint64_t record_epoch;	 /* of it */
+	int64_t registered_ms;	 /* monotonic */
+	const char *broken;	 /* why a new incarnation is needed; static; null: it is not */
+	int64_t round_ms; /* monotonic: when the last round began */
+	int64_t retry_ms, pause_ms; /* monotonic: not before; 0: at once */
+	bool is_wanted;	 /* somebody waits for a round */
+	bool is_scanning;	 /* the cluster's ledgers are being looked at, not this daemon's names */
+	bool is_fast;		 /* some in each round */
+	int64_t sweep_due_ms;	 /* monotonic: some more then */
+	struct uplink_walk scan;
+	struct uplink_retirement retirement;
+	struct uplink_total *totals; /* owned: UPLINK_TOTALS of them, by hash */
+	uint64_t topology;	 /* what it was when a sweep began: lost connections, who serves what */
+	uint64_t pushes, repairs, answers, sweeps;
+	char error[UPLINK_ERROR_SIZE];
+	struct uplink_node nodes[UPLINK_NODES_MAX];
+	size_t node_count;
+	struct uplink_flight *flights; /* owned: UPLINK_WINDOW of them */
+	struct uplink_flight *free_flights;
+};
+
+/* Before the state is loaded: takes the URL of the configuration. 0 or negative; -EINVAL with the sentence
+ * for it in `why`. */
+int uplink_init(struct uplink *u, const struct config *config, struct commit *commit, char why[URL_ERROR_SIZE]);
+void uplink_fini(struct uplink *u);
+
+/* Main, when the table was loaded: finds out who this is, and has this start written down. 0 or negative:
+ * store_error says why. */
+int uplink_load(struct uplink *u, struct store *store);
+
+int uplink_start(struct uplink *u);
+/* Ends the thread; whoever waits for an answer is told so. */
+void uplink_stop(struct uplink *u);
+/* Main, behind the last commit: pushes what that brought, for a short time. */
+void uplink_finish(struct uplink *u);
+
+/* The committer, before `epoch` is written: 0 or -ENOMEM; and when it is on disk. */
+static inline int uplink_reserve(struct uplink *u, struct epoch_buffer *const *buffers, size_t count)
+{
+	return uplink_table_reserve(&u->table, buffers, count);
+}
+void uplink_end_epoch(struct uplink *u, struct epoch_buffer *const *buffers, size_t count, uint64_t epoch,
+		      bool has_content);
+
+/* ---- between the files of the uplink ---- the thread */
+
+enum { UPLINK_CALL_MS = 1000 /* a call of the cluster: as long as one that is silent may hold up the others */ };
+
+/* Keeps a sentence for the status, and logs it when it is another one than before. */
+void uplink_say(struct uplink *u, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct uplink_node *uplink_node_of(struct uplink *u, const struct op *op);
+void uplink_ledger_key(const struct uplink *u, struct slice name, struct shard_key *out, unsigned *slot);
+
+/* Whether this start is the record's; asks for it when it is time. False: not now, or broken. uplink_push.c */
+bool uplink_register(struct uplink *u);
+/* One round: everything that is due, once. True: it is through. uplink_push.c */
+bool uplink_round(struct uplink *u);
+
+/* Who this is from now on: nothing is known of what the cluster has of it. */
+void uplink_become(struct uplink *u, uint64_t incarnation);
+
+/* A page of each master. uplink_sweep.c */
+enum uplink_progress { UPLINK_NOT_NOW, UPLINK_MORE, UPLINK_THROUGH };
+enum uplink_progress uplink_walk_some(struct uplink *u, struct uplink_walk *w);
+
+/* Puts some names into the round. uplink_sweep.c */
+void uplink_sweep_some(struct uplink *u);
+void uplink_sweep_begin(struct uplink *u, bool is_fast);
+
+/* A new incarnation, because of u->broken. False: not now. uplink_switch.c */
+bool uplink_switch(struct uplink *u);
+
+/* Answers what can be answered now; with u->is_wanted some wait for a round. uplink_answer.c */
+void uplink_answer_questions(struct uplink *u);
+/* One of them: fills its reply. uplink_verify.c, uplink_answer.c */
+void uplink_verify(struct uplink *u, struct uplink_question *q);
+
+#endif

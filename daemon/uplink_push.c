@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/* uplink_push.c - a round of the uplink: this start's record, then a push of each name that is due. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "../lib/num.h"
+#include "../lib/script.h"
+#include "clock.h"
+#include "log.h"
+#include "uplink.h"
+
+enum { RECORD_MS = 10000 /* between two looks at the record, while there is something to push */ };
+
+static const char copied[] = "another copy of this state has brought its counts to the cluster";
+static const char retired[] = "this incarnation was retired by an operator";
+
+/* An array whose first element is a number, and the second a string. */
+static bool read_pair(const struct resp_reply *reply, bool *is_done, struct slice *text)
+{
+	if (reply->type != RESP_ARRAY || reply->count != 2 || reply->elements[0].type != RESP_INT ||
+	    reply->elements[1].type != RESP_BULK)
+		return false;
+	*is_done = reply->elements[0].i64 == 1;
+	*text = reply->elements[1].str;
+	return true;
+}
+
+/* What has become of a request that was not answered. */
+static enum uplink_outcome outcome_of(enum shc_status status)
+{
+	if (status == SHC_REFUSED || status == SHC_DENIED)
+		return UPLINK_REFUSED;
+	return status == SHC_UNREACHABLE || status == SHC_MEMORY || status == SHC_USAGE ? UPLINK_UNSENT
+											: UPLINK_LOST;
+}
+
+static void see_epoch(struct uplink *u)
+{
+	uint64_t fed;
+
+	u->lineage.now.epoch = uplink_table_epoch(&u->table, &fed);
+}
+
+/* ---- the record ---- */
+
+struct registration {
+	struct uplink *uplink;
+	char mark[UPLINK_MARK_CHARS_MAX];
+	size_t mark_len;
+	uint64_t epoch;
+	bool is_done, is_again;
+};
+
+static void believe_record(struct uplink *u, struct slice there)
+{
+	u->record_len = there.len;
+	if (there.len)
+		memcpy(u->record, there.data, there.len);
+}
+
+static void judge_record(struct registration *r, struct slice there)
+{
+	struct uplink *u = r->uplink;
+
+	see_epoch(u);
+	switch (uplink_judge_record(&u->lineage, there)) {
+	case UPLINK_NOTHING:
+	case UPLINK_OURS:
+		believe_record(u, there);
+		r->is_again = true;
+		break;
+	case UPLINK_STRANGE: u->broken = copied; break;
+	case UPLINK_RETIRED: u->broken = retired; break;
+	case UPLINK_SENSELESS:
+		uplink_say(u, "shc:uplink:%s is nothing that a daemon writes: delete it", u->incarnation_id);
+		break;
+	}
+}
+
+static void take_registration(void *arg, const struct op *op, enum shc_status status,
+			      const struct resp_reply *reply)
+{
+	struct registration *r = arg;
+	struct uplink *u = r->uplink;
+	struct slice there;
+
+	(void)op;
+	if (status || !read_pair(reply, &r->is_done, &there)) {
+		r->is_done = false;
+		uplink_say(u, "%s", status == SHC_OK ? "the answer to a script makes no sense"
+						     : cluster_error(u->cluster));
+		return;
+	}
+	if (!r->is_done) {
+		judge_record(r, there);
+		return;
+	}
+	believe_record(u, (struct slice){r->mark, r->mark_len});
+	u->record_epoch = r->epoch;
+	u->is_registered = true;
+	u->registered_ms = clock_ms(CLOCK_MONOTONIC);
+}
+
+static void ask_registration(struct registration *r)
+{
+	struct uplink *u = r->uplink;
+	struct shard_key key;
+	struct cluster_way way = {.kind = OP_REPEATABLE, .done = take_registration, .arg = r};
+
+	see_epoch(u);
+	r->epoch = u->lineage.now.epoch;
+	r->mark_len = uplink_put_mark(r->mark, &u->lineage.now);
+	r->is_again = false;
+	shard_record(&key, slice_str(u->incarnation_id));
+	way.slot = slot_of(shard_slice(&key));
+	const struct slice argv[] = {slice_str("1"), shard_slice(&key), {u->record, u->record_len},
+				     {r->mark, r->mark_len}, slice_str(u->host)};
+	if (cluster_put_script(u->cluster, &way, &script_register, 5, argv) == SHC_OK)
+		cluster_run(u->cluster, 0);
+}
+
+bool uplink_register(struct uplink *u)
+{
+	struct registration r = {.uplink = u};
+
+	if (u->broken)
+		return false;
+	see_epoch(u);
+	if (u->is_registered && (u->lineage.now.epoch == u->record_epoch ||
+				 clock_ms(CLOCK_MONOTONIC) - u->registered_ms < RECORD_MS))
+		return true;
+	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
+	do
+		ask_registration(&r);
+	while (r.is_again && !cluster_is_over(u->cluster));
+	/* Who could not ask again goes on: fields tell the same. */
+	return u->is_registered && !u->broken;
+}
+
+/* ---- a push ---- */
+
+static struct uplink_answer judge_field(struct uplink *u, const struct uplink_push *p, struct slice there)
+{
+	struct uplink_answer a = {.outcome = UPLINK_OTHER};
+
+	see_epoch(u);
+	switch (uplink_judge_field(&u->lineage, there, &a.field)) {
+	case UPLINK_NOTHING: break;
+	case UPLINK_OURS: a.has_field = true; break;
+	case UPLINK_STRANGE:
+		u->broken = copied;
+		a.outcome = UPLINK_BROKEN;
+		break;
+	case UPLINK_RETIRED:
+		u->broken = retired;
+		a.outcome = UPLINK_BROKEN;
+		break;
+	case UPLINK_SENSELESS:
+		uplink_say(u, "the ledger of %.*s has something else than a daemon writes under %s",
+			   (int)p->entry->name_len, p->entry->name, u->incarnation_id);
+		a.outcome = UPLINK_REFUSED;
+		break;
+	}
+	return a;
+}
+
+static void say_refused(struct uplink *u, struct uplink_node *n, const struct uplink_push *p, struct slice why)
+{
+	char text[UPLINK_ERROR_SIZE];
+
+	(void)snprintf(text, sizeof(text), "%.*s: %.*s", (int)p->entry->name_len, p->entry->name,
+		       (int)why.len, why.data);
+	uplink_say(u, "%s", text);
+	if (n)
+		memcpy(n->error, text, sizeof(text));
+}
+
+static struct uplink_answer read_answer(struct uplink *u, struct uplink_node *n, const struct uplink_push *p,
+					enum shc_status status, const struct resp_reply *reply)
+{
+	struct slice text;
+	bool is_done;
+
+	if (status == SHC_OK && read_pair(reply, &is_done, &text))
+		return is_done ? (struct uplink_answer){.outcome = UPLINK_PUSHED} : judge_field(u, p, text);
+	if (status == SHC_REFUSED || status == SHC_DENIED)
+		say_refused(u, n, p, reply->str);
+	else
+		uplink_say(u, "%s", status == SHC_OK ? "the answer to a script makes no sense"
+						     : cluster_error(u->cluster));
+	return (struct uplink_answer){.outcome = status ? outcome_of(status) : UPLINK_LOST};
+}
+
+static void take_answer(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
+{
+	struct uplink_flight *f = arg;
+	struct uplink *u = f->uplink;
+	struct uplink_node *n = uplink_node_of(u, op);
+	const struct uplink_answer a = read_answer(u, n, &f->push, status, reply);
+	bool is_pushed = a.outcome == UPLINK_PUSHED && !f->push.is_look;
+	bool is_repair = uplink_table_answer(&u->table, &f->push, &a);
+
+	u->pushes += is_pushed;
+	u->repairs += is_repair;
+	u->answers += a.outcome != UPLINK_LOST && a.outcome != UPLINK_UNSENT;
+	if (n) {
+		n->pushes += is_pushed;
+		n->repairs += is_repair;
+		n->left += a.outcome == UPLINK_LOST || a.outcome == UPLINK_UNSENT;
+		if (a.outcome == UPLINK_LOST || a.outcome == UPLINK_UNSENT)
+			(void)snprintf(n->error, sizeof(n->error), "%s", cluster_error(u->cluster));
+	}
+	f->next_free = u->free_flights;
+	u->free_flights = f;
+}
+
+/* Names that begin with shc: are ours, in a cluster. */
+static bool refuse_own(struct uplink *u, const struct uplink_push *p)
+{
+	static const struct uplink_answer refused = {.outcome = UPLINK_REFUSED};
+
+	if (!shard_is_own((struct slice){p->entry->name, p->entry->name_len}))
+		return false;
+	uplink_say(u, "%.*s: names that begin with shc: are taken in Redis, and stay here",
+		   (int)p->entry->name_len, p->entry->name);
+	uplink_table_answer(&u->table, p, &refused);
+	return true;
+}
+
+static void put_push(struct uplink *u, struct uplink_flight *f)
+{
+	const struct uplink_push *p = &f->push;
+	struct slice name = {p->entry->name, p->entry->name_len};
+	char after[UPLINK_FIELD_CHARS_MAX], digits[NUM_I64_CHARS_MAX];
+	struct slice before = {p->before, p->before_len};
+	struct cluster_way way = {.kind = OP_REPEATABLE, .done = take_answer, .arg = f};
+	struct shard_key ledger;
+
+	uplink_ledger_key(u, name, &ledger, &way.slot);
+	if (p->is_look)
+		way.kind = OP_READ;
+	const struct slice argv[] = {
+		slice_str("2"),
+		name,
+		shard_slice(&ledger),
+		slice_str(u->incarnation_id),
+		before,
+		p->is_look ? before : (struct slice){after, uplink_put_field(after, &p->after)},
+		{digits, num_format_i64(digits, p->is_look ? 0 : p->delta)},
+	};
+	if (cluster_put_script(u->cluster, &way, &script_push, 7, argv) == SHC_OK)
+		return;
+	take_answer(f, &(struct op){.slot = (uint16_t)way.slot}, SHC_MEMORY, NULL);
+}
+
+/* Sends the next of the round. False: there is none now. */
+static bool push_next(struct uplink *u)
+{
+	struct uplink_flight *f = u->free_flights;
+
+	if (!f || (u->broken && !u->table.is_looking) || !uplink_table_take(&u->table, u->lineage.now.start, &f->push))
+		return false;
+	if (refuse_own(u, &f->push))
+		return true;
+	u->free_flights = f->next_free;
+	put_push(u, f);
+	return true;
+}
+
+/* ---- a round ---- */
+
+static void end_nodes(struct uplink *u, int64_t begun_ms)
+{
+	for (size_t i = 0; i < u->node_count; i++) {
+		struct uplink_node *n = &u->nodes[i];
+
+		if (n->left == 0)
+			n->behind_ms = 0;
+		else if (n->behind_ms == 0)
+			n->behind_ms = begun_ms;
+		n->left = 0;
+	}
+}
+
+bool uplink_round(struct uplink *u)
+{
+	int64_t begun_ms = clock_ms(CLOCK_MONOTONIC);
+	bool is_through;
+
+	uplink_table_begin_round(&u->table);
+	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
+	for (;;) {
+		uint64_t answered = u->answers;
+
+		while (push_next(u))
+			;
+		if (cluster_left(u->cluster) == 0)
+			break;
+		cluster_run(u->cluster, u->free_flights ? 0 : UPLINK_WINDOW / 2);
+		if (u->answers != answered)
+			cluster_extend(u->cluster);
+		if (atomic_load_explicit(&u->is_stopping, memory_order_relaxed) && cluster_is_over(u->cluster))
+			break;
+	}
+	end_nodes(u, begun_ms);
+	is_through = uplink_table_end_round(&u->table) && !u->broken;
+	u->round_ms = begun_ms;
+	return is_through;
+}

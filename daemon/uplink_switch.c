@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * uplink_switch.c - this disk is a copy, or was copied, or was given up: it goes on as a new incarnation,
+ * which begins at zero. What the old one has in the cluster stays there.
+ */
+#include <bsd/stdlib.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commit.h"
+#include "log.h"
+#include "store.h"
+#include "uplink.h"
+
+enum { ROWS = 2000 /* of a transaction: as folding */ };
+
+struct writing {
+	uint64_t incarnation;
+	const struct store_baseline *rows;
+	size_t count;
+};
+
+static int put_rows(struct store *s, void *arg)
+{
+	const struct writing *w = arg;
+
+	return store_put_baselines(s, w->incarnation, w->rows, w->count);
+}
+
+static int switch_to(struct store *s, void *arg)
+{
+	const struct writing *w = arg;
+
+	return store_uplink_switch(s, w->incarnation);
+}
+
+
+static int forget_rows(struct store *s, void *arg)
+{
+	(void)arg;
+	return store_forget_baselines(s, ROWS);
+}
+
+/* All of them, then the number that makes them count. */
+static int write_down(struct uplink *u, struct writing *w)
+{
+	const struct store_baseline *rows = w->rows;
+	size_t left = w->count;
+	int rc = 0;
+
+	for (; left > 0 && !rc; left -= w->count, w->rows += w->count) {
+		w->count = left < ROWS ? left : ROWS;
+		rc = commit_call(u->commit, put_rows, w);
+	}
+	w->rows = rows;
+	return rc ? rc : commit_call(u->commit, switch_to, w);
+}
+
+/* What may have been pushed without an answer must be known, or it would be counted twice, or not at all. */
+static bool resolve_doubts(struct uplink *u)
+{
+	if (uplink_table_begin_looking(&u->table) == 0)
+		return true;
+	uplink_round(u);
+	return uplink_table_begin_looking(&u->table) == 0;
+}
+
+bool uplink_switch(struct uplink *u)
+{
+	const char *why = u->broken;
+	uint64_t start = u->lineage.now.start;
+	struct writing w;
+	char before[UPLINK_ID_SIZE];
+	struct store_baseline *rows;
+	int rc;
+
+	if (!resolve_doubts(u))
+		return false;
+	do
+		arc4random_buf(&w.incarnation, sizeof(w.incarnation));
+	while ((w.incarnation >>= 1) == 0);
+	rows = uplink_table_baselines(&u->table, start, &w.count);
+	w.rows = rows;
+	rc = rows ? write_down(u, &w) : -ENOMEM;
+	free(rows);
+	if (rc) {
+		if (rc != -ECANCELED)
+			uplink_say(u, "%s, and a new incarnation cannot be written down now: %s", why,
+				   rc < 0 ? strerror(-rc) : "the disk is full");
+		return false;
+	}
+	strcpy(before, u->incarnation_id);
+	uplink_table_switch(&u->table, start);
+	uplink_become(u, w.incarnation);
+	atomic_store(&u->is_restored, true);
+	log_warning("uplink: %s: incarnation %s stays as it is, this state goes on as %s. Sessions and tokens are "
+		    "refused until somebody has looked: shcount uplink accept",
+		    why, before, u->incarnation_id);
+	uplink_sweep_begin(u, true);
+	while (commit_call(u->commit, forget_rows, NULL) == STORE_AGAIN)
+		;
+	return true;
+}
