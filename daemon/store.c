@@ -3,8 +3,8 @@
  * store.c - the state on disk: failures in words, transactions, committing epochs. store_private.h lists
  * the other files: opening, the log, recovery, snapshot, merging, the check.
  *
- * Schema, version 3 (made in store_open.c; version 1 had no sessions and tokens, 2 no states, windows and
- * audit log):
+ * Schema, version 4 (made in store_open.c; version 1 had no sessions and tokens, 2 no states, windows and
+ * audit log, 3 nothing for the uplink):
  *
  *	meta	key, value	epoch_limit	every epoch ever used is at or below (raised in steps)
  *				id_next		every id ever used on disk is below
@@ -12,6 +12,7 @@
  *				fold_epoch	the newest pass, finished or not, folds up to here
  *				created		milliseconds since 1970
  *				log_id		every log_id of an entry that was forgotten is at or below
+ *				uplink_incarnation, uplink_restored	store_uplink.c
  *	name	id, name	a counter as of the last fold
  *	value	id, value, as_of, updated_at	its value with all epochs up to as_of; milliseconds
  *	state	id, version, expire_at, tat	as of the last fold; milliseconds, nanoseconds, 0: none
@@ -20,6 +21,8 @@
  *	token	name, token, delta, used_at	as of the last fold
  *	journal	epoch, part, body		what came later: journal.c
  *	log	log_id, name, time_us, ...	the audit log: store_audit.c
+ *	uplink_start	number, start, after_epoch	store_uplink.c
+ *	baseline	id, incarnation, value	store_uplink.c
  *	counter	(view)	for people: names as text, values as of the last fold
  *	counter_logs	(view)	for people: the audit log
  *
@@ -281,6 +284,18 @@ int store_end(struct store *s, int result, const char *doing)
 	return r < 0 ? r : result;
 }
 
+int store_end_durable(struct store *s, int result, const char *doing)
+{
+	int r = store_end(s, result, doing);
+
+	/* It is in the files that are open; are these still the ones that a next start will find? */
+	if (r == 0 && store_look_at_place(s) != 0) {
+		s->is_failed = true;
+		return -EIO;
+	}
+	return r;
+}
+
 int store_meta_set(struct store *s, const char *key, uint64_t v)
 {
 	int r;
@@ -461,15 +476,9 @@ int store_commit_audited(struct store *s, uint64_t epoch, const struct journal_w
 		r = store_begin(s, "committing");
 	if (r != 0)
 		return r;
-	r = store_end(s, write_epoch(s, epoch, &content, id_next, &limit), "committing");
-	if (r != 0)
-		return r;
-	/* It is in the files that are open; are these still the ones that a next start will find? */
-	if (store_look_at_place(s) != 0) {
-		s->is_failed = true;
-		return -EIO;
-	}
-	r = store_make_room(s);
+	r = store_end_durable(s, write_epoch(s, epoch, &content, id_next, &limit), "committing");
+	if (r == 0)
+		r = store_make_room(s);
 	if (r != 0)
 		return r;
 	s->epoch_limit = limit;
@@ -509,6 +518,7 @@ int store_load(struct store *s, const struct store_sink *sink, struct store_stat
 	/* Only now: a damaged file is left as it is. */
 	if (r == 0) {
 		s->epoch_last = s->epoch_limit;
+		s->uplink.put_epoch = store_last_epoch(s);
 		r = store_reserve(s, found.epoch_first);
 	}
 	if (r == STORE_RETRY)

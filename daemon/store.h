@@ -162,6 +162,62 @@ typedef void store_audit_fn(void *arg, int64_t log_id, const struct audit_entry 
 int store_audit_read(struct store_audit_reader **r, const char *path, struct slice name, int64_t after,
 		     int64_t count, store_audit_fn *fn, void *arg, char *why, size_t why_size);
 
+/* ---- the uplink ---- store_uplink.c */
+
+/* A start of the daemon that has pushed, or was about to: what the cluster may know this state by. */
+struct store_start {
+	uint64_t start;
+	uint64_t after_epoch; /* store_last_epoch when it began */
+};
+
+struct store_uplink {
+	uint64_t incarnation;	    /* 0: none */
+	bool is_restored;	    /* since store_uplink_switch, until store_uplink_accept */
+	struct store_start *starts; /* oldest first; malloc'ed, the caller's */
+	size_t start_count;
+};
+
+/* After store_load. 0 or negative. */
+int store_uplink_load(struct store *s, struct store_uplink *out);
+
+/* The newest epoch of which counters, sessions or tokens have something on disk, folded or not, in this run
+ * or an earlier one; 0: none. One that has only entries of the audit log does not count. */
+uint64_t store_last_epoch(const struct store *s);
+
+/* This start, in one durable transaction, and the incarnation (below 2^63) when there is none; when there is
+ * one it is ignored. STORE_OK, STORE_RETRY, negative. */
+int store_uplink_begin(struct store *s, uint64_t incarnation, uint64_t start, uint64_t after_epoch);
+
+/* Tells `fn` of the baselines of the present incarnation, by ascending id; of a counter that is deleted there
+ * may be one, too. What is not 0 stops it and is returned. 0 or negative. */
+typedef int store_baseline_fn(void *arg, uint64_t id, int64_t value);
+int store_baselines(struct store *s, store_baseline_fn *fn, void *arg);
+
+struct store_baseline {
+	uint64_t id; /* of a counter that is committed */
+	int64_t value;
+};
+
+/* One transaction; of an incarnation that is being prepared (not 0, not the present one). What there is of an
+ * id is replaced. Rows of one that was being prepared before may be forgotten from here on. STORE_OK,
+ * STORE_RETRY, negative. */
+int store_put_baselines(struct store *s, uint64_t incarnation, const struct store_baseline *rows,
+			size_t count);
+
+/* From here on it is the present one, and this state a restored one: in one durable transaction. STORE_OK,
+ * STORE_RETRY, negative. */
+int store_uplink_switch(struct store *s, uint64_t incarnation);
+
+/* An operator has accepted that it is a restored one; durable. STORE_OK, STORE_RETRY, negative. */
+int store_uplink_accept(struct store *s);
+
+/* One small transaction of a sweep, over about rows_max rows: deletes baselines of other incarnations than
+ * the present one and the one that is being prepared, and of ids that no counter has any more (the fold of
+ * their deletion has taken most). STORE_OK: nothing more for now, and cheap until something is put or
+ * switched; what the journal may still have the name of waits for it to be folded. STORE_AGAIN, STORE_RETRY,
+ * negative. */
+int store_forget_baselines(struct store *s, size_t rows_max);
+
 /* When the journal has outgrown folding: merges the oldest bodies behind the running pass into one set. As
  * the journal stays above `bytes_max` only. STORE_OK, STORE_RETRY, -EIO. */
 int store_journal_merge(struct store *s, uint64_t bytes_max);

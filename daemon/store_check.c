@@ -167,6 +167,35 @@ static int check_extras(struct check *check)
 	return r;
 }
 
+/* Rows of other incarnations, and of counters that are gone, may stand there for a while. */
+static int check_baselines(struct check *check)
+{
+	int r = check_count(check,
+			    "SELECT count(*), min(id) FROM baseline"
+			    " WHERE id < 1 OR id >= (SELECT value FROM meta WHERE key = 'id_next')",
+			    "baselines are of an id that was not given out yet");
+
+	if (r == 0)
+		r = check_count(check, "SELECT count(*), min(id) FROM baseline WHERE incarnation < 1",
+				"baselines are of no incarnation");
+	return r;
+}
+
+static int check_uplink(struct check *check)
+{
+	struct store_uplink uplink = {0};
+	int r = store_uplink_load(check->s, &uplink);
+
+	if (r < 0)
+		return find_error(check, r);
+	free(uplink.starts);
+	if (!uplink.incarnation && uplink.start_count)
+		find(check, "uplink: %zu starts, and no incarnation", uplink.start_count);
+	if (!uplink.incarnation && uplink.is_restored)
+		find(check, "uplink: restored, and no incarnation");
+	return check_baselines(check);
+}
+
 static int check_rows(struct check *check)
 {
 	int r = check_count(check,
@@ -184,7 +213,9 @@ static int check_rows(struct check *check)
 				"SELECT count(*), min(id) FROM name"
 				" WHERE id >= (SELECT value FROM meta WHERE key = 'id_next')",
 				"names have an id that was not given out yet");
-	return r == 0 && check->s->schema_version >= 3 ? check_extras(check) : r;
+	if (r == 0 && check->s->schema_version >= 3)
+		r = check_extras(check);
+	return r == 0 && check->s->schema_version >= 4 ? check_uplink(check) : r;
 }
 
 /* ---- counters ---- */

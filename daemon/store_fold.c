@@ -41,6 +41,7 @@ enum fold_phase {
 	FOLD_FLOOR_VALUES,
 	FOLD_FLOOR_STATES,
 	FOLD_FLOOR_WINDOWS,
+	FOLD_FLOOR_BASELINES,
 	FOLD_FLOOR_NAMES,
 	FOLD_DELETES,
 	FOLD_ROWS,
@@ -298,7 +299,7 @@ static int fold_floor(struct store *s, enum store_sql which, size_t *budget)
 static int fold_deletes(struct store *s, size_t *budget)
 {
 	static const enum store_sql tables[] = {SQL_VALUE_DELETE, SQL_STATE_DELETE, SQL_WINDOW_DELETE,
-						SQL_NAME_DELETE};
+						SQL_BASE_DELETE, SQL_NAME_DELETE};
 	struct store_fold *fold = s->fold;
 	int r = 0;
 
@@ -424,6 +425,7 @@ static int fold_phase(struct store *s, size_t *budget)
 	case FOLD_FLOOR_VALUES: return fold_floor(s, SQL_VALUE_FLOOR, budget);
 	case FOLD_FLOOR_STATES: return fold_floor(s, SQL_STATE_FLOOR, budget);
 	case FOLD_FLOOR_WINDOWS: return fold_floor(s, SQL_WINDOW_FLOOR, budget);
+	case FOLD_FLOOR_BASELINES: return fold_floor(s, SQL_BASE_FLOOR, budget);
 	case FOLD_FLOOR_NAMES: return fold_floor(s, SQL_NAME_FLOOR, budget);
 	case FOLD_DELETES: return fold_deletes(s, budget);
 	case FOLD_ROWS: return fold_rows(s, budget);

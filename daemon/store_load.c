@@ -40,6 +40,19 @@ static int get_meta(struct store *s, const char *key, uint64_t *out)
 	return 0;
 }
 
+static int get_uplink_meta(struct store *s)
+{
+	uint64_t is_restored = 0;
+	int r = get_meta(s, "uplink_incarnation", &s->uplink.incarnation);
+
+	if (r == 0)
+		r = get_meta(s, "uplink_restored", &is_restored);
+	if (r == 0 && is_restored > 1)
+		return store_damaged(s, "meta has no sensible uplink_restored");
+	s->uplink.is_restored = is_restored;
+	return r;
+}
+
 int store_load_meta(struct store *s)
 {
 	int r = get_meta(s, "epoch_limit", &s->epoch_limit);
@@ -52,6 +65,8 @@ int store_load_meta(struct store *s)
 		r = get_meta(s, "fold_epoch", &s->fold_epoch);
 	if (r == 0 && s->schema_version >= 3)
 		r = get_meta(s, "log_id", &s->audit.last);
+	if (r == 0 && s->schema_version >= 4)
+		r = get_uplink_meta(s);
 	return r;
 }
 

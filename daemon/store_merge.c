@@ -151,6 +151,14 @@ static int put_extras(struct journal_writer *w, struct journal_set *set)
 	return r;
 }
 
+/* What has cancelled out leaves a row all the same, or the number of the newest epoch would be forgotten
+ * (store_last_epoch). A floor that is as old as this one says nothing. */
+static void put_something(struct journal_writer *w, const struct journal_set *set)
+{
+	if (w->count == 0 && buf_len(&w->open) == 0)
+		journal_put_floor(w, set->floor_id);
+}
+
 static int merge_set(struct store *s, struct journal_set *set, struct journal_writer *w)
 {
 	int r;
@@ -163,6 +171,8 @@ static int merge_set(struct store *s, struct journal_set *set, struct journal_wr
 	r = put_deltas(w, set);
 	if (r == 0)
 		r = put_extras(w, set);
+	if (r == 0)
+		put_something(w, set);
 	if (r == -EUCLEAN)
 		return store_damaged(s, "a journal row has records that make no sense");
 	return r < 0 || journal_writer_finish(w) < 0 ? store_fail(s, SQLITE_NOMEM, "merging the journal") : 0;

@@ -21,7 +21,7 @@
 
 enum {
 	APPLICATION_ID = 0x53484354, /* "SHCT" */
-	SCHEMA_VERSION = 3,
+	SCHEMA_VERSION = 4,
 	PAGE_BYTES_MIN = 512, /* of SQLite */
 	PATH_BYTES_MAX = 500, /* SQLite takes 512, less its endings */
 	JOURNAL_SIZE_LIMIT = 64 << 20,
@@ -75,6 +75,23 @@ static const char schema_audit[] =
 	" value, strftime('%Y-%m-%dT%H:%M:%S', time_us / 1000000, 'unixepoch') ||"
 	" printf('.%06dZ', time_us % 1000000) FROM log;"
 	"INSERT INTO meta VALUES ('log_id', 0);";
+
+/* What version 4 has more than 3. By id: so baselines go with their counter, and are read in that order; rows
+ * of two incarnations are there only while one follows the other. */
+static const char schema_uplink[] =
+	"CREATE TABLE uplink_start(number INTEGER PRIMARY KEY, start INTEGER NOT NULL UNIQUE,"
+	" after_epoch INTEGER NOT NULL) STRICT;"
+	"CREATE TABLE baseline(id INTEGER NOT NULL, incarnation INTEGER NOT NULL, value INTEGER NOT NULL,"
+	" PRIMARY KEY(id, incarnation)) STRICT, WITHOUT ROWID;"
+	"INSERT INTO meta VALUES ('uplink_incarnation', 0), ('uplink_restored', 0);";
+
+/* What each version has more than the one before. */
+static const struct {
+	int version;
+	const char *sql;
+} schema_steps[] = {
+	{1, schema}, {2, schema_marks}, {3, schema_extra}, {3, schema_audit}, {4, schema_uplink},
+};
 
 static const char *const sql_texts[SQL_COUNT] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -132,6 +149,16 @@ static const char *const sql_texts[SQL_COUNT] = {
 	[SQL_LOG_EXPIRED] = "SELECT max(log_id) FROM"
 			    " (SELECT log_id, time_us FROM log ORDER BY log_id LIMIT ?2) WHERE time_us < ?1",
 	[SQL_LOG_FORGET] = "DELETE FROM log WHERE log_id <= ?1",
+	[SQL_START_ALL] = "SELECT start, after_epoch FROM uplink_start ORDER BY number",
+	[SQL_START_INSERT] = "INSERT INTO uplink_start(start, after_epoch) VALUES (?1, ?2)",
+	[SQL_BASE_OF] = "SELECT id, value FROM baseline WHERE incarnation = ?1 ORDER BY id",
+	[SQL_BASE_PUT] = "INSERT OR REPLACE INTO baseline(id, incarnation, value) VALUES (?1, ?2, ?3)",
+	[SQL_BASE_STEP] = "SELECT id FROM baseline WHERE id >= ?1 ORDER BY id LIMIT 1 OFFSET ?2",
+	[SQL_BASE_FORGET] = "DELETE FROM baseline WHERE id BETWEEN ?1 AND ?2 AND (incarnation NOT IN (?3, ?4)"
+			    " OR (?5 AND NOT EXISTS (SELECT 1 FROM name WHERE name.id = baseline.id)))",
+	[SQL_BASE_DELETE] = "DELETE FROM baseline WHERE id = ?1",
+	[SQL_BASE_FLOOR] = "DELETE FROM baseline WHERE (id, incarnation) IN"
+			   " (SELECT id, incarnation FROM baseline WHERE id < ?1 LIMIT ?2)",
 };
 
 /* ---- looking before SQLite does: its own words would be "unable to open database file" ---- */
@@ -401,6 +428,17 @@ static int configure(struct store *s, const char *cache_pages)
 	return execute(s, sql, "setting up the connection");
 }
 
+/* What a file of version `from` lacks; inside a transaction. */
+static int make_tables(struct store *s, int from, const char *doing)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < sizeof(schema_steps) / sizeof(*schema_steps) && r == 0; i++)
+		if (schema_steps[i].version > from)
+			r = execute(s, schema_steps[i].sql, doing);
+	return r;
+}
+
 /* In a rollback journal and one transaction: a crash leaves an empty file or a whole one. */
 static int create_schema(struct store *s)
 {
@@ -413,13 +451,7 @@ static int create_schema(struct store *s)
 	snprintf(sql, sizeof(sql), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
 		 APPLICATION_ID, SCHEMA_VERSION);
 	if (r == 0)
-		r = execute(s, schema, "making the tables");
-	if (r == 0)
-		r = execute(s, schema_marks, "making the tables");
-	if (r == 0)
-		r = execute(s, schema_extra, "making the tables");
-	if (r == 0)
-		r = execute(s, schema_audit, "making the tables");
+		r = make_tables(s, 0, "making the tables");
 	if (r == 0)
 		r = execute(s, sql, "making the database");
 	if (r != 0 && !sqlite3_get_autocommit(s->db))
@@ -476,12 +508,8 @@ static int upgrade(struct store *s)
 		return 0;
 	snprintf(sql, sizeof(sql), "PRAGMA user_version = %d; COMMIT", SCHEMA_VERSION);
 	r = execute(s, "BEGIN IMMEDIATE", "bringing the tables up to date");
-	if (r == 0 && s->schema_version < 2)
-		r = execute(s, schema_marks, "bringing the tables up to date");
 	if (r == 0)
-		r = execute(s, schema_extra, "bringing the tables up to date");
-	if (r == 0)
-		r = execute(s, schema_audit, "bringing the tables up to date");
+		r = make_tables(s, s->schema_version, "bringing the tables up to date");
 	if (r == 0)
 		r = execute(s, sql, "bringing the tables up to date");
 	if (r != 0 && !sqlite3_get_autocommit(s->db))
@@ -515,9 +543,13 @@ static int enter_wal(struct store *s)
 static int prepare_all(struct store *s)
 {
 	/* An old file that is only read has no such tables, and so no such rows. */
-	int count = s->schema_version == 1   ? SQL_SESSION_ALL
-		    : s->schema_version == 2 ? SQL_STATE_FROM
-					     : SQL_COUNT;
+	static const int counts[] = {
+		[1] = SQL_SESSION_ALL,
+		[2] = SQL_STATE_FROM,
+		[3] = SQL_START_ALL,
+		[SCHEMA_VERSION] = SQL_COUNT,
+	};
+	int count = counts[s->schema_version];
 
 	for (int i = 0; i < count; i++) {
 		int rc = sqlite3_prepare_v3(s->db, sql_texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->sql[i],

@@ -3,7 +3,7 @@
  * store_private.h - what the store's files share: store.c (commit), store_open.c, store_wal.c and
  * store_log_check.c (the log, checkpoints), store_load.c, store_loaders.c and store_join.c (recovery),
  * store_fold.c (snapshot), store_extra.c (states and windows), store_merge.c (journal), store_audit.c (the
- * audit log), store_check.c. The only header that includes sqlite3.h.
+ * audit log), store_uplink.c, store_check.c. The only header that includes sqlite3.h.
  *
  * Everything here runs on the thread that owns the store, but for the counters of `stats`.
  */
@@ -70,6 +70,14 @@ enum store_sql {
 	SQL_LOG_INSERT,	    /* log_id, name, time_us, operation, delta, value, peer */
 	SQL_LOG_EXPIRED,    /* before, rows at most -> the last of the first rows that is older, or null */
 	SQL_LOG_FORGET,	    /* up to this log_id */
+	SQL_START_ALL,	    /* -> start, after_epoch, oldest first. The first that version 3 has not */
+	SQL_START_INSERT,   /* start, after_epoch */
+	SQL_BASE_OF,	    /* incarnation -> id, value, by id */
+	SQL_BASE_PUT,	    /* id, incarnation, value; in place of what is there */
+	SQL_BASE_STEP,	    /* id, n -> id of the row that is n behind the first from there on, or no row */
+	SQL_BASE_FORGET,    /* id first, last, incarnation, another, 1: also ids without a name */
+	SQL_BASE_DELETE,    /* id */
+	SQL_BASE_FLOOR,	    /* floor, rows at most */
 	SQL_COUNT,
 };
 
@@ -116,6 +124,16 @@ struct store {
 		uint64_t first, last; /* ids of its entries, which are dense; empty: first is last + 1 */
 		int64_t oldest_us;    /* of the first */
 	} audit;
+
+	struct {
+		uint64_t incarnation; /* meta, as is_restored; 0: none */
+		bool is_restored;
+		uint64_t preparing;  /* the incarnation of what was put last; 0: none, or present */
+		uint64_t put_epoch;  /* all counters that have a baseline are of this epoch or before */
+		uint64_t sweep_id;   /* where store_forget_baselines goes on; 0: it begins */
+		bool is_sweep_whole; /* ... which looks for names, too */
+		bool is_swept;	     /* ... has nothing to do */
+	} uplink;
 
 	bool is_alone;		     /* no -wal and no -journal were there when it was opened */
 	struct store_place place;    /* where the files are */
@@ -165,6 +183,8 @@ struct slice store_column_bytes(struct store *s, enum store_sql which, int colum
 int store_begin(struct store *s, const char *doing);
 /* Commits when `result` is 0; else rolls back and passes `result` on. 0, STORE_RETRY, negative. */
 int store_end(struct store *s, int result, const char *doing);
+/* The same, for what somebody is told of: makes sure that the files are still where a next start looks. */
+int store_end_durable(struct store *s, int result, const char *doing);
 int store_meta_set(struct store *s, const char *key, uint64_t v);
 
 /* ---- journal ---- */

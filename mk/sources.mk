@@ -131,6 +131,7 @@ DAEMON := \
 	daemon/store_log_check.c \
 	daemon/store_merge.c \
 	daemon/store_open.c \
+	daemon/store_uplink.c \
 	daemon/store_wal.c \
 	daemon/tally.c \
 	daemon/top.c \

@@ -424,8 +424,6 @@ void run_make_old(struct run *run)
 	run_fold(run, draw() % 4, 1 + draw() % 30);
 	run_commit(run);
 	run_close(run);
-	run_sql(run->path, "DROP TABLE session; DROP TABLE token; DROP TABLE state; DROP TABLE window;"
-			   "DROP VIEW counter_logs; DROP TABLE log; DELETE FROM meta WHERE key = 'log_id';"
-			   "PRAGMA user_version = 1");
+	run_sql(run->path, TO_VERSION_1);
 	run->sure.has_marks = true;
 }

@@ -259,6 +259,15 @@ static inline void run_sql(const char *path, const char *sql)
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
+/* Makes a file of the present version one that an older program has left. */
+#define TO_VERSION_3                                                                                         \
+	"DROP TABLE uplink_start; DROP TABLE baseline;"                                                      \
+	"DELETE FROM meta WHERE key IN ('uplink_incarnation', 'uplink_restored'); PRAGMA user_version = 3;"
+#define TO_VERSION_2                                                                                         \
+	TO_VERSION_3 "DROP VIEW counter_logs; DROP TABLE log; DELETE FROM meta WHERE key = 'log_id';"        \
+		     "DROP TABLE state; DROP TABLE window; PRAGMA user_version = 2;"
+#define TO_VERSION_1 TO_VERSION_2 "DROP TABLE session; DROP TABLE token; PRAGMA user_version = 1;"
+
 static inline void must_commit(struct store *s, uint64_t epoch, struct journal_writer *w, uint64_t id_next)
 {
 	assert_int_equal(journal_writer_finish(w), 0);

@@ -286,8 +286,7 @@ static void test_a_file_of_version_2_gets_an_audit_log(void **state)
 	struct store *s;
 
 	make_database(f->path, 3);
-	run_sql(f->path, "DROP VIEW counter_logs; DROP TABLE log; DELETE FROM meta WHERE key = 'log_id';"
-			 "DROP TABLE state; DROP TABLE window; PRAGMA user_version = 2");
+	run_sql(f->path, TO_VERSION_2);
 	assert_clean(f->path);
 	s = open_and_load(f->path, &p);
 	assert_int_equal(p.count, 3);

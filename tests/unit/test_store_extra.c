@@ -362,8 +362,7 @@ static void test_a_file_of_version_2_is_checked_as_it_is_and_brought_up_to_date_
 	struct told t;
 
 	make_database(f->path, 20);
-	run_sql(f->path, "DROP TABLE state; DROP TABLE window; DROP VIEW counter_logs; DROP TABLE log;"
-			 "DELETE FROM meta WHERE key = 'log_id'; PRAGMA user_version = 2");
+	run_sql(f->path, TO_VERSION_2);
 	assert_clean(f->path);
 	store_close(load(f->path, &t, &e));
 	assert_int_equal(t.state_count + t.window_count, 0);

@@ -294,9 +294,7 @@ static void test_a_file_of_version_1_is_checked_as_it_is_and_brought_up_to_date_
 	journal_writer_fini(&w);
 	fold(s);
 	store_close(s);
-	run_sql(f->path, "DROP TABLE session; DROP TABLE token; DROP TABLE state; DROP TABLE window;"
-			 "DROP VIEW counter_logs; DROP TABLE log; DELETE FROM meta WHERE key = 'log_id';"
-			 "PRAGMA user_version = 1");
+	run_sql(f->path, TO_VERSION_1);
 	assert_int_equal(store_check(f->path, say_nothing, &lines), 0);
 	assert_int_equal(lines, 1);
 	s = load(f->path, &m, &e);

@@ -110,8 +110,8 @@ static void test_a_foreign_or_newer_file_is_refused_and_left_alone(void **state)
 	unlink(f->path);
 
 	make_database(f->path, 3);
-	run_sql(f->path, "PRAGMA user_version = 4");
-	assert_refused(f->path, STORE_CREATE, -EPROTONOSUPPORT, "schema version 4");
+	run_sql(f->path, "PRAGMA user_version = 5");
+	assert_refused(f->path, STORE_CREATE, -EPROTONOSUPPORT, "schema version 5");
 	run_sql(f->path, "PRAGMA user_version = 0");
 	assert_refused(f->path, STORE_CREATE, -EUCLEAN, "never existed");
 }
