@@ -188,23 +188,28 @@ static void pack(struct commit *c, uint64_t e, struct journal_writer *w)
 	(void)snprintf(why, sizeof(why), "out of memory while packing epoch %llu", (unsigned long long)e);
 	journal_writer_init(w, clock_ms(CLOCK_REALTIME));
 	while (pack_audit(&c->pack, c->buffers, c->buffer_count) ||
-	       pack_epoch(&c->pack, c->buffers, c->buffer_count, w) || journal_writer_finish(w)) {
+	       pack_epoch(&c->pack, c->buffers, c->buffer_count, w) || journal_writer_finish(w) ||
+	       (c->uplink && uplink_reserve(c->uplink, c->buffers, c->buffer_count))) {
 		journal_writer_fini(w);
 		wait_to_retry(c, why, &pause_ms, &tries);
 		journal_writer_init(w, clock_ms(CLOCK_REALTIME));
 	}
 }
 
-static void commit_content(struct commit *c, uint64_t e)
+/* Whether it had any. */
+static bool commit_content(struct commit *c, uint64_t e)
 {
 	struct journal_writer w;
+	bool is_something;
 
 	pack(c, e, &w);
 	write_epoch(c, e, &w);
-	if (has_content(c, &w))
+	is_something = has_content(c, &w);
+	if (is_something)
 		atomic_fetch_add_explicit(&c->epochs, 1, memory_order_relaxed);
 	journal_writer_fini(&w);
 	audit_entries_clear(&c->pack.audit);
+	return is_something;
 }
 
 /* What was unlinked while an epoch was open may still be in the hands of a worker in that epoch or, if its
@@ -245,14 +250,17 @@ static void close_epoch(struct commit *c)
 {
 	uint64_t e = epoch_advance(c->clock);
 	int64_t ended_ns = clock_ns(CLOCK_MONOTONIC);
+	bool is_something;
 
 	c->dirty_since_ms = 0;
 	seal_all(c, e);
 	atomic_store(&c->clock->sealed, e);
 	wake_waiting(c, EPOCH_WAITS_SEALED);
-	commit_content(c, e);
+	is_something = commit_content(c, e);
 	atomic_store(&c->clock->durable, e);
 	wake_waiting(c, EPOCH_WAITS_DISK);
+	if (c->uplink)
+		uplink_end_epoch(c->uplink, c->buffers, c->buffer_count, e, is_something);
 	tell_top(c, ended_ns);
 	reclaim(c);
 	for (size_t i = 0; i < c->buffer_count; i++)

@@ -28,6 +28,7 @@
 #include "session.h"
 #include "store.h"
 #include "top.h"
+#include "uplink.h"
 #include "waker.h"
 
 struct commit_worker {
@@ -42,6 +43,7 @@ struct commit {
 	struct registry *registry;
 	struct session_table *sessions; /* null: none, in tests */
 	struct once_table *tokens;	/* null: none, in tests */
+	struct uplink *uplink;		/* null: none */
 	const struct config *config;
 	struct commit_worker *workers; /* owned */
 	size_t worker_count;

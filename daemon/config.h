@@ -30,6 +30,7 @@ struct config {
 	char *socket_group; /* null: the process's */
 	char *db;
 	char *listen; /* HOST:PORT or null */
+	char *uplink; /* URL or null */
 	uint32_t workers;
 	enum cells_mode cells;
 	enum durability durability;
@@ -39,6 +40,7 @@ struct config {
 	/* reloadable */
 	_Atomic int64_t commit_interval_ms;
 	_Atomic int64_t snapshot_interval_ms;
+	_Atomic int64_t uplink_interval_ms;
 	_Atomic int64_t fold_cpu_percent; /* of one CPU */
 	_Atomic int64_t max_memory_bytes; /* 0: no limit */
 	_Atomic int64_t max_clients;	  /* connections */

@@ -20,6 +20,7 @@
 
 #include "../lib/num.h"
 #include "../lib/slice.h"
+#include "../lib/url.h"
 
 enum {
 	SHOWN_MAX = 128,
@@ -83,10 +84,22 @@ static void format_number(const struct config_value_rule *rule, int64_t number, 
 	}
 }
 
+/* Without user and password. */
+static void format_url(const char *url, char *out, size_t out_size)
+{
+	const char *scheme_end = strstr(url, "://"), *at = strrchr(url, '@');
+	if (scheme_end == NULL || at == NULL)
+		strlcpy(out, url, out_size);
+	else
+		snprintf(out, out_size, "%.*s%s", (int)(scheme_end + 3 - url), url, at + 1);
+}
+
 void config_value_format(const struct config_value_rule *rule, const struct config_value *value, char *out,
 			 size_t out_size)
 {
-	if (config_value_is_text(rule->kind))
+	if (rule->kind == CONFIG_VALUE_UPLINK && value->text != NULL)
+		format_url(value->text, out, out_size);
+	else if (config_value_is_text(rule->kind))
 		strlcpy(out, value->text != NULL ? value->text : "", out_size);
 	else
 		format_number(rule, value->number, out, out_size);
@@ -273,6 +286,20 @@ static void check_patterns(const char *text, char *why, size_t why_size)
 			snprintf(why, why_size, "'%s' has a control character, which no name has", shown);
 }
 
+static void check_uplink(const char *text, char *why, size_t why_size)
+{
+	char error[URL_ERROR_SIZE];
+	struct url url;
+	int rc = url_parse(&url, text, error);
+	if (rc != URL_OK) {
+		snprintf(why, why_size, "%s", rc == URL_BAD ? error : strerror(-rc));
+		return;
+	}
+	if (url.kind == URL_UNIX)
+		snprintf(why, why_size, "give a Redis Cluster, as in redis+cluster://HOST:PORT");
+	url_fini(&url);
+}
+
 const char *config_value_socket_complaint(const char *path, char *why, size_t why_size)
 {
 	const size_t len_max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
@@ -316,6 +343,8 @@ static int text_from_text(const struct config_value_rule *rule, const char *text
 		check_address(text, why, why_size);
 	else if (rule->kind == CONFIG_VALUE_PATTERNS)
 		check_patterns(text, why, why_size);
+	else if (rule->kind == CONFIG_VALUE_UPLINK)
+		check_uplink(text, why, why_size);
 	if (why[0] != '\0') {
 		free(copy);
 		return -EINVAL;

@@ -23,6 +23,7 @@ enum config_value_kind {
 	CONFIG_VALUE_GROUP,    /* name or number of a group there is */
 	CONFIG_VALUE_ADDRESS,  /* HOST:PORT, loopback only */
 	CONFIG_VALUE_PATTERNS, /* of names, with blanks between */
+	CONFIG_VALUE_UPLINK,   /* URL of a Redis Cluster, or of one server; shown without user and password */
 };
 
 struct config_value_rule {

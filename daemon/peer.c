@@ -67,6 +67,8 @@ struct peer *peer_free(struct peer *p)
 	request_session_end(p);
 	backup_drop(&w->server->backup, p->client.id);
 	audit_reader_drop(&w->server->audit_reader, p->question);
+	if (p->uplink_question)
+		uplink_drop(&w->server->uplink->asks, p->uplink_question);
 	client_remove(&w->server->clients, &p->client);
 	request_multi_reset(p);
 	resp_parser_fini(&p->parser);

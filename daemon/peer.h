@@ -41,6 +41,7 @@ enum peer_wait_kind {
 	WAIT_TOP,	/* until SHC.TOP has had more than `target` periods, or the store refuses */
 	WAIT_BACKUP,	/* until its backup has ended, one way or another */
 	WAIT_LOG,	/* until its question is answered */
+	WAIT_UPLINK,	/* the same of the uplink's */
 	WAIT_TIME,	/* until the deadline */
 	WAIT_TURN,	/* until the worker's next turn: a long request in slices */
 };
@@ -92,6 +93,7 @@ struct peer {
 	struct peer_multi multi;
 	struct session *session;	 /* a reference; null: none */
 	struct audit_question *question; /* SHC.LOG's; owned; null: none */
+	struct uplink_question *uplink_question; /* SHC.UPLINK's; the same */
 	bool is_session_lost;		 /* bound to somebody else by now, or ended by a refusal */
 	int proto;			 /* 2 or 3 */
 	enum peer_reply_mode reply_mode;

@@ -160,8 +160,12 @@ static int take_counters(void *arg, unsigned loader, const struct store_counter 
 		hashes[i] = registry_hash(registry, counters[i].name);
 		registry_load_prefetch(registry, hashes[i]);
 	}
-	for (size_t i = 0; i < count && !rc; i++)
+	for (size_t i = 0; i < count && !rc; i++) {
 		rc = load_one(r, loader, &counters[i], hashes[i]);
+		if (!rc && r->to->uplink)
+			rc = uplink_table_load(r->to->uplink, counters[i].id, counters[i].name,
+					       counters[i].value);
+	}
 	return rc;
 }
 

@@ -12,12 +12,14 @@
 #include "registry.h"
 #include "session.h"
 #include "store.h"
+#include "uplink_table.h"
 
 /* All of them initialised and empty; borrowed. */
 struct recover {
 	struct registry *registry;
 	struct session_table *sessions;
 	struct once_table *tokens;
+	struct uplink_table *uplink; /* null: none */
 	/* what has expired by then is left out: used before these moments (wall clock) */
 	int64_t sessions_before_ms, tokens_before_ms;
 	uint32_t workers; /* there will be: who ends what expires */

@@ -192,6 +192,7 @@ request_fn request_shc_session, request_shc_apply, request_shc_once;
 void request_session_end(struct peer *peer); /* RESET, and the end of a connection */
 /* request_log.c */
 request_fn request_shc_log;
+request_fn request_shc_global, request_shc_uplink;
 /* request_backup.c */
 request_fn request_shc_backup;
 /* request_multi.c */

@@ -48,6 +48,20 @@ static uint64_t told_stored_seq(const struct request *r, const struct session *s
 	return r->worker->is_holding ? s->last.seq : session_stored_seq(s, durable_of(r));
 }
 
+/* A copy of an older state may know less than clients were told. */
+static bool is_restored(const struct request *r)
+{
+	const struct uplink *u = r->worker->server->uplink;
+
+	return u && atomic_load_explicit(&u->is_restored, memory_order_relaxed);
+}
+
+static enum request_result reply_restored(struct request *r)
+{
+	return reply_error(r, "SESSIONRESTORED this state is a copy of an older one: see shcount uplink status; "
+			      "shcount uplink accept allows sessions and tokens again");
+}
+
 /* ---- SHC.SESSION ---- */
 
 struct session_record {
@@ -136,6 +150,8 @@ enum request_result request_shc_session(struct request *r)
 	struct session *s;
 	int rc;
 
+	if (is_restored(r))
+		return reply_restored(r);
 	if (!slice_is_name(r->argv[1]))
 		return reply_error(r, "ERR invalid session id: 1 to 255 bytes without control characters");
 	request_session_end(p);
@@ -278,6 +294,8 @@ enum request_result request_shc_apply(struct request *r)
 	enum request_result result = REQUEST_DONE;
 	struct apply a;
 
+	if (is_restored(r))
+		return reply_restored(r);
 	if (!r->peer->session)
 		return reply_error(r, "ERR SHC.APPLY needs a session: SHC.SESSION first");
 	if (r->peer->is_session_lost)
@@ -434,6 +452,8 @@ enum request_result request_shc_once(struct request *r)
 	enum request_result result = REQUEST_DONE;
 	struct once o = {0};
 
+	if (is_restored(r))
+		return reply_restored(r);
 	if (!slice_is_name(r->argv[1]))
 		return reply_error(r, "ERR invalid token: 1 to 255 bytes without control characters");
 	if (!slice_is_name(r->argv[2]))

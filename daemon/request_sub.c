@@ -20,6 +20,8 @@ const struct subcommands *subcommands_of(const struct command *c)
 		return &subcommands_config;
 	if (c->handler == request_function)
 		return &subcommands_function;
+	if (c->handler == request_shc_uplink)
+		return &subcommands_uplink;
 	return NULL;
 }
 

@@ -28,7 +28,7 @@ struct subcommands {
 
 /* Each stands beside its handlers. */
 extern const struct subcommands subcommands_backup, subcommands_client, subcommands_command,
-	subcommands_config, subcommands_function;
+	subcommands_config, subcommands_function, subcommands_uplink;
 
 /* The table of a container; null: the command is none. */
 const struct subcommands *subcommands_of(const struct command *c);

@@ -123,6 +123,7 @@ static int load_state(struct server *s)
 		.registry = &s->registry,
 		.sessions = &s->sessions,
 		.tokens = &s->tokens,
+		.uplink = s->uplink ? &s->uplink->table : NULL,
 		.sessions_before_ms = now - atomic_load(&s->config->session_ttl_ms),
 		.tokens_before_ms = now - atomic_load(&s->config->token_ttl_ms),
 		.workers = s->config->workers,
@@ -133,6 +134,8 @@ static int load_state(struct server *s)
 
 	if (!rc)
 		rc = recover_load(&recover, s->store, &state);
+	if (!rc && s->uplink)
+		rc = uplink_load(s->uplink, s->store);
 	if (rc == -EDQUOT) {
 		log_error("%s holds more counters than max-memory allows: raise it", s->config->db);
 		return STATUS_CONFIG;
@@ -351,6 +354,7 @@ static int serve(struct server *s, const sigset_t *signals)
 static int run_threads(struct server *s, const sigset_t *signals)
 {
 	int status = STATUS_IO, rc = audit_reader_init(&s->audit_reader, s->config->db);
+	bool has_committer = false;
 
 	if (rc) {
 		log_error("cannot prepare the reader of the audit log: %s", strerror(-rc));
@@ -359,22 +363,51 @@ static int run_threads(struct server *s, const sigset_t *signals)
 	rc = start_workers(s);
 	if (!rc) {
 		rc = commit_start(&s->commit);
+		has_committer = rc == 0;
 		if (rc)
 			log_error("cannot start the committer: %s", strerror(-rc));
+	}
+	if (!rc && s->uplink) {
+		rc = uplink_start(s->uplink);
+		if (rc)
+			log_error("cannot start the uplink: %s", strerror(-rc));
 	}
 	if (!rc)
 		status = serve(s, signals);
 	atomic_store(&s->backup.is_cancelled, true);
+	/* Before the workers, who may wait for its answers, and the committer, which it may wait for. */
+	if (s->uplink)
+		uplink_stop(s->uplink);
 	stop_workers(s);
 	backup_fini(&s->backup);
 	audit_reader_fini(&s->audit_reader);
-	if (!rc)
+	if (has_committer)
 		commit_stop(&s->commit);
 	/* What had not started has no slot. */
 	s->commit.worker_count = s->worker_count;
 	rc = commit_finish(&s->commit, atomic_load(&s->is_folding_at_stop));
+	if (s->uplink)
+		uplink_finish(s->uplink);
 	free_workers(s);
 	return status ? status : rc;
+}
+
+/* 0 or an exit status. */
+static int prepare_uplink(struct server *s)
+{
+	static struct uplink uplink; /* large; one a process */
+	char why[URL_ERROR_SIZE];
+	int rc;
+
+	if (!s->config->uplink)
+		return 0;
+	rc = uplink_init(&uplink, s->config, &s->commit, why);
+	if (rc) {
+		log_error("uplink: %s", rc == -EINVAL ? why : strerror(-rc));
+		return rc == -EINVAL ? STATUS_CONFIG : STATUS_IO;
+	}
+	s->uplink = s->commit.uplink = &uplink;
+	return 0;
 }
 
 static int run_with_state(struct server *s, const sigset_t *signals)
@@ -389,13 +422,17 @@ static int run_with_state(struct server *s, const sigset_t *signals)
 	}
 	s->commit.sessions = &s->sessions;
 	s->commit.tokens = &s->tokens;
-	status = load_state(s);
+	status = prepare_uplink(s);
+	if (!status)
+		status = load_state(s);
 	s->commit.store = s->store;
 	if (!status)
 		status = choose_io(s);
 	if (!status)
 		status = run_threads(s, signals);
 	commit_fini(&s->commit);
+	if (s->uplink)
+		uplink_fini(s->uplink);
 	s->store = store_close(s->store);
 	return status;
 }

@@ -29,6 +29,7 @@
 #include "registry.h"
 #include "session.h"
 #include "store.h"
+#include "uplink.h"
 #include "worker.h"
 
 struct server {
@@ -48,6 +49,7 @@ struct server {
 	struct backup backup;
 	struct audit audit;
 	struct audit_reader audit_reader;
+	struct uplink *uplink; /* owned; null: none */
 	struct client_directory clients;
 	struct worker *workers;
 	uint32_t worker_count;

@@ -182,7 +182,11 @@ bool uplink_switch(struct uplink *u);
 
 /* Answers what can be answered now; with u->is_wanted some wait for a round. uplink_answer.c */
 void uplink_answer_questions(struct uplink *u);
-/* One of them: fills its reply. uplink_verify.c, uplink_answer.c */
+/* One of them: fills its reply. uplink_verify.c */
 void uplink_verify(struct uplink *u, struct uplink_question *q);
+/* Some of what somebody wants to be retired. uplink_retire.c */
+void uplink_retire_some(struct uplink *u);
+/* Whether so many replicas of each master have what was pushed there; false: not now. uplink_wait.c */
+bool uplink_wait_replicas(struct uplink *u, unsigned replicas);
 
 #endif

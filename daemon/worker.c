@@ -182,6 +182,7 @@ static bool is_over(struct worker *w, const struct peer *p)
 		       commit_is_stuck(&w->server->commit);
 	case WAIT_BACKUP: return has_backup_ended(w, p);
 	case WAIT_LOG: return audit_reader_is_answered(&w->server->audit_reader, p->question);
+	case WAIT_UPLINK: return uplink_is_answered(&w->server->uplink->asks, p->uplink_question);
 	case WAIT_TURN: return true;
 	case WAIT_TIME:
 	case WAIT_NONE: break;

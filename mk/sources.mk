@@ -113,6 +113,7 @@ DAEMON := \
 	daemon/request_server.c \
 	daemon/request_sub.c \
 	daemon/request_top.c \
+	daemon/request_uplink.c \
 	daemon/request_window.c \
 	daemon/ring.c \
 	daemon/server.c \
@@ -140,6 +141,17 @@ DAEMON := \
 	daemon/txn_audit.c \
 	daemon/txn_commit.c \
 	daemon/txn_quick.c \
+	daemon/uplink.c \
+	daemon/uplink_answer.c \
+	daemon/uplink_ask.c \
+	daemon/uplink_push.c \
+	daemon/uplink_retire.c \
+	daemon/uplink_rule.c \
+	daemon/uplink_sweep.c \
+	daemon/uplink_switch.c \
+	daemon/uplink_table.c \
+	daemon/uplink_verify.c \
+	daemon/uplink_wait.c \
 	daemon/waker.c \
 	daemon/window.c \
 	daemon/worker.c

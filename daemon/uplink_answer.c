@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/* uplink_answer.c - what the uplink's thread tells those who ask. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../lib/num.h"
+#include "../lib/resp.h"
+#include "../lib/script.h"
+#include "clock.h"
+#include "commit.h"
+#include "store.h"
+#include "uplink.h"
+
+enum { BATCH = 256 /* totals asked for at a time */ };
+
+static struct slice name_of(const struct uplink_question *q)
+{
+	return (struct slice){q->name, q->name_len};
+}
+
+static bool fits_kind(void *arg, const struct uplink_question *q)
+{
+	return q->kind == *(const enum uplink_ask_kind *)arg;
+}
+
+static struct uplink_question *take(struct uplink *u, enum uplink_ask_kind kind)
+{
+	return uplink_take(&u->asks, fits_kind, &kind);
+}
+
+/* ---- totals ---- */
+
+static struct uplink_total *total_of(struct uplink *u, struct slice name)
+{
+	return &u->totals[hash_bytes(&u->table.key, name.data, name.len) % UPLINK_TOTALS];
+}
+
+static bool is_total_of(const struct uplink_total *t, struct slice name)
+{
+	return t->at_ms && t->name_len == name.len && memcmp(t->name, name.data, name.len) == 0;
+}
+
+static void put_total(struct uplink_question *q, const struct uplink_total *t, int64_t age_ms)
+{
+	resp_put_array(&q->reply, 2);
+	if (t->is_there)
+		resp_put_int(&q->reply, t->value);
+	else
+		resp_put_null(&q->reply, q->is_resp3 ? 3 : 2);
+	resp_put_int(&q->reply, age_ms);
+}
+
+static void remember_total(struct uplink *u, struct slice name, const struct uplink_total *t)
+{
+	struct uplink_total *kept = total_of(u, name);
+
+	*kept = *t;
+	kept->name_len = (uint8_t)name.len;
+	memcpy(kept->name, name.data, name.len);
+}
+
+struct total_request {
+	struct uplink *uplink;
+	struct uplink_question *question;
+};
+
+/* The cluster cannot be asked: what it said the last time, with its age. */
+static void put_old_total(struct uplink *u, struct uplink_question *q, int64_t now)
+{
+	const struct uplink_total *kept = total_of(u, name_of(q));
+
+	if (is_total_of(kept, name_of(q)))
+		put_total(q, kept, now - kept->at_ms);
+	else
+		resp_put_errorf(&q->reply, "UPLINKDOWN %s", cluster_error(u->cluster));
+}
+
+static void take_total(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
+{
+	const struct total_request *r = arg;
+	struct uplink_question *q = r->question;
+	int64_t now = clock_ms(CLOCK_MONOTONIC);
+	struct uplink_total t = {.at_ms = now};
+
+	(void)op;
+	if (status == SHC_REFUSED || status == SHC_DENIED) {
+		resp_put_errorf(&q->reply, "%.*s", (int)reply->str.len, reply->str.data);
+		return;
+	}
+	if (status) {
+		put_old_total(r->uplink, q, now);
+		return;
+	}
+	t.is_there = reply->type == RESP_BULK;
+	if (t.is_there && !num_parse_i64(reply->str, &t.value)) {
+		resp_put_error(&q->reply, "ERR value is not an integer or out of range");
+		return;
+	}
+	remember_total(r->uplink, name_of(q), &t);
+	put_total(q, &t, 0);
+}
+
+static void answer_totals(struct uplink *u)
+{
+	struct total_request requests[BATCH];
+	size_t count = 0;
+	struct uplink_question *q;
+
+	while (count < BATCH && (q = take(u, UPLINK_ASK_GLOBAL)))
+		requests[count++] = (struct total_request){.uplink = u, .question = q};
+	if (count == 0)
+		return;
+	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
+	for (size_t i = 0; i < count; i++) {
+		q = requests[i].question;
+		const struct cluster_way way = {
+			.kind = OP_READ, .slot = slot_of(name_of(q)), .done = take_total, .arg = &requests[i]};
+		const struct slice argv[] = {slice_str("GET"), name_of(q)};
+
+		if (cluster_put(u->cluster, &way, 2, argv))
+			resp_put_error(&q->reply, "OOM out of memory");
+	}
+	cluster_run(u->cluster, 0);
+	for (size_t i = 0; i < count; i++)
+		uplink_answer(&u->asks, requests[i].question);
+}
+
+/* ---- the status ---- */
+
+static void put_text(struct buf *out, const char *name, const char *value)
+{
+	resp_put_bulk_str(out, name);
+	resp_put_bulk_str(out, value);
+}
+
+static void put_number(struct buf *out, const char *name, int64_t value)
+{
+	char digits[NUM_I64_CHARS_MAX];
+
+	resp_put_bulk_str(out, name);
+	resp_put_bulk(out, digits, num_format_i64(digits, value));
+}
+
+static void put_node(struct buf *out, int proto, const struct uplink_node *n, int64_t now)
+{
+	resp_put_map(out, proto, 5);
+	put_text(out, "name", n->name);
+	put_number(out, "lag_ms", n->behind_ms ? now - n->behind_ms : 0);
+	put_number(out, "pushes", (int64_t)n->pushes);
+	put_number(out, "repairs", (int64_t)n->repairs);
+	put_text(out, "last_error", n->error);
+}
+
+static void put_status(struct uplink *u, struct uplink_question *q)
+{
+	static const char *const conditions[] = {"starting", "up", "down"};
+	const struct uplink_counts counts = uplink_table_counts(&u->table);
+	int64_t now = clock_ms(CLOCK_MONOTONIC);
+	int proto = q->is_resp3 ? 3 : 2;
+	struct buf *out = &q->reply;
+	char start[UPLINK_ID_SIZE];
+
+	uplink_put_id(start, u->lineage.now.start);
+	resp_put_map(out, proto, 16);
+	put_text(out, "uplink", u->shown_url);
+	put_text(out, "state", conditions[u->condition]);
+	put_text(out, "incarnation", u->incarnation_id);
+	put_text(out, "start", start);
+	put_number(out, "restored", atomic_load(&u->is_restored));
+	put_number(out, "names", (int64_t)counts.names);
+	put_number(out, "due", (int64_t)counts.due);
+	put_number(out, "lag_ms", uplink_table_lag_ms(&u->table, now));
+	put_number(out, "synced_epoch", (int64_t)counts.synced_epoch);
+	put_number(out, "durable_epoch", (int64_t)epoch_durable(u->commit->clock));
+	put_number(out, "pushes", (int64_t)u->pushes);
+	put_number(out, "repairs", (int64_t)u->repairs);
+	put_number(out, "refused", (int64_t)counts.refused);
+	put_text(out, "last_error", u->error);
+	put_number(out, "sweeps", (int64_t)u->sweeps);
+	resp_put_bulk_str(out, "nodes");
+	resp_put_array(out, u->node_count);
+	for (size_t i = 0; i < u->node_count; i++)
+		put_node(out, proto, &u->nodes[i], now);
+}
+
+/* ---- until it is in the cluster ---- */
+
+static bool is_synced(const struct uplink *u, const struct uplink_counts *counts, uint64_t epoch)
+{
+	return counts->synced_epoch >= epoch && u->sweeps > 0;
+}
+
+struct sync_fit {
+	const struct uplink *uplink;
+	struct uplink_counts counts;
+	bool is_waiting; /* somebody does */
+};
+
+static bool fits_sync(void *arg, const struct uplink_question *q)
+{
+	struct sync_fit *f = arg;
+
+	if (q->kind != UPLINK_ASK_SYNC)
+		return false;
+	if (is_synced(f->uplink, &f->counts, q->number))
+		return true;
+	f->is_waiting = true;
+	return false;
+}
+
+/* What is refused is not there, and will not be. */
+static void put_synced(struct uplink *u, struct uplink_question *q, const struct uplink_counts *counts)
+{
+	if (counts->refused)
+		resp_put_errorf(&q->reply, "ERR the cluster refuses %zu counters, the last one: %s",
+				counts->refused, u->error);
+	else
+		resp_put_int(&q->reply, 1);
+}
+
+static void answer_syncs(struct uplink *u)
+{
+	struct sync_fit f = {.uplink = u, .counts = uplink_table_counts(&u->table)};
+	struct uplink_question *q;
+
+	while ((q = uplink_take(&u->asks, fits_sync, &f))) {
+		if (q->replicas && !uplink_wait_replicas(u, q->replicas)) {
+			/* What a node has lost is looked for before it is asked again. */
+			uplink_put_back(&u->asks, q);
+			f.is_waiting = true;
+			break;
+		}
+		put_synced(u, q, &f.counts);
+		uplink_answer(&u->asks, q);
+	}
+	u->is_wanted = f.is_waiting;
+}
+
+/* ---- by operators ---- */
+
+static void take_reset(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
+{
+	const struct total_request *r = arg;
+	struct buf *out = &r->question->reply;
+	int64_t before;
+
+	(void)op;
+	if (status == SHC_REFUSED || status == SHC_DENIED)
+		resp_put_errorf(out, "%.*s", (int)reply->str.len, reply->str.data);
+	else if (status == SHC_IN_DOUBT)
+		resp_put_errorf(out, "UPLINKDOWN %s; the total may have been reset", cluster_error(r->uplink->cluster));
+	else if (status || reply->type != RESP_BULK || !num_parse_i64(reply->str, &before))
+		resp_put_errorf(out, "UPLINKDOWN %s", cluster_error(r->uplink->cluster));
+	else
+		resp_put_int(out, before);
+}
+
+static void reset(struct uplink *u, struct uplink_question *q)
+{
+	struct total_request r = {.uplink = u, .question = q};
+	struct cluster_way way = {.kind = OP_WRITE, .done = take_reset, .arg = &r};
+	struct shard_key ledger;
+
+	uplink_ledger_key(u, name_of(q), &ledger, &way.slot);
+	const struct slice argv[] = {slice_str("2"), name_of(q), shard_slice(&ledger)};
+	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
+	if (cluster_put_script(u->cluster, &way, &script_reset, 3, argv))
+		resp_put_error(&q->reply, "OOM out of memory");
+	cluster_run(u->cluster, 0);
+}
+
+static int write_accept(struct store *s, void *arg)
+{
+	(void)arg;
+	return store_uplink_accept(s);
+}
+
+static void accept_state(struct uplink *u, struct uplink_question *q)
+{
+	int rc = commit_call(u->commit, write_accept, NULL);
+
+	if (rc) {
+		resp_put_errorf(&q->reply, "MISCONF this cannot be written to disk now: %s",
+				rc < 0 ? strerror(-rc) : "the disk is full");
+		return;
+	}
+	atomic_store(&u->is_restored, false);
+	resp_put_simple(&q->reply, "OK");
+}
+
+/* ---- all of them ---- */
+
+static void answer_all(struct uplink *u, enum uplink_ask_kind kind,
+		       void (*fn)(struct uplink *u, struct uplink_question *q))
+{
+	struct uplink_question *q;
+
+	while ((q = take(u, kind))) {
+		fn(u, q);
+		uplink_answer(&u->asks, q);
+	}
+}
+
+/* Beside a sweep that is to find out what has been lost, a comparison would tell of it. */
+static bool can_verify(const struct uplink *u)
+{
+	return !u->is_fast || u->condition == UPLINK_DOWN;
+}
+
+void uplink_answer_questions(struct uplink *u)
+{
+	answer_all(u, UPLINK_ASK_STATUS, put_status);
+	answer_totals(u);
+	answer_all(u, UPLINK_ASK_RESET, reset);
+	answer_all(u, UPLINK_ASK_ACCEPT, accept_state);
+	uplink_retire_some(u);
+	if (can_verify(u))
+		answer_all(u, UPLINK_ASK_VERIFY, uplink_verify);
+	answer_syncs(u);
+}
