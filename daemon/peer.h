@@ -91,11 +91,11 @@ struct peer {
 	struct buf sending; /* with io until IO_SENT */
 	struct peer_wait wait;
 	struct peer_multi multi;
-	struct session *session;	 /* a reference; null: none */
-	struct audit_question *question; /* SHC.LOG's; owned; null: none */
+	struct session *session;		 /* a reference; null: none */
+	struct audit_question *question;	 /* SHC.LOG's; owned; null: none */
 	struct uplink_question *uplink_question; /* SHC.UPLINK's; the same */
-	bool is_session_lost;		 /* bound to somebody else by now, or ended by a refusal */
-	int proto;			 /* 2 or 3 */
+	bool is_session_lost;			 /* bound to somebody else by now, or ended by a refusal */
+	int proto;				 /* 2 or 3 */
 	enum peer_reply_mode reply_mode;
 	/* a long KEYS, in slices */
 	struct buf keys_body;

@@ -37,8 +37,7 @@ static enum request_result ask(struct request *r, const struct uplink_question *
 
 static void drop(struct request *r)
 {
-	r->peer->uplink_question =
-		uplink_drop(&r->worker->server->uplink->asks, r->peer->uplink_question);
+	r->peer->uplink_question = uplink_drop(&r->worker->server->uplink->asks, r->peer->uplink_question);
 }
 
 /* It has been answered. */

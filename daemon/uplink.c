@@ -94,11 +94,12 @@ static void unprepare(struct uplink *u)
 	url_fini(&u->url);
 }
 
-int uplink_init(struct uplink *u, const struct config *config, struct commit *commit, char why[URL_ERROR_SIZE])
+int uplink_init(struct uplink *u, const struct config *config, struct commit *commit,
+		char why[URL_ERROR_SIZE])
 {
 	int rc;
 
-	*u = (struct uplink){.config = config, .commit = commit};
+	*u = (struct uplink){.config = config, .commit = commit, .is_unmarked = true};
 	why[0] = '\0';
 	if (gethostname(u->host, sizeof(u->host) - 1))
 		strcpy(u->host, "?");
@@ -212,8 +213,8 @@ void uplink_say(struct uplink *u, const char *fmt, ...)
 
 struct uplink_node *uplink_node_of(struct uplink *u, const struct op *op)
 {
-	const struct node *node = op->node || op->slot >= SLOT_COUNT ? op->node
-								      : cluster_master(u->cluster, op->slot);
+	const struct node *node =
+		op->node || op->slot >= SLOT_COUNT ? op->node : cluster_master(u->cluster, op->slot);
 	const char *name = node ? cluster_name(node) : NULL;
 	struct uplink_node *n;
 
@@ -349,8 +350,10 @@ static int64_t step(struct uplink *u)
 			pause_growing(u);
 		return u->retry_ms > now ? u->retry_ms - now : 0;
 	}
-	if (round_due_ms(u, now) == 0)
+	if (round_due_ms(u, now) == 0) {
 		push_some(u);
+		uplink_answer_questions(u); /* somebody may have waited for it */
+	}
 	now = clock_ms(CLOCK_MONOTONIC);
 	return u->broken ? 0 : round_due_ms(u, now);
 }
@@ -403,5 +406,6 @@ void uplink_finish(struct uplink *u)
 	       uplink_register(u))
 		is_through = uplink_round(u);
 	if (!is_through && uplink_table_counts(&u->table).due)
-		log_warning("uplink: some changes are not in the cluster yet; the next start brings them there");
+		log_warning(
+			"uplink: some changes are not in the cluster yet; the next start brings them there");
 }

@@ -34,8 +34,8 @@ enum { UPLINK_NODES_MAX = 64, UPLINK_WINDOW = 2048, UPLINK_ERROR_SIZE = 256, UPL
 struct uplink_node {
 	char name[UPLINK_NODE_SIZE];
 	uint64_t pushes, repairs;
-	size_t left;	      /* of this round, without an answer */
-	int64_t behind_ms;    /* monotonic: since when something has been left; 0: nothing is */
+	size_t left;		       /* of this round, without an answer */
+	int64_t behind_ms;	       /* monotonic: since when something has been left; 0: nothing is */
 	char error[UPLINK_ERROR_SIZE]; /* the last */
 };
 
@@ -105,22 +105,23 @@ struct uplink {
 	char incarnation_id[UPLINK_ID_SIZE];
 	struct uplink_lineage lineage;
 	enum uplink_condition condition;
-	bool is_registered;	 /* the record is this start's */
+	bool is_registered;		    /* the record is this start's */
 	char record[UPLINK_MARK_CHARS_MAX]; /* what is believed to be in it */
 	size_t record_len;
-	uint64_t record_epoch;	 /* of it */
-	int64_t registered_ms;	 /* monotonic */
-	const char *broken;	 /* why a new incarnation is needed; static; null: it is not */
-	int64_t round_ms; /* monotonic: when the last round began */
+	uint64_t record_epoch;	    /* of it */
+	int64_t registered_ms;	    /* monotonic */
+	const char *broken;	    /* why a new incarnation is needed; static; null: it is not */
+	int64_t round_ms;	    /* monotonic: when the last round began */
 	int64_t retry_ms, pause_ms; /* monotonic: not before; 0: at once */
-	bool is_wanted;	 /* somebody waits for a round */
-	bool is_scanning;	 /* the cluster's ledgers are being looked at, not this daemon's names */
-	bool is_fast;		 /* some in each round */
-	int64_t sweep_due_ms;	 /* monotonic: some more then */
+	bool is_wanted;		    /* somebody waits for a round */
+	bool is_scanning;	    /* the cluster's ledgers are being looked at, not this daemon's names */
+	bool is_fast;		    /* some in each round */
+	int64_t sweep_due_ms;	    /* monotonic: some more then */
 	struct uplink_walk scan;
+	bool is_unmarked; /* connections of this start have changed nothing yet, perhaps */
 	struct uplink_retirement retirement;
 	struct uplink_total *totals; /* owned: UPLINK_TOTALS of them, by hash */
-	uint64_t topology;	 /* what it was when a sweep began: lost connections, who serves what */
+	uint64_t topology;	     /* what it was when a sweep began: lost connections, who serves what */
 	uint64_t pushes, repairs, answers, sweeps;
 	char error[UPLINK_ERROR_SIZE];
 	struct uplink_node nodes[UPLINK_NODES_MAX];
@@ -131,7 +132,8 @@ struct uplink {
 
 /* Before the state is loaded: takes the URL of the configuration. 0 or negative; -EINVAL with the sentence
  * for it in `why`. */
-int uplink_init(struct uplink *u, const struct config *config, struct commit *commit, char why[URL_ERROR_SIZE]);
+int uplink_init(struct uplink *u, const struct config *config, struct commit *commit,
+		char why[URL_ERROR_SIZE]);
 void uplink_fini(struct uplink *u);
 
 /* Main, when the table was loaded: finds out who this is, and has this start written down. 0 or negative:
@@ -154,14 +156,18 @@ void uplink_end_epoch(struct uplink *u, struct epoch_buffer *const *buffers, siz
 
 /* ---- between the files of the uplink ---- the thread */
 
-enum { UPLINK_CALL_MS = 1000 /* a call of the cluster: as long as one that is silent may hold up the others */ };
+enum {
+	UPLINK_CALL_MS =
+		1000 /* a call of the cluster: as long as one that is silent may hold up the others */
+};
 
 /* Keeps a sentence for the status, and logs it when it is another one than before. */
 void uplink_say(struct uplink *u, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct uplink_node *uplink_node_of(struct uplink *u, const struct op *op);
 void uplink_ledger_key(const struct uplink *u, struct slice name, struct shard_key *out, unsigned *slot);
 
-/* Whether this start is the record's; asks for it when it is time. False: not now, or broken. uplink_push.c */
+/* Whether this start is the record's; asks for it when it is time. False: not now, or broken. uplink_push.c
+ */
 bool uplink_register(struct uplink *u);
 /* One round: everything that is due, once. True: it is through. uplink_push.c */
 bool uplink_round(struct uplink *u);

@@ -115,8 +115,10 @@ static void answer_totals(struct uplink *u)
 	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
 	for (size_t i = 0; i < count; i++) {
 		q = requests[i].question;
-		const struct cluster_way way = {
-			.kind = OP_READ, .slot = slot_of(name_of(q)), .done = take_total, .arg = &requests[i]};
+		const struct cluster_way way = {.kind = OP_READ,
+						.slot = slot_of(name_of(q)),
+						.done = take_total,
+						.arg = &requests[i]};
 		const struct slice argv[] = {slice_str("GET"), name_of(q)};
 
 		if (cluster_put(u->cluster, &way, 2, argv))
@@ -250,7 +252,8 @@ static void take_reset(void *arg, const struct op *op, enum shc_status status, c
 	if (status == SHC_REFUSED || status == SHC_DENIED)
 		resp_put_errorf(out, "%.*s", (int)reply->str.len, reply->str.data);
 	else if (status == SHC_IN_DOUBT)
-		resp_put_errorf(out, "UPLINKDOWN %s; the total may have been reset", cluster_error(r->uplink->cluster));
+		resp_put_errorf(out, "UPLINKDOWN %s; the total may have been reset",
+				cluster_error(r->uplink->cluster));
 	else if (status || reply->type != RESP_BULK || !num_parse_i64(reply->str, &before))
 		resp_put_errorf(out, "UPLINKDOWN %s", cluster_error(r->uplink->cluster));
 	else

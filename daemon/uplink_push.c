@@ -88,8 +88,9 @@ static void take_registration(void *arg, const struct op *op, enum shc_status st
 	(void)op;
 	if (status || !read_pair(reply, &r->is_done, &there)) {
 		r->is_done = false;
-		uplink_say(u, "%s", status == SHC_OK ? "the answer to a script makes no sense"
-						     : cluster_error(u->cluster));
+		uplink_say(u, "%s",
+			   status == SHC_OK ? "the answer to a script makes no sense"
+					    : cluster_error(u->cluster));
 		return;
 	}
 	if (!r->is_done) {
@@ -114,8 +115,11 @@ static void ask_registration(struct registration *r)
 	r->is_again = false;
 	shard_record(&key, slice_str(u->incarnation_id));
 	way.slot = slot_of(shard_slice(&key));
-	const struct slice argv[] = {slice_str("1"), shard_slice(&key), {u->record, u->record_len},
-				     {r->mark, r->mark_len}, slice_str(u->host)};
+	const struct slice argv[] = {slice_str("1"),
+				     shard_slice(&key),
+				     {u->record, u->record_len},
+				     {r->mark, r->mark_len},
+				     slice_str(u->host)};
 	if (cluster_put_script(u->cluster, &way, &script_register, 5, argv) == SHC_OK)
 		cluster_run(u->cluster, 0);
 }
@@ -165,7 +169,8 @@ static struct uplink_answer judge_field(struct uplink *u, const struct uplink_pu
 	return a;
 }
 
-static void say_refused(struct uplink *u, struct uplink_node *n, const struct uplink_push *p, struct slice why)
+static void say_refused(struct uplink *u, struct uplink_node *n, const struct uplink_push *p,
+			struct slice why)
 {
 	char text[UPLINK_ERROR_SIZE];
 
@@ -187,12 +192,14 @@ static struct uplink_answer read_answer(struct uplink *u, struct uplink_node *n,
 	if (status == SHC_REFUSED || status == SHC_DENIED)
 		say_refused(u, n, p, reply->str);
 	else
-		uplink_say(u, "%s", status == SHC_OK ? "the answer to a script makes no sense"
-						     : cluster_error(u->cluster));
+		uplink_say(u, "%s",
+			   status == SHC_OK ? "the answer to a script makes no sense"
+					    : cluster_error(u->cluster));
 	return (struct uplink_answer){.outcome = status ? outcome_of(status) : UPLINK_LOST};
 }
 
-static void take_answer(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
+static void take_answer(void *arg, const struct op *op, enum shc_status status,
+			const struct resp_reply *reply)
 {
 	struct uplink_flight *f = arg;
 	struct uplink *u = f->uplink;
@@ -259,7 +266,8 @@ static bool push_next(struct uplink *u)
 {
 	struct uplink_flight *f = u->free_flights;
 
-	if (!f || (u->broken && !u->table.is_looking) || !uplink_table_take(&u->table, u->lineage.now.start, &f->push))
+	if (!f || (u->broken && !u->table.is_looking) ||
+	    !uplink_table_take(&u->table, u->lineage.now.start, &f->push))
 		return false;
 	if (refuse_own(u, &f->push))
 		return true;
@@ -300,7 +308,8 @@ bool uplink_round(struct uplink *u)
 		cluster_run(u->cluster, u->free_flights ? 0 : UPLINK_WINDOW / 2);
 		if (u->answers != answered)
 			cluster_extend(u->cluster);
-		if (atomic_load_explicit(&u->is_stopping, memory_order_relaxed) && cluster_is_over(u->cluster))
+		if (atomic_load_explicit(&u->is_stopping, memory_order_relaxed) &&
+		    cluster_is_over(u->cluster))
 			break;
 	}
 	end_nodes(u, begun_ms);

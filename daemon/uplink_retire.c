@@ -15,13 +15,15 @@ struct answer {
 	int64_t count;
 };
 
-static void take_answer(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
+static void take_answer(void *arg, const struct op *op, enum shc_status status,
+			const struct resp_reply *reply)
 {
 	struct answer *a = arg;
 
 	(void)op;
 	a->is_done = status == SHC_OK;
-	if (a->is_done && reply->type == RESP_ARRAY && reply->count > 0 && reply->elements[0].type == RESP_INT)
+	if (a->is_done && reply->type == RESP_ARRAY && reply->count > 0 &&
+	    reply->elements[0].type == RESP_INT)
 		a->count = reply->elements[0].i64;
 }
 
@@ -33,14 +35,14 @@ static bool record(struct uplink *u, const char *id)
 
 	shard_record(&key, slice_str(id));
 	way.slot = slot_of(shard_slice(&key));
-	const struct slice argv[] = {slice_str("HSET"), shard_slice(&key), slice_str("at"), slice_str("retired")};
+	const struct slice argv[] = {slice_str("HSET"), shard_slice(&key), slice_str("at"),
+				     slice_str("retired")};
 	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
 	if (cluster_put(u->cluster, &way, 4, argv))
 		return false;
 	cluster_run(u->cluster, 0);
 	return a.is_done;
 }
-
 
 /* Kept until the page is whole: where it is read nothing may be run. */
 static bool collect(struct uplink *u, void *arg, struct slice name)
@@ -55,7 +57,8 @@ static bool collect(struct uplink *u, void *arg, struct slice name)
 }
 
 /* Those of a page, each once; asked again it finds them done. */
-static bool retire_page(struct uplink *u, struct uplink_retirement *r, const struct buf *names, const char *id)
+static bool retire_page(struct uplink *u, struct uplink_retirement *r, const struct buf *names,
+			const char *id)
 {
 	enum { ANSWERS = 512 };
 	struct answer answers[ANSWERS];

@@ -13,9 +13,9 @@
 #include "../lib/slice.h"
 
 enum {
-	UPLINK_ID_CHARS = 16,						/* of a start, of an incarnation */
-	UPLINK_MARK_CHARS_MAX = UPLINK_ID_CHARS + 1 + 20,		/* START EPOCH: a record */
-	UPLINK_FIELD_CHARS_MAX = UPLINK_MARK_CHARS_MAX + 1 + 20,	/* START EPOCH VALUE */
+	UPLINK_ID_CHARS = 16,					 /* of a start, of an incarnation */
+	UPLINK_MARK_CHARS_MAX = UPLINK_ID_CHARS + 1 + 20,	 /* START EPOCH: a record */
+	UPLINK_FIELD_CHARS_MAX = UPLINK_MARK_CHARS_MAX + 1 + 20, /* START EPOCH VALUE */
 	UPLINK_ID_SIZE = UPLINK_ID_CHARS + 1,
 };
 

@@ -103,8 +103,12 @@ static void put_scan(void *arg, struct node *node)
 {
 	struct page *p = arg;
 	const struct uplink_scan *at = scan_of(p->walk, node);
-	const struct cluster_way way = {
-		.kind = OP_READ, .slot = OP_ANY_SLOT, .node = node, .is_once = true, .done = take_page, .arg = p};
+	const struct cluster_way way = {.kind = OP_READ,
+					.slot = OP_ANY_SLOT,
+					.node = node,
+					.is_once = true,
+					.done = take_page,
+					.arg = p};
 
 	if (!at) {
 		p->is_failed = true;

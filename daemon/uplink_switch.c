@@ -35,7 +35,6 @@ static int switch_to(struct store *s, void *arg)
 	return store_uplink_switch(s, w->incarnation);
 }
 
-
 static int forget_rows(struct store *s, void *arg)
 {
 	(void)arg;
@@ -94,9 +93,10 @@ bool uplink_switch(struct uplink *u)
 	uplink_table_switch(&u->table, start);
 	uplink_become(u, w.incarnation);
 	atomic_store(&u->is_restored, true);
-	log_warning("uplink: %s: incarnation %s stays as it is, this state goes on as %s. Sessions and tokens are "
-		    "refused until somebody has looked: shcount uplink accept",
-		    why, before, u->incarnation_id);
+	log_warning(
+		"uplink: %s: incarnation %s stays as it is, this state goes on as %s. Sessions and tokens are "
+		"refused until somebody has looked: shcount uplink accept",
+		why, before, u->incarnation_id);
 	uplink_sweep_begin(u, true);
 	while (commit_call(u->commit, forget_rows, NULL) == STORE_AGAIN)
 		;

@@ -52,8 +52,8 @@ static struct uplink_entry *find_name(const struct uplink_table *t, struct slice
 	const struct uplink_index *x = &t->by_name;
 	size_t i = home_of(x, hash_name(t, name));
 
-	while (x->slots[i] && (x->slots[i]->name_len != name.len ||
-			       memcmp(x->slots[i]->name, name.data, name.len) != 0))
+	while (x->slots[i] &&
+	       (x->slots[i]->name_len != name.len || memcmp(x->slots[i]->name, name.data, name.len) != 0))
 		i = (i + 1) & x->mask;
 	return x->slots[i];
 }

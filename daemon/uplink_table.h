@@ -42,7 +42,7 @@ struct uplink_entry {
 	struct uplink_field there; /* UPLINK_PRESENT: what the cluster is believed to have */
 	STAILQ_ENTRY(uplink_entry) link;
 	uint8_t belief, place;
-	bool is_changed : 1;  /* while it was under way */
+	bool is_changed : 1;   /* while it was under way */
 	bool is_looked_at : 1; /* sent also when it is what is believed: a sweep */
 	bool is_in_doubt : 1;  /* a push of it may have been done since `there` */
 	bool is_refused : 1;   /* by the cluster, the last time */
@@ -68,15 +68,16 @@ struct uplink_table {
 	struct uplink_queue round; /* of the round that goes on */
 	struct uplink_queue left;  /* of that, what was sent without an answer: for the next time */
 	size_t due_count, round_count, left_count, under_way_count, refused_count;
-	bool is_looking; /* only what is in doubt is sent, and only looked at; written by the uplink's thread */
-	uint64_t epoch;	       /* newest one with content that is in here: what marks say */
-	uint64_t fed;	       /* newest one that is in here */
-	uint64_t round_epoch;  /* all that had changed up to it is of this round, or older */
-	uint64_t synced_epoch; /* ... is in the cluster, but for what it refuses */
-	int64_t due_since_ms;  /* monotonic: the oldest change in `due`; 0: none */
+	bool is_looking; /* only what is in doubt is sent, and only looked at; written by the uplink's thread
+			  */
+	uint64_t epoch;	 /* newest one with content that is in here: what marks say */
+	uint64_t fed;	 /* newest one that is in here */
+	uint64_t round_epoch;	/* all that had changed up to it is of this round, or older */
+	uint64_t synced_epoch;	/* ... is in the cluster, but for what it refuses */
+	int64_t due_since_ms;	/* monotonic: the oldest change in `due`; 0: none */
 	int64_t round_since_ms; /* the same of the round; 0: there is nothing in it */
-	size_t sweep_at;       /* place in by_name */
-	uint64_t floor_id;     /* ids below are deleted */
+	size_t sweep_at;	/* place in by_name */
+	uint64_t floor_id;	/* ids below are deleted */
 };
 
 int uplink_table_init(struct uplink_table *t); /* 0 or -ENOMEM */
@@ -108,7 +109,7 @@ size_t uplink_table_begin_round(struct uplink_table *t);
 /* What to send. */
 struct uplink_push {
 	struct uplink_entry *entry;
-	bool is_look; /* only to be compared with `before` */
+	bool is_look;			     /* only to be compared with `before` */
 	char before[UPLINK_FIELD_CHARS_MAX]; /* what is believed to be there */
 	uint8_t before_len;
 	struct uplink_field after; /* to be written; not when it is a look */

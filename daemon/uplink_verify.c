@@ -24,8 +24,8 @@ struct row {
 	struct uplink *uplink;
 	struct uplink_state state;
 	bool is_answered, has_total, has_field;
-	int64_t total, ledger;	   /* of this incarnation */
-	uint64_t fields, retired;  /* sums, modulo 2^64 */
+	int64_t total, ledger;	  /* of this incarnation */
+	uint64_t fields, retired; /* sums, modulo 2^64 */
 	char why[WHY_SIZE];
 };
 
@@ -81,8 +81,8 @@ static bool read_look(struct row *r, const struct resp_reply *reply)
 {
 	const struct resp_reply *e = reply->elements, *fields;
 
-	if (reply->type != RESP_ARRAY || reply->count != 4 || e[0].type != RESP_BULK || e[1].type != RESP_INT ||
-	    e[2].type != RESP_INT || e[3].type != RESP_ARRAY || e[3].count % 2)
+	if (reply->type != RESP_ARRAY || reply->count != 4 || e[0].type != RESP_BULK ||
+	    e[1].type != RESP_INT || e[2].type != RESP_INT || e[3].type != RESP_ARRAY || e[3].count % 2)
 		return false;
 	r->has_total = e[0].str.len > 0;
 	if (r->has_total && !num_parse_i64(e[0].str, &r->total))
