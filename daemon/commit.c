@@ -32,6 +32,8 @@ enum {
 int commit_init(struct commit *c, struct epoch_clock *clock, struct store *store, struct registry *registry,
 		const struct config *config, size_t worker_count)
 {
+	int rc;
+
 	*c = (struct commit){
 		.clock = clock,
 		.store = store,
@@ -50,7 +52,8 @@ int commit_init(struct commit *c, struct epoch_clock *clock, struct store *store
 	}
 	atomic_init(&c->last_save_s, clock_ms(CLOCK_REALTIME) / 1000);
 	c->folded_ms = clock_ms(CLOCK_MONOTONIC);
-	return waker_init(&c->waker);
+	rc = commit_call_init(&c->call);
+	return rc ? rc : waker_init(&c->waker);
 }
 
 static void limbo_free(struct commit *c)
@@ -66,6 +69,7 @@ void commit_fini(struct commit *c)
 	retired_list_fini(&c->limbo);
 	pack_fini(&c->pack);
 	top_fini(&c->top);
+	commit_call_fini(&c->call);
 	free(c->workers);
 	free(c->buffers);
 	waker_fini(&c->waker);
@@ -136,6 +140,13 @@ static void note_refusal(struct commit *c, const char *why)
 	wake_waiting(c, EPOCH_WAITS_DISK);
 }
 
+/* Somebody else's business with the store. Not at a stop: who waits is told so by commit_stop. */
+static void serve_call(struct commit *c)
+{
+	if (!atomic_load(&c->is_stopping) && commit_call_serve(&c->call, c->store) < 0)
+		fail(c);
+}
+
 /* Before an epoch is tried again: a longer pause each time. At a stop there is an end to it. */
 static void wait_to_retry(struct commit *c, const char *why, int64_t *pause_ms, unsigned *tries)
 {
@@ -149,8 +160,11 @@ static void wait_to_retry(struct commit *c, const char *why, int64_t *pause_ms, 
 	if (*pause_ms > RETRY_MS_MAX)
 		*pause_ms = RETRY_MS_MAX;
 	waker_park(&c->waker);
-	waker_sleep(&c->waker, *pause_ms * 1000000);
+	if (!commit_call_is_waiting(&c->call))
+		waker_sleep(&c->waker, *pause_ms * 1000000);
 	waker_unpark(&c->waker);
+	/* However long this goes on; it may find room where an epoch does not, or only want to read. */
+	serve_call(c);
 }
 
 /* Entries of the audit log may stand alone: what EXEC has added and taken away again. */
@@ -286,16 +300,17 @@ static void begin_to_forget(struct commit *c)
 	c->is_forgetting = true;
 }
 
-/* One step. What finds no room on the disk is left for the next pass. */
+/* One step, of baselines of the uplink, too. What finds no room on the disk is left for the next pass. */
 static void forget_some(struct commit *c)
 {
-	int rc;
+	int rc, rc_baselines;
 
 	if (!c->is_forgetting)
 		return;
 	rc = store_forget(c->store, c->sessions_before_ms, c->tokens_before_ms, FOLD_ROWS);
-	c->is_forgetting = rc == STORE_AGAIN;
-	if (rc < 0 || (!c->is_forgetting && store_checkpoint(c->store, CHECKPOINT_FRAMES) < 0))
+	rc_baselines = rc < 0 ? rc : store_forget_baselines(c->store, FOLD_ROWS);
+	c->is_forgetting = rc == STORE_AGAIN || rc_baselines == STORE_AGAIN;
+	if (rc_baselines < 0 || (!c->is_forgetting && store_checkpoint(c->store, CHECKPOINT_FRAMES) < 0))
 		fail(c);
 }
 
@@ -496,7 +511,8 @@ static bool has_work(struct commit *c, uint64_t *save)
 {
 	*save = atomic_load(
 		&c->fold_want); /* one after the other: a later one begins when this one is done */
-	return atomic_load(&c->is_stopping) || (*save > c->save_number && !c->save_epoch);
+	return atomic_load(&c->is_stopping) || commit_call_is_waiting(&c->call) ||
+	       (*save > c->save_number && !c->save_epoch);
 }
 
 /* Sleeps until something is due. */
@@ -569,6 +585,7 @@ static void *run(void *arg)
 			begin_save(c, save);
 		else if (commit_due_ms(c, clock_ms(CLOCK_MONOTONIC)) == 0)
 			close_epoch(c);
+		serve_call(c);
 		fold_if_due(c);
 		forget_some(c);
 		prune_some(c);
@@ -587,6 +604,7 @@ int commit_start(struct commit *c)
 void commit_stop(struct commit *c)
 {
 	atomic_store(&c->is_stopping, true);
+	commit_call_cancel(&c->call);
 	waker_wake(&c->waker);
 	pthread_join(c->thread, NULL);
 }
@@ -596,6 +614,7 @@ int commit_finish(struct commit *c, bool is_folding)
 	bool is_whole;
 
 	atomic_store(&c->is_stopping, true);
+	commit_call_cancel(&c->call); /* the thread may never have started */
 	/* The workers have ended (epoch_end): their open buffers are ours. */
 	close_epoch(c);
 	close_epoch(c); /* frees what the first one retired */

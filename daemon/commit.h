@@ -3,7 +3,8 @@
  * commit.h - the committer: closes epochs, writes them to the store, folds the journal into the snapshot,
  * reclaims, forgets sessions and tokens that have expired.
  *
- * One thread, the only one with the store. It sleeps until an epoch is due: a commit interval after its first
+ * One thread, the only one with the store; what others want of that it does for them between two commits
+ * (commit_call). It sleeps until an epoch is due: a commit interval after its first
  * change, or at once when somebody waits for it (epoch_want). With nothing changed and nothing to fold it
  * does not wake up.
  *
@@ -20,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "commit_call.h"
 #include "config.h"
 #include "epoch.h"
 #include "once.h"
@@ -57,6 +59,7 @@ struct commit {
 	_Atomic int64_t last_save_s; /* wall clock of the last complete snapshot, LASTSAVE */
 	_Atomic uint64_t epochs;     /* closed with content */
 	struct top top;		     /* what SHC.TOP tells; its own rules */
+	struct commit_call call;     /* its own rules, too */
 	/* the thread's own */
 	pthread_t thread;
 	struct pack pack;
@@ -91,6 +94,13 @@ int commit_finish(struct commit *c, bool is_folding);
 
 /* Any thread: asks for a whole snapshot of what is acknowledged now; the number to compare fold_done with. */
 uint64_t commit_want_fold(struct commit *c);
+
+/* Any thread but workers and the committer: has fn run on the committer's thread, between two commits or two
+ * tries of one, and waits for it. What fn has returned: STORE_OK, or STORE_RETRY or another positive outcome,
+ * after which the
+ * caller may try again, with a pause. A negative one ends the process as it does in a commit, so fn returns
+ * none but the store's. -ECANCELED: the committer is stopping or has ended, and fn was not run. */
+int commit_call(struct commit *c, commit_call_fn *fn, void *arg);
 
 static inline bool commit_is_stuck(const struct commit *c)
 {

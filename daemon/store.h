@@ -211,11 +211,11 @@ int store_uplink_switch(struct store *s, uint64_t incarnation);
 /* An operator has accepted that it is a restored one; durable. STORE_OK, STORE_RETRY, negative. */
 int store_uplink_accept(struct store *s);
 
-/* One small transaction of a sweep, over about rows_max rows: deletes baselines of other incarnations than
- * the present one and the one that is being prepared, and of ids that no counter has any more (the fold of
- * their deletion has taken most). STORE_OK: nothing more for now, and cheap until something is put or
- * switched; what the journal may still have the name of waits for it to be folded. STORE_AGAIN, STORE_RETRY,
- * negative. */
+/* The committer does this behind each fold. One small transaction of a sweep, over about rows_max rows:
+ * deletes baselines of other incarnations than the present one and the one that is being prepared, and of ids
+ * that no counter has any more (the fold of their deletion has taken most). STORE_OK: nothing more for now,
+ * and cheap until something is put or switched; what the journal may still have the name of waits for it to
+ * be folded. STORE_AGAIN, STORE_RETRY, negative. */
 int store_forget_baselines(struct store *s, size_t rows_max);
 
 /* When the journal has outgrown folding: merges the oldest bodies behind the running pass into one set. As

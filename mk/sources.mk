@@ -68,6 +68,7 @@ DAEMON := \
 	daemon/batch.c \
 	daemon/client.c \
 	daemon/commit.c \
+	daemon/commit_call.c \
 	daemon/config.c \
 	daemon/config_default.c \
 	daemon/config_value.c \

@@ -707,6 +707,12 @@ int store_forget(struct store *s, int64_t sessions_before_ms, int64_t tokens_bef
 	return is_refused() ? STORE_RETRY : STORE_OK;
 }
 
+int store_forget_baselines(struct store *s, size_t rows_max)
+{
+	(void)s, (void)rows_max;
+	return STORE_OK;
+}
+
 int store_journal_merge(struct store *s, uint64_t bytes_max)
 {
 	(void)s, (void)bytes_max;
