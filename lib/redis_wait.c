@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * redis_wait.c - until a replica has what was written.
+ * redis_wait.c - until replicas have what was written.
  *
  * WAIT speaks of its own connection: of everything that was executed before its last command. So it is asked
  * over the connection that the changes were answered on, and over no other: a node that was connected to
@@ -18,8 +18,9 @@ enum { WAIT_PART = 16, WAIT_MAX_MS = 200 };
 
 struct waiting {
 	struct shc *shc;
+	unsigned replicas; /* or REDIS_WAIT_WHERE_ANY */
 	bool is_lost;
-	bool is_short;	/* a node's replica does not have it yet */
+	bool is_short;	/* a node's replicas do not have it yet */
 	bool was_short; /* the same, in any turn; told then */
 	bool is_unsure; /* whether a node has replicas is not known */
 	enum shc_status status;
@@ -35,6 +36,23 @@ static bool is_demoted(enum shc_status status, const struct resp_reply *reply)
 			return true;
 	}
 	return false;
+}
+
+/* How many are waited for, of a node that has some. */
+static unsigned wanted(const struct waiting *w)
+{
+	return w->replicas == REDIS_WAIT_WHERE_ANY ? 1 : w->replicas;
+}
+
+static void say_short(struct waiting *w, const struct node *node, int64_t has)
+{
+	struct wire *wire = &w->shc->wire;
+	w->is_short = w->was_short = true;
+	if (wanted(w) == 1)
+		wire_say(wire, SHC_IN_DOUBT, "%s: no replica has what was written", cluster_name(node));
+	else
+		wire_say(wire, SHC_IN_DOUBT, "%s: %lld of %u replicas have what was written",
+			 cluster_name(node), (long long)has, wanted(w));
 }
 
 static void take_wait(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
@@ -53,12 +71,10 @@ static void take_wait(void *arg, const struct op *op, enum shc_status status, co
 			 status ? cluster_error(c) : "the answer makes no sense");
 		return;
 	}
-	if (reply->i64 > 0) {
+	if (reply->i64 >= wanted(w))
 		cluster_forget_writes(op->node);
-		return;
-	}
-	w->is_short = w->was_short = true;
-	wire_say(&w->shc->wire, SHC_IN_DOUBT, "%s: no replica has what was written", cluster_name(op->node));
+	else
+		say_short(w, op->node, reply->i64);
 }
 
 static int64_t wait_ms(const struct shc *shc)
@@ -87,9 +103,10 @@ static bool put_over(struct waiting *w, struct node *node, op_done_fn *done, siz
 
 static void ask_wait(struct waiting *w, struct node *node)
 {
-	char digits[NUM_I64_CHARS_MAX];
-	const struct slice argv[] = {
-		slice_str("WAIT"), slice_str("1"), {digits, num_format_i64(digits, wait_ms(w->shc))}};
+	char replicas[NUM_I64_CHARS_MAX], ms[NUM_I64_CHARS_MAX];
+	const struct slice argv[] = {slice_str("WAIT"),
+				     {replicas, num_format_i64(replicas, wanted(w))},
+				     {ms, num_format_i64(ms, wait_ms(w->shc))}};
 	(void)put_over(w, node, take_wait, 3, argv);
 }
 
@@ -111,18 +128,18 @@ static void put_wait(void *arg, struct node *node)
 	static const struct slice nodes[] = {{"CLUSTER", 7}, {"NODES", 5}};
 	struct waiting *w = arg;
 	struct cluster *c = w->shc->redis->cluster;
-	unsigned wanted = cluster_replicas(c, node) > 0;
+	bool is_asked = w->replicas != REDIS_WAIT_WHERE_ANY || cluster_replicas(c, node) > 0;
 	bool is_replaced = cluster_slots(node) == 0; /* and who is its replica now says nothing */
 	if (is_replaced || cluster_wrote_over(node) != cluster_connection(node)) {
 		w->is_lost = true;
 		cluster_forget_writes(node);
 		return;
 	}
-	if (wanted == 0 && !cluster_is_map_fresh(c)) { /* since MOVED led here, say */
+	if (!is_asked && !cluster_is_map_fresh(c)) { /* since MOVED led here, say */
 		w->is_unsure = true;
 		return;
 	}
-	if (wanted > 0)
+	if (is_asked)
 		ask_wait(w, node);
 	else if (cluster_is_cluster(c))
 		(void)put_over(w, node, take_nodes, 2, nodes);
@@ -130,10 +147,10 @@ static void put_wait(void *arg, struct node *node)
 		cluster_forget_writes(node);
 }
 
-enum shc_status redis_wait(struct shc *shc, bool *is_lost)
+enum shc_status redis_wait(struct shc *shc, unsigned replicas, bool *is_lost)
 {
 	struct cluster *c = shc->redis->cluster;
-	struct waiting w = {.shc = shc};
+	struct waiting w = {.shc = shc, .replicas = replicas};
 	do {
 		w.is_short = w.is_unsure = false;
 		cluster_each_written(c, put_wait, &w);

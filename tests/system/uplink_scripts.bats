@@ -17,6 +17,8 @@ setup_file() {
 	wait "$pid"
 	export PLAIN
 	PLAIN=127.0.0.1:$(FLEET_DIR=$PLAIN_DIR fleet_port 1)
+	cc -std=c17 -D_GNU_SOURCE -I"$shc_top" -I"$shc_top/lib" -pthread -o "$SHC_DIR/wait_for" "$BATS_TEST_DIRNAME/data/wait_for.c" \
+		"$BUILD/libbase.a" -lbsd
 }
 
 teardown_file() {
@@ -92,4 +94,105 @@ everywhere() { # CASE
 
 @test "a failover that loses a push loses total and field together" {
 	drive_on_fleet uplink_scripts rolled_back
+}
+
+# ---- replicas (lib/redis_wait.c) ----
+
+# Adds to the names, and waits.
+waits() { # URL REPLICAS TIMEOUT_MS NAME...
+	run timeout 30 "$SHC_DIR/wait_for" "$@"
+}
+
+has() { # NODE KEY VALUE
+	[ "$(printf 'READONLY\nGET %s\n' "$2" | redis-cli -p "$(fleet_port "$1")" | tail -n 1)" = "$3" ]
+}
+
+replicas_of() { # NODE
+	local n _ port
+	port=$(fleet_port "$1")
+	while read -r n _; do
+		[ "$(fleet cli "$n" ROLE 2>/dev/null </dev/null | sed -n '1p;3p' | paste -sd' ')" != "slave $port" ] || echo "$n"
+	done <"$FLEET_DIR/nodes"
+}
+
+names_of_both_masters() {
+	fleet wait
+	a=a
+	for b in b c d e f g; do
+		[ "$(fleet owner $a)" = "$(fleet owner $b)" ] || break
+	done
+	owner=$(fleet owner $a)
+	mapfile -t replicas < <(replicas_of "$owner")
+	expect "${#replicas[@]}" 2
+}
+
+@test "as many replicas as are wanted have it when the waiting ends well" {
+	local a b owner replicas n value
+	names_of_both_masters
+	for n in 0 1 2; do
+		waits "redis+cluster://$FLEET" $n 10000 $a $b
+		expect_status 0
+	done
+	value=$(redis-cli -c -p "$(fleet_port 1)" GET $a)
+	has "${replicas[0]}" $a "$value"
+	has "${replicas[1]}" $a "$value"
+}
+
+@test "more replicas than a master has are waited for until the time is over, and the sentence has its name and number" {
+	local a b owner replicas
+	names_of_both_masters
+	waits "redis+cluster://$FLEET" 3 2000 $a
+	expect_status 75
+	expect "$output" "$(fleet_address "$owner"): 2 of 3 replicas have what was written"
+	waits "redis+cluster://$FLEET" 3 2000 $a $b
+	expect_status 75
+	expect_contains "$output" ": 2 of 3 replicas have what was written"
+}
+
+@test "a replica that hangs is missed when two are wanted, not when one is" {
+	local a b owner replicas
+	names_of_both_masters
+	fleet pause "${replicas[0]}"
+	waits "redis+cluster://$FLEET" 1 10000 $a $b
+	expect_status 0
+	waits "redis+cluster://$FLEET" 2 2000 $a $b
+	local said=$output ended=$status
+	fleet resume "${replicas[0]}"
+	expect "$ended" 75
+	expect "$said" "$(fleet_address "$owner"): 1 of 2 replicas have what was written"
+	waits "redis+cluster://$FLEET" 2 10000 $a $b
+	expect_status 0
+}
+
+@test "one server without replicas has none to wait for, but when some are wanted" {
+	waits "redis://$PLAIN" 0 10000 single
+	expect_status 0
+	waits "redis://$PLAIN" 1 2000 single
+	expect_status 75
+	expect "$output" "$PLAIN: no replica has what was written"
+	waits "redis://$PLAIN" 2 2000 single
+	expect_status 75
+	expect "$output" "$PLAIN: 0 of 2 replicas have what was written"
+}
+
+# ---- what others see of it ----
+
+@test "totals are listed, ledgers and records are not, and are no names of counters" {
+	local url name
+	drive_on_fleet uplink_scripts brought "$FLEET"
+	drive_on_fleet uplink_scripts brought "$PLAIN"
+	for url in "redis+cluster://$FLEET" "redis://$PLAIN"; do
+		expect "$(shcount -u "$url" list 'brought*' | wc -l)" 12
+		expect "$(shcount -u "$url" list | grep -c 'shc:')" 0
+		expect "$(shcount -u "$url" list '*ledger*')" ""
+		expect "$(shcount -u "$url" list 'shc*')" ""
+		expect "$(shcount -u "$url" export | grep -c 'shc:')" 0
+		expect "$(shcount -u "$url" list 'brought:{*')" $'brought:{user}\t7'
+		for name in "shc:{brought}:ledger:brought" shc:uplink:00112233445566ff; do
+			run shcount -u "$url" get "$name"
+			expect_status 64
+			run shcount -u "$url" incr "$name"
+			expect_status 64
+		done
+	done
 }

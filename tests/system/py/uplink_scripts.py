@@ -588,6 +588,17 @@ def rolled_back():
     s.pushes(three, 2)
 
 
+# ---- for others to look at ----
+
+def brought(address):
+    """Totals with their ledgers, a record; and a string that has got a ledger's name."""
+    place = Place(address)
+    for name in [f"brought:{i}" for i in range(10)] + ["brought:{user}", "brought"]:
+        State(place, name).pushes(contribution(7), 7)
+    equal(place.script("register", [f"shc:uplink:{INCARNATION}"], "", f"{START} 1", "h"), [1, b""])
+    place.do("SET", ledger_of("text"), 5)
+
+
 if __name__ == "__main__":
-    main([push, push_looks, push_again, push_fails, push_extremes, push_by_lot, push_denied, no_memory, look, reset, reset_extremes,
+    main([brought, push, push_looks, push_again, push_fails, push_extremes, push_by_lot, push_denied, no_memory, look, reset, reset_extremes,
           reset_fails, retire, register, half_moved, rolled_back])
