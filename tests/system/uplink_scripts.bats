@@ -130,7 +130,7 @@ names_of_both_masters() {
 	local a b owner replicas n value
 	names_of_both_masters
 	for n in 0 1 2; do
-		waits "redis+cluster://$FLEET" $n 10000 $a $b
+		waits "redis+cluster://$FLEET" "$n" 10000 "$a" "$b"
 		expect_status 0
 	done
 	value=$(redis-cli -c -p "$(fleet_port 1)" GET $a)
@@ -141,10 +141,10 @@ names_of_both_masters() {
 @test "more replicas than a master has are waited for until the time is over, and the sentence has its name and number" {
 	local a b owner replicas
 	names_of_both_masters
-	waits "redis+cluster://$FLEET" 3 2000 $a
+	waits "redis+cluster://$FLEET" 3 2000 "$a"
 	expect_status 75
 	expect "$output" "$(fleet_address "$owner"): 2 of 3 replicas have what was written"
-	waits "redis+cluster://$FLEET" 3 2000 $a $b
+	waits "redis+cluster://$FLEET" 3 2000 "$a" "$b"
 	expect_status 75
 	expect_contains "$output" ": 2 of 3 replicas have what was written"
 }
@@ -153,14 +153,14 @@ names_of_both_masters() {
 	local a b owner replicas
 	names_of_both_masters
 	fleet pause "${replicas[0]}"
-	waits "redis+cluster://$FLEET" 1 10000 $a $b
+	waits "redis+cluster://$FLEET" 1 10000 "$a" "$b"
 	expect_status 0
-	waits "redis+cluster://$FLEET" 2 2000 $a $b
+	waits "redis+cluster://$FLEET" 2 2000 "$a" "$b"
 	local said=$output ended=$status
 	fleet resume "${replicas[0]}"
 	expect "$ended" 75
 	expect "$said" "$(fleet_address "$owner"): 1 of 2 replicas have what was written"
-	waits "redis+cluster://$FLEET" 2 10000 $a $b
+	waits "redis+cluster://$FLEET" 2 10000 "$a" "$b"
 	expect_status 0
 }
 
