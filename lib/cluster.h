@@ -127,4 +127,16 @@ double cluster_load(const struct node *node);
 /* Whether it is a cluster, and not one server. */
 bool cluster_is_cluster(const struct cluster *c);
 
+/* ---- replicas (cluster_wait.c) ---- */
+
+/* One replica of each node, and of those that have none none. */
+enum { CLUSTER_WAIT_WHERE_ANY = 0 };
+
+/* Runs all requests, and returns when so many replicas of each node that was written to (cluster_wrote_over)
+ * have what was written; those are forgotten. With more of them than a node has that is never so.
+ * SHC_IN_DOUBT: a connection was lost meanwhile, so nobody can tell: write again what may be repeated;
+ * *is_lost. Or not until the deadline: cluster_error has a node, and how many have it. A node answers nothing
+ * else over its connection while it waits, a sixteenth of the time limit or 200 ms at once. */
+enum shc_status cluster_wait(struct cluster *c, unsigned replicas, bool *is_lost);
+
 #endif

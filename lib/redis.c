@@ -87,6 +87,13 @@ void redis_begin(struct shc *shc, bool is_patient)
 	cluster_begin(shc->redis->cluster, (int)timeout_ms, is_patient);
 }
 
+enum shc_status redis_wait(struct shc *shc, bool *is_lost)
+{
+	struct cluster *c = shc->redis->cluster;
+	enum shc_status status = cluster_wait(c, CLUSTER_WAIT_WHERE_ANY, is_lost);
+	return wire_say(&shc->wire, status, "%s", status ? cluster_error(c) : "");
+}
+
 /* ---- names ---- */
 
 enum shc_status redis_check_name(struct shc *shc, struct slice name)

@@ -439,5 +439,5 @@ enum shc_status redis_sync(struct shc *shc)
 {
 	bool is_lost;
 	redis_begin(shc, false);
-	return redis_wait(shc, REDIS_WAIT_WHERE_ANY, &is_lost);
+	return redis_wait(shc, &is_lost);
 }

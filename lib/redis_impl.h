@@ -128,15 +128,7 @@ void counts_fini(struct counts *c);
 /* Has all names that are to be added to go into r->shards parts; their tables are known. */
 enum shc_status counts_set(struct shc *shc, const struct buf *adds);
 
-/* ---- the cluster's replicas (redis_wait.c) ---- */
-
-/* One replica of each node, and of those that have none none. */
-enum { REDIS_WAIT_WHERE_ANY = 0 };
-
-/* Returns when so many replicas of each node that was written to since the last time have what was written.
- * With more of them than a node has that is never so. SHC_IN_DOUBT: a connection was lost meanwhile, so
- * nobody can tell: write again what may be repeated; *is_lost. Or not until the deadline: the sentence says
- * of which node how many have it. */
-enum shc_status redis_wait(struct shc *shc, unsigned replicas, bool *is_lost);
+/* One replica of each node that was written to has it, where it has any: cluster_wait. */
+enum shc_status redis_wait(struct shc *shc, bool *is_lost);
 
 #endif

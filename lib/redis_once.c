@@ -66,7 +66,7 @@ enum shc_status redis_once(struct shc *shc, struct slice token, struct slice nam
 					cluster_error(shc->redis->cluster));
 		was_first |= is_first;
 		if (status == SHC_OK && is_durable)
-			status = redis_wait(shc, REDIS_WAIT_WHERE_ANY, &is_lost);
+			status = redis_wait(shc, &is_lost);
 	} while (is_lost && !cluster_is_over(shc->redis->cluster));
 	__int128 sum = now;
 	if (status == SHC_OK && value)

@@ -97,7 +97,7 @@ static enum shc_status set_count(struct shc *shc, struct slice name, struct shar
 	if (reply->type != RESP_BULK || !shard_read_count(reply->str, count))
 		return redis_senseless(shc, false);
 	/* A part that nobody knows of would be lost from sight with this node. */
-	return has_grown ? redis_wait(shc, REDIS_WAIT_WHERE_ANY, &is_lost) : SHC_OK;
+	return has_grown ? redis_wait(shc, &is_lost) : SHC_OK;
 }
 
 enum shc_status redis_begin_addition(struct shc *shc, struct slice *name, char room[NAME_LEN_MAX],
@@ -357,7 +357,7 @@ enum shc_status counts_set(struct shc *shc, const struct buf *adds)
 	bool is_lost;
 	enum shc_status status = round_run(&round);
 	if (status == SHC_OK && has_grown)
-		status = redis_wait(shc, REDIS_WAIT_WHERE_ANY, &is_lost);
+		status = redis_wait(shc, &is_lost);
 	if (status)
 		counts_fini(&r->counts); /* what it says may not be so */
 	return status == SHC_IN_DOUBT ? SHC_UNREACHABLE : status;

@@ -308,7 +308,7 @@ static enum shc_status take_step(struct shc *shc)
 		s->step = status ? s->step : STEP_PUT_WAIT;
 		break;
 	case STEP_PUT_WAIT:
-		status = redis_wait(shc, REDIS_WAIT_WHERE_ANY, &is_lost);
+		status = redis_wait(shc, &is_lost);
 		s->step = is_lost ? STEP_PUT : status ? s->step : STEP_PARTS;
 		break;
 	case STEP_PARTS:
@@ -316,7 +316,7 @@ static enum shc_status take_step(struct shc *shc)
 		s->step = status ? s->step : STEP_PARTS_WAIT;
 		break;
 	case STEP_PARTS_WAIT:
-		status = redis_wait(shc, REDIS_WAIT_WHERE_ANY, &is_lost);
+		status = redis_wait(shc, &is_lost);
 		if (is_lost)
 			s->step = STEP_PARTS;
 		else if (status == SHC_OK)
@@ -396,7 +396,7 @@ static enum shc_status take_home(struct shc *shc)
 		is_lost = false;
 		status = ask_home(shc);
 		if (status == SHC_OK)
-			status = redis_wait(shc, REDIS_WAIT_WHERE_ANY, &is_lost);
+			status = redis_wait(shc, &is_lost);
 	} while (is_lost && !cluster_is_over(shc->redis->cluster));
 	return status;
 }

@@ -30,6 +30,7 @@ LIB_CLIENT := \
 	lib/cluster_nodes.c \
 	lib/cluster_ops.c \
 	lib/cluster_traffic.c \
+	lib/cluster_wait.c \
 	lib/conn.c \
 	lib/link.c \
 	lib/redis.c \
@@ -39,7 +40,6 @@ LIB_CLIENT := \
 	lib/redis_once.c \
 	lib/redis_parts.c \
 	lib/redis_session.c \
-	lib/redis_wait.c \
 	lib/redis_walk.c \
 	lib/revive.c \
 	lib/shcount.c \

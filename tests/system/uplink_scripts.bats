@@ -96,7 +96,7 @@ everywhere() { # CASE
 	drive_on_fleet uplink_scripts rolled_back
 }
 
-# ---- replicas (lib/redis_wait.c) ----
+# ---- replicas (lib/cluster_wait.c) ----
 
 # Adds to the names, and waits.
 waits() { # URL REPLICAS TIMEOUT_MS NAME...

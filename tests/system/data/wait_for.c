@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wait_for URL REPLICAS TIMEOUT_MS NAME...: adds 1 to each, then waits (lib/redis_wait.c) until so many
+ * wait_for URL REPLICAS TIMEOUT_MS NAME...: adds 1 to each, then waits (lib/cluster_wait.c) until so many
  * replicas have it. Prints the sentence, and ends with 0, 75 when it was not known in time, or 1.
  */
 #include <stdio.h>
@@ -8,9 +8,9 @@
 
 #include "lib/redis_impl.h"
 
-static int say(struct shc *shc, enum shc_status status)
+static int say(const char *sentence, enum shc_status status)
 {
-	puts(shc_error(shc));
+	puts(sentence);
 	return status == SHC_IN_DOUBT ? 75 : 1;
 }
 
@@ -26,11 +26,11 @@ int main(int argc, char **argv)
 	for (int i = 4; status == SHC_OK && i < argc; i++)
 		status = redis_incr(shc, slice_str(argv[i]), 1, NULL);
 	if (status)
-		return say(shc, status);
+		return say(shc_error(shc), status);
 	shc_set_timeout(shc, atoi(argv[3]));
 	redis_begin(shc, false);
-	status = redis_wait(shc, (unsigned)atoi(argv[2]), &is_lost);
-	int rc = status ? say(shc, status) : 0;
+	status = cluster_wait(redis_engine(shc), (unsigned)atoi(argv[2]), &is_lost);
+	int rc = status ? say(cluster_error(redis_engine(shc)), status) : 0;
 	shc_close(shc);
 	return rc;
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * redis_wait.c - until replicas have what was written.
+ * cluster_wait.c - until replicas have what was written.
  *
  * WAIT speaks of its own connection: of everything that was executed before its last command. So it is asked
  * over the connection that the changes were answered on, and over no other: a node that was connected to
  * again may be another, or have lost them.
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "cluster_impl.h"
 #include "num.h"
-#include "redis_impl.h"
 #include "slots.h"
 
 /* One question takes well less than the quarter of the time limit that a silent link may take, though Redis
@@ -17,14 +19,23 @@
 enum { WAIT_PART = 16, WAIT_MAX_MS = 200 };
 
 struct waiting {
-	struct shc *shc;
-	unsigned replicas; /* or REDIS_WAIT_WHERE_ANY */
+	struct cluster *cluster;
+	unsigned replicas; /* or CLUSTER_WAIT_WHERE_ANY */
 	bool is_lost;
 	bool is_short;	/* a node's replicas do not have it yet */
 	bool was_short; /* the same, in any turn; told then */
 	bool is_unsure; /* whether a node has replicas is not known */
 	enum shc_status status;
+	char why[320]; /* the last trouble, as a sentence: requests that come later have others */
 };
+
+__attribute__((format(printf, 2, 3))) static void say(struct waiting *w, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	(void)vsnprintf(w->why, sizeof(w->why), fmt, ap);
+	va_end(ap);
+}
 
 /* It has become a replica: of what was written it keeps only what its master has too. */
 static bool is_demoted(enum shc_status status, const struct resp_reply *reply)
@@ -41,24 +52,23 @@ static bool is_demoted(enum shc_status status, const struct resp_reply *reply)
 /* How many are waited for, of a node that has some. */
 static unsigned wanted(const struct waiting *w)
 {
-	return w->replicas == REDIS_WAIT_WHERE_ANY ? 1 : w->replicas;
+	return w->replicas == CLUSTER_WAIT_WHERE_ANY ? 1 : w->replicas;
 }
 
 static void say_short(struct waiting *w, const struct node *node, int64_t has)
 {
-	struct wire *wire = &w->shc->wire;
 	w->is_short = w->was_short = true;
 	if (wanted(w) == 1)
-		wire_say(wire, SHC_IN_DOUBT, "%s: no replica has what was written", cluster_name(node));
+		say(w, "%s: no replica has what was written", cluster_name(node));
 	else
-		wire_say(wire, SHC_IN_DOUBT, "%s: %lld of %u replicas have what was written",
-			 cluster_name(node), (long long)has, wanted(w));
+		say(w, "%s: %lld of %u replicas have what was written", cluster_name(node), (long long)has,
+		    wanted(w));
 }
 
 static void take_wait(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
 {
 	struct waiting *w = arg;
-	struct cluster *c = w->shc->redis->cluster;
+	struct cluster *c = w->cluster;
 	if (status == SHC_UNREACHABLE || status == SHC_IN_DOUBT || is_demoted(status, reply)) {
 		w->is_lost = true;
 		cluster_refresh(c);
@@ -67,8 +77,7 @@ static void take_wait(void *arg, const struct op *op, enum shc_status status, co
 	}
 	if (status || reply->type != RESP_INT) {
 		w->status = status ? status : SHC_PROTOCOL;
-		wire_say(&w->shc->wire, w->status, "WAIT: %s",
-			 status ? cluster_error(c) : "the answer makes no sense");
+		say(w, "WAIT: %s", status ? cluster_error(c) : "the answer makes no sense");
 		return;
 	}
 	if (reply->i64 >= wanted(w))
@@ -77,9 +86,9 @@ static void take_wait(void *arg, const struct op *op, enum shc_status status, co
 		say_short(w, op->node, reply->i64);
 }
 
-static int64_t wait_ms(const struct shc *shc)
+static int64_t wait_ms(const struct cluster *c)
 {
-	int64_t ms = shc->wire.timeout_ns / 1000000 / WAIT_PART;
+	int64_t ms = c->timeout_ms / WAIT_PART;
 	ms = ms < WAIT_MAX_MS ? ms : WAIT_MAX_MS;
 	return ms > 0 ? ms : 1; /* 0 would be for ever */
 }
@@ -95,9 +104,10 @@ static bool put_over(struct waiting *w, struct node *node, op_done_fn *done, siz
 		.done = done,
 		.arg = w,
 	};
-	if (cluster_put(w->shc->redis->cluster, &way, argc, argv) == SHC_OK)
+	if (cluster_put(w->cluster, &way, argc, argv) == SHC_OK)
 		return true;
-	w->status = wire_say(&w->shc->wire, SHC_MEMORY, "out of memory");
+	w->status = SHC_MEMORY;
+	say(w, "out of memory");
 	return false;
 }
 
@@ -106,7 +116,7 @@ static void ask_wait(struct waiting *w, struct node *node)
 	char replicas[NUM_I64_CHARS_MAX], ms[NUM_I64_CHARS_MAX];
 	const struct slice argv[] = {slice_str("WAIT"),
 				     {replicas, num_format_i64(replicas, wanted(w))},
-				     {ms, num_format_i64(ms, wait_ms(w->shc))}};
+				     {ms, num_format_i64(ms, wait_ms(w->cluster))}};
 	(void)put_over(w, node, take_wait, 3, argv);
 }
 
@@ -127,8 +137,8 @@ static void put_wait(void *arg, struct node *node)
 {
 	static const struct slice nodes[] = {{"CLUSTER", 7}, {"NODES", 5}};
 	struct waiting *w = arg;
-	struct cluster *c = w->shc->redis->cluster;
-	bool is_asked = w->replicas != REDIS_WAIT_WHERE_ANY || cluster_replicas(c, node) > 0;
+	struct cluster *c = w->cluster;
+	bool is_asked = w->replicas != CLUSTER_WAIT_WHERE_ANY || cluster_replicas(c, node) > 0;
 	bool is_replaced = cluster_slots(node) == 0; /* and who is its replica now says nothing */
 	if (is_replaced || cluster_wrote_over(node) != cluster_connection(node)) {
 		w->is_lost = true;
@@ -147,10 +157,21 @@ static void put_wait(void *arg, struct node *node)
 		cluster_forget_writes(node);
 }
 
-enum shc_status redis_wait(struct shc *shc, unsigned replicas, bool *is_lost)
+static enum shc_status outcome(struct waiting *w)
 {
-	struct cluster *c = shc->redis->cluster;
-	struct waiting w = {.shc = shc, .replicas = replicas};
+	if (w->status)
+		return w->status;
+	if (!w->is_lost)
+		return w->is_short || w->is_unsure ? SHC_IN_DOUBT : SHC_OK;
+	if (!w->was_short ||
+	    !cluster_is_over(w->cluster)) /* else the deadline has cut the next question short */
+		say(w, "%s; whether a replica has what was written is not known", cluster_error(w->cluster));
+	return SHC_IN_DOUBT;
+}
+
+enum shc_status cluster_wait(struct cluster *c, unsigned replicas, bool *is_lost)
+{
+	struct waiting w = {.cluster = c, .replicas = replicas};
 	do {
 		w.is_short = w.is_unsure = false;
 		cluster_each_written(c, put_wait, &w);
@@ -158,20 +179,11 @@ enum shc_status redis_wait(struct shc *shc, unsigned replicas, bool *is_lost)
 		if (w.is_short)
 			cluster_refresh(c); /* it may have lost its replica */
 		if (w.is_unsure && cluster_renew_map(c))
-			wire_say(&shc->wire, SHC_IN_DOUBT, "%s; who has replicas is not known",
-				 cluster_error(c));
+			say(&w, "%s; who has replicas is not known", cluster_error(c));
 	} while ((w.is_short || w.is_unsure) && !w.is_lost && !w.status && !cluster_is_over(c));
+	enum shc_status status = outcome(&w);
 	*is_lost = w.is_lost;
-	if (w.status)
-		return w.status;
-	if (!w.is_lost && (w.is_short || w.is_unsure))
-		return SHC_IN_DOUBT;
-	if (!w.is_lost) {
-		shc->wire.error[0] = '\0';
-		return SHC_OK;
-	}
-	if (w.was_short && cluster_is_over(c)) /* the deadline has cut the next question short */
-		return SHC_IN_DOUBT;
-	return wire_say(&shc->wire, SHC_IN_DOUBT, "%s; whether a replica has what was written is not known",
-			cluster_error(c));
+	if (status)
+		cluster_say(c, "%s", w.why);
+	return status;
 }
