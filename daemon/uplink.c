@@ -99,7 +99,7 @@ int uplink_init(struct uplink *u, const struct config *config, struct commit *co
 {
 	int rc;
 
-	*u = (struct uplink){.config = config, .commit = commit, .is_unmarked = true};
+	*u = (struct uplink){.config = config, .commit = commit};
 	why[0] = '\0';
 	if (gethostname(u->host, sizeof(u->host) - 1))
 		strcpy(u->host, "?");
@@ -262,7 +262,7 @@ static uint64_t topology(struct uplink *u)
 	return sum;
 }
 
-static void look_at_topology(struct uplink *u)
+void uplink_look_at_topology(struct uplink *u)
 {
 	uint64_t now = topology(u);
 
@@ -309,13 +309,14 @@ static void push_some(struct uplink *u)
 			uplink_sweep_some(u);
 		is_through = uplink_round(u);
 	}
-	look_at_topology(u);
+	uplink_look_at_topology(u);
 	if (u->broken)
 		return;
 	if (is_through) {
 		u->pause_ms = u->retry_ms = 0;
 		u->is_wanted = false;
-		u->error[0] = '\0';
+		if (uplink_table_counts(&u->table).refused == 0)
+			u->error[0] = '\0';
 		set_condition(u, UPLINK_UP);
 		return;
 	}

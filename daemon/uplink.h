@@ -118,7 +118,6 @@ struct uplink {
 	bool is_fast;		    /* some in each round */
 	int64_t sweep_due_ms;	    /* monotonic: some more then */
 	struct uplink_walk scan;
-	bool is_unmarked; /* connections of this start have changed nothing yet, perhaps */
 	struct uplink_retirement retirement;
 	struct uplink_total *totals; /* owned: UPLINK_TOTALS of them, by hash */
 	uint64_t topology;	     /* what it was when a sweep began: lost connections, who serves what */
@@ -178,6 +177,9 @@ void uplink_become(struct uplink *u, uint64_t incarnation);
 /* A page of each master. uplink_sweep.c */
 enum uplink_progress { UPLINK_NOT_NOW, UPLINK_MORE, UPLINK_THROUGH };
 enum uplink_progress uplink_walk_some(struct uplink *u, struct uplink_walk *w);
+
+/* Begins a sweep when a node may have been rolled back since the last time. */
+void uplink_look_at_topology(struct uplink *u);
 
 /* Puts some names into the round. uplink_sweep.c */
 void uplink_sweep_some(struct uplink *u);

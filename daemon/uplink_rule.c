@@ -55,39 +55,60 @@ size_t uplink_put_field(char out[UPLINK_FIELD_CHARS_MAX], const struct uplink_fi
 	size_t len = uplink_put_mark(out, &field->mark);
 
 	out[len++] = ' ';
-	return len + num_format_i64(out + len, field->value);
+	len += num_format_i64(out + len, field->value);
+	out[len++] = ' ';
+	len += num_format_i64(out + len, (int64_t)field->object);
+	out[len++] = ' ';
+	return len + num_format_i64(out + len, field->offset);
 }
 
-/* "START EPOCH"; *rest is what stands behind. */
-static bool parse_mark(struct slice text, struct uplink_mark *mark, struct slice *rest)
+/* The next word, up to a blank or the end; what stands behind stays in *text. False: there is none. */
+static bool next_word(struct slice *text, struct slice *word)
 {
-	struct slice digits;
-	const char *blank;
-	int64_t epoch;
+	const char *blank = text->len ? memchr(text->data, ' ', text->len) : NULL;
+	size_t len;
 
-	if (text.len <= UPLINK_ID_CHARS + 1 || text.data[UPLINK_ID_CHARS] != ' ' ||
-	    !uplink_parse_id((struct slice){text.data, UPLINK_ID_CHARS}, &mark->start))
+	if (!text->data)
 		return false;
-	digits = (struct slice){text.data + UPLINK_ID_CHARS + 1, text.len - UPLINK_ID_CHARS - 1};
-	blank = memchr(digits.data, ' ', digits.len);
-	*rest = (struct slice){NULL, 0};
+	len = text->len;
+	*word = *text;
+	*text = (struct slice){NULL, 0};
 	if (blank) {
-		size_t len = (size_t)(blank - digits.data);
-
-		*rest = (struct slice){blank + 1, digits.len - len - 1};
-		digits.len = len;
+		word->len = (size_t)(blank - word->data);
+		*text = (struct slice){blank + 1, len - word->len - 1};
 	}
-	if (!num_parse_i64(digits, &epoch) || epoch < 0)
-		return false;
-	mark->epoch = (uint64_t)epoch;
 	return true;
+}
+
+static bool next_i64(struct slice *text, int64_t *out)
+{
+	struct slice word;
+
+	return next_word(text, &word) && num_parse_i64(word, out);
+}
+
+/* A number from 0 to 2^63 - 1. */
+static bool next_u63(struct slice *text, uint64_t *out)
+{
+	int64_t n;
+
+	if (!next_i64(text, &n) || n < 0)
+		return false;
+	*out = (uint64_t)n;
+	return true;
+}
+
+static bool next_mark(struct slice *text, struct uplink_mark *mark)
+{
+	struct slice word;
+
+	return next_word(text, &word) && uplink_parse_id(word, &mark->start) && next_u63(text, &mark->epoch);
 }
 
 bool uplink_parse_field(struct slice text, struct uplink_field *field)
 {
-	struct slice rest;
-
-	return parse_mark(text, &field->mark, &rest) && num_parse_i64(rest, &field->value);
+	return next_mark(&text, &field->mark) && next_i64(&text, &field->value) &&
+	       next_u63(&text, &field->object) && next_i64(&text, &field->offset) && !text.data;
 }
 
 /* ---- lineage ---- */
@@ -155,28 +176,59 @@ enum uplink_verdict uplink_judge_field(const struct uplink_lineage *l, struct sl
 enum uplink_verdict uplink_judge_record(const struct uplink_lineage *l, struct slice there)
 {
 	struct uplink_mark mark;
-	struct slice rest;
 
 	if (there.len == 0)
 		return UPLINK_NOTHING;
 	if (is_retired(there))
 		return UPLINK_RETIRED;
-	if (!parse_mark(there, &mark, &rest) || rest.data)
+	if (!next_mark(&there, &mark) || there.data)
 		return UPLINK_SENSELESS;
 	return has_been_at(l, &mark) ? UPLINK_OURS : UPLINK_STRANGE;
 }
 
 /* ---- the next push ---- */
 
-struct uplink_step uplink_step(int64_t have, int64_t wanted, const struct uplink_mark *now)
+bool uplink_is_right(const struct uplink_field *have, uint64_t object, int64_t wanted)
 {
-	struct uplink_step step = {.field = {.mark = *now, .value = wanted}};
+	if (have->value != wanted)
+		return false;
+	/* An offset must never be another object's. */
+	return have->object == object || (wanted == 0 && have->offset == 0);
+}
 
-	/* From one sign to the other, by way of 0; but the least number is farther from 0 than fits. */
-	if (__builtin_sub_overflow(wanted, have, &step.delta)) {
-		step.is_half = true;
-		step.field.value = have == INT64_MIN ? -1 : 0;
-		step.delta = step.field.value - have;
+/* The value that a field is to have next, when it cannot have `wanted` at once: from one sign to the other
+ * by way of 0; but the least number is farther from 0 than fits. */
+static int64_t half_way(int64_t have, int64_t wanted, int64_t *delta)
+{
+	if (!__builtin_sub_overflow(wanted, have, delta))
+		return wanted;
+	wanted = have == INT64_MIN ? -1 : 0;
+	*delta = wanted - have;
+	return wanted;
+}
+
+struct uplink_step uplink_step(const struct uplink_field *have, uint64_t object, int64_t wanted,
+			       const struct uplink_mark *now)
+{
+	struct uplink_step step = {
+		.field = {.mark = *now, .value = wanted, .object = object, .offset = have->offset}};
+	__int128 delta;
+
+	if (have->object == object || have->offset == 0) {
+		step.field.value = half_way(have->value, wanted, &step.delta);
+		step.is_half = step.field.value != wanted;
+		return step;
 	}
+	/* Another object: nothing of it was ever reset. */
+	step.field.offset = 0;
+	delta = (__int128)wanted - have->value + have->offset;
+	step.delta = (int64_t)delta;
+	if (step.delta == delta)
+		return step;
+	/* First the old one goes to where it contributes nothing. */
+	step.field = *have;
+	step.field.mark = *now;
+	step.field.value = half_way(have->value, have->offset, &step.delta);
+	step.is_half = true;
 	return step;
 }

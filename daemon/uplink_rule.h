@@ -13,9 +13,9 @@
 #include "../lib/slice.h"
 
 enum {
-	UPLINK_ID_CHARS = 16,					 /* of a start, of an incarnation */
-	UPLINK_MARK_CHARS_MAX = UPLINK_ID_CHARS + 1 + 20,	 /* START EPOCH: a record */
-	UPLINK_FIELD_CHARS_MAX = UPLINK_MARK_CHARS_MAX + 1 + 20, /* START EPOCH VALUE */
+	UPLINK_ID_CHARS = 16,					       /* of a start, of an incarnation */
+	UPLINK_MARK_CHARS_MAX = UPLINK_ID_CHARS + 1 + 20,	       /* START EPOCH: a record */
+	UPLINK_FIELD_CHARS_MAX = UPLINK_MARK_CHARS_MAX + 3 * (1 + 20), /* START EPOCH VALUE OBJECT OFFSET */
 	UPLINK_ID_SIZE = UPLINK_ID_CHARS + 1,
 };
 
@@ -24,11 +24,19 @@ struct uplink_mark {
 	uint64_t start, epoch;
 };
 
-/* What an incarnation has brought to the cluster of one counter, as of `mark`. */
+/* What an incarnation has brought to the cluster of one counter, as of `mark`. In the total is value -
+ * offset: a reset makes them alike, and what is brought later counts from there, until the object ends. */
 struct uplink_field {
 	struct uplink_mark mark;
-	int64_t value;
+	int64_t value;	 /* all there is of the object's */
+	uint64_t object; /* the id of the counter; 0: it was deleted */
+	int64_t offset;
 };
+
+static inline uint64_t uplink_field_sum(const struct uplink_field *f)
+{
+	return (uint64_t)f->value - (uint64_t)f->offset;
+}
 
 /* Writes 16 hexadecimal digits and a NUL. */
 void uplink_put_id(char out[UPLINK_ID_SIZE], uint64_t id);
@@ -83,8 +91,12 @@ struct uplink_step {
 	bool is_half;		   /* the difference does not fit 64 bits: another one is to follow */
 };
 
-/* From `have` (the value that is there, 0 when there is no field) to `wanted`. */
-struct uplink_step uplink_step(int64_t have, int64_t wanted, const struct uplink_mark *now);
+/* From what is there (all 0 when there is no field) to what the object has. */
+struct uplink_step uplink_step(const struct uplink_field *have, uint64_t object, int64_t wanted,
+			       const struct uplink_mark *now);
+
+/* Whether there is nothing to push. */
+bool uplink_is_right(const struct uplink_field *have, uint64_t object, int64_t wanted);
 
 /* What a counter contributes: its value less its baseline. False: that does not fit. */
 static inline bool uplink_contribution(int64_t value, int64_t baseline, int64_t *out)

@@ -398,11 +398,6 @@ static void note_refused(struct uplink_table *t, struct uplink_entry *e, bool is
 	e->is_refused = is_refused;
 }
 
-static int64_t have(const struct uplink_entry *e)
-{
-	return e->belief == UPLINK_PRESENT ? e->there.value : 0;
-}
-
 static void put_before(struct uplink_push *p, const struct uplink_entry *e)
 {
 	p->before_len = 0;
@@ -419,7 +414,7 @@ static bool prepare(struct uplink_table *t, struct uplink_entry *e, uint64_t sta
 	const struct uplink_mark now = {.start = start, .epoch = t->epoch};
 	struct uplink_step step;
 
-	p->is_look = wanted == have(e);
+	p->is_look = uplink_is_right(&e->there, e->id, wanted);
 	if (p->is_look && e->belief != UPLINK_UNKNOWN && !e->is_looked_at && !e->is_in_doubt) {
 		note_refused(t, e, false);
 		return false;
@@ -428,7 +423,7 @@ static bool prepare(struct uplink_table *t, struct uplink_entry *e, uint64_t sta
 	if (t->is_looking || (e->belief == UPLINK_UNKNOWN && !e->is_new))
 		p->is_look = true;
 	put_before(p, e);
-	step = uplink_step(have(e), wanted, &now);
+	step = uplink_step(&e->there, e->id, wanted, &now);
 	p->after = step.field;
 	p->delta = step.delta;
 	return true;
@@ -474,7 +469,8 @@ static bool believe(struct uplink_entry *e, const struct uplink_push *p, const s
 		e->belief = a->has_field ? UPLINK_PRESENT : UPLINK_ABSENT;
 		e->there = a->field;
 	}
-	return uplink_contribution(e->committed, e->baseline, &wanted) && wanted != have(e);
+	return uplink_contribution(e->committed, e->baseline, &wanted) &&
+	       !uplink_is_right(&e->there, e->id, wanted);
 }
 
 bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *p, const struct uplink_answer *a)
@@ -525,7 +521,8 @@ bool uplink_table_end_round(struct uplink_table *t)
 /* A name without an object, and nothing of it in the cluster. */
 static bool is_nobodys(const struct uplink_entry *e)
 {
-	return e->id == 0 && e->belief != UPLINK_UNKNOWN && have(e) == 0 && !e->is_in_doubt;
+	return e->id == 0 && e->belief != UPLINK_UNKNOWN && uplink_is_right(&e->there, 0, 0) &&
+	       !e->is_in_doubt;
 }
 
 bool uplink_table_sweep(struct uplink_table *t, size_t max)
@@ -623,7 +620,7 @@ size_t uplink_table_begin_looking(struct uplink_table *t)
 /* At which value of the counter its field stands. This start has pushed it, or has found it so. */
 static int64_t stands_at(const struct uplink_entry *e, uint64_t start)
 {
-	if (e->belief != UPLINK_PRESENT || e->there.mark.start != start)
+	if (e->belief != UPLINK_PRESENT || e->there.mark.start != start || e->there.object != e->id)
 		return e->at_start;
 	return (int64_t)((uint64_t)e->baseline + (uint64_t)e->there.value);
 }
@@ -667,6 +664,7 @@ void uplink_table_switch(struct uplink_table *t, uint64_t start)
 		/* A later switch of this start goes on from here. */
 		e->baseline = e->at_start = e->id ? stands_at(e, start) : 0;
 		e->belief = UPLINK_UNKNOWN;
+		e->there = (struct uplink_field){.value = 0};
 		e->is_in_doubt = false;
 		e->is_new = true;
 		if (e->place == UPLINK_AT_REST)

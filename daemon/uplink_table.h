@@ -8,7 +8,7 @@
  * its name as long as it is there.
  *
  * Every name is in at most one place: under way, in a queue, or at rest. So memory is bounded by the number
- * of names, however long nothing can be pushed: 120 bytes and the name.
+ * of names, however long nothing can be pushed: 130 bytes and the name.
  */
 #ifndef SHC_UPLINK_TABLE_H
 #define SHC_UPLINK_TABLE_H
@@ -39,7 +39,7 @@ struct uplink_entry {
 	int64_t committed;	   /* its value as is on disk; 0: none */
 	int64_t baseline;	   /* of it, what is in fields of other incarnations */
 	int64_t at_start;	   /* the value that this start has found */
-	struct uplink_field there; /* UPLINK_PRESENT: what the cluster is believed to have */
+	struct uplink_field there; /* what the cluster is believed to have; all 0 if not UPLINK_PRESENT */
 	STAILQ_ENTRY(uplink_entry) link;
 	uint8_t belief, place;
 	bool is_changed : 1;   /* while it was under way */

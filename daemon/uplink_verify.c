@@ -73,7 +73,7 @@ static void read_field(struct row *r, struct slice name, struct slice text)
 	if (slice_is_word(name, "retired") && num_parse_i64(text, &retired))
 		r->retired += (uint64_t)retired;
 	else if (uplink_parse_field(text, &field))
-		r->fields += (uint64_t)field.value;
+		r->fields += uplink_field_sum(&field);
 }
 
 /* [total, its PTTL, the ledger's, fields] */

@@ -83,14 +83,14 @@ extern const struct script script_push;
  * ...]]. Changes nothing. */
 extern const struct script script_look;
 
-/* KEYS: counter, its ledger. Makes the total 0, and `retired` less by what it was. Returns the total before;
- * "0", and nothing has changed, when there was none. The total is known to be an integer before `retired` is
- * changed, which may be too large for that; behind it the total always comes to 0. */
+/* KEYS: counter, its ledger. Makes the total 0, and the offset of each field what its value is, so that none
+ * contributes anything; takes `retired` away. Returns the total before; "0" when there was none. The total is
+ * known to be an integer before anything is changed; nothing behind that can fail. */
 extern const struct script script_reset;
 
 /* KEYS: ledger. ARGV: incarnation. Moves what its field stands for into `retired`, and leaves that word
- * there. Returns [1, the contribution], or [0, ""] when there is no such field, or that word in it. HINCRBY,
- * which may fail, is first. */
+ * there. Returns [1, the field], or [0, ""] when there is no such field, or that word in it. What
+ * HINCRBY has added before it fails is taken back. */
 extern const struct script script_retire;
 
 /* KEYS: record of an incarnation. ARGV: the `at` that is expected ("": none), the new one, host. Returns [1,

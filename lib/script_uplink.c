@@ -30,40 +30,60 @@ const struct script script_look = {
 		"  redis.call('PTTL', KEYS[2]), redis.call('HGETALL', KEYS[2])}\n",
 };
 
-/* -2^63 has no opposite of 64 bits: it goes in two steps, and only where `retired` is less than zero do both
- * fit. INCRBY of 0 tells whether the total is an integer as Redis takes one. */
+/* INCRBY of 0 tells whether the total is an integer as Redis takes one. */
 const struct script script_reset = {
-	.sha1 = "50770dbb1841af3c181c9d5e67795c1f46a9a4ce",
+	.sha1 = "5f46badb466a53264f644ca42d73eed0e42dc260",
 	.text = "local total = redis.call('GET', KEYS[1])\n"
-		"if not total or total == '0' then return '0' end\n"
-		"redis.call('INCRBY', KEYS[1], '0')\n"
-		"local less = {'-' .. total}\n"
-		"if total == '-9223372036854775808' then\n"
-		"  local retired = redis.call('HGET', KEYS[2], 'retired') or '0'\n"
-		"  if string.sub(retired, 1, 1) ~= '-' then\n"
-		"    return redis.error_reply('ERR increment or decrement would overflow')\n"
+		"local ledger = redis.call('HGETALL', KEYS[2])\n"
+		"if not total and #ledger == 0 then return '0' end\n"
+		"for _, command in ipairs({{'SET', KEYS[1], '0', 'KEEPTTL'}, {'HSET', KEYS[2], 'a', 'b'},\n"
+		"    {'HDEL', KEYS[2], 'retired'}}) do\n"
+		"  if redis.acl_check_cmd and not redis.acl_check_cmd(unpack(command)) then\n"
+		"    return redis.error_reply('NOPERM no permission to run ' .. command[1] .. ' for a reset')\n"
 		"  end\n"
-		"  less = {'9223372036854775807', '1'}\n"
-		"elseif string.sub(total, 1, 1) == '-' then\n"
-		"  less = {string.sub(total, 2)}\n"
 		"end\n"
-		"for _, step in ipairs(less) do redis.call('HINCRBY', KEYS[2], 'retired', step) end\n"
-		"for _, step in ipairs(less) do redis.call('INCRBY', KEYS[1], step) end\n"
-		"return total\n",
+		"if total then redis.call('INCRBY', KEYS[1], '0') end\n"
+		"redis.call('SET', KEYS[1], '0', 'KEEPTTL')\n"
+		"for i = 1, #ledger, 2 do\n"
+		"  local head, value = string.match(ledger[i + 1], '^(%x+ %d+ (%-?%d+) %d+) %-?%d+$')\n"
+		"  if head then redis.call('HSET', KEYS[2], ledger[i], head .. ' ' .. value) end\n"
+		"end\n"
+		"redis.call('HDEL', KEYS[2], 'retired')\n"
+		"return total or '0'\n",
 };
 
+/* -2^63 has no opposite of 64 bits: it is taken away in two steps. What is added first fits, so it can be
+ * taken back when the offset does not. */
 const struct script script_retire = {
-	.sha1 = "77950bdeb67381262844a6a167de96f881aa0abc",
+	.sha1 = "1087cd99b8dbba50ebfeea20d9132e14adf64c64",
 	.text = "local at = redis.call('HGET', KEYS[1], ARGV[1])\n"
 		"if not at or at == 'retired' then return {0, ''} end\n"
-		"local value = string.match(at, '^%x+ %d+ (-?%d+)$')\n"
+		"local value, offset = string.match(at, '^%x+ %d+ (%-?%d+) %d+ (%-?%d+)$')\n"
 		"if not value then return redis.error_reply('ERR no contribution: ' .. at) end\n"
 		"if redis.acl_check_cmd and not redis.acl_check_cmd('HSET', KEYS[1], ARGV[1], 'retired') then\n"
 		"  return redis.error_reply('NOPERM no permission to run HSET on a ledger')\n"
 		"end\n"
-		"redis.call('HINCRBY', KEYS[1], 'retired', value)\n"
+		"local function less(text)\n"
+		"  if text == '0' then return {} end\n"
+		"  if text == '-9223372036854775808' then return {'9223372036854775807', '1'} end\n"
+		"  if string.sub(text, 1, 1) == '-' then return {string.sub(text, 2)} end\n"
+		"  return {'-' .. text}\n"
+		"end\n"
+		"local done = {}\n"
+		"local steps = less(offset)\n"
+		"table.insert(steps, 1, value)\n"
+		"for _, step in ipairs(steps) do\n"
+		"  local reply = redis.pcall('HINCRBY', KEYS[1], 'retired', step)\n"
+		"  if type(reply) == 'table' and reply.err then\n"
+		"    for i = #done, 1, -1 do\n"
+		"      for _, back in ipairs(less(done[i])) do redis.call('HINCRBY', KEYS[1], 'retired', back) end\n"
+		"    end\n"
+		"    return reply\n"
+		"  end\n"
+		"  table.insert(done, step)\n"
+		"end\n"
 		"redis.call('HSET', KEYS[1], ARGV[1], 'retired')\n"
-		"return {1, value}\n",
+		"return {1, at}\n",
 };
 
 const struct script script_register = {

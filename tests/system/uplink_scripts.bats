@@ -68,11 +68,11 @@ everywhere() { # CASE
 	drive_on_fleet uplink_scripts look "$PLAIN"
 }
 
-@test "a reset takes the total to 0 and notes what it took" {
+@test "a reset takes the total to 0, and all contributions" {
 	everywhere reset
 }
 
-@test "a reset is exact for every total and what was retired, or changes nothing" {
+@test "a reset is exact for every total" {
 	drive_on_fleet uplink_scripts reset_extremes "$PLAIN"
 }
 

@@ -5,6 +5,7 @@ Their text is taken from the source. Cases are called with a place: HOST:PORT of
 After each call, `State` compares all keys with what they must be.
 """
 import ast
+import itertools
 import os
 import random
 import re
@@ -111,8 +112,8 @@ class Place:
         return self.ask("EVAL", text, *words) if str(reply).startswith("NOSCRIPT") else reply
 
 
-def contribution(value, epoch=7, start=START):
-    return f"{start} {epoch} {value}"
+def contribution(value, epoch=7, start=START, counter=1, offset=0):
+    return f"{start} {epoch} {value} {counter} {offset}"
 
 
 class State:
@@ -390,73 +391,73 @@ def look(address):
 
 # ---- reset ----
 
+def after_reset(fields):
+    """What is left of a ledger: no contribution, and nothing retired."""
+    return {name: " ".join(text.split()[:4] + [text.split()[2]]) for name, text in fields.items() if name != "retired"}
+
+
 def reset(address):
     place = Place(address)
     for name in NAMES:
         s = State(place, name)
         s.reset(0)
         s.expect("nothing")
-        s.set(0, {INCARNATION: contribution(4)})
-        s.reset(0)
-        s.expect("0")
-        s.set(7, {INCARNATION: contribution(4)})  # 3 are foreign
-        s.reset(7)
-        s.total, s.fields["retired"] = 0, "-7"
-        s.expect("7")
-        s.reset(0)  # again
-        s.expect("again")
-        s.pushes(contribution(6, 8), 2)  # no daemon has to know
-        place.do("DECRBY", s.name, 5)
+        s.set(12, {INCARNATION: contribution(4), OTHER: contribution(6, offset=1), "retired": "2"})  # 1 is foreign
+        for before in (12, 0):  # and again
+            s.reset(before)
+            s.total, s.fields = 0, after_reset(s.fields)
+            s.expect(f"{before}")
+        equal(s.fields[OTHER], contribution(6, offset=6))
+        s.pushes(contribution(9, 8, offset=4), 5)  # goes on from there
+        s.pushes(contribution(0, 9, counter=0), -5)  # deleted: what was reset is not taken away once more
+        place.do("DECRBY", s.name, 3)
         s.reset(-3)
-        s.total, s.fields["retired"] = 0, "-4"
+        s.total, s.fields = 0, after_reset(s.fields)
         s.expect("-3")
+        s.set(None, {INCARNATION: contribution(4)})  # the total was deleted by somebody
+        s.reset(0)
+        s.total, s.fields = 0, after_reset(s.fields)
+        s.expect("without a total")
     # A counter that nobody has brought anything to, and an expiry that stays.
     s = State(place, "foreign")
     s.set(9, {})
     place.do("PEXPIRE", s.name, 10**9)
     s.reset(9)
-    equal((place.do("GET", s.name), place.do("HGETALL", s.ledger)), (b"0", [b"retired", b"-9"]))
+    equal((place.do("GET", s.name), place.do("HGETALL", s.ledger)), (b"0", []))
     check(place.do("PTTL", s.name) > 0)
 
 
 def reset_extremes(address):
-    """total and retired of 64 bits: either both are exact, or nothing has changed."""
+    """All of 64 bits."""
     place = Place(address)
     s = State(place, "extreme")
-    ends = [0, 1, -1, 2, -2, 1 << 53, (1 << 53) + 1, I64_MAX, I64_MAX - 1, I64_MIN, I64_MIN + 1]
+    ends = [0, 1, -1, 1 << 53, (1 << 53) + 1, I64_MAX, I64_MIN, I64_MIN + 1]
     for total in ends:
-        for retired in [None] + ends:
-            fields = {} if retired is None else {"retired": str(retired)}
-            s.set(total, fields)
-            after = (retired or 0) - total
-            if total != 0 and not I64_MIN <= after <= I64_MAX:
-                s.fails("reset", s.keys, (), OVERFLOW)
-                continue
+        for value in ends:
+            s.set(total, {INCARNATION: contribution(value), "retired": str(value)})
             s.reset(total)
-            if total != 0:
-                s.total, s.fields["retired"] = 0, str(after)
-            s.expect(f"{total}, {retired}")
+            s.total, s.fields = 0, after_reset(s.fields)
+            s.expect(f"{total}, {value}")
 
 
 def reset_fails(address):
     place = Place(address)
     s = State(place, "failing")
     for total in ("text", "", "-", "--5", "- 5", "007", "-0", "5.0", "+5", I64_MAX + 1, -I64_MAX - 2, "1" * 40):
-        for fields in ({}, {"retired": "-1"}):
+        for fields in ({}, {"retired": "-1"}, {INCARNATION: contribution(4)}):
             s.set(total, fields)
             s.fails("reset", s.keys, (), NO_INTEGER)
-    for retired in ("text", "-", "-text", "", "-0", "1.5"):
-        for total in (5, -5, I64_MIN):
-            s.set(total, {"retired": retired})
-            s.fails("reset", s.keys, (), OVERFLOW if total == I64_MIN and not retired.startswith("-") else "not an integer")
+    s.set(5, {INCARNATION: "text"})  # nothing that a daemon writes stays as it is
+    s.reset(5)
+    s.total = 0
+    s.expect("a field that is none")
     s.set(None, {})
     place.do("RPUSH", s.name, 1)
     check(str(place.script("reset", s.keys)).startswith("WRONGTYPE"))
-    for total in (5, I64_MIN):
-        s.set(total, {})
-        place.do("SET", s.ledger, 1)
-        check(str(place.script("reset", s.keys)).startswith("WRONGTYPE"))
-        equal((place.do("GET", s.name), place.do("GET", s.ledger)), (str(total).encode(), b"1"))
+    s.set(5, {})
+    place.do("SET", s.ledger, 1)
+    check(str(place.script("reset", s.keys)).startswith("WRONGTYPE"))
+    equal((place.do("GET", s.name), place.do("GET", s.ledger)), (b"5", b"1"))
     s.set(None, {})
 
 
@@ -470,29 +471,34 @@ def retire(address):
         equal(place.script("retire", keys, INCARNATION), [0, b""])
         s.expect("nothing")
         s.set(12, {INCARNATION: contribution(7), OTHER: contribution(5)})
-        equal(place.script("retire", keys, INCARNATION), [1, b"7"])
+        equal(place.script("retire", keys, INCARNATION), [1, contribution(7).encode()])
         s.fields.update({INCARNATION: "retired", "retired": "7"})
         s.expect("7")
         equal(place.script("retire", keys, INCARNATION), [0, b""])
         s.expect("again")
-        equal(place.script("retire", keys, OTHER), [1, b"5"])
+        equal(place.script("retire", keys, OTHER), [1, contribution(5).encode()])
         s.fields.update({OTHER: "retired", "retired": "12"})
         s.expect("the other, too")
     s = State(place, "extreme")
     keys = s.keys[1:]
-    for value in (0, I64_MAX, I64_MIN, 1 << 53, (1 << 53) + 1, -1):
-        for retired in (None, 0, -1, 1, I64_MAX, I64_MIN):
+    ends = (0, I64_MAX, I64_MIN, 1 << 53, (1 << 53) + 1, -1)
+    for value, offset, retired in itertools.product(ends, ends, (None, 0, -1, 1, I64_MAX, I64_MIN)):
             fields = {} if retired is None else {"retired": str(retired)}
-            s.set(3, {INCARNATION: contribution(value), **fields})
-            after = (retired or 0) + value
-            if I64_MIN <= after <= I64_MAX:
-                equal(place.script("retire", keys, INCARNATION), [1, str(value).encode()])
+            s.set(3, {INCARNATION: contribution(value, offset=offset), **fields})
+            first, after = (retired or 0) + value, (retired or 0) + value - offset
+            if I64_MIN <= first <= I64_MAX and I64_MIN <= after <= I64_MAX:
+                equal(place.script("retire", keys, INCARNATION), [1, contribution(value, offset=offset).encode()])
                 s.fields.update({INCARNATION: "retired", "retired": str(after)})
-                s.expect(f"{value}, {retired}")
+                s.expect(f"{value}, {offset}, {retired}")
+            elif retired is None and not I64_MIN <= after <= I64_MAX:
+                reply = place.script("retire", keys, INCARNATION)
+                check(OVERFLOW in str(reply), reply)
+                s.fields["retired"] = "0"  # was added and taken back
+                s.expect(f"{value}, {offset}, nothing")
             else:
                 s.fails("retire", keys, (INCARNATION,), OVERFLOW)
-    for field in ("", "text", f"{START} 7", f"{START} 7 ", f"{START} 7 x", f"{START} 7 1 2", f"{START} -7 1", "7 1", f"{START}  7 1",
-                  f"{START} 7 --1"):
+    for field in ("", "text", f"{START} 7", f"{START} 7 1", f"{START} 7 x 1 0", f"{START} 7 1 2", f"{START} -7 1 1 0", "7 1 1 0",
+                  f"{START}  7 1 1 0", f"{START} 7 --1 1 0", f"{START} 7 1 1 0 0"):
         s.set(3, {INCARNATION: field})
         s.fails("retire", keys, (INCARNATION,), "no contribution")
     for value in (I64_MAX + 1, "007"):
