@@ -49,6 +49,7 @@ LIB_CLIENT := \
 	lib/shcount_log.c \
 	lib/shcount_once.c \
 	lib/shcount_session.c \
+	lib/shcount_uplink.c \
 	lib/tls.c \
 	lib/tls_context.c \
 	lib/tls_why.c \
