@@ -132,6 +132,31 @@ static void put_disk(struct output *out, const struct explanation *e)
 	put_sentence(out, "on disk", text);
 }
 
+/* Of a daemon with an uplink: what `global` is, and whether the cluster has such a key. */
+static bool part_global(const struct explanation *e, struct slice *total, int64_t *age_ms)
+{
+	const struct shc_reply *p = part(e, "global");
+	if (!p || p->type != SHC_T_STRING || !part_i64(e, "global_age_ms", age_ms))
+		return false;
+	*total = (struct slice){p->data, p->len};
+	return true;
+}
+
+static void put_global(struct output *out, const struct explanation *e)
+{
+	char text[SENTENCE_SIZE];
+	struct slice total;
+	int64_t age_ms;
+	if (!part_global(e, &total, &age_ms))
+		return;
+	snprintf(text, sizeof(text), " (all daemons together, %" PRId64 ".%03d s ago)", age_ms / 1000,
+		 (int)(age_ms % 1000));
+	begin_line(out, "cluster");
+	output_name(out, total.len ? total : slice_str("no such counter"));
+	output_text(out, slice_str(text));
+	output_line(out);
+}
+
 static void put_parts(struct output *out, const struct explanation *e)
 {
 	const struct shc_reply *cells = cells_of(e);
@@ -246,6 +271,7 @@ static void put_lines(struct output *out, const struct explanation *e)
 	output_line(out);
 	put_value(out, e);
 	put_disk(out, e);
+	put_global(out, e);
 	put_parts(out, e);
 	put_contention(out, e);
 	put_changed(out, e);
@@ -290,6 +316,17 @@ static void put_json_parts(struct output *out, const struct explanation *e)
 	output_text(out, slice_str("]"));
 }
 
+static void put_json_global(struct output *out, const struct explanation *e)
+{
+	struct slice total;
+	int64_t age_ms, value;
+	if (!part_global(e, &total, &age_ms))
+		return;
+	bool is_there = num_parse_i64(total, &value);
+	json_raw(out, slice_str("global"), is_there ? total : slice_str("null"));
+	json_i64(out, "global_age_ms", age_ms);
+}
+
 static void put_json(struct output *out, const struct explanation *e)
 {
 	char number[64];
@@ -299,6 +336,7 @@ static void put_json(struct output *out, const struct explanation *e)
 	if (e->is_missing)
 		json_bool(out, "missing", true);
 	put_json_parts(out, e);
+	put_json_global(out, e);
 	if (e->has_rate) {
 		snprintf(number, sizeof(number), "%.3f", e->rate);
 		json_raw(out, slice_str("rate"), slice_str(number));
@@ -418,7 +456,8 @@ const struct command cmd_explain = {
 	.help = "  shcount explain visits           WHAT<TAB>VALUE, a line each\n"
 		"  shcount explain --json visits    one object\n"
 		"\n"
-		"The value, and whether the disk has it; the parts it is made of and whether workers "
+		"The value, and whether the disk has it; with an uplink the total in the cluster, and how old that "
+		"is; the parts it is made of and whether workers "
 		"compete for it; when it was last changed (an epoch is what is written to disk together) and when it "
 		"expires, if it does; "
 		"the rate, from two readings a quarter of a second apart; the slot that the name has in a "

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * cmd_get.c - values, as the server has them; with --global as the cluster has them that it brings them to.
+ */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,56 +13,77 @@
 #include "output.h"
 #include "target.h"
 
-enum { OPTION_STRICT };
+enum { OPTION_STRICT, OPTION_GLOBAL };
 
 static const struct option_spec options[] = {
 	[OPTION_STRICT] = {0, "strict", OPTION_FLAG, NULL, "exit 1 when a counter was never touched"},
+	[OPTION_GLOBAL] = {0, "global", OPTION_FLAG, NULL,
+			   "the total over all daemons of the uplink, from the cluster"},
 	{0},
 };
 
-static void show(const struct invocation *inv, struct output *out, struct slice name, int64_t value,
-		 bool is_missing)
+enum {
+	AGE_TOLD_MS = 5000, /* older than this, the daemon does not reach its cluster */
+	AGE_NONE = -1,	    /* of a value that is read where it is counted */
+};
+
+struct reading {
+	const char *name;
+	int64_t value;
+	bool is_there;
+	int64_t age_ms;
+};
+
+static void show_json(struct output *out, const struct reading *r)
+{
+	json_open(out);
+	json_name(out, slice_str(r->name));
+	json_i64(out, "value", r->value);
+	if (r->age_ms != AGE_NONE)
+		json_i64(out, "age_ms", r->age_ms);
+	if (!r->is_there)
+		json_bool(out, "missing", true);
+	json_close(out);
+}
+
+static void show(const struct invocation *inv, struct output *out, const struct reading *r)
 {
 	if (inv->is_quiet)
 		return;
 	if (inv->is_json) {
-		json_open(out);
-		json_name(out, name);
-		json_i64(out, "value", value);
-		if (is_missing)
-			json_bool(out, "missing", true);
-		json_close(out);
+		show_json(out, r);
 	} else if (inv->operands_count > 1) {
-		output_row(out, name, value);
+		output_row(out, slice_str(r->name), r->value);
 	} else {
-		output_i64(out, value);
+		output_i64(out, r->value);
 		output_line(out);
 	}
 }
 
 /* Prints one value. The exit status it calls for. */
-static int take(const struct invocation *inv, struct output *out, const char *name, int64_t value,
-		bool is_there)
+static int take(const struct invocation *inv, struct output *out, const struct reading *r)
 {
-	if (!is_there && inv->values[OPTION_STRICT])
-		return command_fail(EXIT_NO, "%s: no such counter", name);
-	show(inv, out, slice_str(name), value, !is_there);
+	if (!r->is_there && inv->values[OPTION_STRICT])
+		return command_fail(EXIT_NO, "%s: no such counter", r->name);
+	show(inv, out, r);
 	return EX_OK;
 }
+
+/* ---- counters of the server ---- */
 
 /* Something that is stored under one of the names is, or may be, no counter: finds out which. */
 static int get_each(const struct invocation *inv, struct shc *shc, struct output *out)
 {
 	int rc = EX_OK;
 	for (int i = 0; i < inv->operands_count; i++) {
-		const char *name = inv->operands[i];
-		int64_t value = 0;
-		enum shc_status status = shc_get(shc, name, strlen(name), &value);
+		struct reading r = {.name = inv->operands[i], .age_ms = AGE_NONE};
+		enum shc_status status = shc_get(shc, r.name, strlen(r.name), &r.value);
 		int one = EX_OK;
+		r.is_there = status == SHC_OK;
 		if (status == SHC_OK || status == SHC_MISSING)
-			one = take(inv, out, name, value, status == SHC_OK);
+			one = take(inv, out, &r);
 		else if (status == SHC_REFUSED)
-			one = command_fail(EXIT_NO, "%s: %s", name, shc_error(shc));
+			one = command_fail(EXIT_NO, "%s: %s", r.name, shc_error(shc));
 		else
 			return command_status(shc, status);
 		rc = one ? one : rc;
@@ -81,7 +106,8 @@ static int show_all(const struct invocation *inv, struct output *out, const int6
 {
 	int rc = EX_OK;
 	for (int i = 0; i < inv->operands_count; i++) {
-		int one = take(inv, out, inv->operands[i], values[i], is_there[i]);
+		const struct reading r = {inv->operands[i], values[i], is_there[i], AGE_NONE};
+		int one = take(inv, out, &r);
 		rc = one ? one : rc;
 	}
 	return rc;
@@ -109,6 +135,60 @@ static int get_all(const struct invocation *inv, struct shc *shc, struct output 
 	return status == SHC_REFUSED ? get_each(inv, shc, out) : command_status(shc, status);
 }
 
+/* ---- totals of the uplink ---- */
+
+/* Not about this counter. */
+static bool is_about_server(const struct shc *shc)
+{
+	return command_says(shc, "UPLINKDOWN") || command_says(shc, "ERR no uplink") ||
+	       command_says(shc, "ERR unknown command");
+}
+
+static void tell_age(int64_t oldest_ms, const struct invocation *inv)
+{
+	if (oldest_ms <= AGE_TOLD_MS)
+		return;
+	command_fail(0,
+		     "%s %" PRId64
+		     ".%d s old: the daemon has not reached its cluster since then; `shcount uplink "
+		     "status` says why",
+		     inv->operands_count > 1 ? "the oldest of these totals is" : "this total is",
+		     oldest_ms / 1000, (int)(oldest_ms % 1000 / 100));
+}
+
+static int get_totals(const struct invocation *inv, struct shc *shc, struct output *out)
+{
+	int rc = EX_OK;
+	int64_t oldest_ms = 0;
+	for (int i = 0; i < inv->operands_count; i++) {
+		struct reading r = {.name = inv->operands[i]};
+		enum shc_status status = shc_global(shc, r.name, strlen(r.name), &r.value, &r.age_ms);
+		int one = EX_OK;
+		r.is_there = status == SHC_OK;
+		if (status == SHC_OK || status == SHC_MISSING)
+			one = take(inv, out, &r);
+		else if (status == SHC_REFUSED && !is_about_server(shc))
+			one = command_fail(EXIT_NO, "%s: %s", r.name, shc_error(shc));
+		else
+			return command_status(shc, status);
+		rc = one ? one : rc;
+		oldest_ms = r.age_ms > oldest_ms ? r.age_ms : oldest_ms;
+	}
+	tell_age(oldest_ms, inv);
+	return rc;
+}
+
+static int get(const struct invocation *inv, struct shc *shc, struct output *out)
+{
+	if (!inv->values[OPTION_GLOBAL])
+		return get_all(inv, shc, out);
+	enum shc_status status = redis_identify(shc);
+	if (status)
+		return command_status(shc, status);
+	/* What is counted there is the total. */
+	return redis_is(shc) ? get_all(inv, shc, out) : get_totals(inv, shc, out);
+}
+
 static int run(struct invocation *inv)
 {
 	for (int i = 0; i < inv->operands_count; i++) {
@@ -123,7 +203,7 @@ static int run(struct invocation *inv)
 	output_init(&out, STDOUT_FILENO, inv->is_json || inv->operands_count > 1);
 	rc = target_check_names(inv, shc);
 	if (rc == EX_OK)
-		rc = get_all(inv, shc, &out);
+		rc = get(inv, shc, &out);
 	int written = output_finish(&out);
 	shc_close(shc);
 	return written ? written : rc;
@@ -136,8 +216,14 @@ const struct command cmd_get = {
 	.help = "  shcount get visits               the value alone\n"
 		"  shcount get visits errors        NAME<TAB>VALUE, a line each\n"
 		"  shcount get --strict visits      exit 1 instead of printing 0\n"
+		"  shcount get --global visits      of all daemons together\n"
 		"\n"
-		"A counter that was never touched reads 0.\n",
+		"A counter that was never touched reads 0.\n"
+		"\n"
+		"With --global: the total over all daemons that bring their counters to one cluster (`uplink` in "
+		"shcounterd.conf), as the daemon here knows it. One that is older than 5 s is printed, and standard "
+		"error says how old it is; with --json, \"age_ms\" always does. Exit status 69 when the daemon does not "
+		"reach the cluster and has not known a total. On a Redis Cluster it is what get prints.\n",
 	.options = options,
 	.operands_min = 1,
 	.operands_max = -1,

@@ -14,8 +14,10 @@
 enum { OPTION_DURABLE, OPTION_ONCE, OPTION_TTL, OPTION_MAX, OPTION_MIN };
 
 static const struct option_spec options[] = {
-	[OPTION_DURABLE] = {0, "durable", OPTION_MAYBE, "disk",
-			    "return when it is on disk; on a Redis Cluster, when a replica has it"},
+	[OPTION_DURABLE] =
+		{0, "durable", OPTION_MAYBE, "disk|cluster",
+		 "return when it is on disk, or in the cluster of the uplink; on a Redis Cluster, when a "
+		 "replica has it, or a master"},
 	[OPTION_ONCE] = {0, "once", OPTION_VALUE, "TOKEN", "at most once for this token, however often run"},
 	[OPTION_TTL] = {0, "ttl", OPTION_VALUE, "DUR",
 			"a counter that this makes expires after 60s, 24h, 7d ..."},
@@ -24,84 +26,121 @@ static const struct option_spec options[] = {
 	{0},
 };
 
-/* What is to be added. */
+/* What is to be added, and what came of it. */
 struct addition {
 	struct slice name;
 	int64_t delta;
 	bool is_bounded;
 	struct shc_bounds bounds;
+	int64_t value;
+	bool is_applied; /* with --once */
 };
 
-/* `is_applied` is null where it makes no sense. */
-static int show(const struct invocation *inv, struct slice name, int64_t value, const bool *is_applied)
+static int show(const struct invocation *inv, const struct addition *a)
 {
 	struct output out;
 	output_init(&out, STDOUT_FILENO, inv->is_json);
 	if (inv->is_json) {
 		json_open(&out);
-		json_name(&out, name);
-		json_i64(&out, "value", value);
-		if (is_applied)
-			json_bool(&out, "applied", *is_applied);
+		json_name(&out, a->name);
+		json_i64(&out, "value", a->value);
+		if (inv->values[OPTION_ONCE])
+			json_bool(&out, "applied", a->is_applied);
 		json_close(&out);
 	} else {
-		output_i64(&out, value);
+		output_i64(&out, a->value);
 		output_line(&out);
 	}
 	return output_finish(&out);
 }
 
-/* The sharded path: cheaper for the server, since nobody wants to know the sum. */
-static int add_unseen(struct shc *shc, const struct addition *a)
+/* ---- adding ---- */
+
+/* The cluster of the uplink has to have it, and not only the disk. */
+static bool is_for_cluster(const struct invocation *inv)
 {
-	enum shc_status status = shc_add(shc, a->name.data, a->name.len, a->delta);
-	if (status == SHC_OK)
-		status = shc_flush(shc, NULL);
-	return status ? command_status(shc, status) : EX_OK;
+	const char *durable = inv->values[OPTION_DURABLE];
+	return durable && strcmp(durable, "cluster") == 0;
 }
 
-static int add_and_show(const struct invocation *inv, struct shc *shc, const struct addition *a)
+/* The sharded path: cheaper for the server, since nobody wants to know the sum. */
+static enum shc_status add_unseen(struct shc *shc, const struct addition *a)
 {
-	int64_t value;
-	enum shc_status status;
+	enum shc_status status = shc_add(shc, a->name.data, a->name.len, a->delta);
+	return status ? status : shc_flush(shc, NULL);
+}
+
+static enum shc_status add_seen(struct shc *shc, struct addition *a)
+{
 	if (a->is_bounded)
-		status = shc_incr_within(shc, a->name.data, a->name.len, a->delta, &a->bounds, &value);
-	else
-		status = shc_incr(shc, a->name.data, a->name.len, a->delta, &value);
-	if (status)
-		return command_status(shc, status);
-	return inv->is_quiet ? EX_OK : show(inv, a->name, value, NULL);
+		return shc_incr_within(shc, a->name.data, a->name.len, a->delta, &a->bounds, &a->value);
+	return shc_incr(shc, a->name.data, a->name.len, a->delta, &a->value);
 }
 
 /* Sent again by itself until the time is over; so the disk is waited for in the same call. */
-static int add_once(struct invocation *inv, struct shc *shc, const struct addition *a)
+static enum shc_status add_once(struct invocation *inv, struct shc *shc, struct addition *a)
 {
 	struct slice token = slice_str(inv->values[OPTION_ONCE]);
-	bool is_durable = inv->values[OPTION_DURABLE] != NULL;
-	int64_t value;
-	bool is_applied;
+	bool is_durable = inv->values[OPTION_DURABLE] && !is_for_cluster(inv);
 	target_keep(inv, shc);
-	enum shc_status status = shc_once(shc, token.data, token.len, a->name.data, a->name.len, a->delta,
-					  is_durable, &value, &is_applied);
-	if (status)
-		return command_status(shc, status);
-	return inv->is_quiet ? EX_OK : show(inv, a->name, value, &is_applied);
+	return shc_once(shc, token.data, token.len, a->name.data, a->name.len, a->delta, is_durable,
+			&a->value, &a->is_applied);
 }
 
-/* The value has been printed by now: it is counted, whatever becomes of the disk. */
-static int make_durable(const struct invocation *inv, struct shc *shc)
+static int add_to(struct invocation *inv, struct shc *shc, struct addition *a)
 {
-	enum shc_status status = shc_sync(shc);
-	if (status == SHC_OK)
-		return EX_OK;
+	enum shc_status status = inv->values[OPTION_ONCE]	   ? add_once(inv, shc, a)
+				 : inv->is_quiet && !a->is_bounded ? add_unseen(shc, a)
+								   : add_seen(shc, a);
+	return status ? command_status(shc, status) : EX_OK;
+}
+
+/* ---- what is counted is to last ---- */
+
+/* It is counted, whatever becomes of the disk, or on the way to the cluster. */
+static int still_counted(const struct invocation *inv, const struct shc *shc, enum shc_status status)
+{
 	int exit_status = command_status(shc, status);
 	if (exit_status == EX_UNAVAILABLE || exit_status == EXIT_NO)
-		exit_status = EX_TEMPFAIL; /* it is counted */
+		exit_status = EX_TEMPFAIL;
+	if (is_for_cluster(inv))
+		return command_fail(exit_status, "counted, but not known to be in the cluster: `shcount sync "
+						 "--uplink` returns when it is");
 	if (target_is_cluster(inv))
 		return command_fail(exit_status, "counted, but no replica is known to have it: it is lost if "
 						 "its master fails now");
 	return command_fail(exit_status,
 			    "counted, but not known to be on disk: `shcount sync` returns when it is");
+}
+
+static int make_durable(const struct invocation *inv, struct shc *shc)
+{
+	enum shc_status status = is_for_cluster(inv) ? shc_sync_uplink(shc, 0) : shc_sync(shc);
+	return status ? still_counted(inv, shc, status) : EX_OK;
+}
+
+/* Where there is something to wait for behind the addition. A cluster has what it answers. */
+static bool is_to_wait(const struct invocation *inv)
+{
+	if (is_for_cluster(inv))
+		return !target_is_cluster(inv);
+	return inv->values[OPTION_DURABLE] && !inv->values[OPTION_ONCE];
+}
+
+/* What can be known before it is too late: that nobody brings it there. The uplink itself is not asked, which
+ * may be waiting for its cluster. */
+static int check_uplink(struct shc *shc)
+{
+	const char *const argv[] = {"CONFIG", "GET", "uplink"};
+	const struct shc_reply *reply;
+	enum shc_status status = shc_command(shc, 3, argv, NULL, false, &reply);
+	if (status)
+		return command_status(shc, status);
+	if (reply->type == SHC_T_ARRAY && reply->count == 2 && reply->elements[1].len > 0)
+		return EX_OK;
+	return command_fail(EXIT_NO,
+			    "--durable=cluster: the daemon has no uplink in its configuration; nothing "
+			    "was counted");
 }
 
 /* One Redis server: whether it knows WAITAOF depends on its version, and that speaks of one connection, while
@@ -116,18 +155,25 @@ static int check_durable(const struct invocation *inv, struct shc *shc)
 	if (redis_is(shc))
 		return command_fail(EX_USAGE, "--durable is for a shcounterd and for a Redis Cluster: the "
 					      "server is neither; nothing was counted");
-	return EX_OK;
+	return is_for_cluster(inv) ? check_uplink(shc) : EX_OK;
 }
 
-static int add_to(struct invocation *inv, struct shc *shc, const struct addition *a)
+/* A value is shown when it is counted, but with --durable=cluster when it is there, or the time is over. */
+static int add_and_wait(struct invocation *inv, struct shc *shc, struct addition *a)
 {
-	if (inv->values[OPTION_ONCE])
-		return add_once(inv, shc, a);
-	int rc = inv->is_quiet && !a->is_bounded ? add_unseen(shc, a) : add_and_show(inv, shc, a);
-	return rc == EX_OK && inv->values[OPTION_DURABLE] ? make_durable(inv, shc) : rc;
+	int rc = add_to(inv, shc, a);
+	if (rc)
+		return rc;
+	bool is_first = !is_for_cluster(inv);
+	int shown = is_first && !inv->is_quiet ? show(inv, a) : EX_OK;
+	if (shown == EX_OK && is_to_wait(inv))
+		rc = make_durable(inv, shc);
+	if (!is_first && !inv->is_quiet)
+		shown = show(inv, a);
+	return rc ? rc : shown;
 }
 
-static int add(struct invocation *inv, const struct addition *a)
+static int add(struct invocation *inv, struct addition *a)
 {
 	struct shc *shc;
 	int rc = target_connect(inv, &shc);
@@ -135,7 +181,7 @@ static int add(struct invocation *inv, const struct addition *a)
 		return rc;
 	rc = check_durable(inv, shc);
 	if (rc == EX_OK)
-		rc = add_to(inv, shc, a);
+		rc = add_and_wait(inv, shc, a);
 	shc_close(shc);
 	return rc;
 }
@@ -173,9 +219,9 @@ static bool read_bounds(const struct invocation *inv, struct addition *a)
 static bool check_options(const struct invocation *inv)
 {
 	const char *durable = inv->values[OPTION_DURABLE], *token = inv->values[OPTION_ONCE];
-	if (durable && durable[0] && strcmp(durable, "disk") != 0)
-		return command_usage(inv, "--durable=\"%.32s\": only \"disk\" is supported by this version",
-				     durable) == EX_OK;
+	if (durable && durable[0] && strcmp(durable, "disk") != 0 && !is_for_cluster(inv))
+		return command_usage(inv, "--durable=\"%.32s\": disk or cluster is expected", durable) ==
+		       EX_OK;
 	if (token && !slice_is_name(slice_str(token)))
 		return command_usage(inv, "--once: a token has 1 to %d bytes without control characters",
 				     NAME_LEN_MAX) == EX_OK;
@@ -220,6 +266,7 @@ const struct command cmd_incr = {
 		"  shcount incr visits -10          '-' and digits: a number, not an option\n"
 		"  shcount incr -q visits           do not ask for the new value: it scales\n"
 		"  shcount incr --durable visits    return when it is on disk\n"
+		"  shcount incr --durable=cluster visits    return when the cluster has it\n"
 		"  shcount incr --once order-17 sold 3   safe to repeat: it counts once\n"
 		"  shcount incr --max 100 seats     up to 100\n"
 		"  shcount incr --ttl 24h visits:$(date +%F)    gone a day after it was made\n"

@@ -110,6 +110,11 @@ bool command_is_in_one_place(const struct invocation *inv, const char *what)
 	return false;
 }
 
+bool command_says(const struct shc *shc, const char *words)
+{
+	return strncmp(shc_error(shc), words, strlen(words)) == 0;
+}
+
 int command_status(const struct shc *shc, enum shc_status status)
 {
 	static const int exits[] = {
@@ -125,6 +130,9 @@ int command_status(const struct shc *shc, enum shc_status status)
 		[SHC_LOST] = EXIT_NO,
 	};
 	command_fail(exits[status], "%s", shc_error(shc));
+	/* A daemon that does not reach its cluster is for the caller one that is not there. */
+	if (status == SHC_REFUSED && command_says(shc, "UPLINKDOWN"))
+		return EX_UNAVAILABLE;
 	if (status == SHC_DENIED && strstr(shc_error(shc), "NOAUTH"))
 		command_fail(0, "the password, or USER:PASSWORD, goes into $SHCOUNT_AUTH, or into the URL in "
 				"$SHCOUNT_URL");

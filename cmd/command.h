@@ -70,7 +70,7 @@ struct invocation {
 extern const struct command cmd_allow, cmd_hit, cmd_hits;
 extern const struct command cmd_backup, cmd_bench, cmd_incr, cmd_decr, cmd_del, cmd_explain, cmd_export,
 	cmd_get, cmd_import, cmd_ingest, cmd_list, cmd_log, cmd_ping, cmd_set, cmd_shards, cmd_stats,
-	cmd_sync, cmd_top, cmd_watch;
+	cmd_sync, cmd_top, cmd_uplink, cmd_watch;
 
 /* "shcount: ..." and a newline on stderr, in one write. Bytes that could steer a terminal are made visible.
  * Returns `status`. */
@@ -94,6 +94,9 @@ bool command_duration(const struct invocation *inv, const char *text, const char
 
 /* Complains, false, when the counter is to be spread: `what` needs it in one place. */
 bool command_is_in_one_place(const struct invocation *inv, const char *what);
+
+/* Whether a server's error begins so. */
+bool command_says(const struct shc *shc, const char *words);
 
 /* Complains about what the server did, and returns the exit status that belongs to it. */
 int command_status(const struct shc *shc, enum shc_status status);

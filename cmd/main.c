@@ -18,9 +18,10 @@
 #include "target.h"
 
 static const struct command *const commands[] = {
-	&cmd_incr,   &cmd_decr,	  &cmd_get,    &cmd_set,    &cmd_del,	 &cmd_list,  &cmd_hit, &cmd_hits,
-	&cmd_allow,  &cmd_ingest, &cmd_export, &cmd_import, &cmd_watch,	 &cmd_top,   &cmd_log, &cmd_explain,
-	&cmd_shards, &cmd_stats,  &cmd_ping,   &cmd_sync,   &cmd_backup, &cmd_bench,
+	&cmd_incr,  &cmd_decr, &cmd_get,    &cmd_set,	  &cmd_del,    &cmd_list,
+	&cmd_hit,   &cmd_hits, &cmd_allow,  &cmd_ingest,  &cmd_export, &cmd_import,
+	&cmd_watch, &cmd_top,  &cmd_log,    &cmd_explain, &cmd_shards, &cmd_stats,
+	&cmd_ping,  &cmd_sync, &cmd_uplink, &cmd_backup,  &cmd_bench,
 };
 
 enum { COMMANDS_COUNT = sizeof(commands) / sizeof(commands[0]) };
@@ -166,23 +167,10 @@ static void offer_words(struct nearest *n, const struct option_spec *table)
 		nearest_offer(n, table->word);
 }
 
-/* Of versions to come; who asks for one has read about it. */
-static bool is_to_come(const char *word)
-{
-	static const char *const WORDS[] = {"uplink", "--global", "--uplink"};
-	for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
-		if (strcmp(word, WORDS[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
 static int unknown_option(const struct invocation *inv, const struct scan *s, const char *shown)
 {
 	struct nearest n = {.word = shown + 2};
 	char known[48] = "there is";
-	if (is_to_come(shown))
-		return command_usage(inv, "%s is not supported by this version", shown);
 	if (inv->command)
 		snprintf(known, sizeof(known), "%s has", inv->command->name);
 	if (!s->is_long)
@@ -222,8 +210,6 @@ static const struct command *find_command(const char *name)
 static int unknown_command(const struct invocation *inv, const char *name)
 {
 	struct nearest n = {.word = name};
-	if (is_to_come(name))
-		return command_usage(inv, "\"%s\" is not supported by this version", name);
 	for (size_t i = 0; i < COMMANDS_COUNT; i++)
 		nearest_offer(&n, commands[i]->name);
 	nearest_offer(&n, "help");
@@ -345,7 +331,10 @@ static int check_server(const struct invocation *inv)
 		if (!commands[i]->is_local)
 			len += (size_t)snprintf(able + len, sizeof(able) - len, "%s%s", len ? ", " : "",
 						commands[i]->name);
-	return command_usage(inv, "%s is not for a Redis Cluster; these are: %s", inv->command->name, able);
+	return command_usage(
+		inv,
+		"%s is not for a Redis Cluster, but for a shcounterd (-s, -u); for a cluster these are: %s",
+		inv->command->name, able);
 }
 
 static int show_help(const struct invocation *inv, const char *name)

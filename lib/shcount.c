@@ -456,47 +456,60 @@ bool shcount_is_passing(const struct resp_reply *reply)
 }
 
 /* What a server that was killed meanwhile had acknowledged before is not its to speak about any more. */
-static enum shc_status vouch(struct shc *shc, uint64_t written_on)
+static enum shc_status vouch(struct shc *shc, uint64_t written_on, const char *where)
 {
 	shc->unsynced_on = 0;
 	if (written_on == 0 || written_on == shc->wire.connections)
 		return SHC_OK;
 	return wire_say(&shc->wire, SHC_IN_DOUBT,
 			"the connection was lost since something was written: what was acknowledged before "
-			"that may or may not be on disk");
+			"that may or may not be %s",
+			where);
 }
 
-/* The server's patience ends a little before ours, so that its "not yet" still arrives and the connection
- * lives. */
-enum shc_status shc_sync(struct shc *shc)
+int64_t shcount_waiting_ms(const struct shc *shc)
 {
 	int64_t timeout_ms = shc->wire.timeout_ns / 1000000;
 	int64_t waiting_ms = timeout_ms - timeout_ms / 10; /* the rest is for the answer's way */
+	return waiting_ms > 0 ? waiting_ms : 1;
+}
+
+enum shc_status shcount_wait_for(struct shc *shc, const struct barrier *b)
+{
+	uint64_t written_on = shc->unsynced_on;
+	const struct shc_reply *reply;
+	enum shc_status status = shcount_ask(shc, b->argc, b->argv, true, &reply);
+	if (status)
+		return status;
+	shc->unsynced_on = written_on; /* the barrier itself is none */
+	int reached = b->is_reached(reply);
+	if (reached < 0)
+		return shcount_unexpected(shc, true);
+	if (!reached)
+		return wire_say(&shc->wire, SHC_IN_DOUBT, "not %s within %lld ms; it may still get there: %s",
+				b->where, (long long)(shc->wire.timeout_ns / 1000000), b->who_knows);
+	return vouch(shc, written_on, b->where);
+}
+
+static int is_synced(const struct shc_reply *reply)
+{
+	if (reply->type != SHC_T_ARRAY || reply->count < 1 || reply->elements[0].type != SHC_T_INT)
+		return -1;
+	return reply->elements[0].integer >= 1;
+}
+
+enum shc_status shc_sync(struct shc *shc)
+{
 	char digits[NUM_I64_CHARS_MAX];
-	struct slice argv[] = {
+	const struct slice argv[] = {
 		slice_str("WAITAOF"),
 		slice_str("1"),
 		slice_str("0"),
-		{digits, num_format_i64(digits, waiting_ms > 0 ? waiting_ms : 1)},
+		{digits, num_format_i64(digits, shcount_waiting_ms(shc))},
 	};
+	const struct barrier disk = {4, argv, is_synced, "on disk", "the server's INFO has store_status"};
 	enum shc_status status = shcount_begin(shc);
-	if (status == SHC_OK && shcount_on_cluster(shc))
-		return redis_sync(shc);
-	uint64_t written_on = shc->unsynced_on;
-	if (status == SHC_OK)
-		status = wire_append(&shc->wire, 4, argv, true);
-	const struct shc_reply *reply;
-	if (status == SHC_OK)
-		status = shcount_next_reply(shc, &reply);
 	if (status)
 		return status;
-	shc->unsynced_on = written_on; /* WAITAOF itself is none */
-	if (reply->type != SHC_T_ARRAY || reply->count < 1 || reply->elements[0].type != SHC_T_INT)
-		return shcount_unexpected(shc, true);
-	if (reply->elements[0].integer < 1)
-		return wire_say(&shc->wire, SHC_IN_DOUBT,
-				"not on disk within %lld ms; it may still get there: the server's INFO has "
-				"store_status",
-				(long long)timeout_ms);
-	return vouch(shc, written_on);
+	return shcount_on_cluster(shc) ? redis_sync(shc) : shcount_wait_for(shc, &disk);
 }

@@ -202,6 +202,21 @@ enum shc_status shc_log(struct shc *shc, const char *name, size_t name_len, int6
  * handle had acknowledged before may or may not be there. */
 enum shc_status shc_sync(struct shc *shc);
 
+/* The total of a counter over all daemons that bring it to the same cluster, as the daemon's uplink knows it:
+ * age_ms ago it was that, or what this daemon had pushed by then was in it. More than a few seconds: the
+ * cluster is out of the daemon's reach. SHC_OK, or SHC_MISSING, with 0: the cluster has no such counter.
+ * SHC_REFUSED: the daemon has no uplink; or, when the sentence begins with UPLINKDOWN, it neither reaches the
+ * cluster nor has it known a total. With a Redis Cluster or server the same as shc_get, with an age of 0.
+ * Both outputs may be null. */
+enum shc_status shc_global(struct shc *shc, const char *name, size_t name_len, int64_t *value,
+			   int64_t *age_ms);
+
+/* As shc_sync, for the cluster of the daemon's uplink: SHC_OK when everything that was acknowledged to
+ * anybody so far is in it, and so on this daemon's disk; with `replicas`, when so many replicas of each
+ * master that was written to have it, too. SHC_REFUSED: the daemon has no uplink. SHC_USAGE also on a Redis
+ * Cluster or server: what was acknowledged there is there. */
+enum shc_status shc_sync_uplink(struct shc *shc, unsigned replicas);
+
 /* Adds once, however often it is asked for: `token` (1 to 255 bytes, no control characters) names this
  * addition to this counter, and the server remembers it for a time (24 h, unless it was told otherwise). So
  * this call may be repeated after any failure, and repeats itself: a lost connection is made anew and the

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * shcount_impl.h - what shcount.c (a handle, pipelines), shcount_counter.c, shcount_add.c (batches of
- * additions), shcount_once.c and shcount_session.c share: the handle behind shcount.h. Internal to
- * libshcount.
+ * additions), shcount_once.c, shcount_session.c and shcount_uplink.c share: the handle behind shcount.h.
+ * Internal to libshcount.
  */
 #ifndef SHC_SHCOUNT_IMPL_H
 #define SHC_SHCOUNT_IMPL_H
@@ -98,6 +98,23 @@ enum shc_status shcount_begin(struct shc *shc);
 
 /* The same without the clock: see wire.h. */
 enum shc_status shcount_begin_untimed(struct shc *shc);
+
+/* Something that all that was acknowledged is to have got to. */
+struct barrier {
+	size_t argc; /* what the server is asked, with shcount_waiting_ms in it */
+	const struct slice *argv;
+	int (*is_reached)(const struct shc_reply *reply); /* negative: that is no answer to it */
+	const char *where;				  /* as in "it is not WHERE" */
+	const char *who_knows;				  /* more about it, for who waited in vain */
+};
+
+/* How long the server may wait for it: a little less than we do, so that its "not yet" still arrives and the
+ * connection lives. */
+int64_t shcount_waiting_ms(const struct shc *shc);
+
+/* Asks for it, in a call that has begun. SHC_OK: everything that this handle was acknowledged is there.
+ * SHC_IN_DOUBT: not in time, or the server that acknowledged it may be another one. */
+enum shc_status shcount_wait_for(struct shc *shc, const struct barrier *b);
 
 /* An error reply that will be another one soon: the server is loading, or has no room for one more. */
 bool shcount_is_passing(const struct resp_reply *reply);

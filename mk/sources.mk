@@ -49,6 +49,7 @@ LIB_CLIENT := \
 	lib/shcount_log.c \
 	lib/shcount_once.c \
 	lib/shcount_session.c \
+	lib/shcount_uplink.c \
 	lib/tls.c \
 	lib/tls_context.c \
 	lib/tls_why.c \
@@ -193,6 +194,7 @@ CMD := \
 	cmd/cmd_stats.c \
 	cmd/cmd_sync.c \
 	cmd/cmd_top.c \
+	cmd/cmd_uplink.c \
 	cmd/cmd_watch.c \
 	cmd/columns.c \
 	cmd/command.c \
@@ -234,6 +236,8 @@ CMD := \
 	cmd/table.c \
 	cmd/target.c \
 	cmd/terminal.c \
+	cmd/uplink_status.c \
+	cmd/uplink_verify.c \
 	cmd/walk.c
 
 # What `shcount incr` runs through, in this order side by side in the program: see QUICK_LDFLAGS.

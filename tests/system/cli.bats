@@ -202,8 +202,6 @@ teardown_file() {
 	expect "$(shcount incr --durable=disk d)" 2
 	shcount incr -q --durable d
 	expect "$(shcount get d)" 3
-	run shcount incr --durable=cluster d
-	expect_status 64
 }
 
 # ---- the command line itself ----
@@ -263,20 +261,7 @@ teardown_file() {
 	[[ "$output" != *"did you mean"* ]]
 }
 
-@test "what is to come is told as that, and a word too many for help as that" {
-	local words
-	while read -r -a words; do
-		run shcount "${words[@]}"
-		expect_status 64
-		expect_contains "$output" "${words[0]}"
-		expect_contains "$output" "not supported by this version"
-		[[ "$output" != *"did you mean"* ]]
-	done <<-'END'
-		uplink status
-		--global x
-	END
-	run shcount help uplink
-	expect_contains "$output" "not supported by this version"
+@test "a word too many for help is told as that" {
 	run shcount help incr extra
 	expect_status 64
 	expect_contains "$output" 'help takes less: "extra" is too much; shcount help [COMMAND]'

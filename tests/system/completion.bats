@@ -62,7 +62,12 @@ everywhere() {
 		tab shcount ingest -k 3 inp => shcount ingest -k 3 input.log_
 		tab shcount --on-error skip ingest inp => shcount --on-error skip ingest input.log_
 		tab shcount -s so => shcount -s sock_
-		tab shcount incr --durable= => shcount incr --durable=disk_
+		tab shcount incr --durable=d => shcount incr --durable=disk_
+		tab shcount incr --durable=c => shcount incr --durable=cluster_
+		tab shcount uplink re => shcount uplink re
+		all shcount uplink re => shcount uplink reset retire_
+		tab shcount uplink ver => shcount uplink verify_
+		tab shcount uplink reset vis => shcount uplink reset vis
 		tab shcount get vis => shcount get visits_
 		tab shcount get --strict vis => shcount get --strict visits_
 		tab shcount get visits vis => shcount get visits visits_
@@ -114,7 +119,7 @@ all shcount get a:b => shcount get a:b:c a:b:d_"
 
 @test "bash completes also where IFS is something else" {
 	expect_lines bash 'tab shcount ing => shcount ingest_
-tab shcount incr --durable= => shcount incr --durable=disk_
+tab shcount incr --durable=d => shcount incr --durable=disk_
 tab shcount get vis => shcount get visits_' 'IFS=:'
 }
 
@@ -131,7 +136,8 @@ fish_table() {
 		shcount ingest -k 3 -f l => lines
 		shcount ingest -k 3 inp => input.log
 		shcount -s so => sock
-		shcount incr --durable => --durable --durable=disk
+		shcount incr --durable => --durable --durable=cluster --durable=disk
+		shcount uplink re => reset retire
 		shcount get vis => visits
 		shcount get --strict visits vis => visits
 		shcount set visits vis =>

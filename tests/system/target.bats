@@ -173,12 +173,12 @@ run_with() {
 
 @test "commands that need a shcounterd are refused for a cluster, and say which are not" {
 	local words named
-	for words in "sync" "backup $SHC_DIR/copy" "explain a" "import $SHC_DIR/none"; do
+	for words in "sync" "uplink status" "backup $SHC_DIR/copy" "explain a" "import $SHC_DIR/none"; do
 		for named in "-c 127.0.0.1:1" "-u redis+cluster://127.0.0.1:1" "-u rediss+cluster://ann:$secret@127.0.0.1:1,127.0.0.1:2"; do
 			# shellcheck disable=SC2086 # several words
 			run shcount $named $words
 			expect_status 64
-			expect_contains "$output" "${words%% *} is not for a Redis Cluster; these are: incr, decr, get, "
+			expect_contains "$output" "${words%% *} is not for a Redis Cluster, but for a shcounterd (-s, -u); for a cluster these are: incr, decr, get, "
 			[[ "$output" != *"$secret"* ]]
 		done
 		# shellcheck disable=SC2086 # several words

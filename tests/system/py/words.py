@@ -27,7 +27,7 @@ SYSEXITS = {
     "EX_PROTOCOL": 76, "EX_NOPERM": 77, "EX_CONFIG": 78,
 }
 # What depends on the machine, so that no page can name it.
-MACHINE_DEFAULTS = {"socket", "socket-group", "db", "workers", "listen", "audit"}
+MACHINE_DEFAULTS = {"socket", "socket-group", "db", "workers", "listen", "audit", "uplink"}
 # The same thing by another name, in the argument of an option.
 ALIASES = {"duration": "dur"}
 WIDTH_MAX = 80
@@ -261,7 +261,10 @@ def check_shcount_manual():
     commands = {}
     for head, body in page.items("Ic"):
         words = macro_words(head)
-        commands[words[0]] = (words[1:], body)
+        # Of one with verbs, each has a head.
+        all_words, all_lines = commands.setdefault(words[0], ([], []))
+        all_words += words[1:]
+        all_lines += body
     compare("shcount.1", [c for c in commands if c != "help"], program.commands, "command")
     described = {}
     for head, body in page.items("Fl"):
@@ -270,7 +273,7 @@ def check_shcount_manual():
     for name, command in program.commands.items():
         words, body = commands.get(name, ([], []))
         given = options_of_head(words)
-        operands = [w.strip("[]").removesuffix("...") for w in command.operands.split()]
+        operands = [one for w in command.operands.split() for one in w.strip("[]").removesuffix("...").split("|")]
         shown = [w for w in words if re.match(r"[a-z_]", w)]
         for operand in operands:
             if operand and operand.lower() not in [w.lower() for w in shown] and words != []:
@@ -565,6 +568,9 @@ def check_completion(shell):
     cases = [("shcount ", set(program.commands) | {"help"}), ("shcount help ", set(program.commands) | {"help"})]
     tables = [(f"shcount {name} ", program.options_of(name)) for name in program.commands]
     tables += [("shcounterd ", {**daemon.settings, **daemon.others})]
+    for name, command in program.commands.items():
+        if re.match(r"[a-z]", command.operands):
+            cases.append((f"shcount {name} ", set(command.operands.split()[0].split("|"))))
     for line, options in tables:
         wanted = {f"--{word}" for word in options}
         for option in options.values():
