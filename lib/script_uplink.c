@@ -3,25 +3,32 @@
  * script_uplink.c - the scripts of the uplink: a counter's total and its ledger move together.
  *
  * What a command may fail of comes before the first change: a value of another type, no integer, too large.
- * So does a permission that the user of the server lacks, where asking for it is possible (from Redis 7 on).
+ * A permission that the user of the server lacks is asked for before, or what was done is taken back.
  */
 #include "script.h"
 
+/* The way of all pushes is three commands. HSET fails only where its user may not do that; then the total goes
+ * back to where it was. -2^63 has no opposite of 64 bits. */
 const struct script script_push = {
-	.sha1 = "709f6ab390d18e7dc916ac2959bb0679aecc9edf",
+	.sha1 = "14bdcdb559b026d2db4b02623c6cb80a1930237f",
 	.text = "local at = redis.call('HGET', KEYS[2], ARGV[1]) or ''\n"
 		"if at ~= ARGV[2] then return {0, at} end\n"
-		"local total = redis.call('GET', KEYS[1]) or ''\n"
-		"if ARGV[3] == at then return {1, total} end\n"
-		"if redis.acl_check_cmd and not redis.acl_check_cmd('HSET', KEYS[2], ARGV[1], ARGV[3]) then\n"
-		"  return redis.error_reply('NOPERM no permission to run HSET on a ledger')\n"
+		"local delta = ARGV[4]\n"
+		"if delta == '0' or ARGV[3] == at then\n"
+		"  redis.call('GET', KEYS[1])\n"
+		"  if ARGV[3] == at then return {1, ''} end\n"
+		"else\n"
+		"  redis.call('INCRBY', KEYS[1], delta)\n"
 		"end\n"
-		"if ARGV[4] ~= '0' then\n"
-		"  redis.call('INCRBY', KEYS[1], ARGV[4])\n"
-		"  total = redis.call('GET', KEYS[1])\n"
+		"local reply = redis.pcall('HSET', KEYS[2], ARGV[1], ARGV[3])\n"
+		"if type(reply) ~= 'table' then return {1, ''} end\n"
+		"if delta == '-9223372036854775808' then\n"
+		"  redis.call('INCRBY', KEYS[1], '9223372036854775807')\n"
+		"  redis.call('INCRBY', KEYS[1], '1')\n"
+		"elseif delta ~= '0' then\n"
+		"  redis.call('DECRBY', KEYS[1], delta)\n"
 		"end\n"
-		"redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])\n"
-		"return {1, total}\n",
+		"return reply\n",
 };
 
 const struct script script_look = {

@@ -153,7 +153,7 @@ class State:
         if difference != 0:
             self.total = int(self.total or 0) + difference
         self.fields[incarnation] = new
-        self.push(old, new, difference, (1, "" if self.total is None else self.total), incarnation)
+        self.push(old, new, difference, (1, ""), incarnation)
         self.expect(f"after {old!r} -> {new!r}")
 
     def fails(self, script, keys, arguments, text):
@@ -193,8 +193,8 @@ def push_looks(address):
     field = s.fields[INCARNATION]
     before = writes(place)
     for difference in (0, 5, "x"):
-        s.push(field, field, difference, (1, 5))
-    s.push("", "", 0, (1, 5), OTHER)
+        s.push(field, field, difference, (1, ""))
+    s.push("", "", 0, (1, ""), OTHER)
     s.push("x", "x", 0, (0, field))
     s.push("x", "x", 0, (0, ""), OTHER)
     equal(writes(place), before, "changes of the database")
@@ -319,7 +319,7 @@ def push_denied(address):
     for command in ("get", "incrby", "hget", "hset", "hincrby", "hgetall", "pttl"):
         admin.do("ACL", "SETUSER", "less", "reset", "on", ">x", "~*", "+@all", "-" + command)
         less = Place(address, "less")
-        for name, keys, words in (("push", s.keys, (INCARNATION, one, two, 1)), ("push", s.keys, (OTHER, "", one, 0)),
+        for name, keys, words in (("push", s.keys, (INCARNATION, one, two, 1)), ("push", s.keys, (OTHER, "", one, 0)), ("push", s.keys, (OTHER, "", one, I64_MIN)),
                                   ("retire", s.keys[1:], (INCARNATION,)), ("reset", s.keys, ())):
             reply = less.script(name, keys, *words)
             if isinstance(reply, Error):
@@ -348,7 +348,7 @@ def no_memory(address):
             s.push_fails(new, difference, "OOM")
         s.fails("reset", s.keys, (), "OOM")
         s.fails("retire", s.keys[1:], (INCARNATION,), "OOM")
-        s.push(s.fields[INCARNATION], s.fields[INCARNATION], 0, (1, 1))  # looking costs nothing
+        s.push(s.fields[INCARNATION], s.fields[INCARNATION], 0, (1, ""))  # looking costs nothing
     finally:
         place.do("CONFIG", "SET", "maxmemory", 0)
     s.pushes(contribution(2, 2), 1)
