@@ -46,14 +46,14 @@ static void put_int(struct buf *out, const char *key, int64_t value)
 	resp_put_int(out, value);
 }
 
-enum { EXPLANATION_PAIRS = 14 };
+enum { EXPLANATION_PAIRS = 14, PAIRS_OF_UPLINK = 2 };
 
-static void put(const struct request *r, const struct explanation *e)
+static void put(const struct request *r, const struct explanation *e, const struct buf *pairs)
 {
 	const struct config *config = r->worker->server->config;
 	struct buf *out = r->out;
 
-	resp_put_map(out, r->proto, EXPLANATION_PAIRS);
+	resp_put_map(out, r->proto, EXPLANATION_PAIRS + (buf_len(pairs) ? PAIRS_OF_UPLINK : 0));
 	put_int(out, "exists", e->parts.is_live);
 	put_int(out, "value", e->value);
 	put_int(out, "base", e->parts.base);
@@ -74,15 +74,22 @@ static void put(const struct request *r, const struct explanation *e)
 	resp_put_bulk_str(out, config->durability == DURABILITY_COMMIT ? "commit" : "interval");
 	put_int(out, "commit_interval_ms",
 		atomic_load_explicit(&config->commit_interval_ms, memory_order_relaxed));
+	if (buf_len(pairs))
+		buf_append(out, buf_head(pairs), buf_len(pairs));
 }
 
 enum request_result request_shc_explain(struct request *r)
 {
+	enum request_result result;
 	struct explanation e;
+	struct buf pairs = {0};
 
 	if (!slice_is_name(r->argv[1]))
 		return reply_bad_name(r);
+	if (request_ask_uplink(r, r->argv[1], &pairs, &result))
+		return result;
 	explain(r, &e);
-	put(r, &e);
+	put(r, &e, &pairs);
+	buf_fini(&pairs);
 	return REQUEST_DONE;
 }

@@ -15,6 +15,8 @@
 #include "uplink.h"
 #include "worker.h"
 
+enum { EXPLAIN_MS = 1500 /* so long an explanation waits for what the cluster says of it */ };
+
 /* True: there is none, and that was replied. */
 static bool has_no_uplink(struct request *r)
 {
@@ -60,6 +62,26 @@ static struct uplink_question question(const struct request *r, enum uplink_ask_
 static enum request_result ask_simply(struct request *r, const struct uplink_question *wanted)
 {
 	return r->peer->uplink_question ? put_answer(r) : ask(r, wanted, -1);
+}
+
+bool request_ask_uplink(struct request *r, struct slice name, struct buf *pairs, enum request_result *result)
+{
+	struct uplink_question wanted = question(r, UPLINK_ASK_EXPLAIN);
+
+	*result = REQUEST_DONE;
+	if (!r->worker->server->uplink)
+		return false;
+	if (!r->peer->uplink_question) {
+		wanted.name_len = (uint8_t)name.len;
+		memcpy(wanted.name, name.data, name.len);
+		*result = ask(r, &wanted, EXPLAIN_MS);
+		return true;
+	}
+	if (!r->peer->wait.is_timed_out)
+		buf_append(pairs, buf_head(&r->peer->uplink_question->reply),
+			   buf_len(&r->peer->uplink_question->reply));
+	drop(r);
+	return false;
 }
 
 static enum request_result ask_about(struct request *r, enum uplink_ask_kind kind, struct slice name)

@@ -190,6 +190,8 @@ bool uplink_switch(struct uplink *u);
 
 /* Answers what can be answered now; with u->is_wanted some wait for a round. uplink_answer.c */
 void uplink_answer_questions(struct uplink *u);
+/* In a round that goes on: what needs none of its own. Requests may be put into the cluster. */
+void uplink_answer_meanwhile(struct uplink *u);
 /* One of them: fills its reply. uplink_verify.c */
 void uplink_verify(struct uplink *u, struct uplink_question *q);
 /* Some of what somebody wants to be retired. uplink_retire.c */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../lib/num.h"
@@ -12,8 +13,6 @@
 #include "commit.h"
 #include "store.h"
 #include "uplink.h"
-
-enum { BATCH = 256 /* totals asked for at a time */ };
 
 static struct slice name_of(const struct uplink_question *q)
 {
@@ -42,14 +41,44 @@ static bool is_total_of(const struct uplink_total *t, struct slice name)
 	return t->at_ms && t->name_len == name.len && memcmp(t->name, name.data, name.len) == 0;
 }
 
+static void put_number(struct buf *out, const char *name, int64_t value)
+{
+	char digits[NUM_I64_CHARS_MAX];
+
+	resp_put_bulk_str(out, name);
+	resp_put_bulk(out, digits, num_format_i64(digits, value));
+}
+
+static void put_explanation(struct uplink_question *q, const struct uplink_total *t, int64_t age_ms)
+{
+	if (t->is_there) {
+		put_number(&q->reply, "global", t->value);
+	} else {
+		resp_put_bulk_str(&q->reply, "global");
+		resp_put_bulk_str(&q->reply, "");
+	}
+	put_number(&q->reply, "global_age_ms", age_ms);
+}
+
 static void put_total(struct uplink_question *q, const struct uplink_total *t, int64_t age_ms)
 {
+	if (q->kind == UPLINK_ASK_EXPLAIN) {
+		put_explanation(q, t, age_ms);
+		return;
+	}
 	resp_put_array(&q->reply, 2);
 	if (t->is_there)
 		resp_put_int(&q->reply, t->value);
 	else
 		resp_put_null(&q->reply, q->is_resp3 ? 3 : 2);
 	resp_put_int(&q->reply, age_ms);
+}
+
+/* Whoever explains does without. */
+static void put_failure(struct uplink_question *q, const char *code, struct slice why)
+{
+	if (q->kind != UPLINK_ASK_EXPLAIN)
+		resp_put_errorf(&q->reply, "%s%.*s", code, (int)why.len, why.data);
 }
 
 static void remember_total(struct uplink *u, struct slice name, const struct uplink_total *t)
@@ -61,7 +90,8 @@ static void remember_total(struct uplink *u, struct slice name, const struct upl
 	memcpy(kept->name, name.data, name.len);
 }
 
-struct total_request {
+/* A question that is on its way to the cluster. */
+struct asked {
 	struct uplink *uplink;
 	struct uplink_question *question;
 };
@@ -74,59 +104,78 @@ static void put_old_total(struct uplink *u, struct uplink_question *q, int64_t n
 	if (is_total_of(kept, name_of(q)))
 		put_total(q, kept, now - kept->at_ms);
 	else
-		resp_put_errorf(&q->reply, "UPLINKDOWN %s", cluster_error(u->cluster));
+		put_failure(q, "UPLINKDOWN ", slice_str(cluster_error(u->cluster)));
 }
 
-static void take_total(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
+static void read_total(struct uplink *u, struct uplink_question *q, enum shc_status status,
+		       const struct resp_reply *reply)
 {
-	const struct total_request *r = arg;
-	struct uplink_question *q = r->question;
 	int64_t now = clock_ms(CLOCK_MONOTONIC);
 	struct uplink_total t = {.at_ms = now};
 
-	(void)op;
 	if (status == SHC_REFUSED || status == SHC_DENIED) {
-		resp_put_errorf(&q->reply, "%.*s", (int)reply->str.len, reply->str.data);
+		put_failure(q, "", reply->str);
 		return;
 	}
 	if (status) {
-		put_old_total(r->uplink, q, now);
+		put_old_total(u, q, now);
 		return;
 	}
 	t.is_there = reply->type == RESP_BULK;
 	if (t.is_there && !num_parse_i64(reply->str, &t.value)) {
-		resp_put_error(&q->reply, "ERR value is not an integer or out of range");
+		put_failure(q, "", slice_str("ERR value is not an integer or out of range"));
 		return;
 	}
-	remember_total(r->uplink, name_of(q), &t);
+	remember_total(u, name_of(q), &t);
 	put_total(q, &t, 0);
+}
+
+static void take_total(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
+{
+	struct asked *a = arg;
+
+	(void)op;
+	read_total(a->uplink, a->question, status, reply);
+	uplink_answer(&a->uplink->asks, a->question);
+	free(a);
+}
+
+static void put_total_question(struct uplink *u, struct uplink_question *q)
+{
+	struct asked *a = malloc(sizeof(*a));
+	const struct cluster_way way = {
+		.kind = OP_READ, .slot = slot_of(name_of(q)), .done = take_total, .arg = a};
+	const struct slice argv[] = {slice_str("GET"), name_of(q)};
+
+	if (a) {
+		*a = (struct asked){.uplink = u, .question = q};
+		if (cluster_put(u->cluster, &way, 2, argv) == SHC_OK)
+			return;
+	}
+	free(a);
+	put_failure(q, "", slice_str("OOM out of memory"));
+	uplink_answer(&u->asks, q);
+}
+
+static bool fits_total(void *arg, const struct uplink_question *q)
+{
+	(void)arg;
+	return q->kind == UPLINK_ASK_GLOBAL || q->kind == UPLINK_ASK_EXPLAIN;
+}
+
+static void put_total_questions(struct uplink *u)
+{
+	struct uplink_question *q;
+
+	while (cluster_left(u->cluster) < UPLINK_WINDOW && (q = uplink_take(&u->asks, fits_total, NULL)))
+		put_total_question(u, q);
 }
 
 static void answer_totals(struct uplink *u)
 {
-	struct total_request requests[BATCH];
-	size_t count = 0;
-	struct uplink_question *q;
-
-	while (count < BATCH && (q = take(u, UPLINK_ASK_GLOBAL)))
-		requests[count++] = (struct total_request){.uplink = u, .question = q};
-	if (count == 0)
-		return;
 	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
-	for (size_t i = 0; i < count; i++) {
-		q = requests[i].question;
-		const struct cluster_way way = {.kind = OP_READ,
-						.slot = slot_of(name_of(q)),
-						.done = take_total,
-						.arg = &requests[i]};
-		const struct slice argv[] = {slice_str("GET"), name_of(q)};
-
-		if (cluster_put(u->cluster, &way, 2, argv))
-			resp_put_error(&q->reply, "OOM out of memory");
-	}
+	put_total_questions(u);
 	cluster_run(u->cluster, 0);
-	for (size_t i = 0; i < count; i++)
-		uplink_answer(&u->asks, requests[i].question);
 }
 
 /* ---- the status ---- */
@@ -135,14 +184,6 @@ static void put_text(struct buf *out, const char *name, const char *value)
 {
 	resp_put_bulk_str(out, name);
 	resp_put_bulk_str(out, value);
-}
-
-static void put_number(struct buf *out, const char *name, int64_t value)
-{
-	char digits[NUM_I64_CHARS_MAX];
-
-	resp_put_bulk_str(out, name);
-	resp_put_bulk(out, digits, num_format_i64(digits, value));
 }
 
 static void put_node(struct buf *out, int proto, const struct uplink_node *n, int64_t now)
@@ -244,7 +285,7 @@ static void answer_syncs(struct uplink *u)
 
 static void take_reset(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
 {
-	const struct total_request *r = arg;
+	const struct asked *r = arg;
 	struct buf *out = &r->question->reply;
 	int64_t before;
 
@@ -262,7 +303,7 @@ static void take_reset(void *arg, const struct op *op, enum shc_status status, c
 
 static void reset(struct uplink *u, struct uplink_question *q)
 {
-	struct total_request r = {.uplink = u, .question = q};
+	struct asked r = {.uplink = u, .question = q};
 	struct cluster_way way = {.kind = OP_WRITE, .done = take_reset, .arg = &r};
 	struct shard_key ledger;
 
@@ -310,6 +351,12 @@ static void answer_all(struct uplink *u, enum uplink_ask_kind kind,
 static bool can_verify(const struct uplink *u)
 {
 	return !u->is_fast || u->condition == UPLINK_DOWN;
+}
+
+void uplink_answer_meanwhile(struct uplink *u)
+{
+	answer_all(u, UPLINK_ASK_STATUS, put_status);
+	put_total_questions(u);
 }
 
 void uplink_answer_questions(struct uplink *u)

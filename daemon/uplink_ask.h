@@ -20,6 +20,7 @@
 
 enum uplink_ask_kind {
 	UPLINK_ASK_GLOBAL, /* name */
+	UPLINK_ASK_EXPLAIN, /* name; the answer is two pairs of a map, or nothing */
 	UPLINK_ASK_STATUS,
 	UPLINK_ASK_SYNC,   /* number: epoch that must be in the cluster; replicas */
 	UPLINK_ASK_VERIFY, /* number: cursor; is_repair */

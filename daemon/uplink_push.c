@@ -301,6 +301,7 @@ bool uplink_round(struct uplink *u)
 	for (;;) {
 		uint64_t answered = u->answers;
 
+		uplink_answer_meanwhile(u);
 		while (push_next(u))
 			;
 		if (cluster_left(u->cluster) == 0)

@@ -113,7 +113,7 @@ static void take_look(void *arg, const struct op *op, enum shc_status status, co
 static void compare(struct row *r)
 {
 	const struct uplink_state *s = &r->state;
-	int64_t wanted;
+	int64_t wanted = r->ledger;
 
 	if (!uplink_contribution(s->committed, s->baseline, &wanted))
 		say(r, "its contribution does not fit 64 bits");
