@@ -36,6 +36,14 @@ class Fleet:
             lines = [line.split() for line in f]
         return {int(n): (int(port), int(pid), name) for n, port, pid, name, _, _ in lines}
 
+    @staticmethod
+    def announced():
+        """Number: the port of the proxy before it, where there is one (proxy.py); `nodes` are behind it."""
+        if "PROXY_DIR" not in os.environ:
+            return {}
+        with open(os.path.join(os.environ["PROXY_DIR"], "ports"), encoding="ascii") as f:
+            return {int(line.split()[0]): int(line.split()[1]) for line in f}
+
     def conn(self, n, timeout=10):
         return Conn(("127.0.0.1", self.nodes()[n][0]), timeout)
 
@@ -60,13 +68,13 @@ class Fleet:
             return False
 
     def replica_of(self, n):
-        port = self.nodes()[n][0]
+        ports = (self.nodes()[n][0], self.announced().get(n))
         for r in self.nodes():
             try:
                 role = self.ask(r, "ROLE")
             except (OSError, EOFError):
                 continue
-            if role[0] == b"slave" and role[2] == port:
+            if role[0] == b"slave" and role[2] in ports:
                 return r
         return None
 

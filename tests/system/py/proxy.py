@@ -42,6 +42,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 # pylint: disable=wrong-import-position
+from fleet import Fleet
 from shc import Conn, Error, check, encode, wait_until
 
 RATES = ("lose", "double", "delay", "hold", "refuse")
@@ -312,13 +313,13 @@ class Front(asyncio.Protocol):
     def forward(self, data):
         if not data:
             return
-        if self.back:
-            self.back.transport.write(bytes(data))
-        else:
+        if not self.back:
             self.waiting += data
+        elif not self.back.transport.is_closing():
+            self.back.transport.write(bytes(data))
 
     def send(self, data):
-        if self.is_open:
+        if self.is_open and not self.transport.is_closing():
             self.transport.write(bytes(data))
 
     def set_reading(self, is_on):
@@ -555,8 +556,8 @@ async def serve(options):
 class Proxy:
     """The running proxy whose DIR is in PROXY_DIR."""
 
-    def __init__(self, directory=None):
-        self.dir = directory or os.environ["PROXY_DIR"]
+    def __init__(self):
+        self.dir = os.environ["PROXY_DIR"]
 
     def _do(self, do, **words):
         with socket.socket(socket.AF_UNIX) as sock:
@@ -585,10 +586,10 @@ class Proxy:
     def refuse(self, node, milliseconds):
         return self._do("refuse", node=node, ms=milliseconds)
 
-    def ports(self):
+    @staticmethod
+    def ports():
         """Number of the node: its port here."""
-        with open(os.path.join(self.dir, "ports"), encoding="ascii") as f:
-            return {int(line.split()[0]): int(line.split()[1]) for line in f}
+        return Fleet.announced()
 
     def log(self):
         with open(os.path.join(self.dir, "log"), encoding="utf-8") as f:
