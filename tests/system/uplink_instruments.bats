@@ -8,6 +8,7 @@ load fleet
 setup_file() {
 	new_place
 	start_fleet --node-timeout 500
+	export SHCOUNT SHCOUNTERD SHC_IO
 	start_proxy
 }
 
@@ -59,4 +60,8 @@ teardown_file() {
 
 @test "under all of it, and failovers that lose writes, the model of the push protocol is exact, INCRBY with retry is not" {
 	drive_on_fleet uplink_instruments compare
+}
+
+@test "a fleet of daemons with the model in place of their uplink is exact: the driver of uplink_fleet.bats knows what was counted" {
+	SHC_UPLINK=model drive_on_fleet uplink_fleet mixed
 }

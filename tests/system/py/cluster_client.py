@@ -65,7 +65,7 @@ class Request:
         self.slot = slot_of(key)
         self.script = script
         self.answer = None  # the reply, or Lost
-        self.sent_to = None
+        self.answered_on = None  # the connection
 
     def with_text(self):
         self.words[:2] = [b"EVAL", self.script.text.encode()]
@@ -162,7 +162,7 @@ class Cluster:
             for r, ask in group:
                 if ask:
                     c.recv()
-                r.answer, r.sent_to = c.recv(), address
+                r.answer, r.answered_on = c.recv(), c
                 answered += 1
                 again += self._judge(r)
         except (OSError, EOFError):
