@@ -46,6 +46,10 @@ teardown_file() {
 	drive_on_fleet uplink_instruments refused
 }
 
+@test "a master that no node reaches serves clients while its replica takes over" {
+	drive_on_fleet uplink_instruments isolated
+}
+
 @test "a seed draws the same faults again" {
 	drive_on_fleet uplink_instruments seeded
 }

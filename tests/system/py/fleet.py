@@ -122,19 +122,33 @@ class Fleet:
 
     def move(self, key, source, target):
         """As `tests/cluster move`, which takes a hundred times as long."""
+        self.half(key, source, target)
+        self.finish(key, source, target)
+
+    def half(self, key, source, target, *keys):
+        """As `tests/cluster half`, but without keys nothing is moved yet."""
         ids = {n: name for n, (_, _, name) in self.nodes().items()}
-        port = self.nodes()[target][0]
         with self.conn(source) as s, self.conn(target) as t:
             slot = s.do("CLUSTER", "KEYSLOT", key)
             t.do("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
             s.do("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+            self._carry(s, target, keys)
+
+    def _carry(self, source, target, keys):
+        if keys:
+            source.do("MIGRATE", "127.0.0.1", self.nodes()[target][0], "", 0, 10000, "KEYS", *keys)
+
+    def finish(self, key, source, target):
+        name = self.nodes()[target][2]
+        with self.conn(source) as s, self.conn(target) as t:
+            slot = s.do("CLUSTER", "KEYSLOT", key)
             while keys := s.do("CLUSTER", "GETKEYSINSLOT", slot, 3):
-                s.do("MIGRATE", "127.0.0.1", port, "", 0, 10000, "KEYS", *keys)
-            t.do("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
-            s.do("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+                self._carry(s, target, keys)
+            t.do("CLUSTER", "SETSLOT", slot, "NODE", name)
+            s.do("CLUSTER", "SETSLOT", slot, "NODE", name)
         for n in self.masters():
             if n not in (source, target):
-                self.ask(n, "CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+                self.ask(n, "CLUSTER", "SETSLOT", slot, "NODE", name)
 
     def server_of(self, key):
         """As `owner`, faster; when no two claim the slot."""

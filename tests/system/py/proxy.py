@@ -3,9 +3,9 @@
 """proxy.py DIR FLEET_DIR: a proxy before each node of a Redis Cluster (tests/cluster) that loses, delays, doubles and holds
 back what goes through it, by a plan with a seed.
 
-The nodes are told to announce the proxy's ports, so CLUSTER SLOTS, MOVED and ASK lead clients, and replicas, through it;
-nodes that are killed and revived go on to announce them. Who knows the ports of FLEET_DIR/nodes goes around it. What replicas
-and nodes say to each other passes as it is.
+The nodes are told to announce the proxy's ports, so CLUSTER SLOTS, MOVED and ASK lead clients, and replicas, through it, and
+gossip leads nodes to each other through it, too; nodes that are killed and revived go on to announce them. Who knows the ports
+of FLEET_DIR/nodes goes around it. What replicas and nodes say to each other passes as it is, but for `isolate`.
 
 DIR/ready: the addresses, HOST:PORT,..., once every node announces them. DIR/ports: a line for each node: number, port.
 DIR/log: a JSON line for each fault. DIR/control: a Unix socket; a JSON object a line in, one out; class Proxy speaks to it:
@@ -14,6 +14,7 @@ DIR/log: a JSON line for each fault. DIR/control: a Unix socket; a JSON object a
   stats             how many of each fault since the last plan; `pending`: what is still to come
   drain             delivers at once what is held back, and answers when that is done
   refuse NODE MS    no connection to that node for so long, and those that it has are cut
+  isolate NODE      no other node, and no replica, reaches that node, or is reached by it; clients do. `join`: they do again
 
 Faults befall EVAL, EVALSHA and INCRBY, each drawn by its place among those of its node, so a run that asks the same asks
 for the same faults. RATES are shares of requests:
@@ -272,6 +273,9 @@ class Front(asyncio.Protocol):
                 begin = end
             elif word in REPLICATION:
                 self.is_raw = True
+                if self.node.is_isolated:
+                    self.reset()
+                    return
             elif word in ELIGIBLE and self.is_held(word, at, end):
                 self.forward(self.data[begin:at])
                 self.held += self.data[at:end]
@@ -363,6 +367,57 @@ def told_reply(reply):
     return reply.decode("latin-1").replace("\r\n", " ").strip()[:200]
 
 
+class Pipe(asyncio.Protocol):
+    """Between nodes: from one of them, and on to the bus of another. Who it is from stands in its first message."""
+
+    SENDER = slice(40, 80)  # of clusterMsg, in redis 7.0's src/cluster.h
+
+    def __init__(self, node, other=None):
+        self.node, self.other = node, other
+        self.transport = None
+        self.waiting = bytearray()
+        self.sender = other.sender if other else None
+
+    def connection_made(self, transport):
+        self.transport = transport
+        if not self.other:
+            self.node.pipes.add(self)
+
+    def data_received(self, data):
+        if self.other:
+            self.other.write(data)
+            return
+        self.waiting += data
+        if self.sender is None and len(self.waiting) >= self.SENDER.stop:
+            self.sender = bytes(self.waiting[self.SENDER]).decode("ascii", "replace")
+            asyncio.get_running_loop().create_task(self.connect())
+
+    async def connect(self):
+        if self.node.proxy.is_parted(self):
+            self.close()
+            return
+        try:
+            _, self.other = await asyncio.get_running_loop().create_connection(lambda: Pipe(self.node, self), *self.node.bus_address)
+        except OSError:
+            self.close()
+            return
+        self.other.write(self.waiting)
+        if self.transport.is_closing():
+            self.other.close()
+
+    def write(self, data):
+        if not self.transport.is_closing():
+            self.transport.write(bytes(data))
+
+    def close(self):
+        self.transport.close()
+
+    def connection_lost(self, _):
+        self.node.pipes.discard(self)
+        if self.other:
+            self.other.close()
+
+
 class Late:
     """Requests that come when nobody waits for them."""
 
@@ -410,19 +465,34 @@ class Late:
 
 
 class Node:
-    def __init__(self, proxy, name, port):
-        self.proxy, self.name = proxy, name
-        self.address = ("127.0.0.1", port)
+    def __init__(self, proxy, name, port, identity):
+        self.proxy, self.name, self.id = proxy, name, identity
+        self.address, self.bus_address = ("127.0.0.1", port), ("127.0.0.1", port + 10000)
         # Keeps the port for us while nobody listens on it.
-        self.reservation = bound_socket(0)
-        self.port = self.reservation.getsockname()[1]
-        self.server = None
-        self.fronts = set()
+        self.reservation, self.bus = bound_socket(0), bound_socket(0)
+        self.port, self.bus_port = self.reservation.getsockname()[1], self.bus.getsockname()[1]
+        self.server = self.server_of_bus = None
+        self.fronts, self.pipes = set(), set()
         self.opens_at = 0
+        self.is_isolated = False
 
     async def listen(self):
         self.server = await asyncio.get_running_loop().create_server(lambda: Front(self), sock=bound_socket(self.port),
                                                                      backlog=512)
+
+    async def listen_to_nodes(self):
+        self.server_of_bus = await asyncio.get_running_loop().create_server(lambda: Pipe(self), sock=self.bus, backlog=512)
+
+    def isolate(self):
+        self.note("isolate", None)
+        self.is_isolated = True
+        for front in list(self.fronts):
+            if front.is_raw:
+                front.reset()
+        for node in self.proxy.nodes:
+            for pipe in list(node.pipes):
+                if self.proxy.is_parted(pipe):
+                    pipe.close()
 
     def refuse(self, seconds):
         self.note("refuse", None, seconds=seconds)
@@ -464,7 +534,11 @@ class Server:
         self.log = open(os.path.join(place, "log"), "a", encoding="utf-8", buffering=1)
         self.begin = time.monotonic()
         with open(os.path.join(fleet_dir, "nodes"), encoding="ascii") as f:
-            self.nodes = [Node(self, line.split()[0], int(line.split()[1])) for line in f]
+            self.nodes = [Node(self, n, int(port), identity) for n, port, _, identity, *_ in map(str.split, f)]
+
+    def is_parted(self, pipe):
+        """One of its ends is isolated."""
+        return any(n.is_isolated and (n is pipe.node or n.id == pipe.sender) for n in self.nodes)
 
     def note(self, **facts):
         self.log.write(json.dumps({"t": round(time.monotonic() - self.begin, 4), **facts}) + "\n")
@@ -479,15 +553,20 @@ class Server:
         """Blocks, in a thread of its own: the nodes talk to each other through us meanwhile."""
         for node in self.nodes:
             with Conn(node.address, 10) as c:
-                check(c.do("CONFIG", "SET", "cluster-announce-port", node.port) == "OK", "announces")
+                check(c.do("CONFIG", "SET", "cluster-announce-port", node.port, "cluster-announce-bus-port", node.bus_port)
+                      == "OK", "announces")
                 # For when it is killed and revived.
                 check(c.do("CONFIG", "REWRITE") == "OK", "remembers it")
         ports = {node.port for node in self.nodes}
+        places = {f"127.0.0.1:{node.port}@{node.bus_port}" for node in self.nodes}
 
         def is_known(node):
             with Conn(node.address, 10) as c:
                 role = c.do("ROLE")
                 rows = c.do("CLUSTER", "SLOTS")
+                lines = [line.split() for line in c.do("CLUSTER", "NODES").decode().splitlines()]
+            if {line[1] for line in lines} != places or any(line[7] != "connected" for line in lines):
+                return False
             is_linked = len(role[2]) > 0 if role[0] == b"master" else role[2] in ports and role[3] == b"connected"
             return is_linked and {n[1] for row in rows for n in row[2:]} == ports
 
@@ -497,19 +576,24 @@ class Server:
         while line := await reader.readline():
             try:
                 answer = await self.obey(**json.loads(line))
-            except (ValueError, TypeError, KeyError) as e:
+            except (ValueError, TypeError, KeyError, IndexError) as e:
                 answer = {"error": f"{type(e).__name__}: {e}"}
             writer.write(json.dumps(answer).encode() + b"\n")
         writer.close()
 
     async def obey(self, do, **words):
+        named = [n for n in self.nodes if n.name == str(words.get("node"))]
         if do == "plan":
             self.plan = Plan(**words)
             self.counts.clear()
             self.note(what="plan", **words)
         elif do == "refuse":
-            node = next(n for n in self.nodes if n.name == str(words["node"]))
-            node.refuse(words["ms"] / 1000)
+            named[0].refuse(words["ms"] / 1000)
+        elif do == "isolate":
+            named[0].isolate()
+        elif do == "join":
+            for node in self.nodes:
+                node.is_isolated = False
         elif do == "drain":
             while self.late:
                 for late in list(self.late):
@@ -523,6 +607,7 @@ class Server:
     async def serve(self):
         for node in self.nodes:
             await node.listen()
+            await node.listen_to_nodes()
         self.put("ports", "".join(f"{n.name}\t{n.port}\n" for n in self.nodes))
         await asyncio.start_unix_server(self.control, os.path.join(self.place, "control"))
         await asyncio.get_running_loop().run_in_executor(None, self.announce)
@@ -585,6 +670,12 @@ class Proxy:
 
     def refuse(self, node, milliseconds):
         return self._do("refuse", node=node, ms=milliseconds)
+
+    def isolate(self, node):
+        return self._do("isolate", node=node)
+
+    def join(self):
+        return self._do("join")
 
     @staticmethod
     def ports():

@@ -9,6 +9,7 @@ repeat it when no reply comes.
 import os
 import shutil
 
+from cluster_client import slot_of
 from fleet import EX_OK
 from shc import check, equal, main, scaled, wait_until
 from uplink_run import IS_MODEL, LOSSY, NAMES, Member, Run, fleet, proxy, rng
@@ -28,9 +29,23 @@ def kill_master(run):
 def lose_writes(run):
     """A failover to a replica that is behind: fields and totals go back together."""
     key = any_name()
-    replica = fleet.cut_off(fleet.owner(key))
+    replica = fleet.cut_off(fleet.server_of(key))
     run.go_on()
     fleet.take_over(replica, key)
+    fleet.settle()
+
+
+def part(run):
+    """The old master lives on for those who are connected to it, and takes their pushes, which are lost when it is back."""
+    key = any_name()
+    old = fleet.server_of(key)
+    replica = fleet.replica_of(old)
+    # As a busy machine may: it does not notice.
+    equal(fleet.ask(old, "CONFIG", "SET", "cluster-node-timeout", 60000), "OK", "the old master is patient")
+    proxy.isolate(old)
+    wait_until(lambda: fleet.serves(replica, key), f"node {replica} takes over from {old}")
+    run.go_on()
+    proxy.join()
     fleet.settle()
 
 
@@ -50,20 +65,19 @@ def move_slots(_):
 
 def half_move(run):
     """Slots that stay half moved, with names in them that are new on the other side: TRYAGAIN."""
-    moves = []
+    moves = {}
     for key in rng.sample(NAMES, 3):
-        owner = fleet.owner(key)
-        slot = fleet("slot", key)
-        if slot in [s for s, _, _ in moves]:
+        slot = slot_of(key)
+        if slot in moves:
             continue
-        other = fleet.other_master(owner, rng)
+        owner = fleet.server_of(key)
+        moves[slot] = key, owner, fleet.other_master(owner, rng)
         # Either the total is there and the ledger here, or nothing is there yet.
-        fleet("half", slot, owner, other, *([key] if rng.random() < 0.7 else []))
-        moves.append((slot, owner, other))
+        fleet.half(*moves[slot], *([key] if rng.random() < 0.7 and fleet.ask(owner, "EXISTS", key) else []))
     run.go_on()
     run.go_on()
-    for move in moves:
-        fleet("finish", *move)
+    for move in moves.values():
+        fleet.finish(*move)
 
 
 def freeze_cluster(run):
@@ -171,7 +185,7 @@ def clone_disk(run):
     m.is_copy = True
     m.daemon.start()
     m.resume()
-    clone = Member(place)
+    clone = Member(place).begin()
     clone.is_copy = True
     run.members.append(clone)
     run.go_on()
@@ -185,7 +199,7 @@ def clone_disk(run):
 
 # ---- cases ----
 
-CLUSTER = [kill_master, lose_writes, swap, move_slots, half_move, freeze_cluster, cut_cluster]
+CLUSTER = [kill_master, lose_writes, part, swap, move_slots, half_move, freeze_cluster, cut_cluster]
 DAEMONS = [kill_daemon, stop_daemon, flush_daemon, forget_names]
 # What a model in place of the daemon's uplink does not know.
 OWN_STATE = [] if IS_MODEL else [reset_totals, restore_disk, clone_disk]
@@ -204,13 +218,17 @@ def masters_killed():
     broken(kill_master, lose_writes)
 
 
+def partitioned():
+    broken(part)
+
+
 def slots_moved():
     broken(move_slots, swap, half_move, is_lossy=False)
 
 
 def replies_lost():
     with Run(is_lossy=False, plan=LOSSY) as run:
-        run.go_on(scaled(3))
+        run.go_on(scaled(2))
 
 
 def cluster_down():
@@ -236,7 +254,7 @@ def disk_cloned():
 def mixed():
     """Everything, drawn by the seed."""
     with Run(plan=LOSSY) as run:
-        for _ in range(scaled(4)):
+        for _ in range(scaled(3)):
             fault = rng.choice(rng.choice([kinds for kinds in (CLUSTER, DAEMONS, OWN_STATE) if kinds]))
             run.log("fault", fault.__name__)
             fault(run)
@@ -244,5 +262,5 @@ def mixed():
 
 
 if __name__ == "__main__":
-    main([masters_killed, slots_moved, replies_lost, cluster_down, daemons_killed, names_forgotten, disk_restored, disk_cloned,
+    main([masters_killed, partitioned, slots_moved, replies_lost, cluster_down, daemons_killed, names_forgotten, disk_restored, disk_cloned,
           mixed])

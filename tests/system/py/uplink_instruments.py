@@ -168,6 +168,29 @@ def refused():
     check(fleet.ask(node, "ROLE")[2], "its replica was not cut off")
 
 
+def isolated():
+    """The old master serves clients, and takes writes, while its replica has taken over; they are lost when it comes back."""
+    fleet.settle()
+    key = fresh("isolated")
+    old = fleet.server_of(key)
+    replica = fleet.replica_of(old)
+    with through(key) as c:
+        equal(add(c, key), 1, "before")
+        wait_until(lambda: c.do("WAIT", 1, 1000) == 1, "its replica has it")
+        equal(fleet.ask(old, "CONFIG", "SET", "cluster-node-timeout", 60000), "OK", "it does not notice")
+        proxy.isolate(old)
+        equal(add(c, key), 2, "on the old master")
+        wait_until(lambda: fleet.serves(replica, key), f"node {replica} takes over from {old}")
+        equal(add(c, key), 3, "on the old master, still")
+        with Conn(("127.0.0.1", proxy.ports()[replica])) as d:
+            equal(add(d, key), 2, "on the new one")
+        equal(c.do("WAIT", 1, 50), 0, "replicas that hear of it")
+        proxy.join()
+        fleet.settle()
+        check(str(add(c, key)).startswith("MOVED "), "the old master is a replica")
+    equal(behind(key), 2, "in the end")
+
+
 def faults_of(key, seed):
     """Which requests are struck by what."""
     proxy.plan(seed, lose=0.1, double=0.2, delay=0.1, delay_ms=[0, 1], late_ms=[0, 5])
@@ -271,4 +294,4 @@ def compare():
 
 
 if __name__ == "__main__":
-    main([leads, lost, lost_in_the_middle, doubled, delayed, held, refused, seeded, half_moved, many, compare])
+    main([leads, lost, lost_in_the_middle, doubled, delayed, held, refused, isolated, seeded, half_moved, many, compare])

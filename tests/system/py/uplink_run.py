@@ -43,7 +43,7 @@ MEMBERS, CLIENTS, FOREIGN = 5, 2, 2
 NAMES = tuple([f"shared {i}" for i in range(24)] + ["a{b}c", "}{", "{}", "{", "{{x}}", "ä ö"])
 LOSSY = {"lose": 0.01, "double": 0.03, "delay": 0.03, "hold": 0.004, "refuse": 0.001}
 SETTLED_SECONDS_MAX = 60
-SESSION_SECONDS = 0.6  # of load, between two faults
+SESSION_SECONDS = 0.4  # of load, between two faults
 
 fleet = Fleet()
 proxy = Proxy()
@@ -98,14 +98,20 @@ class Member:
         self.number = Member._number
         options = [] if IS_MODEL else ["--uplink", "redis+cluster://" + fleet.addresses, "--uplink-interval", "50ms"]
         # Cases share SHC_DIR, as they share the cluster.
-        self.daemon = Daemon("--workers", 1, "--commit-interval", "20ms", *options,
+        self.daemon = Daemon("--workers", 1, "--commit-interval", "20ms", *options, is_started=False,
                              directory=directory or tempfile.mkdtemp(prefix="uplink.", dir=DIR))
+        self.daemon.launch()
         self.clients = [Worker(lambda i=i: Counter(f"{self.number}.{i}", self.daemon.sock, NAMES)) for i in range(CLIENTS)]
         self.follower = Worker(lambda: Follower(self.number, self.daemon.sock)) if IS_MODEL else None
         self.live, self.frozen = {}, {}
         self.is_copy = False  # of a disk, or copied: it may take a new incarnation
+        self.incarnation = None
+
+    def begin(self):
+        self.daemon.wait_ready()
         self.incarnation = self.status()["incarnation"]
         self.resume()
+        return self
 
     # -- what it says of its uplink --
 
@@ -244,12 +250,15 @@ class Run:
         self.members, self.foreign = [], []
 
     def __enter__(self):
-        fleet("reset")
         fleet.settle()
+        for n in fleet.masters():
+            equal(fleet.ask(n, "FLUSHALL"), "OK", "FLUSHALL")
         proxy.plan(SEED, **self.plan)
         # Around the proxy: a plain INCRBY whose reply is lost has no end that is known.
         behind = {port: fleet.nodes()[n][0] for n, port in fleet.announced().items()}
         self.members = [Member() for _ in range(MEMBERS)]
+        for m in self.members:
+            m.begin()
         self.foreign = [Worker(lambda i=i: Foreign(i, fleet.addresses, behind, NAMES, not self.is_lossy)) for i in range(FOREIGN)]
         ask_all(self.foreign, "resume")
         self.plain = Load(Retrier, 2, fleet.addresses, "plain ", 30)
