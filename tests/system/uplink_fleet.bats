@@ -57,6 +57,10 @@ teardown_file() {
 	drive_on_fleet uplink_fleet disk_cloned
 }
 
+@test "a daemon is retired, and comes back: totals are exact" {
+	drive_on_fleet uplink_fleet daemon_retired
+}
+
 @test "faults drawn by a seed: totals are exact" {
 	drive_on_fleet uplink_fleet mixed
 }

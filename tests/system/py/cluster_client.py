@@ -37,13 +37,16 @@ _tags = {}
 _words = ("".join(w) for n in itertools.count(1) for w in itertools.product("0123456789abcdefghijklmnopqrstuvwxyz", repeat=n))
 
 
-def tag_of(name):
-    """The first of all strings of [0-9a-z], shortest first, in the name's slot."""
-    slot = slot_of(name)
+def tag_of_slot(slot):
+    """The first of all strings of [0-9a-z], shortest first, in it."""
     while slot not in _tags:
         word = next(_words)
         _tags.setdefault(slot_of(word), word)
     return _tags[slot]
+
+
+def tag_of(name):
+    return tag_of_slot(slot_of(name))
 
 
 def ledger_of(name):

@@ -139,10 +139,29 @@ def forget_names(run):
 
 
 def reset_totals(run):
-    """While everybody counts on."""
-    run.has_reset = True
-    for name in rng.sample(NAMES, 4):
-        run.any_member().uplink("reset", name)
+    """While the daemons' clients count on."""
+    with run.nothing_foreign() as added:
+        for name in rng.sample(NAMES, 4):
+            run.any_member().uplink("reset", name)
+            run.taken[name] = added.get(name, 0)
+
+
+def retire_daemon(run):
+    """Given up when it is gone; then it comes back after all, and what it counts from now on is another incarnation's."""
+    m = run.any_member()
+    m.pause()
+    m.sync(1)
+    before = m.status()["incarnation"]
+    equal(m.daemon.stop(), 0, "exit status")
+    other = rng.choice([o for o in run.members if o is not m])
+    with run.nothing_foreign():
+        other.uplink("retire", before.decode())
+    m.live = {}  # the ledgers have it from here on
+    m.is_copy = True
+    m.daemon.start()
+    m.resume()
+    wait_until(lambda: m.status()["incarnation"] != before, "it takes a new incarnation", 60)
+    m.accept()
 
 
 def replace_disk(m, copy):
@@ -180,7 +199,7 @@ def clone_disk(run):
     m.sync(1)
     before = m.status()["incarnation"]
     equal(m.daemon.stop(), 0, "exit status")
-    place = m.daemon.dir + ".clone"
+    place = f"{m.daemon.dir}.{len(run.members)}"
     shutil.copytree(m.daemon.dir, place, ignore=shutil.ignore_patterns("s", "s.*"))
     m.is_copy = True
     m.daemon.start()
@@ -202,7 +221,7 @@ def clone_disk(run):
 CLUSTER = [kill_master, lose_writes, part, swap, move_slots, half_move, freeze_cluster, cut_cluster]
 DAEMONS = [kill_daemon, stop_daemon, flush_daemon, forget_names]
 # What a model in place of the daemon's uplink does not know.
-OWN_STATE = [] if IS_MODEL else [reset_totals, restore_disk, clone_disk]
+OWN_STATE = [] if IS_MODEL else [reset_totals, retire_daemon, restore_disk, clone_disk]
 
 
 def broken(*faults, times=1, **options):
@@ -240,7 +259,8 @@ def daemons_killed():
 
 
 def names_forgotten():
-    broken(forget_names, flush_daemon, *([] if IS_MODEL else [reset_totals]), is_lossy=False, plan=LOSSY)
+    broken(forget_names, flush_daemon, *([] if IS_MODEL else [reset_totals, forget_names]),
+           is_lossy=False, plan=LOSSY)
 
 
 def disk_restored():
@@ -249,6 +269,10 @@ def disk_restored():
 
 def disk_cloned():
     broken(clone_disk, is_lossy=False, plan=LOSSY)
+
+
+def daemon_retired():
+    broken(retire_daemon, is_lossy=False, plan=LOSSY)
 
 
 def mixed():
@@ -263,4 +287,4 @@ def mixed():
 
 if __name__ == "__main__":
     main([masters_killed, partitioned, slots_moved, replies_lost, cluster_down, daemons_killed, names_forgotten, disk_restored, disk_cloned,
-          mixed])
+          daemon_retired, mixed])
