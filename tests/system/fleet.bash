@@ -115,10 +115,10 @@ start_proxy() {
 	/usr/bin/python3 -B "$shc_top/tests/system/py/proxy.py" "$PROXY_DIR" "$FLEET_DIR" --while $$ --for 900 \
 		</dev/null >"$PROXY_DIR/out" 2>&1 3>&- 4>&- &
 	echo $! >"$PROXY_DIR/pid"
-	wait_until proxy_is_ready && [ -e "$PROXY_DIR/ready" ] || {
+	if ! wait_until proxy_is_ready || [ ! -e "$PROXY_DIR/ready" ]; then
 		cat "$PROXY_DIR/out" >&2
 		return 1
-	}
+	fi
 	FLEET_BEHIND=$FLEET FLEET=$(cat "$PROXY_DIR/ready")
 	export PROXY_DIR FLEET FLEET_BEHIND
 }
