@@ -9,6 +9,9 @@
 # `fleet VERB ...` is `tests/cluster VERB $FLEET_DIR ...`. For a second one beside it: FLEET_DIR=... start_fleet, and
 # the same before each call that is about it.
 #
+# A proxy before each of its nodes (py/proxy.py): `start_proxy` once the cluster is there. From then on FLEET are the addresses
+# of the proxy, FLEET_BEHIND those of the nodes, and PROXY_DIR is where drivers find it. It ends with the process that called.
+#
 # Scripted nodes: NODES_DIR ($SHC_DIR/nodes unless set before) and NODES (HOST:PORT,HOST:PORT,..., in the order of the
 # spec). py/node.py says what a spec may hold.
 
@@ -102,6 +105,37 @@ is_fleet_down() {
 		answer=$(timeout 2 "$fleet_program" cli "$FLEET_DIR" "$n" CLUSTER INFO 2>/dev/null </dev/null) || continue
 		[[ "$answer" != *cluster_state:ok* ]] || return 1
 	done <"$FLEET_DIR/nodes"
+}
+
+# ---- a proxy before it ----
+
+start_proxy() {
+	PROXY_DIR=${PROXY_DIR:-$SHC_DIR/proxy}
+	mkdir -p "$PROXY_DIR"
+	/usr/bin/python3 -B "$shc_top/tests/system/py/proxy.py" "$PROXY_DIR" "$FLEET_DIR" --while $$ --for 900 \
+		</dev/null >"$PROXY_DIR/out" 2>&1 3>&- 4>&- &
+	echo $! >"$PROXY_DIR/pid"
+	if ! wait_until proxy_is_ready || [ ! -e "$PROXY_DIR/ready" ]; then
+		cat "$PROXY_DIR/out" >&2
+		return 1
+	fi
+	FLEET_BEHIND=$FLEET FLEET=$(cat "$PROXY_DIR/ready")
+	export PROXY_DIR FLEET FLEET_BEHIND
+}
+
+proxy_is_ready() {
+	[ -e "$PROXY_DIR/ready" ] || proxy_has_ended
+}
+
+proxy_has_ended() {
+	! kill -0 "$(cat "$PROXY_DIR/pid")" 2>/dev/null
+}
+
+stop_proxy() {
+	[ -e "$PROXY_DIR/pid" ] || return 0
+	kill "$(cat "$PROXY_DIR/pid")" 2>/dev/null || true
+	wait_until proxy_has_ended
+	rm -rf "$PROXY_DIR"
 }
 
 # ---- scripted nodes ----

@@ -36,6 +36,14 @@ class Fleet:
             lines = [line.split() for line in f]
         return {int(n): (int(port), int(pid), name) for n, port, pid, name, _, _ in lines}
 
+    @staticmethod
+    def announced():
+        """Number: the port of the proxy before it, where there is one (proxy.py); `nodes` are behind it."""
+        if "PROXY_DIR" not in os.environ:
+            return {}
+        with open(os.path.join(os.environ["PROXY_DIR"], "ports"), encoding="ascii") as f:
+            return {int(line.split()[0]): int(line.split()[1]) for line in f}
+
     def conn(self, n, timeout=10):
         return Conn(("127.0.0.1", self.nodes()[n][0]), timeout)
 
@@ -60,13 +68,13 @@ class Fleet:
             return False
 
     def replica_of(self, n):
-        port = self.nodes()[n][0]
+        ports = (self.nodes()[n][0], self.announced().get(n))
         for r in self.nodes():
             try:
                 role = self.ask(r, "ROLE")
             except (OSError, EOFError):
                 continue
-            if role[0] == b"slave" and role[2] == port:
+            if role[0] == b"slave" and role[2] in ports:
                 return r
         return None
 
@@ -114,19 +122,33 @@ class Fleet:
 
     def move(self, key, source, target):
         """As `tests/cluster move`, which takes a hundred times as long."""
+        self.half(key, source, target)
+        self.finish(key, source, target)
+
+    def half(self, key, source, target, *keys):
+        """As `tests/cluster half`, but without keys nothing is moved yet."""
         ids = {n: name for n, (_, _, name) in self.nodes().items()}
-        port = self.nodes()[target][0]
         with self.conn(source) as s, self.conn(target) as t:
             slot = s.do("CLUSTER", "KEYSLOT", key)
             t.do("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
             s.do("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+            self._carry(s, target, keys)
+
+    def _carry(self, source, target, keys):
+        if keys:
+            source.do("MIGRATE", "127.0.0.1", self.nodes()[target][0], "", 0, 10000, "KEYS", *keys)
+
+    def finish(self, key, source, target):
+        name = self.nodes()[target][2]
+        with self.conn(source) as s, self.conn(target) as t:
+            slot = s.do("CLUSTER", "KEYSLOT", key)
             while keys := s.do("CLUSTER", "GETKEYSINSLOT", slot, 3):
-                s.do("MIGRATE", "127.0.0.1", port, "", 0, 10000, "KEYS", *keys)
-            t.do("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
-            s.do("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+                self._carry(s, target, keys)
+            t.do("CLUSTER", "SETSLOT", slot, "NODE", name)
+            s.do("CLUSTER", "SETSLOT", slot, "NODE", name)
         for n in self.masters():
             if n not in (source, target):
-                self.ask(n, "CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+                self.ask(n, "CLUSTER", "SETSLOT", slot, "NODE", name)
 
     def server_of(self, key):
         """As `owner`, faster; when no two claim the slot."""
