@@ -210,20 +210,21 @@ static void pack(struct commit *c, uint64_t e, struct journal_writer *w)
 	}
 }
 
-/* Whether it had any. */
+/* Whether the journal has any of it: what store_last_epoch tells after a start, for the uplink must not push
+ * in the name of an epoch that has only entries of the audit log. */
 static bool commit_content(struct commit *c, uint64_t e)
 {
 	struct journal_writer w;
-	bool is_something;
+	bool is_in_journal;
 
 	pack(c, e, &w);
 	write_epoch(c, e, &w);
-	is_something = has_content(c, &w);
-	if (is_something)
+	is_in_journal = w.count > 0;
+	if (has_content(c, &w))
 		atomic_fetch_add_explicit(&c->epochs, 1, memory_order_relaxed);
 	journal_writer_fini(&w);
 	audit_entries_clear(&c->pack.audit);
-	return is_something;
+	return is_in_journal;
 }
 
 /* What was unlinked while an epoch was open may still be in the hands of a worker in that epoch or, if its
@@ -264,17 +265,17 @@ static void close_epoch(struct commit *c)
 {
 	uint64_t e = epoch_advance(c->clock);
 	int64_t ended_ns = clock_ns(CLOCK_MONOTONIC);
-	bool is_something;
+	bool is_in_journal;
 
 	c->dirty_since_ms = 0;
 	seal_all(c, e);
 	atomic_store(&c->clock->sealed, e);
 	wake_waiting(c, EPOCH_WAITS_SEALED);
-	is_something = commit_content(c, e);
+	is_in_journal = commit_content(c, e);
 	atomic_store(&c->clock->durable, e);
 	wake_waiting(c, EPOCH_WAITS_DISK);
 	if (c->uplink)
-		uplink_end_epoch(c->uplink, c->buffers, c->buffer_count, e, is_something);
+		uplink_end_epoch(c->uplink, c->buffers, c->buffer_count, e, is_in_journal);
 	tell_top(c, ended_ns);
 	reclaim(c);
 	for (size_t i = 0; i < c->buffer_count; i++)

@@ -76,10 +76,65 @@ void run_fini(struct run *run)
 
 /* ---- recovery ---- */
 
+static bool is_same(const struct power_uplink *a, const struct power_uplink *b)
+{
+	return a->incarnation == b->incarnation && a->start_count == b->start_count &&
+	       a->start_last == b->start_last && a->epoch == b->epoch && a->is_restored == b->is_restored;
+}
+
+/* Baselines tell in their value whose they are. */
+static int64_t baseline_value(uint64_t id, uint64_t incarnation)
+{
+	return (int64_t)(id ^ incarnation);
+}
+
+static int check_baseline(void *arg, uint64_t id, int64_t value)
+{
+	struct run *run = arg;
+
+	if (value != baseline_value(id, run->uplink_sure.incarnation))
+		fail_run(run, "a baseline of id %llu is of another incarnation", (unsigned long long)id);
+	return 0;
+}
+
+static struct power_uplink read_uplink(struct run *run)
+{
+	struct power_uplink found = {.epoch = store_last_epoch(run->s)};
+	struct store_uplink u;
+
+	if (store_uplink_load(run->s, &u))
+		fail_run(run, "the uplink: %s", store_error(run->s));
+	found.incarnation = u.incarnation;
+	found.start_count = u.start_count;
+	found.start_last = u.start_count ? u.starts[u.start_count - 1].start : 0;
+	found.is_restored = u.is_restored;
+	free(u.starts);
+	return found;
+}
+
+/* The same for the uplink. `has_epoch`: what was in doubt is surely there. */
+static void resolve_uplink(struct run *run, bool has_epoch)
+{
+	struct power_uplink found = read_uplink(run);
+
+	if ((has_epoch || !is_same(&found, &run->uplink_sure)) &&
+	    !(run->is_in_doubt && is_same(&found, &run->uplink_maybe)))
+		fail_run(run,
+			 "the uplink: incarnation %llx, %llu starts, the last is %llx, after epoch %llu, %s",
+			 (unsigned long long)found.incarnation, (unsigned long long)found.start_count,
+			 (unsigned long long)found.start_last, (unsigned long long)found.epoch,
+			 found.is_restored ? "restored" : "not restored");
+	run->uplink_sure = found;
+	run->preparing = 0;
+	if (store_baselines(run->s, check_baseline, run))
+		fail_run(run, "baselines: %s", store_error(run->s));
+}
+
 /* What was found is what must be; from here on it is acknowledged: somebody may have seen it. */
 static void resolve(struct run *run, const struct observed *o)
 {
 	const char *why = model_mismatch(&run->sure, o);
+	bool has_epoch = why != NULL;
 	char first[160];
 
 	if (why && run->is_in_doubt) {
@@ -91,6 +146,7 @@ static void resolve(struct run *run, const struct observed *o)
 	} else if (why) {
 		fail_run(run, "lost or made up: %s", why);
 	}
+	resolve_uplink(run, has_epoch);
 	run->is_in_doubt = false;
 	run->is_young = false;
 	run->sure.epoch = o->counters.state.epoch_first;
@@ -216,6 +272,8 @@ static void try_world(struct run *run, struct disk_loss loss)
 	run_init(&world, run->depth + 1, dir);
 	model_copy(&world.sure, &run->sure);
 	model_copy(&world.maybe, &run->maybe);
+	world.uplink_sure = run->uplink_sure;
+	world.uplink_maybe = run->uplink_maybe;
 	world.is_in_doubt = run->is_in_doubt;
 	world.is_young = run->is_young;
 	if (draw() % 5 == 0)
@@ -336,7 +394,15 @@ static void acknowledge(struct run *run, int r, const char *doing)
 	if (run->is_over)
 		return;
 	model_copy(&run->sure, &run->maybe);
+	run->uplink_sure = run->uplink_maybe;
 	run->is_in_doubt = false;
+}
+
+/* Before `maybe` is changed to what is on its way; then it is in doubt. */
+static void begin_maybe(struct run *run)
+{
+	model_copy(&run->maybe, &run->sure);
+	run->uplink_maybe = run->uplink_sure;
 }
 
 void run_commit(struct run *run)
@@ -344,10 +410,12 @@ void run_commit(struct run *run)
 	struct journal_writer w;
 	int r;
 
-	model_copy(&run->maybe, &run->sure);
+	begin_maybe(run);
 	model_draw_epoch(&run->maybe, &w);
 	if (draw() % 12 == 0)
 		run->maybe.epoch += draw() % 1200000; /* past the reservation, sometimes */
+	if (w.count)
+		run->uplink_maybe.epoch = run->maybe.epoch;
 	run->is_in_doubt = true;
 	r = store_commit(run->s, run->maybe.epoch, &w, run->maybe.id_next);
 	acknowledge(run, r, "committing");
@@ -358,7 +426,7 @@ void run_reserve(struct run *run)
 {
 	int r;
 
-	model_copy(&run->maybe, &run->sure);
+	begin_maybe(run);
 	run->maybe.epoch += 1 + draw() % 1200000;
 	run->is_in_doubt = true;
 	r = store_reserve(run->s, run->maybe.epoch);
@@ -411,6 +479,88 @@ void run_checkpoint(struct run *run)
 {
 	if (!run->is_over)
 		must(run, store_checkpoint(run->s, 0), STORE_OK, "moving pages");
+}
+
+/* ---- what the uplink has it do ---- */
+
+static uint64_t draw_number(void)
+{
+	return (draw() >> 1) | 1;
+}
+
+static void run_begin(struct run *run)
+{
+	struct power_uplink *u = &run->uplink_maybe;
+	uint64_t incarnation = draw_number();
+	int r;
+
+	begin_maybe(run);
+	if (u->incarnation == 0)
+		u->incarnation = incarnation;
+	u->start_last = draw_number();
+	u->start_count++;
+	run->is_in_doubt = true;
+	r = store_uplink_begin(run->s, incarnation, u->start_last, store_last_epoch(run->s));
+	acknowledge(run, r, "noting a start");
+}
+
+static void run_put_baselines(struct run *run)
+{
+	enum { PUT_MAX = 60 };
+	struct store_baseline rows[PUT_MAX];
+	size_t count = draw() % PUT_MAX;
+
+	if (!run->preparing)
+		run->preparing = draw_number();
+	for (size_t i = 0; i < count; i++) {
+		rows[i].id = 1 + draw() % run->sure.id_next;
+		if (rows[i].id == run->sure.id_next)
+			rows[i].id = 1;
+		rows[i].value = baseline_value(rows[i].id, run->preparing);
+	}
+	if (run->sure.id_next == 1)
+		count = 0;
+	must(run, store_put_baselines(run->s, run->preparing, rows, count), STORE_OK, "writing baselines");
+}
+
+static void run_switch(struct run *run)
+{
+	int r;
+
+	begin_maybe(run);
+	run->uplink_maybe.incarnation = run->preparing;
+	run->uplink_maybe.is_restored = true;
+	run->is_in_doubt = true;
+	r = store_uplink_switch(run->s, run->preparing);
+	acknowledge(run, r, "switching");
+	run->preparing = 0;
+}
+
+static void run_accept(struct run *run)
+{
+	begin_maybe(run);
+	run->uplink_maybe.is_restored = false;
+	run->is_in_doubt = true;
+	acknowledge(run, store_uplink_accept(run->s), "accepting");
+}
+
+void run_uplink(struct run *run)
+{
+	uint64_t choice = draw() % 8;
+	int r;
+
+	if (choice < 2) {
+		run_begin(run);
+	} else if (choice < 4) {
+		run_put_baselines(run);
+	} else if (choice < 5 && run->preparing) {
+		run_switch(run);
+	} else if (choice < 6) {
+		run_accept(run);
+	} else {
+		r = store_forget_baselines(run->s, 1 + draw() % 20);
+		must(run, r == STORE_AGAIN ? STORE_OK : r, STORE_OK, "forgetting baselines");
+	}
 }
 
 /* ---- an old file ---- */

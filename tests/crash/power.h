@@ -23,6 +23,13 @@ enum {
 /* How the run at the top ends and begins again. */
 enum power_end { POWER_FAILS, POWER_KILL };
 
+/* What the uplink is told after a start. */
+struct power_uplink {
+	uint64_t incarnation, start_count, start_last;
+	uint64_t epoch; /* the newest with content */
+	bool is_restored;
+};
+
 struct run {
 	unsigned depth;
 	char dir[96], path[FIXTURE_PATH_MAX];
@@ -30,6 +37,8 @@ struct run {
 	struct store *s;
 	/* The oracle: what was acknowledged, and the same with the epoch that is in doubt. */
 	struct model sure, maybe;
+	struct power_uplink uplink_sure, uplink_maybe;
+	uint64_t preparing; /* the incarnation that baselines were put of; 0: none */
 	bool is_in_doubt;
 	bool is_young; /* the database is being made: it may be there or not */
 	/* Crashing. */
@@ -82,5 +91,6 @@ void run_save(struct run *run);
 void run_forget(struct run *run);
 void run_merge(struct run *run);
 void run_checkpoint(struct run *run);
+void run_uplink(struct run *run);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * Goal: whatever was acknowledged survives a power failure at any moment, an epoch in doubt is there wholly
  * or not at all, and nothing else is: invariants 1 to 5 as far as the store can break them. Epochs never go
- * back.
+ * back. The same for what the uplink has on disk, and the newest epoch with content is the one it was.
  *
  * Method: random epochs, fold steps, merges, checkpoints, full folds, clean stops and starts run on a model
  * of a disk (disk.h), beginning with no database. At every sync, creation, deletion and truncation, at many
@@ -24,7 +24,7 @@ enum {
 
 static void step(struct run *run)
 {
-	uint64_t choice = power_draw() % 23;
+	uint64_t choice = power_draw() % 27;
 
 	if (choice < 8)
 		run_commit(run);
@@ -40,6 +40,8 @@ static void step(struct run *run)
 		run_save(run);
 	else if (choice < 21)
 		run_forget(run);
+	else if (choice < 25)
+		run_uplink(run);
 	else {
 		run_close(run);
 		if (!run->is_over)

@@ -154,14 +154,14 @@ static void clear_fault(void)
 	fault.kind = FAULT_NONE;
 }
 
-/* ---- the work: commits, a fold in small steps, a merge, a checkpoint ---- */
+/* ---- the work: commits, a fold in small steps, a merge, a checkpoint, and between them the uplink's ---- */
 
 enum { COUNTERS = 300, EPOCHS = 6 };
 
 struct work {
 	struct store *s;
 	uint64_t epoch_first;
-	int epochs_done;
+	int epochs_done, uplink_done;
 	bool is_fold_done, is_merge_done, is_checkpoint_done;
 };
 
@@ -206,12 +206,98 @@ static int fold_some(struct work *work)
 	return r;
 }
 
+/* A start, baselines that lead to nothing and such that do, the switch, sweeping, accepting. */
+enum { UPLINK_STEPS = 6, PRESENT = 7, NEXT = 8, GIVEN_UP = 9 };
+
+static int uplink_step(struct store *s, int step)
+{
+	struct store_baseline rows[COUNTERS];
+
+	for (uint64_t i = 0; i < COUNTERS; i++)
+		rows[i] = (struct store_baseline){.id = i + 1, .value = (int64_t)i};
+	switch (step) {
+	case 0: return store_uplink_begin(s, PRESENT, 70, store_last_epoch(s));
+	case 1: return store_put_baselines(s, GIVEN_UP, rows, COUNTERS / 2);
+	case 2: return store_put_baselines(s, NEXT, rows, COUNTERS);
+	case 3: return store_uplink_switch(s, NEXT);
+	case 4: return store_forget_baselines(s, 2 * COUNTERS);
+	default: return store_uplink_accept(s);
+	}
+}
+
+/* What is there after so many steps. */
+struct uplink_rows {
+	int64_t incarnation, is_restored, starts, next, given_up;
+};
+
+static struct uplink_rows uplink_after(int steps)
+{
+	return (struct uplink_rows){
+		.incarnation = steps > 3   ? NEXT
+			       : steps > 0 ? PRESENT
+					   : 0,
+		.is_restored = steps > 3 && steps<UPLINK_STEPS, .starts = steps> 0,
+		.next = steps > 2 ? COUNTERS : 0,
+		.given_up = steps > 1 && steps < 5 ? COUNTERS / 2 : 0,
+	};
+}
+
+static struct uplink_rows read_uplink(const char *path)
+{
+	struct uplink_rows rows = {0};
+	sqlite3_stmt *stmt;
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_prepare_v2(db,
+				   "SELECT (SELECT value FROM meta WHERE key = 'uplink_incarnation'),"
+				   "(SELECT value FROM meta WHERE key = 'uplink_restored'),"
+				   "(SELECT count(*) FROM uplink_start),"
+				   "(SELECT count(*) FROM baseline WHERE incarnation = 8),"
+				   "(SELECT count(*) FROM baseline WHERE incarnation = 9)",
+				   -1, &stmt, NULL),
+		SQLITE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	rows.incarnation = sqlite3_column_int64(stmt, 0);
+	rows.is_restored = sqlite3_column_int64(stmt, 1);
+	rows.starts = sqlite3_column_int64(stmt, 2);
+	rows.next = sqlite3_column_int64(stmt, 3);
+	rows.given_up = sqlite3_column_int64(stmt, 4);
+	sqlite3_finalize(stmt);
+	sqlite3_close(db);
+	return rows;
+}
+
+static bool has_uplink(const char *path, int steps)
+{
+	struct uplink_rows found = read_uplink(path), want = uplink_after(steps);
+
+	return memcmp(&found, &want, sizeof(found)) == 0;
+}
+
+/* What is believed in memory. */
+static void assert_told(struct store *s, int steps)
+{
+	struct uplink_rows want = uplink_after(steps);
+	struct store_uplink told;
+
+	assert_int_equal(store_uplink_load(s, &told), 0);
+	assert_int_equal(told.incarnation, want.incarnation);
+	assert_int_equal(told.is_restored, want.is_restored);
+	assert_int_equal(told.start_count, want.starts);
+	free(told.starts);
+}
+
 /* Does the next thing; STORE_AGAIN when there is more, STORE_OK at the end, else what failed. */
 static int work_on(struct work *work)
 {
 	int r;
 
-	if (work->epochs_done == 3 && !work->is_fold_done) {
+	if (work->uplink_done < UPLINK_STEPS && work->uplink_done < work->epochs_done) {
+		r = uplink_step(work->s, work->uplink_done);
+		work->uplink_done += r == STORE_OK;
+	} else if (work->epochs_done == 3 && !work->is_fold_done) {
 		r = fold_some(work);
 		work->is_fold_done = r == STORE_OK;
 	} else if (work->epochs_done == 4 && !work->is_checkpoint_done) {
@@ -324,6 +410,7 @@ static void test_a_full_disk_is_retried_until_nothing_is_missing(void **state)
 			assert_true(r == STORE_AGAIN || r == STORE_RETRY);
 			if (r == STORE_RETRY)
 				assert_non_null(strstr(store_error(work.s), "disk is full"));
+			assert_told(work.s, work.uplink_done);
 		}
 		has_struck = fault.has_struck;
 		clear_fault();
@@ -332,6 +419,7 @@ static void test_a_full_disk_is_retried_until_nothing_is_missing(void **state)
 		assert_epochs(&p, EPOCHS);
 		picture_free(&p);
 		assert_extras(f->path, EPOCHS);
+		assert_true(has_uplink(f->path, UPLINK_STEPS));
 		assert_clean(f->path);
 	} while (has_struck);
 	assert_true(rounds > 50); /* the fault has been nearly everywhere */
@@ -363,17 +451,23 @@ static void test_after_an_io_error_nothing_more_is_written(void **state)
 			assert_int_equal(store_checkpoint(work.s, 0), -EIO);
 			assert_int_equal(store_fold_begin(work.s), -EIO);
 			assert_int_equal(store_journal_merge(work.s, 0), -EIO);
+			assert_int_equal(store_uplink_begin(work.s, PRESENT, 71, 0), -EIO);
+			assert_int_equal(store_put_baselines(work.s, GIVEN_UP, NULL, 0), -EIO);
+			assert_int_equal(store_uplink_switch(work.s, GIVEN_UP), -EIO);
+			assert_int_equal(store_uplink_accept(work.s), -EIO);
 			assert_int_equal(work.epochs_done < EPOCHS ? commit_one(&work) : -EIO, -EIO);
 			assert_non_null(strstr(store_error(work.s), "I/O error"));
 		}
 		store_close(work.s);
 		store_close(open_and_load(f->image, &p));
-		/* The epoch that failed may be there or not, but whole. */
+		/* What failed, an epoch or a step of the uplink's, may be there or not, but whole. */
 		if (p.count && p.counters[0].value >> (8 * work.epochs_done))
 			work.epochs_done++;
 		assert_epochs(&p, work.epochs_done);
 		picture_free(&p);
 		assert_extras(f->image, work.epochs_done);
+		assert_true(has_uplink(f->image, work.uplink_done) ||
+			    (has_struck && has_uplink(f->image, work.uplink_done + 1)));
 		assert_clean(f->image);
 		store_close(open_and_load(f->path, &p));
 		assert_epochs(&p, work.epochs_done);
