@@ -211,26 +211,6 @@ void uplink_say(struct uplink *u, const char *fmt, ...)
 	log_warning("uplink: %s", text);
 }
 
-struct uplink_node *uplink_node_of(struct uplink *u, const struct op *op)
-{
-	const struct node *node =
-		op->node || op->slot >= SLOT_COUNT ? op->node : cluster_master(u->cluster, op->slot);
-	const char *name = node ? cluster_name(node) : NULL;
-	struct uplink_node *n;
-
-	if (!name)
-		return NULL;
-	for (n = u->nodes; n < u->nodes + u->node_count; n++)
-		if (strncmp(n->name, name, sizeof(n->name) - 1) == 0)
-			return n;
-	if (u->node_count == UPLINK_NODES_MAX)
-		return NULL;
-	u->node_count++;
-	*n = (struct uplink_node){.name = ""};
-	(void)snprintf(n->name, sizeof(n->name), "%s", name);
-	return n;
-}
-
 void uplink_ledger_key(const struct uplink *u, struct slice name, struct shard_key *out, unsigned *slot)
 {
 	*slot = slot_of(name);
@@ -271,6 +251,7 @@ void uplink_look_at_topology(struct uplink *u)
 	if (u->topology)
 		uplink_sweep_begin(u, true);
 	u->topology = now;
+	u->is_unchecked = true;
 }
 
 static void set_condition(struct uplink *u, enum uplink_condition condition)
@@ -312,6 +293,8 @@ static void push_some(struct uplink *u)
 	uplink_look_at_topology(u);
 	if (u->broken)
 		return;
+	if (u->is_unchecked)
+		uplink_check_nodes(u);
 	if (is_through) {
 		u->pause_ms = u->retry_ms = 0;
 		u->is_wanted = false;

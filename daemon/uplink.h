@@ -123,6 +123,7 @@ struct uplink {
 	uint64_t topology;	     /* what it was when a sweep began: lost connections, who serves what */
 	uint64_t pushes, repairs, answers, sweeps;
 	char error[UPLINK_ERROR_SIZE];
+	bool is_unchecked; /* what masters do with keys when they are full */
 	struct uplink_node nodes[UPLINK_NODES_MAX];
 	size_t node_count;
 	struct uplink_flight *flights; /* owned: UPLINK_WINDOW of them */
@@ -162,7 +163,10 @@ enum {
 
 /* Keeps a sentence for the status, and logs it when it is another one than before. */
 void uplink_say(struct uplink *u, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The master that a request was for; null: not known. uplink_nodes.c */
 struct uplink_node *uplink_node_of(struct uplink *u, const struct op *op);
+/* Whether the masters keep what they get: what they say of eviction. */
+void uplink_check_nodes(struct uplink *u);
 void uplink_ledger_key(const struct uplink *u, struct slice name, struct shard_key *out, unsigned *slot);
 
 /* Whether this start is the record's; asks for it when it is time. False: not now, or broken. uplink_push.c

@@ -19,7 +19,7 @@
 #include "waker.h"
 
 enum uplink_ask_kind {
-	UPLINK_ASK_GLOBAL, /* name */
+	UPLINK_ASK_GLOBAL,  /* name */
 	UPLINK_ASK_EXPLAIN, /* name; the answer is two pairs of a map, or nothing */
 	UPLINK_ASK_STATUS,
 	UPLINK_ASK_SYNC,   /* number: epoch that must be in the cluster; replicas */
