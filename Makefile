@@ -225,7 +225,7 @@ fault-libraries: $(FAULT_LIBRARIES)
 sim_objects = $(patsubst %.c,$(BUILD)/sim/%.o,$(1))
 SIM_HOOKS := -fsanitize=thread -Wno-tsan -Wno-unknown-warning-option
 SIM_CFLAGS = $(filter-out -D_FORTIFY_SOURCE=%,$(ALL_CFLAGS)) -U_FORTIFY_SOURCE
-SIM_SHIPPED := $(LIB_BASE) $(filter-out $(SIM_REPLACED) $(SIM_STORE) %/main.c,$(DAEMON))
+SIM_SHIPPED := $(LIB_BASE) lib/url.c $(filter-out $(SIM_REPLACED) $(SIM_STORE) $(SIM_UPLINK) %/main.c,$(DAEMON))
 
 $(BUILD)/sim/daemon/arena.o: daemon/arena.c tests/sim/arena.syms $(BUILD)/flags
 	$(call say,CC,$< (simulation))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* uplink.c - see uplink.h. Entered by main and by its own thread. */
+#include "../lib/cluster.h"
 #include "uplink.h"
 
 #include <bsd/stdlib.h>

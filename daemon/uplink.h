@@ -16,7 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../lib/cluster.h"
 #include "../lib/shard.h"
 #include "../lib/url.h"
 #include "config.h"
@@ -25,7 +24,9 @@
 #include "uplink_table.h"
 #include "waker.h"
 
+struct cluster;
 struct commit;
+struct op;
 struct store;
 
 enum { UPLINK_NODES_MAX = 64, UPLINK_WINDOW = 2048, UPLINK_ERROR_SIZE = 256, UPLINK_NODE_SIZE = 96 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/cluster.h"
 #include "../lib/num.h"
 #include "../lib/resp.h"
 #include "../lib/script.h"

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../lib/cluster.h"
 #include "../lib/num.h"
 #include "log.h"
 #include "uplink.h"

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../lib/cluster.h"
 #include "../lib/num.h"
 #include "../lib/script.h"
 #include "clock.h"

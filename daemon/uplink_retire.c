@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "../lib/cluster.h"
 #include "../lib/resp.h"
 #include "../lib/script.h"
 #include "uplink.h"

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/cluster.h"
 #include "clock.h"
 #include "uplink.h"
 

@@ -8,6 +8,7 @@
  */
 #include <stdio.h>
 
+#include "../lib/cluster.h"
 #include "uplink.h"
 
 /* Nobody reads its value. */

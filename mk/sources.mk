@@ -294,6 +294,8 @@ SIM_REPLACED := \
 	daemon/io_epoll.c \
 	daemon/io_uring.c \
 	daemon/ring.c
+# The uplink's thread and all that speaks to a cluster: the simulation has none (tests/sim/no_uplink.c).
+SIM_UPLINK := $(filter-out daemon/uplink_ask.c daemon/uplink_index.c daemon/uplink_rule.c daemon/uplink_table.c,$(filter daemon/uplink%.c,$(DAEMON)))
 SIM_STORE := $(filter daemon/store%.c,$(DAEMON))
 
 # What the programs of tests/crash share: the disk that loses power.
