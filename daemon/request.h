@@ -194,8 +194,8 @@ void request_session_end(struct peer *peer); /* RESET, and the end of a connecti
 request_fn request_shc_log;
 request_fn request_shc_global, request_shc_uplink;
 
-/* What the cluster says of a name, for SHC.EXPLAIN: two pairs of a map go to `pairs`, or nothing. True: *result
- * is what the handler is to return now. */
+/* What the cluster says of a name, for SHC.EXPLAIN: two pairs of a map go to `pairs`, or nothing. True:
+ * *result is what the handler is to return now. */
 bool request_ask_uplink(struct request *r, struct slice name, struct buf *pairs, enum request_result *result);
 /* request_backup.c */
 request_fn request_shc_backup;

@@ -58,8 +58,9 @@ static bool is_restored(const struct request *r)
 
 static enum request_result reply_restored(struct request *r)
 {
-	return reply_error(r, "SESSIONRESTORED this state is a copy of an older one: see shcount uplink status; "
-			      "shcount uplink accept allows sessions and tokens again");
+	return reply_error(r,
+			   "SESSIONRESTORED this state is a copy of an older one: see shcount uplink status; "
+			   "shcount uplink accept allows sessions and tokens again");
 }
 
 /* ---- SHC.SESSION ---- */

@@ -7,8 +7,8 @@
  */
 #include "script.h"
 
-/* The way of all pushes is three commands. HSET fails only where its user may not do that; then the total goes
- * back to where it was. -2^63 has no opposite of 64 bits. */
+/* The way of all pushes is three commands. HSET fails only where its user may not do that; then the total
+ * goes back to where it was. -2^63 has no opposite of 64 bits. */
 const struct script script_push = {
 	.sha1 = "14bdcdb559b026d2db4b02623c6cb80a1930237f",
 	.text = "local at = redis.call('HGET', KEYS[2], ARGV[1]) or ''\n"
