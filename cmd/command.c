@@ -133,6 +133,8 @@ int command_status(const struct shc *shc, enum shc_status status)
 	/* A daemon that does not reach its cluster is for the caller one that is not there. */
 	if (status == SHC_REFUSED && command_says(shc, "UPLINKDOWN"))
 		return EX_UNAVAILABLE;
+	if (status == SHC_REFUSED && command_says(shc, "UPLINKDOUBT"))
+		return EX_TEMPFAIL;
 	if (status == SHC_DENIED && strstr(shc_error(shc), "NOAUTH"))
 		command_fail(0, "the password, or USER:PASSWORD, goes into $SHCOUNT_AUTH, or into the URL in "
 				"$SHCOUNT_URL");

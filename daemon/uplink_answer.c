@@ -294,7 +294,7 @@ static void take_reset(void *arg, const struct op *op, enum shc_status status, c
 	if (status == SHC_REFUSED || status == SHC_DENIED)
 		resp_put_errorf(out, "%.*s", (int)reply->str.len, reply->str.data);
 	else if (status == SHC_IN_DOUBT)
-		resp_put_errorf(out, "UPLINKDOWN %s; the total may have been reset",
+		resp_put_errorf(out, "UPLINKDOUBT %s; the total may have been reset",
 				cluster_error(r->uplink->cluster));
 	else if (status || reply->type != RESP_BULK || !num_parse_i64(reply->str, &before))
 		resp_put_errorf(out, "UPLINKDOWN %s", cluster_error(r->uplink->cluster));

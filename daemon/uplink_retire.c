@@ -145,7 +145,7 @@ void uplink_retire_some(struct uplink *u)
 		end(u);
 	} else if (progress == UPLINK_NOT_NOW) {
 		resp_put_errorf(&r->question->reply,
-				"UPLINKDOWN %s; some ledgers may have been done, ask again for the others",
+				"UPLINKDOUBT %s; some ledgers may have been done, ask again for the others",
 				cluster_error(u->cluster));
 		end(u);
 	}

@@ -401,6 +401,10 @@ DIRTY='{match: ["SHC.UPLINK", "VERIFY", "0"], do: page("k2"; [row("a"; 5; 8; "")
 	run asks uplink retire 0123456789abcdef
 	expect_status 1
 	expect_contains "$output" "ERR this is our own"
+	daemon '{match: ["SHC.UPLINK"], do: {line: "-UPLINKDOUBT no answer; the total may have been reset"}}'
+	run asks uplink reset a
+	expect_status 75
+	expect_contains "$output" "may have been reset"
 }
 
 @test "uplink with words that make no sense sends nothing" {

@@ -203,16 +203,25 @@ static void test_a_server_that_came_back_does_not_speak_for_what_the_lost_one_ac
 {
 	(void)state;
 	static const struct step steps[] = {
-		DO(ACCEPT),	      SAY(REQUEST, "INCRBY x 1"),
-		SAY(REPLY, ":1\r\n"), DO(CLOSE),
-		DO(ACCEPT),	      SAY(REQUEST, "SHC.UPLINK SYNC 0 4500"),
-		SAY(REPLY, ":1\r\n"), SAY(REQUEST, "SHC.UPLINK SYNC 0 4500"),
-		SAY(REPLY, ":1\r\n"), SAY(REQUEST, "INCRBY x 1"),
-		SAY(REPLY, ":2\r\n"), SAY(REQUEST, "SHC.UPLINK SYNC 0 4500"),
-		SAY(REPLY, ":1\r\n"), DO(END),
+		DO(ACCEPT),
+		SAY(REQUEST, "INCRBY x 1"),
+		SAY(REPLY, ":1\r\n"),
+		DO(CLOSE),
+		DO(SIGNAL),
+		DO(ACCEPT),
+		SAY(REQUEST, "SHC.UPLINK SYNC 0 4500"),
+		SAY(REPLY, ":1\r\n"),
+		SAY(REQUEST, "SHC.UPLINK SYNC 0 4500"),
+		SAY(REPLY, ":1\r\n"),
+		SAY(REQUEST, "INCRBY x 1"),
+		SAY(REPLY, ":2\r\n"),
+		SAY(REQUEST, "SHC.UPLINK SYNC 0 4500"),
+		SAY(REPLY, ":1\r\n"),
+		DO(END),
 	};
 	start(steps);
 	assert_int_equal(shc_incr(shc, "x", 1, 1, NULL), SHC_OK);
+	server_wait(&server);
 	assert_int_equal(shc_sync_uplink(shc, 0), SHC_IN_DOUBT);
 	assert_says("may or may not be in the cluster");
 	assert_int_equal(shc_sync_uplink(shc, 0), SHC_OK);
