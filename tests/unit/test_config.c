@@ -257,6 +257,38 @@ static void test_a_socket_path_that_is_too_long_is_told_with_both_lengths(void *
 	assert_text_has(f->err.text, "can have 107");
 }
 
+struct found {
+	const char *name;
+	char value[256];
+};
+
+static void find(void *arg, const char *name, const char *value)
+{
+	struct found *found = arg;
+	if (strcmp(name, found->name) == 0)
+		snprintf(found->value, sizeof(found->value), "%s", value);
+}
+
+static void test_the_password_of_the_uplink_is_not_told(void **state)
+{
+	static const struct {
+		const char *args, *value;
+	} urls[] = {
+		{"--uplink redis://a:1", "redis://a:1"},
+		{"--uplink redis+cluster://user:p%40ss@a:1,b:2", "redis+cluster://a:1,b:2"},
+		{"--uplink rediss://:secret@a", "rediss://a"},
+	};
+	struct fixture *f = *state;
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+		struct found found = {.name = "uplink"};
+		assert_int_equal(parse(f, urls[i].args), CONFIG_OK);
+		config_each(&f->config, find, &found);
+		assert_string_equal(found.value, urls[i].value);
+	}
+	assert_int_equal(parse(f, "--uplink redis://user:secret@host:port"), CONFIG_USAGE);
+	assert_null(strstr(f->err.text, "secret"));
+}
+
 /* ---- the command line ---- */
 
 static void test_a_wrong_command_line_is_told(void **state)
@@ -264,7 +296,10 @@ static void test_a_wrong_command_line_is_told(void **state)
 	static const struct {
 		const char *args, *said;
 	} bad[] = {
-		{"--uplink redis://x", "--uplink: unknown option"},
+		{"--gateway redis://x", "--gateway: unknown option"},
+		{"--uplink unix:///x", "--uplink: give a Redis Cluster"},
+		{"--uplink redis+cluster://", "--uplink: "},
+		{"--uplink-interval 1", "--uplink-interval: '1' will not do"},
 		{"--nonsense=1", "--nonsense=1: unknown option"},
 		{"-x", "-x: unknown option"},
 		{"--workers", "--workers: a value is missing"},
@@ -319,7 +354,8 @@ static void test_a_wrong_line_is_told_with_file_and_line(void **state)
 		 "shcounterd.conf:3: workers: '0' will not do: give a number from 1 to 128"},
 		{"workers\n", "shcounterd.conf:1: no '='"},
 		{"= 1\n", "shcounterd.conf:1: unknown setting ''"},
-		{"uplink = redis://x\n", "shcounterd.conf:1: unknown setting 'uplink'"},
+		{"gateway = redis://x\n", "shcounterd.conf:1: unknown setting 'gateway'"},
+		{"uplink = redis+cluster://user:secret@:1:\n", "shcounterd.conf:1: uplink: "},
 		{"Workers = 1\n", "shcounterd.conf:1: unknown setting 'Workers'"},
 		{"check = yes\n", "shcounterd.conf:1: unknown setting 'check'"},
 		{"workers =\n", "shcounterd.conf:1: workers: a value is missing"},
@@ -554,6 +590,7 @@ int main(void)
 		TEST(test_a_relative_path_becomes_absolute),
 		TEST(test_a_relative_path_in_the_file_starts_at_the_file),
 		TEST(test_a_socket_path_that_is_too_long_is_told_with_both_lengths),
+		TEST(test_the_password_of_the_uplink_is_not_told),
 		TEST(test_a_wrong_command_line_is_told),
 		TEST(test_check_version_and_help_are_outcomes),
 		TEST(test_check_does_not_hide_a_bad_value),
