@@ -310,9 +310,12 @@ bool uplink_round(struct uplink *u)
 		cluster_run(u->cluster, u->free_flights ? 0 : UPLINK_WINDOW / 2);
 		if (u->answers != answered)
 			cluster_extend(u->cluster);
-		if (atomic_load_explicit(&u->is_stopping, memory_order_relaxed) &&
-		    cluster_is_over(u->cluster))
+		else if (cluster_is_over(u->cluster))
+			break; /* nobody answers: the rest need not be tried now */
+		if (atomic_load_explicit(&u->is_stopping, memory_order_relaxed)) {
+			cluster_drain(u->cluster);
 			break;
+		}
 	}
 	end_nodes(u, begun_ms);
 	is_through = uplink_table_end_round(&u->table) && !u->broken;
