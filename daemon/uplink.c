@@ -20,6 +20,7 @@
 enum {
 	PAUSE_MS_MIN = 100,
 	PAUSE_MS_MAX = 2000,
+	CHECK_MS = 30000, /* between two looks at masters that are well */
 	FINISH_MS = 2000, /* a stop waits so long for the cluster */
 	YIELDING = 5,	  /* of nice(2), as the committer */
 };
@@ -198,6 +199,11 @@ int uplink_load(struct uplink *u, struct store *store)
 
 /* ---- shared by its files ---- */
 
+void uplink_note(struct uplink *u, const char *text)
+{
+	(void)snprintf(u->error, sizeof(u->error), "%s", text);
+}
+
 void uplink_say(struct uplink *u, const char *fmt, ...)
 {
 	char text[UPLINK_ERROR_SIZE];
@@ -208,7 +214,7 @@ void uplink_say(struct uplink *u, const char *fmt, ...)
 	va_end(ap);
 	if (strcmp(text, u->error) == 0)
 		return;
-	memcpy(u->error, text, sizeof(text));
+	uplink_note(u, text);
 	log_warning("uplink: %s", text);
 }
 
@@ -252,7 +258,7 @@ void uplink_look_at_topology(struct uplink *u)
 	if (u->topology)
 		uplink_sweep_begin(u, true);
 	u->topology = now;
-	u->is_unchecked = true;
+	u->check_due_ms = 0;
 }
 
 static void set_condition(struct uplink *u, enum uplink_condition condition)
@@ -294,14 +300,13 @@ static void push_some(struct uplink *u)
 	uplink_look_at_topology(u);
 	if (u->broken)
 		return;
-	if (u->is_unchecked)
-		uplink_check_nodes(u);
 	if (is_through) {
 		u->pause_ms = u->retry_ms = 0;
 		u->is_wanted = false;
 		if (uplink_table_counts(&u->table).refused == 0)
 			u->error[0] = '\0';
-		set_condition(u, UPLINK_UP);
+		if (!u->is_somebody_missing)
+			set_condition(u, UPLINK_UP);
 		return;
 	}
 	if (u->answers == answers)
@@ -323,6 +328,25 @@ static int64_t round_due_ms(struct uplink *u, int64_t now)
 	return at > now ? at - now : 0;
 }
 
+/* Whether the cluster is there is known from pushes, and from time to time by asking. */
+static void check(struct uplink *u)
+{
+	bool is_there = uplink_check_nodes(u);
+
+	uplink_look_at_topology(u);
+	u->is_somebody_missing = !is_there;
+	u->check_due_ms = clock_ms(CLOCK_MONOTONIC) + (is_there ? CHECK_MS : PAUSE_MS_MAX);
+	if (!is_there)
+		set_condition(u, UPLINK_DOWN);
+	else if (u->condition == UPLINK_DOWN)
+		u->is_wanted = true; /* a round tells whether it is up */
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* What is due now. Milliseconds until there is more. */
 static int64_t step(struct uplink *u)
 {
@@ -339,8 +363,12 @@ static int64_t step(struct uplink *u)
 		push_some(u);
 		uplink_answer_questions(u); /* somebody may have waited for it */
 	}
+	if (u->broken)
+		return 0;
+	if (clock_ms(CLOCK_MONOTONIC) >= u->check_due_ms && u->round_ms)
+		check(u);
 	now = clock_ms(CLOCK_MONOTONIC);
-	return u->broken ? 0 : round_due_ms(u, now);
+	return earlier(round_due_ms(u, now), u->check_due_ms > now ? u->check_due_ms - now : 0);
 }
 
 static void *run(void *arg)

@@ -124,7 +124,8 @@ struct uplink {
 	uint64_t topology;	     /* what it was when a sweep began: lost connections, who serves what */
 	uint64_t pushes, repairs, answers, sweeps;
 	char error[UPLINK_ERROR_SIZE];
-	bool is_unchecked; /* what masters do with keys when they are full */
+	int64_t check_due_ms;	  /* monotonic: masters are looked at then */
+	bool is_somebody_missing; /* one did not answer */
 	struct uplink_node nodes[UPLINK_NODES_MAX];
 	size_t node_count;
 	struct uplink_flight *flights; /* owned: UPLINK_WINDOW of them */
@@ -162,12 +163,15 @@ enum {
 		1000 /* a call of the cluster: as long as one that is silent may hold up the others */
 };
 
-/* Keeps a sentence for the status, and logs it when it is another one than before. */
+/* Keeps a sentence for the status: that a node is not there, for which there is a line in the log when it is
+ * noticed. */
+void uplink_note(struct uplink *u, const char *text);
+/* The same, and logs it when it is another one than before. */
 void uplink_say(struct uplink *u, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The master that a request was for; null: not known. uplink_nodes.c */
 struct uplink_node *uplink_node_of(struct uplink *u, const struct op *op);
-/* Whether the masters keep what they get: what they say of eviction. */
-void uplink_check_nodes(struct uplink *u);
+/* Whether all masters answer; and what they say of eviction, for they are to keep what they get. */
+bool uplink_check_nodes(struct uplink *u);
 void uplink_ledger_key(const struct uplink *u, struct slice name, struct shard_key *out, unsigned *slot);
 
 /* Whether this start is the record's; asks for it when it is time. False: not now, or broken. uplink_push.c

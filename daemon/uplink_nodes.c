@@ -52,47 +52,65 @@ static struct slice value_of(struct slice info, const char *name)
 	return (struct slice){NULL, 0};
 }
 
-static void take_info(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
-{
-	struct uplink *u = arg;
-	struct uplink_node *n = uplink_node_of(u, op);
-	struct slice policy, limit;
+struct check {
+	struct uplink *uplink;
+	bool is_failed;
+};
 
-	/* Who may not ask is not told. */
-	if (status || !n || !reply->str.data)
-		return;
-	policy = value_of(reply->str, "maxmemory_policy");
-	limit = value_of(reply->str, "maxmemory");
+static const char evicts[] = "it evicts keys when its memory is full";
+
+static void look_at_policy(struct uplink_node *n, struct slice info)
+{
+	struct slice policy = value_of(info, "maxmemory_policy"), limit = value_of(info, "maxmemory");
+
 	if (policy.len < 7 || memcmp(policy.data, "allkeys", 7) != 0 || slice_is_word(limit, "0"))
 		return;
-	(void)snprintf(
-		n->error, sizeof(n->error),
-		"it evicts keys when its memory is full (maxmemory-policy %.*s), totals and ledgers too: "
-		"set noeviction",
-		(int)policy.len, policy.data);
+	if (strncmp(n->error, evicts, sizeof(evicts) - 1) == 0)
+		return; /* said already */
+	(void)snprintf(n->error, sizeof(n->error),
+		       "%s (maxmemory-policy %.*s), totals and ledgers too: set noeviction", evicts,
+		       (int)policy.len, policy.data);
 	log_warning("uplink: %s: %s", n->name, n->error);
+}
+
+/* Who may not ask for INFO is not told. */
+static void take_info(void *arg, const struct op *op, enum shc_status status, const struct resp_reply *reply)
+{
+	struct check *c = arg;
+	struct uplink_node *n = uplink_node_of(c->uplink, op);
+
+	if (status == SHC_OK && n && reply->str.data)
+		look_at_policy(n, reply->str);
+	if (status == SHC_OK || status == SHC_REFUSED || status == SHC_DENIED)
+		return;
+	c->is_failed = true;
+	uplink_note(c->uplink, cluster_error(c->uplink->cluster));
 }
 
 static void put_info(void *arg, struct node *node)
 {
-	struct uplink *u = arg;
+	struct check *c = arg;
 	const struct cluster_way way = {.kind = OP_READ,
 					.slot = OP_ANY_SLOT,
 					.node = node,
 					.is_once = true,
 					.done = take_info,
-					.arg = u};
+					.arg = c};
 	static const struct slice argv[] = {{"INFO", 4}, {"memory", 6}};
 
-	(void)cluster_put(u->cluster, &way, 2, argv);
+	c->is_failed |= cluster_put(c->uplink->cluster, &way, 2, argv) != SHC_OK;
 }
 
-void uplink_check_nodes(struct uplink *u)
+bool uplink_check_nodes(struct uplink *u)
 {
+	struct check c = {.uplink = u};
+
 	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
-	if (cluster_connect(u->cluster))
-		return;
-	cluster_each(u->cluster, false, put_info, u);
+	if (cluster_connect(u->cluster)) {
+		uplink_note(u, cluster_error(u->cluster));
+		return false;
+	}
+	cluster_each(u->cluster, false, put_info, &c);
 	cluster_run(u->cluster, 0);
-	u->is_unchecked = false;
+	return !c.is_failed;
 }

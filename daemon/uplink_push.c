@@ -14,6 +14,7 @@
 enum { RECORD_MS = 10000 /* between two looks at the record, while there is something to push */ };
 
 static const char copied[] = "another copy of this state has brought its counts to the cluster";
+static const char senseless[] = "the answer to a script makes no sense";
 static const char retired[] = "this incarnation was retired by an operator";
 
 /* An array whose first element is a number, and the second a string. */
@@ -89,9 +90,7 @@ static void take_registration(void *arg, const struct op *op, enum shc_status st
 	(void)op;
 	if (status || !read_pair(reply, &r->is_done, &there)) {
 		r->is_done = false;
-		uplink_say(u, "%s",
-			   status == SHC_OK ? "the answer to a script makes no sense"
-					    : cluster_error(u->cluster));
+		uplink_note(u, status == SHC_OK ? senseless : cluster_error(u->cluster));
 		return;
 	}
 	if (!r->is_done) {
@@ -193,9 +192,7 @@ static struct uplink_answer read_answer(struct uplink *u, struct uplink_node *n,
 	if (status == SHC_REFUSED || status == SHC_DENIED)
 		say_refused(u, n, p, reply->str);
 	else
-		uplink_say(u, "%s",
-			   status == SHC_OK ? "the answer to a script makes no sense"
-					    : cluster_error(u->cluster));
+		uplink_note(u, status == SHC_OK ? senseless : cluster_error(u->cluster));
 	return (struct uplink_answer){.outcome = status ? outcome_of(status) : UPLINK_LOST};
 }
 

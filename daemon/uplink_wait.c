@@ -67,7 +67,7 @@ bool uplink_wait_replicas(struct uplink *u, unsigned replicas)
 	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
 	is_there = mark_all(u) && cluster_wait(u->cluster, replicas, &is_lost) == SHC_OK;
 	if (!is_there)
-		uplink_say(u, "%s", cluster_error(u->cluster));
+		uplink_note(u, cluster_error(u->cluster));
 	uplink_look_at_topology(u);
 	return is_there && !u->is_fast;
 }
