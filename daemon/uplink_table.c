@@ -6,120 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOTS_MIN = 64 };
-
-/* ---- indexes ---- */
-
-static uint64_t spread(uint64_t id)
-{
-	return id * UINT64_C(0x9e3779b97f4a7c15);
-}
-
-/* By its top bits, so an index that grows keeps the order of its entries, but for neighbours. */
-static size_t home_of(const struct uplink_index *x, uint64_t hash)
-{
-	return (size_t)(hash >> x->shift);
-}
-
-static uint64_t hash_name(const struct uplink_table *t, struct slice name)
-{
-	return hash_bytes(&t->key, name.data, name.len);
-}
-
-static struct slice name_of(const struct uplink_entry *e)
-{
-	return (struct slice){e->name, e->name_len};
-}
-
-static uint64_t hash_in(const struct uplink_table *t, const struct uplink_index *x,
-			const struct uplink_entry *e)
-{
-	return x == &t->by_id ? spread(e->id) : hash_name(t, name_of(e));
-}
-
-static struct uplink_entry *find_id(const struct uplink_table *t, uint64_t id)
-{
-	const struct uplink_index *x = &t->by_id;
-	size_t i = home_of(x, spread(id));
-
-	while (x->slots[i] && x->slots[i]->id != id)
-		i = (i + 1) & x->mask;
-	return x->slots[i];
-}
-
-static struct uplink_entry *find_name(const struct uplink_table *t, struct slice name)
-{
-	const struct uplink_index *x = &t->by_name;
-	size_t i = home_of(x, hash_name(t, name));
-
-	while (x->slots[i] &&
-	       (x->slots[i]->name_len != name.len || memcmp(x->slots[i]->name, name.data, name.len) != 0))
-		i = (i + 1) & x->mask;
-	return x->slots[i];
-}
-
-static void put(const struct uplink_table *t, struct uplink_index *x, struct uplink_entry *e)
-{
-	size_t i = home_of(x, hash_in(t, x, e));
-
-	while (x->slots[i])
-		i = (i + 1) & x->mask;
-	x->slots[i] = e;
-	x->count++;
-}
-
-/* Those behind it move up to where they are looked for. */
-static void take_out(const struct uplink_table *t, struct uplink_index *x, const struct uplink_entry *e)
-{
-	size_t hole = home_of(x, hash_in(t, x, e)), i;
-
-	while (x->slots[hole] != e)
-		hole = (hole + 1) & x->mask;
-	for (i = (hole + 1) & x->mask; x->slots[i]; i = (i + 1) & x->mask) {
-		size_t home = home_of(x, hash_in(t, x, x->slots[i]));
-
-		if (((i - home) & x->mask) < ((i - hole) & x->mask))
-			continue;
-		x->slots[hole] = x->slots[i];
-		hole = i;
-	}
-	x->slots[hole] = NULL;
-	x->count--;
-}
-
-static int index_init(struct uplink_index *x, size_t slots)
-{
-	*x = (struct uplink_index){
-		.slots = calloc(slots, sizeof(struct uplink_entry *)),
-		.mask = slots - 1,
-		.shift = 64 - (unsigned)__builtin_ctzll(slots),
-	};
-	return x->slots ? 0 : -ENOMEM;
-}
-
-/* Room for `more`, at most two thirds full. 0 or -ENOMEM. */
-static int make_room(struct uplink_table *t, struct uplink_index *x, size_t more)
-{
-	struct uplink_index old = *x;
-	size_t slots = x->mask + 1;
-
-	while ((x->count + more) * 3 > slots * 2)
-		slots *= 2;
-	if (slots == x->mask + 1)
-		return 0;
-	if (index_init(x, slots)) {
-		*x = old;
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i <= old.mask; i++)
-		if (old.slots[i])
-			put(t, x, old.slots[i]);
-	free(old.slots);
-	if (x == &t->by_name)
-		t->sweep_at = 0;
-	return 0;
-}
-
 /* ---- the table ---- */
 
 int uplink_table_init(struct uplink_table *t)
@@ -130,7 +16,7 @@ int uplink_table_init(struct uplink_table *t)
 	STAILQ_INIT(&t->due);
 	STAILQ_INIT(&t->round);
 	STAILQ_INIT(&t->left);
-	if (index_init(&t->by_name, SLOTS_MIN) == 0 && index_init(&t->by_id, SLOTS_MIN) == 0)
+	if (uplink_index_init(&t->by_name, &t->key) == 0 && uplink_index_init(&t->by_id, NULL) == 0)
 		return 0;
 	uplink_table_fini(t);
 	return -ENOMEM;
@@ -140,23 +26,29 @@ void uplink_table_fini(struct uplink_table *t)
 {
 	for (size_t i = 0; t->by_name.slots && i <= t->by_name.mask; i++)
 		free(t->by_name.slots[i]);
-	free(t->by_name.slots);
-	free(t->by_id.slots);
+	uplink_index_fini(&t->by_name);
+	uplink_index_fini(&t->by_id);
 	pthread_mutex_destroy(&t->mutex);
 }
 
 /* The entry of the name, made when there is none. 0 or -ENOMEM. */
 static int get_name(struct uplink_table *t, struct slice name, struct uplink_entry **out)
 {
-	struct uplink_entry *e = find_name(t, name);
+	struct uplink_entry *e = uplink_index_name(&t->by_name, name);
 
 	if (!e) {
-		e = make_room(t, &t->by_name, 1) ? NULL : malloc(sizeof(*e) + name.len);
+		int rc = uplink_index_reserve(&t->by_name, 1);
+
+		if (rc < 0)
+			return rc;
+		if (rc == UPLINK_INDEX_MOVED)
+			t->sweep_at = 0;
+		e = malloc(sizeof(*e) + name.len);
 		if (!e)
 			return -ENOMEM;
 		*e = (struct uplink_entry){.name_len = (uint8_t)name.len};
 		memcpy(e->name, name.data, name.len);
-		put(t, &t->by_name, e);
+		uplink_index_put(&t->by_name, e);
 	}
 	*out = e;
 	return 0;
@@ -203,13 +95,13 @@ int uplink_table_load(struct uplink_table *t, uint64_t id, struct slice name, in
 	int rc;
 
 	pthread_mutex_lock(&t->mutex);
-	rc = make_room(t, &t->by_id, 1);
-	if (!rc)
+	rc = uplink_index_reserve(&t->by_id, 1);
+	if (rc >= 0)
 		rc = get_name(t, name, &e);
 	if (!rc) {
 		e->id = id;
 		e->committed = e->at_start = value;
-		put(t, &t->by_id, e);
+		uplink_index_put(&t->by_id, e);
 	}
 	pthread_mutex_unlock(&t->mutex);
 	return rc;
@@ -220,7 +112,7 @@ void uplink_table_load_baseline(struct uplink_table *t, uint64_t id, int64_t val
 	struct uplink_entry *e;
 
 	pthread_mutex_lock(&t->mutex);
-	e = find_id(t, id);
+	e = uplink_index_id(&t->by_id, id);
 	if (e)
 		e->baseline = value;
 	pthread_mutex_unlock(&t->mutex);
@@ -261,15 +153,15 @@ int uplink_table_reserve(struct uplink_table *t, struct epoch_buffer *const *buf
 	for (size_t i = 0; i < count && !rc; i++)
 		rc = reserve_names(t, buffers[i], &names);
 	if (!rc)
-		rc = make_room(t, &t->by_id, names);
+		rc = uplink_index_reserve(&t->by_id, names);
 	pthread_mutex_unlock(&t->mutex);
-	return rc;
+	return rc < 0 ? rc : 0;
 }
 
 /* The name has no object any more. */
 static void end_object(struct uplink_table *t, struct uplink_entry *e)
 {
-	take_out(t, &t->by_id, e);
+	uplink_index_take(&t->by_id, e);
 	e->id = 0;
 	e->committed = e->baseline = e->at_start = 0;
 }
@@ -283,13 +175,13 @@ static void apply_names(struct uplink_table *t, const struct epoch_buffer *b, in
 	uint64_t id;
 
 	while (epoch_buffer_next_name(b, &pos, &id, &name)) {
-		e = find_name(t, name);
+		e = uplink_index_name(&t->by_name, name);
 		if (!e || id <= e->id || id < t->floor_id)
 			continue;
 		if (e->id)
 			end_object(t, e);
 		e->id = id;
-		put(t, &t->by_id, e);
+		uplink_index_put(&t->by_id, e);
 		changed(t, e, now_ms);
 	}
 }
@@ -302,7 +194,7 @@ struct application {
 static void apply_delta(void *arg, struct journal_delta d)
 {
 	const struct application *a = arg;
-	struct uplink_entry *e = find_id(a->table, d.id);
+	struct uplink_entry *e = uplink_index_id(&a->table->by_id, d.id);
 
 	if (!e)
 		return;
@@ -317,7 +209,7 @@ static void apply_deletes(struct uplink_table *t, const struct epoch_buffer *b, 
 
 	for (size_t pos = 0; pos < buf_len(&b->deletes); pos += sizeof(id)) {
 		memcpy(&id, buf_head(&b->deletes) + pos, sizeof(id));
-		e = find_id(t, id);
+		e = uplink_index_id(&t->by_id, id);
 		if (!e)
 			continue;
 		end_object(t, e);
@@ -535,7 +427,7 @@ bool uplink_table_sweep(struct uplink_table *t, size_t max)
 		struct uplink_entry *e = x->slots[t->sweep_at];
 
 		if (e && e->place == UPLINK_AT_REST && is_nobodys(e)) {
-			take_out(t, x, e); /* another one may be in its place now */
+			uplink_index_take(x, e); /* another one may be in its place now */
 			note_refused(t, e, false);
 			free(e);
 			continue;
@@ -569,7 +461,7 @@ int uplink_table_found(struct uplink_table *t, struct slice name)
 	int rc = 0;
 
 	pthread_mutex_lock(&t->mutex);
-	if (!find_name(t, name)) {
+	if (!uplink_index_name(&t->by_name, name)) {
 		rc = get_name(t, name, &e);
 		if (!rc)
 			to_round(t, e);
@@ -583,7 +475,7 @@ void uplink_table_look_again(struct uplink_table *t, struct slice name)
 	struct uplink_entry *e;
 
 	pthread_mutex_lock(&t->mutex);
-	e = find_name(t, name);
+	e = uplink_index_name(&t->by_name, name);
 	if (e) {
 		e->is_looked_at = true;
 		if (e->place == UPLINK_AT_REST)
@@ -695,7 +587,7 @@ bool uplink_table_state(struct uplink_table *t, struct slice name, struct uplink
 	const struct uplink_entry *e;
 
 	pthread_mutex_lock(&t->mutex);
-	e = find_name(t, name);
+	e = uplink_index_name(&t->by_name, name);
 	if (e)
 		copy_state(e, out);
 	pthread_mutex_unlock(&t->mutex);
@@ -710,14 +602,14 @@ size_t uplink_table_page(struct uplink_table *t, uint64_t *cursor, struct uplink
 	size_t count = 0, home, at;
 
 	pthread_mutex_lock(&t->mutex);
-	home = home_of(x, *cursor);
+	home = uplink_index_home(x, *cursor);
 	for (; home <= x->mask; home++) {
 		size_t before = count;
 
 		for (at = home; x->slots[at] && count < max; at = (at + 1) & x->mask) {
 			const struct uplink_entry *e = x->slots[at];
 
-			if (home_of(x, hash_name(t, name_of(e))) == home)
+			if (uplink_index_home_of(x, e) == home)
 				copy_state(e, &out[count++]);
 		}
 		if (count < max)

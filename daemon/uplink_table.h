@@ -18,46 +18,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
-#include "../lib/hash.h"
 #include "../lib/slice.h"
 #include "epoch_buffer.h"
 #include "store.h"
+#include "uplink_index.h"
 #include "uplink_rule.h"
-
-enum uplink_belief {
-	UPLINK_UNKNOWN, /* nobody has looked yet */
-	UPLINK_ABSENT,	/* there is no field */
-	UPLINK_PRESENT, /* `there` */
-};
-
-enum uplink_place { UPLINK_AT_REST, UPLINK_IN_QUEUE, UPLINK_UNDER_WAY };
-
-struct uplink_entry {
-	uint64_t id;		   /* the object that has the name; 0: none */
-	int64_t committed;	   /* its value as is on disk; 0: none */
-	int64_t baseline;	   /* of it, what is in fields of other incarnations */
-	int64_t at_start;	   /* the value that this start has found */
-	struct uplink_field there; /* what the cluster is believed to have; all 0 if not UPLINK_PRESENT */
-	STAILQ_ENTRY(uplink_entry) link;
-	uint8_t belief, place;
-	bool is_changed : 1;   /* while it was under way */
-	bool is_looked_at : 1; /* sent also when it is what is believed: a sweep */
-	bool is_in_doubt : 1;  /* a push of it may have been done since `there` */
-	bool is_refused : 1;   /* by the cluster, the last time */
-	bool is_new : 1;       /* made by this start, so nothing is expected to be there */
-	uint8_t name_len;
-	char name[];
-};
-STAILQ_HEAD(uplink_queue, uplink_entry);
-
-/* Entries by a key, open addressing. */
-struct uplink_index {
-	struct uplink_entry **slots; /* owned */
-	size_t mask, count;
-	unsigned shift; /* of a hash, to its place */
-};
 
 struct uplink_table {
 	pthread_mutex_t mutex;

@@ -146,6 +146,7 @@ DAEMON := \
 	daemon/uplink.c \
 	daemon/uplink_answer.c \
 	daemon/uplink_ask.c \
+	daemon/uplink_index.c \
 	daemon/uplink_nodes.c \
 	daemon/uplink_push.c \
 	daemon/uplink_retire.c \
