@@ -56,13 +56,16 @@ static int write_down(struct uplink *u, struct writing *w)
 	return rc ? rc : commit_call(u->commit, switch_to, w);
 }
 
-/* What may have been pushed without an answer must be known, or it would be counted twice, or not at all. */
+/* What may have been pushed without an answer, or has been rolled back, must be known, or it would be counted
+ * twice, or not at all. */
 static bool resolve_doubts(struct uplink *u)
 {
-	if (uplink_table_begin_looking(&u->table) == 0)
+	uint64_t start = u->lineage.now.start;
+
+	if (uplink_table_begin_looking(&u->table, start) == 0)
 		return true;
 	uplink_round(u);
-	return uplink_table_begin_looking(&u->table) == 0;
+	return uplink_table_begin_looking(&u->table, start) == 0;
 }
 
 bool uplink_switch(struct uplink *u)

@@ -486,11 +486,24 @@ void uplink_table_look_again(struct uplink_table *t, struct slice name)
 
 /* ---- a new incarnation ---- */
 
-size_t uplink_table_begin_looking(struct uplink_table *t)
+/* What this start has pushed may have been rolled back since, unseen as yet. */
+static void doubt_pushed(struct uplink_table *t, uint64_t start)
+{
+	for (size_t i = 0; i <= t->by_name.mask; i++) {
+		struct uplink_entry *e = t->by_name.slots[i];
+
+		if (e && e->belief == UPLINK_PRESENT && e->there.mark.start == start)
+			e->is_in_doubt = true;
+	}
+}
+
+size_t uplink_table_begin_looking(struct uplink_table *t, uint64_t start)
 {
 	size_t count = 0;
 
 	pthread_mutex_lock(&t->mutex);
+	if (!t->is_looking)
+		doubt_pushed(t, start);
 	t->is_looking = true;
 	for (size_t i = 0; i <= t->by_name.mask; i++)
 		if (t->by_name.slots[i])

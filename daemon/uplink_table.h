@@ -119,8 +119,9 @@ int uplink_table_found(struct uplink_table *t, struct slice name);
 
 /* ---- a new incarnation ---- the uplink's thread, with nothing under way */
 
-/* From now on rounds only find out what is in doubt; all else waits. How many there are. */
-size_t uplink_table_begin_looking(struct uplink_table *t);
+/* From now on rounds only find out what is in doubt, which is all that `start`, the present one, has pushed;
+ * all else waits. How many there are. */
+size_t uplink_table_begin_looking(struct uplink_table *t, uint64_t start);
 
 /* Baselines of the next incarnation: what the fields of this one stand for. An array, by id, that the caller
  * frees; null when there is none, or no memory, then *count is SIZE_MAX. `start`: the present one. */
