@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the uplink knows by name, against a model; random, by seed. SHC_TEST_SEED=N runs that one seed,
+ * SHC_TEST_SCALE=F does F times the work.
+ */
+#include <errno.h>
+#include <sys/resource.h>
+
+#include "../../daemon/uplink_table.h"
+#include "core_rig.h"
+
+enum { NAMES = 400, SEEDS = 60, EPOCHS = 60, BUFFERS = 3 };
+#define START UINT64_C(0xabc)
+
+static struct slice name_of(char out[16], unsigned n)
+{
+	return (struct slice){out, (size_t)snprintf(out, 16, "name%u", n)};
+}
+
+/* ---- a model ---- */
+
+struct object {
+	uint64_t id;
+	int64_t value, baseline;
+	/* what the cluster has */
+	bool has_field, is_known; /* known: the table has a name for it */
+	struct uplink_field field;
+};
+
+struct uplink_rig {
+	struct rng r;
+	struct uplink_table t;
+	struct object objects[NAMES];
+	struct epoch_buffer buffers[BUFFERS], *list[BUFFERS];
+	uint64_t next_id, epoch;
+};
+
+static void begin(struct uplink_rig *g, uint64_t seed)
+{
+	memset(g, 0, sizeof(*g));
+	g->r.state = seed;
+	g->next_id = 1;
+	assert_int_equal(uplink_table_init(&g->t), 0);
+	uplink_table_loaded(&g->t, 0);
+	for (int i = 0; i < BUFFERS; i++) {
+		epoch_buffer_init(&g->buffers[i]);
+		g->list[i] = &g->buffers[i];
+	}
+}
+
+static void end(struct uplink_rig *g)
+{
+	for (int i = 0; i < BUFFERS; i++)
+		epoch_buffer_fini(&g->buffers[i]);
+	uplink_table_fini(&g->t);
+}
+
+static struct epoch_buffer *any(struct uplink_rig *g)
+{
+	return &g->buffers[rng_below(&g->r, BUFFERS)];
+}
+
+static void add(struct uplink_rig *g, unsigned n)
+{
+	struct object *o = &g->objects[n];
+	int64_t delta = (int64_t)rng_below(&g->r, 2000) - 1000;
+	char text[16];
+
+	if (!o->id) {
+		o->id = g->next_id++;
+		o->is_known = true;
+		assert_int_equal(epoch_buffer_create(any(g), o->id, name_of(text, n)), 0);
+	}
+	assert_int_equal(epoch_buffer_add(any(g), o->id, (uint64_t)delta), 0);
+	o->value += delta;
+}
+
+static void end_object(struct object *o)
+{
+	o->id = 0;
+	o->value = o->baseline = 0;
+}
+
+static void delete (struct uplink_rig *g, unsigned n)
+{
+	if (!g->objects[n].id)
+		return;
+	assert_int_equal(epoch_buffer_delete(any(g), g->objects[n].id), 0);
+	end_object(&g->objects[n]);
+}
+
+static void flush(struct uplink_rig *g)
+{
+	uint64_t floor = g->next_id++;
+
+	epoch_buffer_flush(any(g), floor);
+	for (unsigned n = 0; n < NAMES; n++)
+		end_object(&g->objects[n]);
+}
+
+static void end_epoch(struct uplink_rig *g, bool has_content)
+{
+	assert_int_equal(uplink_table_reserve(&g->t, g->list, BUFFERS), 0);
+	/* May be repeated. */
+	assert_int_equal(uplink_table_reserve(&g->t, g->list, BUFFERS), 0);
+	uplink_table_end_epoch(&g->t, g->list, BUFFERS, ++g->epoch, has_content, 1000);
+	for (int i = 0; i < BUFFERS; i++)
+		epoch_buffer_clear(&g->buffers[i]);
+}
+
+static void some_epoch(struct uplink_rig *g, unsigned names)
+{
+	unsigned count = rng_below(&g->r, 40);
+
+	for (unsigned i = 0; i < count; i++)
+		switch (rng_below(&g->r, 200)) {
+		case 0: flush(g); break;
+		case 1 ... 40: delete (g, rng_below(&g->r, names)); break;
+		default: add(g, rng_below(&g->r, names));
+		}
+	end_epoch(g, true);
+}
+
+static void assert_as_model(struct uplink_rig *g)
+{
+	struct uplink_state s;
+	char text[16];
+
+	for (unsigned n = 0; n < NAMES; n++) {
+		const struct object *o = &g->objects[n];
+		bool is_found = uplink_table_state(&g->t, name_of(text, n), &s);
+
+		if (!is_found) {
+			assert_int_equal(o->id, 0);
+			continue;
+		}
+		assert_int_equal(s.is_there, o->id != 0);
+		assert_int_equal(s.committed, o->value);
+		assert_int_equal(s.baseline, o->baseline);
+	}
+}
+
+/* ---- the cluster, on the table's terms ---- */
+
+static unsigned number_of(const struct uplink_entry *e)
+{
+	char text[16];
+
+	memcpy(text, e->name, e->name_len);
+	text[e->name_len] = '\0';
+	return (unsigned)atoi(text + 4);
+}
+
+static struct uplink_answer other(const struct object *o)
+{
+	return (struct uplink_answer){
+		.outcome = UPLINK_OTHER,
+		.has_field = o->has_field,
+		.field = o->has_field ? o->field : (struct uplink_field){.value = 0},
+	};
+}
+
+static bool is_expected(const struct object *o, const struct uplink_push *p)
+{
+	char out[UPLINK_FIELD_CHARS_MAX];
+	size_t len = o->has_field ? uplink_put_field(out, &o->field) : 0;
+
+	return len == p->before_len && memcmp(out, p->before, len) == 0;
+}
+
+/* Compares and replaces; what is answered. */
+static struct uplink_answer serve(struct object *o, const struct uplink_push *p)
+{
+	if (!is_expected(o, p))
+		return other(o);
+	if (!p->is_look) {
+		assert_int_equal(uplink_field_sum(&p->after),
+				 (o->has_field ? uplink_field_sum(&o->field) : 0) + (uint64_t)p->delta);
+		o->field = p->after;
+		o->has_field = true;
+	}
+	return (struct uplink_answer){.outcome = UPLINK_PUSHED};
+}
+
+static void answer(struct uplink_rig *g, const struct uplink_push *p, unsigned trouble)
+{
+	struct object *o = &g->objects[number_of(p->entry)];
+	struct uplink_answer a = {.outcome = UPLINK_UNSENT};
+
+	if (!trouble || rng_below(&g->r, trouble)) {
+		a = serve(o, p);
+	} else if (rng_below(&g->r, 2)) {
+		if (rng_below(&g->r, 2))
+			(void)serve(o, p);
+		a.outcome = UPLINK_LOST;
+	}
+	uplink_table_answer(&g->t, p, &a);
+}
+
+/* One round, with commits in the middle. True: it is through. */
+static bool some_round(struct uplink_rig *g, unsigned trouble, unsigned commits)
+{
+	struct uplink_push flights[8];
+	size_t count = 0;
+
+	uplink_table_begin_round(&g->t);
+	for (;;) {
+		while (count < 8 && uplink_table_take(&g->t, START, &flights[count]))
+			count++;
+		if (count == 0)
+			break;
+		if (commits && rng_below(&g->r, commits) == 0)
+			some_epoch(g, NAMES);
+		size_t i = rng_below(&g->r, (uint32_t)count);
+
+		answer(g, &flights[i], trouble);
+		flights[i] = flights[--count];
+	}
+	return uplink_table_end_round(&g->t);
+}
+
+static void assert_all_is_there(struct uplink_rig *g)
+{
+	for (unsigned n = 0; n < NAMES; n++) {
+		const struct object *o = &g->objects[n];
+
+		if (o->has_field)
+			assert_int_equal(o->field.value, o->value - o->baseline);
+		else
+			assert_int_equal(o->value, o->baseline);
+	}
+}
+
+/* ---- tests ---- */
+
+typedef void seeded_fn(struct uplink_rig *g);
+
+static void each_seed(seeded_fn *fn)
+{
+	uint64_t only = rig_seed();
+	struct uplink_rig *g = malloc(sizeof(*g));
+
+	assert_non_null(g);
+	for (uint64_t seed = only ? only : 1; seed <= (only ? only : (uint64_t)rig_scaled(SEEDS)); seed++) {
+		begin(g, seed);
+		fn(g);
+		end(g);
+	}
+	free(g);
+}
+
+static void run_epochs(struct uplink_rig *g)
+{
+	for (int i = 0; i < EPOCHS; i++) {
+		/* From few names, each often, to all of them: the indexes grow, and holes move. */
+		some_epoch(g, 4U << rng_below(&g->r, 7));
+		assert_as_model(g);
+	}
+}
+
+static void test_epochs_make_what_they_record_in_whatever_buffer(void **state)
+{
+	(void)state;
+	each_seed(run_epochs);
+}
+
+static void run_rounds(struct uplink_rig *g)
+{
+	for (int i = 0; i < EPOCHS; i++) {
+		some_epoch(g, NAMES);
+		(void)some_round(g, 1 + rng_below(&g->r, 6), 20);
+	}
+	/* What was not answered is left for the next one. */
+	while (!some_round(g, 0, 0))
+		;
+	while (uplink_table_counts(&g->t).due)
+		(void)some_round(g, 0, 0);
+	assert_all_is_there(g);
+	assert_int_equal(uplink_table_counts(&g->t).synced_epoch, g->epoch);
+	assert_int_equal(uplink_table_lag_ms(&g->t, 5000), 0);
+}
+
+static void test_rounds_bring_everything_whatever_is_lost(void **state)
+{
+	(void)state;
+	each_seed(run_rounds);
+}
+
+/* The cluster loses some, without a word: a sweep finds out. */
+static void run_sweeps(struct uplink_rig *g)
+{
+	for (int i = 0; i < 20; i++)
+		some_epoch(g, NAMES);
+	while (!some_round(g, 0, 0))
+		;
+	for (unsigned n = 0; n < NAMES; n++)
+		if (rng_below(&g->r, 3) == 0) {
+			g->objects[n].has_field = rng_below(&g->r, 2);
+			g->objects[n].field.value += 5;
+		}
+	for (int i = 0; i < 3; i++) {
+		while (uplink_table_sweep(&g->t, 1 + rng_below(&g->r, 50)))
+			(void)some_round(g, 0, 0);
+		while (!some_round(g, 0, 0))
+			;
+	}
+	/* Of the deleted ones, those that the table knows nothing of may have come back: the other end's
+	 * task. */
+	for (unsigned n = 0; n < NAMES; n++) {
+		char text[16];
+
+		if (g->objects[n].has_field)
+			assert_int_equal(uplink_table_found(&g->t, name_of(text, n)), 0);
+	}
+	while (!some_round(g, 0, 0))
+		;
+	assert_all_is_there(g);
+}
+
+static void test_a_sweep_finds_what_the_cluster_has_lost(void **state)
+{
+	(void)state;
+	each_seed(run_sweeps);
+}
+
+static void test_a_deleted_name_is_kept_until_a_zero_is_there_and_a_sweep_has_gone_by(void **state)
+{
+	struct uplink_rig *g = malloc(sizeof(*g));
+
+	(void)state;
+	assert_non_null(g);
+	begin(g, 1);
+	add(g, 1);
+	end_epoch(g, true);
+	assert_true(some_round(g, 0, 0));
+	delete (g, 1);
+	end_epoch(g, true);
+	assert_false(uplink_table_sweep(&g->t, 100));
+	assert_int_equal(uplink_table_counts(&g->t).names, 1);
+	assert_true(some_round(g, 0, 0));
+	assert_int_equal(g->objects[1].field.value, 0);
+	assert_int_equal(uplink_table_counts(&g->t).names, 1);
+	assert_false(uplink_table_sweep(&g->t, 100));
+	assert_int_equal(uplink_table_counts(&g->t).names, 0);
+	end(g);
+	free(g);
+}
+
+static void test_an_answer_that_is_lost_leaves_its_name_for_the_next_round(void **state)
+{
+	struct uplink_push p;
+	struct uplink_rig *g = malloc(sizeof(*g));
+
+	(void)state;
+	assert_non_null(g);
+	begin(g, 1);
+	add(g, 1);
+	end_epoch(g, true);
+	assert_int_equal(uplink_table_begin_round(&g->t), 1);
+	assert_true(uplink_table_take(&g->t, START, &p));
+	assert_false(p.is_look);
+	uplink_table_answer(&g->t, &p, &(struct uplink_answer){.outcome = UPLINK_LOST});
+	assert_false(uplink_table_take(&g->t, START, &p));
+	assert_false(uplink_table_end_round(&g->t));
+	assert_int_equal(uplink_table_counts(&g->t).synced_epoch, 0);
+	assert_int_equal(uplink_table_lag_ms(&g->t, 1500), 500);
+	assert_true(some_round(g, 0, 0));
+	assert_int_equal(uplink_table_counts(&g->t).synced_epoch, 1);
+	end(g);
+	free(g);
+}
+
+static void test_what_changes_under_way_is_due_again(void **state)
+{
+	struct uplink_push p;
+	struct uplink_rig *g = malloc(sizeof(*g));
+
+	(void)state;
+	assert_non_null(g);
+	begin(g, 1);
+	add(g, 1);
+	end_epoch(g, true);
+	uplink_table_begin_round(&g->t);
+	assert_true(uplink_table_take(&g->t, START, &p));
+	add(g, 1);
+	g->objects[1].value += 7000;
+	epoch_buffer_add(&g->buffers[0], g->objects[1].id, 7000);
+	end_epoch(g, true);
+	answer(g, &p, 0);
+	while (!some_round(g, 0, 0))
+		;
+	assert_all_is_there(g);
+	end(g);
+	free(g);
+}
+
+/* Each once, also when the table grows between two pages; those that came meanwhile may be told. */
+static void run_pages(struct uplink_rig *g)
+{
+	unsigned told[NAMES] = {0}, first = 50 + rng_below(&g->r, 100);
+	struct uplink_state rows[16];
+	uint64_t cursor = 0;
+
+	for (unsigned n = 0; n < first; n++)
+		add(g, n);
+	end_epoch(g, true);
+	do {
+		size_t count = uplink_table_page(&g->t, &cursor, rows, 16);
+
+		for (size_t i = 0; i < count; i++) {
+			char text[16] = "";
+
+			memcpy(text, rows[i].name, rows[i].name_len);
+			assert_int_equal(told[atoi(text + 4)]++, 0);
+		}
+		if (rng_below(&g->r, 3) == 0) {
+			for (unsigned i = 0; i < 60; i++)
+				add(g, first + rng_below(&g->r, NAMES - first));
+			end_epoch(g, true);
+		}
+	} while (cursor);
+	for (unsigned n = 0; n < first; n++)
+		assert_int_equal(told[n], 1);
+}
+
+static void test_pages_tell_each_name_once_while_the_table_grows(void **state)
+{
+	(void)state;
+	each_seed(run_pages);
+}
+
+/* ---- a new incarnation ---- */
+
+static void look_until_sure(struct uplink_rig *g)
+{
+	while (uplink_table_begin_looking(&g->t, START))
+		(void)some_round(g, 3, 0);
+}
+
+/* What was in doubt is looked up; a contribution begins where its old field stands. */
+static void run_switch(struct uplink_rig *g)
+{
+	struct store_baseline *rows;
+	size_t count;
+
+	for (int i = 0; i < 10; i++) {
+		some_epoch(g, NAMES);
+		(void)some_round(g, 3, 0);
+	}
+	some_epoch(g, NAMES); /* of which nothing was sent */
+	look_until_sure(g);
+	rows = uplink_table_baselines(&g->t, START, &count);
+	assert_non_null(rows);
+	for (size_t i = 1; i < count; i++)
+		assert_true(rows[i - 1].id < rows[i].id);
+	for (unsigned n = 0; n < NAMES; n++) {
+		struct object *o = &g->objects[n];
+		int64_t stands = o->id && o->has_field && o->field.object == o->id ? o->field.value : 0;
+
+		for (size_t i = 0; i < count; i++)
+			if (o->id && rows[i].id == o->id)
+				o->baseline = rows[i].value;
+		assert_int_equal(o->baseline, stands);
+		o->has_field = false; /* the new incarnation has none */
+	}
+	free(rows);
+	uplink_table_switch(&g->t, START);
+	assert_as_model(g);
+	some_epoch(g, NAMES);
+	while (!some_round(g, 0, 0))
+		;
+	assert_all_is_there(g);
+}
+
+static void test_a_new_incarnation_begins_where_the_old_fields_stand(void **state)
+{
+	(void)state;
+	each_seed(run_switch);
+}
+
+static void test_what_was_loaded_and_not_pushed_is_left_out_of_a_new_incarnation(void **state)
+{
+	struct uplink_table t;
+	struct store_baseline *rows;
+	size_t count;
+
+	(void)state;
+	assert_int_equal(uplink_table_init(&t), 0);
+	assert_int_equal(uplink_table_load(&t, 3, slice_str("a"), 10), 0);
+	assert_int_equal(uplink_table_load(&t, 5, slice_str("b"), 20), 0);
+	uplink_table_load_baseline(&t, 5, 15);
+	uplink_table_loaded(&t, 7);
+	assert_int_equal(uplink_table_begin_looking(&t, START), 0);
+	rows = uplink_table_baselines(&t, START, &count);
+	assert_int_equal(count, 2);
+	assert_int_equal(rows[0].value, 10);
+	assert_int_equal(rows[1].value, 20);
+	free(rows);
+	uplink_table_fini(&t);
+}
+
+/* A request that may be done yet expects what is there: it gets another mark. */
+static void test_what_is_on_its_way_comes_to_nothing_before_a_switch(void **state)
+{
+	struct uplink_rig *g = malloc(sizeof(*g));
+	struct uplink_push late, fence;
+
+	(void)state;
+	assert_non_null(g);
+	begin(g, 1);
+	add(g, 1);
+	end_epoch(g, true);
+	assert_true(some_round(g, 0, 0));
+	add(g, 1);
+	g->objects[1].value += 7000;
+	epoch_buffer_add(&g->buffers[0], g->objects[1].id, 7000);
+	end_epoch(g, true);
+	uplink_table_begin_round(&g->t);
+	assert_true(uplink_table_take(&g->t, START, &late));
+	uplink_table_answer(&g->t, &late, &(struct uplink_answer){.outcome = UPLINK_LOST});
+	assert_int_equal(uplink_table_begin_looking(&g->t, START), 1);
+	uplink_table_begin_round(&g->t);
+	assert_true(uplink_table_take(&g->t, START, &fence));
+	answer(g, &fence, 0);
+	assert_int_equal(uplink_table_begin_looking(&g->t, START), 0);
+	assert_false(is_expected(&g->objects[1], &late));
+	end(g);
+	free(g);
+}
+
+/* ---- no memory ---- */
+
+static void test_an_epoch_for_which_there_is_no_memory_may_come_again(void **state)
+{
+	struct uplink_rig *g = malloc(sizeof(*g));
+	struct rlimit before, none;
+	char text[16];
+	int rc = 0;
+
+	(void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	free(g);
+	skip();
+#endif
+	assert_non_null(g);
+	begin(g, 1);
+	for (uint64_t id = 1; id <= 200000; id++)
+		assert_int_equal(epoch_buffer_create(&g->buffers[0], id, name_of(text, (unsigned)id)), 0);
+	assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+	none = (struct rlimit){.rlim_cur = 1 << 20, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
+	rc = uplink_table_reserve(&g->t, g->list, BUFFERS);
+	assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+	assert_int_equal(rc, -ENOMEM);
+	assert_int_equal(uplink_table_reserve(&g->t, g->list, BUFFERS), 0);
+	uplink_table_end_epoch(&g->t, g->list, BUFFERS, 1, true, 1);
+	assert_int_equal(uplink_table_counts(&g->t).names, 200000);
+	assert_int_equal(uplink_table_counts(&g->t).due, 200000);
+	end(g);
+	free(g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_epochs_make_what_they_record_in_whatever_buffer),
+		cmocka_unit_test(test_rounds_bring_everything_whatever_is_lost),
+		cmocka_unit_test(test_a_sweep_finds_what_the_cluster_has_lost),
+		cmocka_unit_test(test_a_deleted_name_is_kept_until_a_zero_is_there_and_a_sweep_has_gone_by),
+		cmocka_unit_test(test_an_answer_that_is_lost_leaves_its_name_for_the_next_round),
+		cmocka_unit_test(test_what_changes_under_way_is_due_again),
+		cmocka_unit_test(test_pages_tell_each_name_once_while_the_table_grows),
+		cmocka_unit_test(test_a_new_incarnation_begins_where_the_old_fields_stand),
+		cmocka_unit_test(test_what_was_loaded_and_not_pushed_is_left_out_of_a_new_incarnation),
+		cmocka_unit_test(test_what_is_on_its_way_comes_to_nothing_before_a_switch),
+		cmocka_unit_test(test_an_epoch_for_which_there_is_no_memory_may_come_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
