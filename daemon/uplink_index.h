@@ -34,6 +34,7 @@ struct uplink_entry {
 	bool is_changed : 1;   /* while it was under way */
 	bool is_looked_at : 1; /* sent also when it is what is believed: a sweep */
 	bool is_in_doubt : 1;  /* a push of it may have been done since `there` */
+	bool is_lost : 1;      /* ... or may be done yet: its request is somewhere */
 	bool is_refused : 1;   /* by the cluster, the last time */
 	bool is_new : 1;       /* made by this start, so nothing is expected to be there */
 	uint8_t name_len;

@@ -299,6 +299,18 @@ static void put_before(struct uplink_push *p, const struct uplink_entry *e)
 		p->before[p->before_len++] = '?'; /* nothing is that: we are told */
 }
 
+/* What is on its way yet expects the field that is there: it gets another mark, so that nothing comes of that
+ * any more. What it stands for stays. */
+static void prepare_fence(struct uplink_entry *e, const struct uplink_mark *now, struct uplink_push *p)
+{
+	p->after = e->there;
+	p->after.mark = *now;
+	p->delta = 0;
+	p->is_look = e->belief == UPLINK_PRESENT && e->there.mark.start == now->start &&
+		     e->there.mark.epoch == now->epoch;
+	put_before(p, e);
+}
+
 /* False: it is as it should be. */
 static bool prepare(struct uplink_table *t, struct uplink_entry *e, uint64_t start, int64_t wanted,
 		    struct uplink_push *p)
@@ -310,6 +322,10 @@ static bool prepare(struct uplink_table *t, struct uplink_entry *e, uint64_t sta
 	if (p->is_look && e->belief != UPLINK_UNKNOWN && !e->is_looked_at && !e->is_in_doubt) {
 		note_refused(t, e, false);
 		return false;
+	}
+	if (t->is_looking && e->is_lost) {
+		prepare_fence(e, &now, p);
+		return true;
 	}
 	/* What was not made by this start is likely to be there. */
 	if (t->is_looking || (e->belief == UPLINK_UNKNOWN && !e->is_new))
@@ -377,12 +393,12 @@ bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *p, co
 	if (is_answered) {
 		is_repair &= !e->is_in_doubt;
 		is_again = believe(e, p, a);
-		e->is_looked_at = e->is_in_doubt = false;
+		e->is_looked_at = e->is_in_doubt = e->is_lost = false;
 	}
 	if (a->outcome == UPLINK_LOST && !p->is_look)
-		e->is_in_doubt = true;
+		e->is_in_doubt = e->is_lost = true;
 	if (a->outcome == UPLINK_BROKEN)
-		e->is_in_doubt = false;
+		e->is_in_doubt = e->is_lost = false;
 	note_refused(t, e, a->outcome == UPLINK_REFUSED);
 	if (a->outcome == UPLINK_LOST || a->outcome == UPLINK_UNSENT)
 		to_left(t, e);
@@ -570,7 +586,7 @@ void uplink_table_switch(struct uplink_table *t, uint64_t start)
 		e->baseline = e->at_start = e->id ? stands_at(e, start) : 0;
 		e->belief = UPLINK_UNKNOWN;
 		e->there = (struct uplink_field){.value = 0};
-		e->is_in_doubt = false;
+		e->is_in_doubt = e->is_lost = false;
 		e->is_new = true;
 		if (e->place == UPLINK_AT_REST)
 			to_due(t, e);
