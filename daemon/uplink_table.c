@@ -397,7 +397,8 @@ bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *p, co
 	}
 	if (a->outcome == UPLINK_LOST && !p->is_look)
 		e->is_in_doubt = e->is_lost = true;
-	if (a->outcome == UPLINK_BROKEN)
+	/* Where nothing can be looked at any more nothing would be found out later, either. */
+	if (a->outcome == UPLINK_BROKEN || (a->outcome == UPLINK_REFUSED && t->is_looking && !e->is_lost))
 		e->is_in_doubt = e->is_lost = false;
 	note_refused(t, e, a->outcome == UPLINK_REFUSED);
 	if (a->outcome == UPLINK_LOST || a->outcome == UPLINK_UNSENT)
