@@ -368,6 +368,8 @@ static int64_t step(struct uplink *u)
 	if (clock_ms(CLOCK_MONOTONIC) >= u->check_due_ms && u->round_ms)
 		check(u);
 	now = clock_ms(CLOCK_MONOTONIC);
+	if (!u->round_ms)
+		return round_due_ms(u, now); /* a check comes behind the first round */
 	return earlier(round_due_ms(u, now), u->check_due_ms > now ? u->check_due_ms - now : 0);
 }
 
