@@ -323,6 +323,18 @@ static void test_a_sweep_finds_what_the_cluster_has_lost(void **state)
 	each_seed(run_sweeps);
 }
 
+/* The cluster does not take it now; it rests until a sweep. */
+static void refuse_next(struct uplink_rig *g)
+{
+	struct uplink_push p;
+
+	uplink_table_begin_round(&g->t);
+	assert_true(uplink_table_take(&g->t, START, &p));
+	uplink_table_answer(&g->t, &p, &(struct uplink_answer){.outcome = UPLINK_REFUSED});
+	assert_int_equal(uplink_table_counts(&g->t).due, 0);
+	assert_int_equal(uplink_table_counts(&g->t).refused, 1);
+}
+
 static void test_a_deleted_name_is_kept_until_a_zero_is_there_and_a_sweep_has_gone_by(void **state)
 {
 	struct uplink_rig *g = malloc(sizeof(*g));
@@ -335,6 +347,7 @@ static void test_a_deleted_name_is_kept_until_a_zero_is_there_and_a_sweep_has_go
 	assert_true(some_round(g, 0, 0));
 	delete (g, 1);
 	end_epoch(g, true);
+	refuse_next(g);
 	assert_false(uplink_table_sweep(&g->t, 100));
 	assert_int_equal(uplink_table_counts(&g->t).names, 1);
 	assert_true(some_round(g, 0, 0));
@@ -386,10 +399,13 @@ static void test_what_changes_under_way_is_due_again(void **state)
 	g->objects[1].value += 7000;
 	epoch_buffer_add(&g->buffers[0], g->objects[1].id, 7000);
 	end_epoch(g, true);
-	answer(g, &p, 0);
+	/* Also when what was under way is refused. */
+	uplink_table_answer(&g->t, &p, &(struct uplink_answer){.outcome = UPLINK_REFUSED});
+	assert_int_equal(uplink_table_counts(&g->t).due, 1);
 	while (!some_round(g, 0, 0))
 		;
 	assert_all_is_there(g);
+	assert_int_equal(uplink_table_counts(&g->t).refused, 0);
 	end(g);
 	free(g);
 }
