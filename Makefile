@@ -257,8 +257,14 @@ $(BUILD)/sim/test_sim: $(call sim_objects,$(SIM)) $(BUILD)/sim/shipped.o
 	$(call say,LD,$@)
 	$(Q)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(SIM_LIBS)
 
+# The uplinks of a fleet: shipped objects as they are, and twins of what they call, which come first.
+$(BUILD)/uplink/test_uplink_sim: $(call object_files,$(UPLINK_SIM) tests/sim/scheduler.c) $(ARCHIVES)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(test_link) $(TEST_LIBS)
+
 .PHONY: unit-programs bench-programs fuzz-programs fault-libraries sim-programs crash-programs programs warnings
-sim-programs: $(BUILD)/sim/test_sim
+sim-programs: $(BUILD)/sim/test_sim $(BUILD)/uplink/test_uplink_sim
 unit-programs: $(UNIT_PROGRAMS)
 crash-programs: $(CRASH_PROGRAMS)
 bench-programs: $(BENCH_PROGRAMS)

@@ -288,6 +288,7 @@ FAULT := $(sort $(wildcard tests/fault/*.c))
 
 # The simulation (tests/sim), and what it has something else for.
 SIM := $(sort $(wildcard tests/sim/*.c))
+UPLINK_SIM := $(sort $(wildcard tests/uplink/*.c))
 SIM_REPLACED := \
 	daemon/acceptor.c \
 	daemon/acceptor_leave.c \

@@ -161,17 +161,28 @@ void sim_fibers_reset(void)
 
 int sim_spawn(void *(*fn)(void *arg), void *arg)
 {
-	struct fiber *f = &fibers[fiber_count];
-	char *stack = f->stack;
+	struct fiber *f = fibers;
+	char *stack;
 
-	sim_check(fiber_count < SIM_FIBERS_MAX, "too many fibers");
+	while (f < &fibers[fiber_count] && f->state != FREE)
+		f++;
+	sim_check(f < &fibers[SIM_FIBERS_MAX], "too many fibers");
+	stack = f->stack;
 	if (!stack)
 		stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	sim_check(stack != MAP_FAILED, "no memory for a stack");
 	*f = (struct fiber){.state = RUNS, .stack = stack, .fn = fn, .arg = arg};
 	f->sp = first_frame(stack);
-	return fiber_count++;
+	if (f == &fibers[fiber_count])
+		fiber_count++;
+	return (int)(f - fibers);
+}
+
+void sim_release(int fiber)
+{
+	sim_check(fibers[fiber].state == OVER, "fiber %d is not over", fiber);
+	fibers[fiber].state = FREE;
 }
 
 bool sim_is_over(int fiber)
@@ -298,14 +309,8 @@ static void maybe_stall(struct fiber *f)
 		f->stalled_until = sim_totals.slices + (UINT64_C(1) << sim_below(STALL_LOG_MAX + 1));
 }
 
-bool sim_run_slice(int64_t *deadline_ns)
+static void run_slice(int i)
 {
-	int i = choose();
-
-	if (i < 0) {
-		*deadline_ns = next_deadline();
-		return false;
-	}
 	sim_totals.slices++;
 	budget = draw_budget();
 	sim_totals.trace = (sim_totals.trace ^ (uint64_t)(i + 1)) * UINT64_C(0x100000001b3) + budget;
@@ -316,7 +321,24 @@ bool sim_run_slice(int64_t *deadline_ns)
 	if (failure[0])
 		sim_fail("%s", failure);
 	maybe_stall(&fibers[i]);
+}
+
+bool sim_run_slice(int64_t *deadline_ns)
+{
+	int i = choose();
+
+	if (i < 0) {
+		*deadline_ns = next_deadline();
+		return false;
+	}
+	run_slice(i);
 	return true;
+}
+
+void sim_run_fiber(int fiber)
+{
+	fibers[fiber].state = RUNS;
+	run_slice(fiber);
 }
 
 /* ---- failing ---- */

@@ -43,6 +43,8 @@ void sim_fibers_reset(void);
 /* Returns its number. */
 int sim_spawn(void *(*fn)(void *arg), void *arg);
 bool sim_is_over(int fiber);
+/* One that is over: its number may be given to another one. */
+void sim_release(int fiber);
 int sim_current(void); /* -1: the test's own stack */
 /* Was it in the middle of something when it was last switched out? False: it sleeps, or has ended. */
 bool sim_is_busy(int fiber);
@@ -63,6 +65,8 @@ _Noreturn void sim_end(int status);
 
 /* Lets one fiber run for a slice. False: all sleep, none before *deadline_ns (-1: never). */
 bool sim_run_slice(int64_t *deadline_ns);
+/* Lets this one run for a slice, asleep or not. */
+void sim_run_fiber(int fiber);
 
 enum { SIM_RUNS = -1 };
 int sim_status(void); /* SIM_RUNS, or what sim_end was called with */
