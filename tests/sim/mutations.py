@@ -25,6 +25,9 @@ STOPPED = "tests/test_txn_stopped"
 CONCURRENT = "tests/test_concurrent"
 EXTRA = "tests/test_extra"
 CUT = "tests/test_cut"
+FLEET = "uplink/test_uplink_sim"
+RULE = "tests/test_uplink_rule"
+UPTABLE = "tests/test_uplink_table"
 SOUND = ".sound"
 
 # Name, test, file, what stands there, what is put in its place.
@@ -85,8 +88,8 @@ MUTATIONS = [
      "	atomic_store(&c->is_dirty, 0);\n	atomic_store(&c->open, e + 1);\n",
      "	atomic_store(&c->open, e + 1);\n	atomic_store(&c->is_dirty, 0);\n"),
     ("durable is said before the commit", SIM, "daemon/commit.c",
-     "	commit_content(c, e);\n	atomic_store(&c->clock->durable, e);\n",
-     "	atomic_store(&c->clock->durable, e);\n	commit_content(c, e);\n"),
+     "	is_in_journal = commit_content(c, e);\n	atomic_store(&c->clock->durable, e);\n",
+     "	atomic_store(&c->clock->durable, e);\n	is_in_journal = commit_content(c, e);\n"),
     ("replies leave one epoch early", SIM, "daemon/hold.h",
      "h->marks[0].epoch <= durable", "h->marks[0].epoch <= durable + 1"),
     ("a read is not held for what it tells", SIM, "daemon/txn.c",
@@ -137,7 +140,7 @@ MUTATIONS = [
     ("WAITAOF waits for the epoch before", SIM, "daemon/request_durable.c",
      "wait->target : epoch_open(clock);", "wait->target : epoch_open(clock) - 1;"),
     ("what came while the flag was set is not looked for", SIM, "daemon/worker.c",
-     "		if (is_over(w, p))\n			return 0;\n	return is_release_due(w) ? 0 : ms;", "		(void)p;\n	return ms;"),
+     "		if (is_over(w, p))\n			return 0;\n	return is_release_due(w) || is_audit_due(w) ? 0 : ms;", "		(void)p;\n	return ms;"),
     ("a waker is parked too late", SIM, "daemon/worker.c",
      "	waker_park(&w->waker);\n	ms = sleep_ms(w);\n	if (ms != 0 && (atomic_load(&w->inbox)",
      "	ms = sleep_ms(w);\n	waker_park(&w->waker);\n	if (ms != 0 && (atomic_load(&w->inbox)"),
@@ -172,12 +175,16 @@ MUTATIONS = [
     ("a state is recorded behind the publishing", EXTRA, "daemon/txn_commit.c",
      """		if (!rc && (effects & (EFFECT_STATE | EFFECT_HITS)))
 			record_extras(t);
+		if (!rc && t->is_auditing)
+			txn_record_audit(t);
 		for (size_t i = 0; i < t->key_count && !rc; i++) {
 			txn_prefetch_key(t, i + TXN_AHEAD);
 			if (is_changed(&t->keys[i]))
 				publish(t, &t->keys[i]);
 		}
-""", """		for (size_t i = 0; i < t->key_count && !rc; i++) {
+""", """		if (!rc && t->is_auditing)
+			txn_record_audit(t);
+		for (size_t i = 0; i < t->key_count && !rc; i++) {
 			txn_prefetch_key(t, i + TXN_AHEAD);
 			if (is_changed(&t->keys[i]))
 				publish(t, &t->keys[i]);
@@ -203,11 +210,73 @@ MUTATIONS = [
      "	return !k->expire_at_ms != !atomic_load_explicit(&k->extra->expire_at_ms, memory_order_relaxed) ||"),
     ("the short way reads what may have expired", EXTRA, "daemon/txn_quick.c",
      "!counter_has_object(view.object) || counter_has_extra(view.object) ||", "!counter_has_object(view.object) ||"),
+    # The uplink. What its scripts do is played by tests/uplink/redis.c, and broken there.
+    ("a field of a known start is ours whatever its epoch", RULE, "daemon/uplink_rule.c",
+     "	return known && mark->epoch <= known->epoch_max;", "	return known;"),
+    ("the present start's epochs have no end", RULE, "daemon/uplink_rule.c",
+     "		return mark->epoch <= l->now.epoch;", "		return true;"),
+    ("a retired incarnation is none", RULE, "daemon/uplink_rule.c",
+     "	if (is_retired(there))\n		return UPLINK_RETIRED;\n	if (!uplink_parse_field",
+     "	if (is_retired(there))\n		return UPLINK_NOTHING;\n	if (!uplink_parse_field"),
+    ("a half step goes from the least number to 0", RULE, "daemon/uplink_rule.c",
+     "have == INT64_MIN ? -1 : 0;", "0;"),
+    ("an offset is taken over by another object", RULE, "daemon/uplink_rule.c",
+     "	if (have->object == object || have->offset == 0) {", "	if (have) {"),
+    ("a hole in an index stays", UPTABLE, "daemon/uplink_index.c",
+     "		x->slots[hole] = x->slots[i];\n		hole = i;\n", "		break;\n"),
+    ("a baseline outlives its counter", UPTABLE, "daemon/uplink_table.c",
+     "	e->committed = e->baseline = e->at_start = 0;", "	e->committed = e->at_start = 0;"),
+    ("a FLUSHALL is not seen", UPTABLE, "daemon/uplink_table.c",
+     "		apply_floor(t, buffers[i]->floor_id, now_ms);", "		(void)apply_floor;"),
+    ("what changes under way is not due again", UPTABLE, "daemon/uplink_table.c",
+     "		e->is_changed = true;", "		e->is_changed = false;"),
+    ("what was not answered is not sent again", UPTABLE, "daemon/uplink_table.c",
+     "		to_left(t, e);\n	else if", "		(void)to_left;\n	else if"),
+    ("a round with lost answers is through", UPTABLE, "daemon/uplink_table.c",
+     "t->round_count + t->left_count + t->under_way_count == 0", "t->round_count + t->under_way_count == 0"),
+    ("a deleted name is forgotten before a zero is there", UPTABLE, "daemon/uplink_table.c",
+     "	return e->id == 0 && e->belief != UPLINK_UNKNOWN && uplink_is_right(&e->there, 0, 0) &&",
+     "	return e->id == 0 && e->belief != UPLINK_UNKNOWN &&"),
+    ("a page tells what the next one tells again", UPTABLE, "daemon/uplink_table.c",
+     "		count = before;\n", "		(void)before;\n"),
+    ("what has been rolled back is believed at a switch", UPTABLE, "daemon/uplink_table.c",
+     "		doubt_pushed(t, start);", "		(void)doubt_pushed;"),
+    ("what is on its way at a switch may come to something", UPTABLE, "daemon/uplink_table.c",
+     "	if (t->is_looking && e->is_lost) {", "	if (0) {"),
+    ("a second switch goes back to where the start began", UPTABLE, "daemon/uplink_table.c",
+     "		e->baseline = e->at_start = e->id", "		e->baseline = e->id"),
+    ("what has come since a round began is said to be there", FLEET, "daemon/uplink_table.c",
+     "		t->synced_epoch = t->round_epoch;", "		t->synced_epoch = t->fed;"),
+    ("doubts are not resolved before a switch", FLEET, "daemon/uplink_switch.c",
+     "	if (!resolve_doubts(u))\n		return false;", "	(void)resolve_doubts;"),
+    ("a new number is on disk before its baselines", FLEET, "daemon/uplink_switch.c",
+     "	int rc = 0;\n\n	for (; left", "	int rc = commit_call(u->commit, switch_to, w);\n\n	for (; left"),
+    ("a push is marked with an epoch that is not on disk", FLEET, "daemon/uplink_table.c",
+     "		t->epoch = epoch;\n	was_due", "		t->epoch = epoch + 1;\n	was_due"),
+    ("a push is believed whatever was there", FLEET, "daemon/uplink_push.c",
+     "is_done ? (struct uplink_answer){.outcome = UPLINK_PUSHED} : judge_field",
+     "is_done || text.len ? (struct uplink_answer){.outcome = UPLINK_PUSHED} : judge_field"),
+    ("copies take each other for themselves", FLEET, "daemon/uplink_rule.c",
+     "	return known && mark->epoch <= known->epoch_max;", "	return true;"),
+    ("who has never reached the cluster does not wait", FLEET, "daemon/uplink.c",
+     "	if (!u->round_ms)\n		return round_due_ms(u, now);", "	if (0)\n		return 0;"),
+    ("ledgers that have come back are not looked at", FLEET, "daemon/uplink_sweep.c",
+     "	return uplink_table_found(&u->table, name) == 0;", "	(void)u, (void)name;\n	return true;"),
+    ("the push script does not compare", FLEET, "tests/uplink/redis.c",
+     "	if (strcmp(row ? row->text : \"\", before) != 0) {\n", "	if (0) {\n"),
+    ("the push script adds without the field", FLEET, "tests/uplink/redis.c",
+     "		copy(row->text, sizeof(row->text), after);\n", "		if (!sim_one_in(50))\n			copy(row->text, sizeof(row->text), after);\n"),
+    ("the push script replaces a field though INCRBY has failed", FLEET, "tests/uplink/redis.c",
+     "			put_error(out, \"ERR increment or decrement would overflow\");\n			return;\n",
+     "			put_error(out, \"ERR increment or decrement would overflow\");\n"),
+    ("the retire script leaves nothing behind", FLEET, "tests/uplink/redis.c",
+     "	strcpy(row->text, \"retired\");\n", "	*row = l->rows[--l->count];\n"),
 ]
 
 
 def copy_tree(to):
-    files = subprocess.run(["git", "ls-files", "daemon", "lib", "cmd", "mk", "tests/sim", "tests/unit", "Makefile",
+    files = subprocess.run(["git", "ls-files", "daemon", "lib", "cmd", "mk", "tests/sim", "tests/uplink",
+                            "tests/unit", "Makefile",
                             "VERSION"], cwd=TOP, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     for name in files:
         os.makedirs(os.path.dirname(os.path.join(to, name)), exist_ok=True)
@@ -221,7 +290,8 @@ def build(tree, test):
 
 def run(tree, test):
     """What the test said, or None when it noticed nothing in time. A few seeds of every kind, then more."""
-    stages = ((1, 0.1), (1000, 0.3), (2000, 1), (5000, 3)) if test == SIM else ((1, 1),)
+    stages = ((1, 0.1), (1000, 0.3), (2000, 1), (5000, 3)) if test == SIM else \
+        ((1, 0.1), (1000, 1), (2000, 5), (5000, 10)) if test == FLEET else ((1, 1),)
     start = time.monotonic()
     for first, scale in stages:
         said = run_once(tree, test, first, scale, SECONDS_MAX - (time.monotonic() - start))
@@ -253,7 +323,7 @@ def build_sound(tree, test):
     if made.returncode:
         sys.exit("%s does not build:\n%s" % (test, made.stdout))
     shutil.copy(os.path.join(tree, "build", test), os.path.join(tree, "build", test + SOUND))
-    said = run_once(tree, test, 1, 0.1 if test == SIM else 1, SECONDS_MAX)
+    said = run_once(tree, test, 1, 0.1 if test in (SIM, FLEET) else 1, SECONDS_MAX)
     if said:
         sys.exit("%s fails without a mutation: %s" % (test, said))
 
