@@ -169,8 +169,7 @@ static struct uplink_answer judge_field(struct uplink *u, const struct uplink_pu
 	return a;
 }
 
-static void say_refused(struct uplink *u, struct uplink_node *n, const struct uplink_push *p,
-			struct slice why)
+static void say_of(struct uplink *u, struct uplink_node *n, const struct uplink_push *p, struct slice why)
 {
 	char text[UPLINK_ERROR_SIZE];
 
@@ -187,10 +186,15 @@ static struct uplink_answer read_answer(struct uplink *u, struct uplink_node *n,
 	struct slice text;
 	bool is_done;
 
-	if (status == SHC_OK && read_pair(reply, &is_done, &text))
+	if (status == SHC_OK && read_pair(reply, &is_done, &text)) {
+		if (is_done && slice_is_word(text, "expires"))
+			say_of(u, n, p,
+			       slice_str("somebody has given it an expiry in the cluster, where it will be "
+					 "lost with its ledger: PERSIST both"));
 		return is_done ? (struct uplink_answer){.outcome = UPLINK_PUSHED} : judge_field(u, p, text);
+	}
 	if (status == SHC_REFUSED || status == SHC_DENIED)
-		say_refused(u, n, p, reply->str);
+		say_of(u, n, p, reply->str);
 	else
 		uplink_note(u, status == SHC_OK ? senseless : cluster_error(u->cluster));
 	return (struct uplink_answer){.outcome = status ? outcome_of(status) : UPLINK_LOST};

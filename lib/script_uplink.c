@@ -10,13 +10,16 @@
 /* The way of all pushes is three commands. HSET fails only where its user may not do that; then the total
  * goes back to where it was. -2^63 has no opposite of 64 bits. */
 const struct script script_push = {
-	.sha1 = "14bdcdb559b026d2db4b02623c6cb80a1930237f",
+	.sha1 = "f1cfa706a20c4ea834f61d91733bda18ee7a3436",
 	.text = "local at = redis.call('HGET', KEYS[2], ARGV[1]) or ''\n"
 		"if at ~= ARGV[2] then return {0, at} end\n"
 		"local delta = ARGV[4]\n"
 		"if delta == '0' or ARGV[3] == at then\n"
 		"  redis.call('GET', KEYS[1])\n"
-		"  if ARGV[3] == at then return {1, ''} end\n"
+		"  if ARGV[3] == at then\n"
+		"    local ttl = math.max(redis.call('PTTL', KEYS[1]), redis.call('PTTL', KEYS[2]))\n"
+		"    return {1, ttl >= 0 and 'expires' or ''}\n"
+		"  end\n"
 		"else\n"
 		"  redis.call('INCRBY', KEYS[1], delta)\n"
 		"end\n"

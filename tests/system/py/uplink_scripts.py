@@ -199,6 +199,11 @@ def push_looks(address):
     s.push("x", "x", 0, (0, ""), OTHER)
     equal(writes(place), before, "changes of the database")
     s.expect()
+    for key in s.keys:  # what expires is told, to whoever only looks
+        place.do("PEXPIRE", key, 10**9)
+        s.push(field, field, 0, (1, "expires"))
+        place.do("PERSIST", key)
+        s.push(field, field, 0, (1, ""))
     s.set(None, {INCARNATION: field})  # the total was deleted by somebody
     s.push(field, field, 0, (1, ""))
     s.expect()
