@@ -294,20 +294,43 @@ static void apply_names(struct uplink_table *t, const struct epoch_buffer *b, in
 	}
 }
 
+/* Deltas come in no order, and each would wait for memory twice: for its place in the index, then for its
+ * entry. So some are collected, and what they need is on its way together. */
+enum { AT_ONCE = 32 };
+
 struct application {
 	struct uplink_table *table;
 	int64_t now_ms;
+	struct journal_delta deltas[AT_ONCE];
+	size_t count;
 };
+
+static void apply_collected(struct application *a)
+{
+	const struct uplink_index *x = &a->table->by_id;
+	struct uplink_entry *e;
+
+	for (size_t i = 0; i < a->count; i++)
+		__builtin_prefetch(&x->slots[home_of(x, spread(a->deltas[i].id))]);
+	for (size_t i = 0; i < a->count; i++)
+		__builtin_prefetch(x->slots[home_of(x, spread(a->deltas[i].id))], 1);
+	for (size_t i = 0; i < a->count; i++) {
+		e = find_id(a->table, a->deltas[i].id);
+		if (!e)
+			continue;
+		e->committed = (int64_t)((uint64_t)e->committed + a->deltas[i].delta);
+		changed(a->table, e, a->now_ms);
+	}
+	a->count = 0;
+}
 
 static void apply_delta(void *arg, struct journal_delta d)
 {
-	const struct application *a = arg;
-	struct uplink_entry *e = find_id(a->table, d.id);
+	struct application *a = arg;
 
-	if (!e)
-		return;
-	e->committed = (int64_t)((uint64_t)e->committed + d.delta);
-	changed(a->table, e, a->now_ms);
+	a->deltas[a->count++] = d;
+	if (a->count == AT_ONCE)
+		apply_collected(a);
 }
 
 static void apply_deletes(struct uplink_table *t, const struct epoch_buffer *b, int64_t now_ms)
@@ -353,6 +376,7 @@ bool uplink_table_end_epoch(struct uplink_table *t, struct epoch_buffer *const *
 		apply_names(t, buffers[i], now_ms);
 	for (size_t i = 0; i < count; i++)
 		epoch_buffer_each(buffers[i], apply_delta, &a);
+	apply_collected(&a);
 	for (size_t i = 0; i < count; i++)
 		apply_deletes(t, buffers[i], now_ms);
 	for (size_t i = 0; i < count; i++)

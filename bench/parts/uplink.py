@@ -13,7 +13,6 @@ import functools
 import glob
 import json
 import os
-import signal
 import statistics
 import subprocess
 import time
@@ -147,7 +146,7 @@ class Part(bench.Part):
             try:
                 lags, rounds = self._watch(server, load)
             finally:
-                load.send_signal(signal.SIGINT)
+                load.terminate()  # it tells what it has done
             said, complaint = load.communicate()
         if not said:
             raise RuntimeError(f"the additions: exit status {load.returncode}: {complaint.strip()}")
