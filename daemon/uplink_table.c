@@ -245,8 +245,11 @@ static int reserve_names(struct uplink_table *t, const struct epoch_buffer *b, s
 	while (epoch_buffer_next_name(b, &pos, &id, &name)) {
 		if (get_name(t, name, &e))
 			return -ENOMEM;
-		if (e->id == 0)
+		if (e->id == 0) {
 			e->is_new |= e->belief == UPLINK_UNKNOWN && e->place == UPLINK_AT_REST;
+			/* A sweep may come by before the epoch is on disk. */
+			e->is_reserved = true;
+		}
 		++*count;
 	}
 	return 0;
@@ -284,7 +287,10 @@ static void apply_names(struct uplink_table *t, const struct epoch_buffer *b, in
 
 	while (epoch_buffer_next_name(b, &pos, &id, &name)) {
 		e = find_name(t, name);
-		if (!e || id <= e->id || id < t->floor_id)
+		if (!e)
+			continue;
+		e->is_reserved = e->is_found = false;
+		if (id <= e->id || id < t->floor_id)
 			continue;
 		if (e->id)
 			end_object(t, e);
@@ -481,6 +487,21 @@ bool uplink_table_take(struct uplink_table *t, uint64_t start, struct uplink_pus
 	return is_found;
 }
 
+/* A name without an object, and nothing of it in the cluster. */
+static bool is_nobodys(const struct uplink_entry *e)
+{
+	return e->id == 0 && !e->is_reserved && e->belief != UPLINK_UNKNOWN &&
+	       uplink_is_right(&e->there, 0, 0) && !e->is_in_doubt;
+}
+
+/* It is at rest. Another entry may be in its place of the index then. */
+static void forget(struct uplink_table *t, struct uplink_entry *e)
+{
+	take_out(t, &t->by_name, e);
+	note_refused(t, e, false);
+	free(e);
+}
+
 /* What is believed from now on. True: it is to be sent again at once. */
 static bool believe(struct uplink_entry *e, const struct uplink_push *p, const struct uplink_answer *a)
 {
@@ -509,6 +530,7 @@ bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *p, co
 	if (is_answered) {
 		is_repair &= !e->is_in_doubt;
 		is_again = believe(e, p, a);
+		e->is_found &= !a->has_field;
 		e->is_looked_at = e->is_in_doubt = false;
 	}
 	if (a->outcome == UPLINK_LOST && !p->is_look)
@@ -522,6 +544,8 @@ bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *p, co
 		to_round(t, e);
 	else if (is_again || e->is_changed || a->outcome == UPLINK_BROKEN)
 		to_due(t, e);
+	else if (e->is_found && is_nobodys(e) && t->sweep_at == 0)
+		forget(t, e); /* not in the midst of a sweep, which others would be moved past */
 	pthread_mutex_unlock(&t->mutex);
 	return is_repair;
 }
@@ -542,13 +566,6 @@ bool uplink_table_end_round(struct uplink_table *t)
 
 /* ---- sweeps ---- */
 
-/* A name without an object, and nothing of it in the cluster. */
-static bool is_nobodys(const struct uplink_entry *e)
-{
-	return e->id == 0 && e->belief != UPLINK_UNKNOWN && uplink_is_right(&e->there, 0, 0) &&
-	       !e->is_in_doubt;
-}
-
 bool uplink_table_sweep(struct uplink_table *t, size_t max)
 {
 	struct uplink_index *x = &t->by_name;
@@ -559,9 +576,7 @@ bool uplink_table_sweep(struct uplink_table *t, size_t max)
 		struct uplink_entry *e = x->slots[t->sweep_at];
 
 		if (e && e->place == UPLINK_AT_REST && is_nobodys(e)) {
-			take_out(t, x, e); /* another one may be in its place now */
-			note_refused(t, e, false);
-			free(e);
+			forget(t, e);
 			continue;
 		}
 		if (e && e->place == UPLINK_AT_REST) {
@@ -595,8 +610,10 @@ int uplink_table_found(struct uplink_table *t, struct slice name)
 	pthread_mutex_lock(&t->mutex);
 	if (!find_name(t, name)) {
 		rc = get_name(t, name, &e);
-		if (!rc)
+		if (!rc) {
+			e->is_found = true;
 			to_round(t, e);
+		}
 	}
 	pthread_mutex_unlock(&t->mutex);
 	return rc;

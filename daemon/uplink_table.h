@@ -45,6 +45,8 @@ struct uplink_entry {
 	bool is_in_doubt : 1;  /* a push of it may have been done since `there` */
 	bool is_refused : 1;   /* by the cluster, the last time */
 	bool is_new : 1;       /* made by this start, so nothing is expected to be there */
+	bool is_reserved : 1;  /* an epoch that is being written gives it an object */
+	bool is_found : 1;     /* nobody here has ever had the name: only the cluster has told of it */
 	uint8_t name_len;
 	int64_t baseline;	   /* of the value, what is in fields of other incarnations */
 	int64_t at_start;	   /* the value that this start has found */
@@ -149,7 +151,8 @@ bool uplink_table_sweep(struct uplink_table *t, size_t max);
 void uplink_table_sweep_again(struct uplink_table *t);
 
 /* The cluster has a ledger of this name. One that this daemon does not know becomes an entry, to be looked
- * at. 0 or -ENOMEM. */
+ * at; it is forgotten when nothing of this daemon is there, for the cluster may have many times the names
+ * that this daemon has. 0 or -ENOMEM. */
 int uplink_table_found(struct uplink_table *t, struct slice name);
 
 /* ---- a new incarnation ---- the uplink's thread, with nothing under way */
