@@ -23,6 +23,11 @@ size_t uplink_index_home_of(const struct uplink_index *x, const struct uplink_en
 	return uplink_index_home(x, x->key ? hash_name(x, uplink_name_of(e)) : spread(e->id));
 }
 
+struct uplink_entry **uplink_index_place(const struct uplink_index *x, uint64_t id)
+{
+	return &x->slots[uplink_index_home(x, spread(id))];
+}
+
 /* ---- start and end ---- */
 
 static int init(struct uplink_index *x, const struct hash_key *key, size_t slots)

@@ -24,11 +24,9 @@ enum uplink_belief {
 enum uplink_place { UPLINK_AT_REST, UPLINK_IN_QUEUE, UPLINK_UNDER_WAY };
 
 struct uplink_entry {
-	uint64_t id;		   /* the object that has the name; 0: none */
-	int64_t committed;	   /* its value as is on disk; 0: none */
-	int64_t baseline;	   /* of it, what is in fields of other incarnations */
-	int64_t at_start;	   /* the value that this start has found */
-	struct uplink_field there; /* what the cluster is believed to have; all 0 if not UPLINK_PRESENT */
+	/* What the committer needs comes first: it is in one line of the cache, mostly. */
+	uint64_t id;	   /* the object that has the name; 0: none */
+	int64_t committed; /* its value as is on disk; 0: none */
 	STAILQ_ENTRY(uplink_entry) link;
 	uint8_t belief, place;
 	bool is_changed : 1;   /* while it was under way */
@@ -37,7 +35,12 @@ struct uplink_entry {
 	bool is_lost : 1;      /* ... or may be done yet: its request is somewhere */
 	bool is_refused : 1;   /* by the cluster, the last time */
 	bool is_new : 1;       /* made by this start, so nothing is expected to be there */
+	bool is_reserved : 1;  /* an epoch that is being written gives it an object */
+	bool is_found : 1;     /* nobody here has ever had the name: only the cluster has told of it */
 	uint8_t name_len;
+	int64_t baseline;	   /* of the value, what is in fields of other incarnations */
+	int64_t at_start;	   /* the value that this start has found */
+	struct uplink_field there; /* what the cluster is believed to have; all 0 if not UPLINK_PRESENT */
 	char name[];
 };
 STAILQ_HEAD(uplink_queue, uplink_entry);
@@ -58,6 +61,9 @@ static inline struct slice uplink_name_of(const struct uplink_entry *e)
 {
 	return (struct slice){e->name, e->name_len};
 }
+
+/* Where an id is looked for first: to prefetch. */
+struct uplink_entry **uplink_index_place(const struct uplink_index *x, uint64_t id);
 
 /* Null: none. */
 struct uplink_entry *uplink_index_id(const struct uplink_index *x, uint64_t id);

@@ -137,8 +137,11 @@ static int reserve_names(struct uplink_table *t, const struct epoch_buffer *b, s
 	while (epoch_buffer_next_name(b, &pos, &id, &name)) {
 		if (get_name(t, name, &e))
 			return -ENOMEM;
-		if (e->id == 0)
+		if (e->id == 0) {
 			e->is_new |= e->belief == UPLINK_UNKNOWN && e->place == UPLINK_AT_REST;
+			/* A sweep may come by before the epoch is on disk. */
+			e->is_reserved = true;
+		}
 		++*count;
 	}
 	return 0;
@@ -176,7 +179,10 @@ static void apply_names(struct uplink_table *t, const struct epoch_buffer *b, in
 
 	while (epoch_buffer_next_name(b, &pos, &id, &name)) {
 		e = uplink_index_name(&t->by_name, name);
-		if (!e || id <= e->id || id < t->floor_id)
+		if (!e)
+			continue;
+		e->is_reserved = e->is_found = false;
+		if (id <= e->id || id < t->floor_id)
 			continue;
 		if (e->id)
 			end_object(t, e);
@@ -186,20 +192,43 @@ static void apply_names(struct uplink_table *t, const struct epoch_buffer *b, in
 	}
 }
 
+/* Deltas come in no order, and each would wait for memory twice: for its place in the index, then for its
+ * entry. So some are collected, and what they need is on its way together. */
+enum { AT_ONCE = 32 };
+
 struct application {
 	struct uplink_table *table;
 	int64_t now_ms;
+	struct journal_delta deltas[AT_ONCE];
+	size_t count;
 };
+
+static void apply_collected(struct application *a)
+{
+	const struct uplink_index *x = &a->table->by_id;
+	struct uplink_entry *e;
+
+	for (size_t i = 0; i < a->count; i++)
+		__builtin_prefetch(uplink_index_place(x, a->deltas[i].id));
+	for (size_t i = 0; i < a->count; i++)
+		__builtin_prefetch(*uplink_index_place(x, a->deltas[i].id), 1);
+	for (size_t i = 0; i < a->count; i++) {
+		e = uplink_index_id(x, a->deltas[i].id);
+		if (!e)
+			continue;
+		e->committed = (int64_t)((uint64_t)e->committed + a->deltas[i].delta);
+		changed(a->table, e, a->now_ms);
+	}
+	a->count = 0;
+}
 
 static void apply_delta(void *arg, struct journal_delta d)
 {
-	const struct application *a = arg;
-	struct uplink_entry *e = uplink_index_id(&a->table->by_id, d.id);
+	struct application *a = arg;
 
-	if (!e)
-		return;
-	e->committed = (int64_t)((uint64_t)e->committed + d.delta);
-	changed(a->table, e, a->now_ms);
+	a->deltas[a->count++] = d;
+	if (a->count == AT_ONCE)
+		apply_collected(a);
 }
 
 static void apply_deletes(struct uplink_table *t, const struct epoch_buffer *b, int64_t now_ms)
@@ -245,6 +274,7 @@ bool uplink_table_end_epoch(struct uplink_table *t, struct epoch_buffer *const *
 		apply_names(t, buffers[i], now_ms);
 	for (size_t i = 0; i < count; i++)
 		epoch_buffer_each(buffers[i], apply_delta, &a);
+	apply_collected(&a);
 	for (size_t i = 0; i < count; i++)
 		apply_deletes(t, buffers[i], now_ms);
 	for (size_t i = 0; i < count; i++)
@@ -365,6 +395,21 @@ bool uplink_table_take(struct uplink_table *t, uint64_t start, struct uplink_pus
 	return is_found;
 }
 
+/* A name without an object, and nothing of it in the cluster. */
+static bool is_nobodys(const struct uplink_entry *e)
+{
+	return e->id == 0 && !e->is_reserved && e->belief != UPLINK_UNKNOWN &&
+	       uplink_is_right(&e->there, 0, 0) && !e->is_in_doubt;
+}
+
+/* It is at rest. Another entry may be in its place of the index then. */
+static void forget(struct uplink_table *t, struct uplink_entry *e)
+{
+	uplink_index_take(&t->by_name, e);
+	note_refused(t, e, false);
+	free(e);
+}
+
 /* What is believed from now on. True: it is to be sent again at once. */
 static bool believe(struct uplink_entry *e, const struct uplink_push *p, const struct uplink_answer *a)
 {
@@ -393,6 +438,7 @@ bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *p, co
 	if (is_answered) {
 		is_repair &= !e->is_in_doubt;
 		is_again = believe(e, p, a);
+		e->is_found &= !a->has_field;
 		e->is_looked_at = e->is_in_doubt = e->is_lost = false;
 	}
 	if (a->outcome == UPLINK_LOST && !p->is_look)
@@ -407,6 +453,8 @@ bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *p, co
 		to_round(t, e);
 	else if (is_again || e->is_changed || a->outcome == UPLINK_BROKEN)
 		to_due(t, e);
+	else if (e->is_found && is_nobodys(e) && t->sweep_at == 0)
+		forget(t, e); /* not in the midst of a sweep, which others would be moved past */
 	pthread_mutex_unlock(&t->mutex);
 	return is_repair;
 }
@@ -427,13 +475,6 @@ bool uplink_table_end_round(struct uplink_table *t)
 
 /* ---- sweeps ---- */
 
-/* A name without an object, and nothing of it in the cluster. */
-static bool is_nobodys(const struct uplink_entry *e)
-{
-	return e->id == 0 && e->belief != UPLINK_UNKNOWN && uplink_is_right(&e->there, 0, 0) &&
-	       !e->is_in_doubt;
-}
-
 bool uplink_table_sweep(struct uplink_table *t, size_t max)
 {
 	struct uplink_index *x = &t->by_name;
@@ -444,9 +485,7 @@ bool uplink_table_sweep(struct uplink_table *t, size_t max)
 		struct uplink_entry *e = x->slots[t->sweep_at];
 
 		if (e && e->place == UPLINK_AT_REST && is_nobodys(e)) {
-			uplink_index_take(x, e); /* another one may be in its place now */
-			note_refused(t, e, false);
-			free(e);
+			forget(t, e);
 			continue;
 		}
 		if (e && e->place == UPLINK_AT_REST) {
@@ -480,8 +519,10 @@ int uplink_table_found(struct uplink_table *t, struct slice name)
 	pthread_mutex_lock(&t->mutex);
 	if (!uplink_index_name(&t->by_name, name)) {
 		rc = get_name(t, name, &e);
-		if (!rc)
+		if (!rc) {
+			e->is_found = true;
 			to_round(t, e);
+		}
 	}
 	pthread_mutex_unlock(&t->mutex);
 	return rc;

@@ -114,7 +114,8 @@ bool uplink_table_sweep(struct uplink_table *t, size_t max);
 void uplink_table_sweep_again(struct uplink_table *t);
 
 /* The cluster has a ledger of this name. One that this daemon does not know becomes an entry, to be looked
- * at. 0 or -ENOMEM. */
+ * at; it is forgotten when nothing of this daemon is there, for the cluster may have many times the names
+ * that this daemon has. 0 or -ENOMEM. */
 int uplink_table_found(struct uplink_table *t, struct slice name);
 
 /* ---- a new incarnation ---- the uplink's thread, with nothing under way */

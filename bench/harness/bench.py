@@ -25,6 +25,7 @@ class Size:
     dirty: int  # counters in a commit whose effect on latency is looked at
     stall_seconds: float
     cluster_lines: int
+    uplink_seconds: float  # its interval, and that of commits
 
 
 def powers_of_ten(last):
@@ -37,19 +38,19 @@ def powers_of_ten(last):
 SIZES = {
     # For the tests: whether it works at all.
     "tiny": Size(rounds=1, seconds=0.02, many=1000, most=2000, memory=(1000, 2000), connections=(1, 10), lines=2000,
-                 names=100, spawns=2, dirty=1000, stall_seconds=0.2, cluster_lines=1000),
+                 names=100, spawns=2, dirty=1000, stall_seconds=0.2, cluster_lines=1000, uplink_seconds=0.05),
     # About a minute.
     "quick": Size(rounds=3, seconds=0.08, many=100_000, most=300_000, memory=(100_000, 500_000),
                   connections=(1, 10, 100, 1000), lines=300_000, names=30_000, spawns=40, dirty=300_000,
-                  stall_seconds=0.7, cluster_lines=100_000),
+                  stall_seconds=0.7, cluster_lines=100_000, uplink_seconds=0.3),
     # A quarter of an hour.
     "full": Size(rounds=5, seconds=0.5, many=100_000, most=1_000_000, memory=(1_000_000, 10_000_000),
                  connections=(1, 10, 100, 1000, 10_000), lines=10_000_000, names=100_000, spawns=300, dirty=1_000_000,
-                 stall_seconds=3, cluster_lines=2_000_000),
+                 stall_seconds=3, cluster_lines=2_000_000, uplink_seconds=1),
     # An hour: ten million counters, a hundred million lines.
     "long": Size(rounds=7, seconds=1, many=100_000, most=10_000_000, memory=(1_000_000, 10_000_000),
                  connections=(1, 10, 100, 1000, 10_000), lines=100_000_000, names=10_000_000, spawns=1000,
-                 dirty=10_000_000, stall_seconds=5, cluster_lines=10_000_000),
+                 dirty=10_000_000, stall_seconds=5, cluster_lines=10_000_000, uplink_seconds=1),
 }
 
 
