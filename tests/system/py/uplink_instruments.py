@@ -272,7 +272,7 @@ def compare():
         for _ in range(scaled(2)):
             between(1.5, move)
             key = f"push {SEED} {rng.randrange(names)}"
-            replica = fleet.cut_off(fleet.owner(key))
+            replica = fleet.cut_off(fleet.server_of(key))
             between(0.3, lambda: time.sleep(0.05))  # what is written now is lost
             fleet.take_over(replica, key)
             fleet.settle()
