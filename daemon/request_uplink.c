@@ -140,19 +140,26 @@ static enum request_result uplink_sync(struct request *r)
 	return ask(r, &wanted, -2);
 }
 
+/* Up to 2^64 - 1. */
+static bool parse_cursor(struct slice text, uint64_t *cursor)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] < '0' || text.data[i] > '9' || __builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, (uint64_t)(text.data[i] - '0'), &n))
+			return false;
+	*cursor = n;
+	return text.len > 0;
+}
+
 static enum request_result uplink_verify_page(struct request *r)
 {
 	struct uplink_question wanted = question(r, UPLINK_ASK_VERIFY);
-	char digits[24], *end;
 
 	if (r->argc > 4 || (r->argc == 4 && !slice_is_word(r->argv[3], "repair")))
 		return reply_syntax(r);
-	if (r->argv[2].len == 0 || r->argv[2].len >= sizeof(digits))
-		return reply_error(r, "ERR invalid cursor");
-	memcpy(digits, r->argv[2].data, r->argv[2].len);
-	digits[r->argv[2].len] = '\0';
-	wanted.number = strtoull(digits, &end, 10);
-	if (*end != '\0')
+	if (!parse_cursor(r->argv[2], &wanted.number))
 		return reply_error(r, "ERR invalid cursor");
 	wanted.is_repair = r->argc == 4;
 	return ask_simply(r, &wanted);

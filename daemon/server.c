@@ -284,6 +284,8 @@ static void reload(struct server *s)
 	raise_limits(s);
 	log_init(s->config->is_log_json, (enum log_level)atomic_load(&s->config->log_level));
 	waker_wake(&s->commit.waker);
+	if (s->uplink)
+		waker_wake(&s->uplink->waker); /* it may be in the middle of a longer interval */
 	if (atomic_load(&s->config->audit) != audit) {
 		audit_changed(&s->audit);
 		waker_wake(&s->workers[0].waker);

@@ -20,7 +20,7 @@
 enum {
 	PAUSE_MS_MIN = 100,
 	PAUSE_MS_MAX = 2000,
-	CHECK_MS = 30000, /* between two looks at masters that are well */
+	CHECK_MS = 10000, /* between two looks at masters that are well */
 	FINISH_MS = 2000, /* a stop waits so long for the cluster */
 	YIELDING = 5,	  /* of nice(2), as the committer */
 };
@@ -238,11 +238,11 @@ void uplink_end_epoch(struct uplink *u, struct epoch_buffer *const *buffers, siz
 
 /* ---- the thread ---- */
 
-/* Who serves what, and how often somebody was lost: another number when something has been rolled back,
+/* Who serves what, and how often a connection has ended: another number when something has been rolled back,
  * perhaps. */
 static uint64_t topology(struct uplink *u)
 {
-	uint64_t sum = cluster_losses(u->cluster);
+	uint64_t sum = cluster_partings(u->cluster);
 
 	for (unsigned slot = 0; slot < SLOT_COUNT; slot++)
 		sum = sum * UINT64_C(0x9e3779b97f4a7c15) + (uintptr_t)cluster_master(u->cluster, slot);
@@ -257,6 +257,7 @@ void uplink_look_at_topology(struct uplink *u)
 		return;
 	if (u->topology)
 		uplink_sweep_begin(u, true);
+	u->is_record_due = true; /* it may be lost, too */
 	u->topology = now;
 	u->check_due_ms = 0;
 }
@@ -290,17 +291,17 @@ static int64_t sweep_due_ms(const struct uplink *u, int64_t now)
 static void push_some(struct uplink *u)
 {
 	uint64_t answers = u->answers;
-	bool is_through = false;
+	bool is_through = false, is_swept = true;
 
 	if (uplink_register(u)) {
 		if (sweep_due_ms(u, clock_ms(CLOCK_MONOTONIC)) == 0)
-			uplink_sweep_some(u);
+			is_swept = uplink_sweep_some(u);
 		is_through = uplink_round(u);
 	}
 	uplink_look_at_topology(u);
 	if (u->broken)
 		return;
-	if (is_through) {
+	if (is_through && is_swept) {
 		u->pause_ms = u->retry_ms = 0;
 		u->is_wanted = false;
 		if (uplink_table_counts(&u->table).refused == 0)
@@ -339,7 +340,7 @@ static void check(struct uplink *u)
 	if (!is_there)
 		set_condition(u, UPLINK_DOWN);
 	else if (u->condition == UPLINK_DOWN)
-		u->is_wanted = true; /* a round tells whether it is up */
+		u->round_ms = 0; /* one tells whether it is up; nobody may wait for it */
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -363,7 +364,7 @@ static int64_t step(struct uplink *u)
 		push_some(u);
 		uplink_answer_questions(u); /* somebody may have waited for it */
 	}
-	if (u->broken)
+	if (u->broken || u->retirement.question)
 		return 0;
 	if (clock_ms(CLOCK_MONOTONIC) >= u->check_due_ms && u->round_ms)
 		check(u);
@@ -390,6 +391,7 @@ static void *run(void *arg)
 			waker_sleep(&u->waker, wait_ms * 1000000);
 		waker_unpark(&u->waker);
 	}
+	uplink_retire_stop(u);
 	uplink_asks_end(&u->asks, "UPLINKDOWN the daemon is stopping");
 	return NULL;
 }

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "../lib/shard.h"
+#include "../lib/shcount.h"
 #include "../lib/url.h"
 #include "config.h"
 #include "uplink_ask.h"
@@ -27,6 +28,7 @@
 struct cluster;
 struct commit;
 struct op;
+struct resp_reply;
 struct store;
 
 enum { UPLINK_NODES_MAX = 64, UPLINK_WINDOW = 2048, UPLINK_ERROR_SIZE = 256, UPLINK_NODE_SIZE = 96 };
@@ -63,8 +65,10 @@ struct uplink_walk {
 struct uplink_retirement {
 	struct uplink_question *question; /* who asked; null: nobody */
 	struct uplink_walk walk;
-	bool is_recorded; /* its record says so */
-	int64_t count;	  /* ledgers that had a field of it */
+	bool is_recorded;	     /* its record says so */
+	int64_t count;		     /* ledgers that had a field of it */
+	int64_t refused;	     /* ledgers where that cannot be done, */
+	char why[UPLINK_ERROR_SIZE]; /* ... the first of them */
 };
 
 /* A total that was asked for, for when the cluster cannot be asked. */
@@ -107,6 +111,7 @@ struct uplink {
 	struct uplink_lineage lineage;
 	enum uplink_condition condition;
 	bool is_registered;		    /* the record is this start's */
+	bool is_record_due;		    /* ... or was: it is to be looked at */
 	char record[UPLINK_MARK_CHARS_MAX]; /* what is believed to be in it */
 	size_t record_len;
 	uint64_t record_epoch;	    /* of it */
@@ -163,6 +168,12 @@ enum {
 		1000 /* a call of the cluster: as long as one that is silent may hold up the others */
 };
 
+/* Whether it was answered, with an error reply; whom a server does not let in gets none. */
+static inline bool uplink_is_refusal(enum shc_status status, const struct resp_reply *reply)
+{
+	return reply && (status == SHC_REFUSED || status == SHC_DENIED);
+}
+
 /* Keeps a sentence for the status: that a node is not there, for which there is a line in the log when it is
  * noticed. */
 void uplink_note(struct uplink *u, const char *text);
@@ -190,8 +201,8 @@ enum uplink_progress uplink_walk_some(struct uplink *u, struct uplink_walk *w);
 /* Begins a sweep when a node may have been rolled back since the last time. */
 void uplink_look_at_topology(struct uplink *u);
 
-/* Puts some names into the round. uplink_sweep.c */
-void uplink_sweep_some(struct uplink *u);
+/* Puts some names into the round. False: a node does not answer. uplink_sweep.c */
+bool uplink_sweep_some(struct uplink *u);
 void uplink_sweep_begin(struct uplink *u, bool is_fast);
 
 /* A new incarnation, because of u->broken. False: not now. uplink_switch.c */
@@ -203,9 +214,12 @@ void uplink_answer_questions(struct uplink *u);
 void uplink_answer_meanwhile(struct uplink *u);
 /* One of them: fills its reply. uplink_verify.c */
 void uplink_verify(struct uplink *u, struct uplink_question *q);
-/* Some of what somebody wants to be retired. uplink_retire.c */
+/* Some of what somebody wants to be retired; u->retirement.question: there is more. uplink_retire.c */
 void uplink_retire_some(struct uplink *u);
-/* Whether so many replicas of each master have what was pushed there; false: not now. uplink_wait.c */
+/* Whoever asked for it waits as all others do. */
+void uplink_retire_stop(struct uplink *u);
+/* Whether so many replicas of each master (0: the masters themselves) have what was pushed there; false: not
+ * now. uplink_wait.c */
 bool uplink_wait_replicas(struct uplink *u, unsigned replicas);
 
 #endif

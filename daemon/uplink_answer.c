@@ -15,6 +15,8 @@
 #include "store.h"
 #include "uplink.h"
 
+enum { SYNC_PAUSE_MS = 100 /* between two looks whether replicas have it */ };
+
 static struct slice name_of(const struct uplink_question *q)
 {
 	return (struct slice){q->name, q->name_len};
@@ -114,7 +116,7 @@ static void read_total(struct uplink *u, struct uplink_question *q, enum shc_sta
 	int64_t now = clock_ms(CLOCK_MONOTONIC);
 	struct uplink_total t = {.at_ms = now};
 
-	if (status == SHC_REFUSED || status == SHC_DENIED) {
+	if (uplink_is_refusal(status, reply)) {
 		put_failure(q, "", reply->str);
 		return;
 	}
@@ -233,24 +235,35 @@ static void put_status(struct uplink *u, struct uplink_question *q)
 
 static bool is_synced(const struct uplink *u, const struct uplink_counts *counts, uint64_t epoch)
 {
-	return counts->synced_epoch >= epoch && u->sweeps > 0;
+	/* A sweep at full speed looks for what was there, and may be lost. */
+	return counts->synced_epoch >= epoch && u->sweeps > 0 && !u->is_fast;
 }
 
 struct sync_fit {
 	const struct uplink *uplink;
 	struct uplink_counts counts;
 	bool is_waiting; /* somebody does */
+	bool has_ready;	 /* somebody waits for nothing but replicas: */
+	uint32_t fewest; /* of those, for so many at least */
+	int64_t there;	 /* what was pushed up to `counts` is on so many replicas; -1: nobody has asked */
 };
 
+/* Says yes to those whose replicas have it, and finds out who is to be served next. */
 static bool fits_sync(void *arg, const struct uplink_question *q)
 {
 	struct sync_fit *f = arg;
 
 	if (q->kind != UPLINK_ASK_SYNC)
 		return false;
-	if (is_synced(f->uplink, &f->counts, q->number))
+	if (!is_synced(f->uplink, &f->counts, q->number)) {
+		f->is_waiting = true;
+		return false;
+	}
+	if (q->replicas <= f->there)
 		return true;
-	f->is_waiting = true;
+	if (!f->has_ready || q->replicas < f->fewest)
+		f->fewest = q->replicas;
+	f->has_ready = true;
 	return false;
 }
 
@@ -264,22 +277,36 @@ static void put_synced(struct uplink *u, struct uplink_question *q, const struct
 		resp_put_int(&q->reply, 1);
 }
 
-static void answer_syncs(struct uplink *u)
+static void answer_fitting(struct uplink *u, struct sync_fit *f)
 {
-	struct sync_fit f = {.uplink = u, .counts = uplink_table_counts(&u->table)};
 	struct uplink_question *q;
 
-	while ((q = uplink_take(&u->asks, fits_sync, &f))) {
-		if (q->replicas && !uplink_wait_replicas(u, q->replicas)) {
+	f->has_ready = false;
+	while ((q = uplink_take(&u->asks, fits_sync, f))) {
+		put_synced(u, q, &f->counts);
+		uplink_answer(&u->asks, q);
+		f->has_ready = false;
+	}
+}
+
+/* Those who want fewer replicas come first: who wants more than there are holds up nobody else. */
+static void answer_syncs(struct uplink *u)
+{
+	struct sync_fit f = {.uplink = u, .counts = uplink_table_counts(&u->table), .there = -1};
+
+	for (;;) {
+		answer_fitting(u, &f);
+		if (!f.has_ready)
+			break;
+		if (!uplink_wait_replicas(u, f.fewest)) {
 			/* What a node has lost is looked for before it is asked again. */
-			uplink_put_back(&u->asks, q);
+			u->retry_ms = clock_ms(CLOCK_MONOTONIC) + SYNC_PAUSE_MS;
 			f.is_waiting = true;
 			break;
 		}
-		put_synced(u, q, &f.counts);
-		uplink_answer(&u->asks, q);
+		f.there = f.fewest;
 	}
-	u->is_wanted = f.is_waiting;
+	u->is_wanted |= f.is_waiting;
 }
 
 /* ---- by operators ---- */
@@ -291,7 +318,7 @@ static void take_reset(void *arg, const struct op *op, enum shc_status status, c
 	int64_t before;
 
 	(void)op;
-	if (status == SHC_REFUSED || status == SHC_DENIED)
+	if (uplink_is_refusal(status, reply))
 		resp_put_errorf(out, "%.*s", (int)reply->str.len, reply->str.data);
 	else if (status == SHC_IN_DOUBT)
 		resp_put_errorf(out, "UPLINKDOUBT %s; the total may have been reset",
@@ -348,10 +375,28 @@ static void answer_all(struct uplink *u, enum uplink_ask_kind kind,
 	}
 }
 
-/* Beside a sweep that is to find out what has been lost, a comparison would tell of it. */
+/* Beside a sweep that is to find out what has been lost, a comparison would tell of it. But where somebody
+ * does not answer, the sweep has no end, and neither has who asked. */
 static bool can_verify(const struct uplink *u)
 {
-	return !u->is_fast || u->condition == UPLINK_DOWN;
+	return !u->is_fast || u->pause_ms > 0;
+}
+
+static bool note_kind(void *arg, const struct uplink_question *q)
+{
+	const enum uplink_ask_kind **kind = arg;
+
+	if (*kind && q->kind == **kind)
+		*kind = NULL;
+	return false;
+}
+
+static bool is_asked(struct uplink *u, enum uplink_ask_kind kind)
+{
+	const enum uplink_ask_kind *sought = &kind;
+
+	(void)uplink_take(&u->asks, note_kind, &sought);
+	return !sought;
 }
 
 void uplink_answer_meanwhile(struct uplink *u)
@@ -369,5 +414,6 @@ void uplink_answer_questions(struct uplink *u)
 	uplink_retire_some(u);
 	if (can_verify(u))
 		answer_all(u, UPLINK_ASK_VERIFY, uplink_verify);
+	u->is_wanted = is_asked(u, UPLINK_ASK_VERIFY);
 	answer_syncs(u);
 }

@@ -81,7 +81,7 @@ static void take_info(void *arg, const struct op *op, enum shc_status status, co
 
 	if (status == SHC_OK && n && reply->str.data)
 		look_at_policy(n, reply->str);
-	if (status == SHC_OK || status == SHC_REFUSED || status == SHC_DENIED)
+	if (status == SHC_OK || uplink_is_refusal(status, reply))
 		return;
 	c->is_failed = true;
 	uplink_note(c->uplink, cluster_error(c->uplink->cluster));

@@ -11,7 +11,10 @@
 #include "log.h"
 #include "uplink.h"
 
-enum { RECORD_MS = 10000 /* between two looks at the record, while there is something to push */ };
+enum {
+	RECORD_MS = 10000, /* between two looks at the record, while there is something to push */
+	SHOWN_MAX = 100,   /* bytes of a name in a sentence, so that it has room for the reason */
+};
 
 static const char copied[] = "another copy of this state has brought its counts to the cluster";
 static const char senseless[] = "the answer to a script makes no sense";
@@ -28,13 +31,22 @@ static bool read_pair(const struct resp_reply *reply, bool *is_done, struct slic
 	return true;
 }
 
+static int shown_len(const struct uplink_push *p)
+{
+	return p->entry->name_len < SHOWN_MAX ? p->entry->name_len : SHOWN_MAX;
+}
+
 /* What has become of a request that was not answered. */
 static enum uplink_outcome outcome_of(enum shc_status status)
 {
-	if (status == SHC_REFUSED || status == SHC_DENIED)
-		return UPLINK_REFUSED;
-	return status == SHC_UNREACHABLE || status == SHC_MEMORY || status == SHC_USAGE ? UPLINK_UNSENT
-											: UPLINK_LOST;
+	switch (status) {
+	case SHC_UNREACHABLE:
+	case SHC_DENIED:
+	case SHC_REFUSED:
+	case SHC_MEMORY:
+	case SHC_USAGE: return UPLINK_UNSENT;
+	default: return UPLINK_LOST;
+	}
 }
 
 static void see_epoch(struct uplink *u)
@@ -88,6 +100,10 @@ static void take_registration(void *arg, const struct op *op, enum shc_status st
 	struct slice there;
 
 	(void)op;
+	if (uplink_is_refusal(status, reply)) {
+		uplink_say(u, "shc:uplink:%s: %.*s", u->incarnation_id, (int)reply->str.len, reply->str.data);
+		return;
+	}
 	if (status || !read_pair(reply, &r->is_done, &there)) {
 		r->is_done = false;
 		uplink_note(u, status == SHC_OK ? senseless : cluster_error(u->cluster));
@@ -100,6 +116,7 @@ static void take_registration(void *arg, const struct op *op, enum shc_status st
 	believe_record(u, (struct slice){r->mark, r->mark_len});
 	u->record_epoch = r->epoch;
 	u->is_registered = true;
+	u->is_record_due = false;
 	u->registered_ms = clock_ms(CLOCK_MONOTONIC);
 }
 
@@ -131,8 +148,9 @@ bool uplink_register(struct uplink *u)
 	if (u->broken)
 		return false;
 	see_epoch(u);
-	if (u->is_registered && (u->lineage.now.epoch == u->record_epoch ||
-				 clock_ms(CLOCK_MONOTONIC) - u->registered_ms < RECORD_MS))
+	if (u->is_registered && !u->is_record_due &&
+	    (u->lineage.now.epoch == u->record_epoch ||
+	     clock_ms(CLOCK_MONOTONIC) - u->registered_ms < RECORD_MS))
 		return true;
 	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
 	do
@@ -162,7 +180,7 @@ static struct uplink_answer judge_field(struct uplink *u, const struct uplink_pu
 		break;
 	case UPLINK_SENSELESS:
 		uplink_say(u, "the ledger of %.*s has something else than a daemon writes under %s",
-			   (int)p->entry->name_len, p->entry->name, u->incarnation_id);
+			   shown_len(p), p->entry->name, u->incarnation_id);
 		a.outcome = UPLINK_REFUSED;
 		break;
 	}
@@ -173,8 +191,9 @@ static void say_of(struct uplink *u, struct uplink_node *n, const struct uplink_
 {
 	char text[UPLINK_ERROR_SIZE];
 
-	(void)snprintf(text, sizeof(text), "%.*s: %.*s", (int)p->entry->name_len, p->entry->name,
-		       (int)why.len, why.data);
+	/* Not so much of the name that nothing is left of the reason. */
+	(void)snprintf(text, sizeof(text), "%.*s%s: %.*s", shown_len(p), p->entry->name,
+		       p->entry->name_len > SHOWN_MAX ? "..." : "", (int)why.len, why.data);
 	uplink_say(u, "%s", text);
 	if (n)
 		memcpy(n->error, text, sizeof(text));
@@ -193,10 +212,11 @@ static struct uplink_answer read_answer(struct uplink *u, struct uplink_node *n,
 					 "lost with its ledger: PERSIST both"));
 		return is_done ? (struct uplink_answer){.outcome = UPLINK_PUSHED} : judge_field(u, p, text);
 	}
-	if (status == SHC_REFUSED || status == SHC_DENIED)
+	if (uplink_is_refusal(status, reply)) {
 		say_of(u, n, p, reply->str);
-	else
-		uplink_note(u, status == SHC_OK ? senseless : cluster_error(u->cluster));
+		return (struct uplink_answer){.outcome = UPLINK_REFUSED};
+	}
+	uplink_note(u, status == SHC_OK ? senseless : cluster_error(u->cluster));
 	return (struct uplink_answer){.outcome = status ? outcome_of(status) : UPLINK_LOST};
 }
 
@@ -228,11 +248,16 @@ static void take_answer(void *arg, const struct op *op, enum shc_status status,
 static bool refuse_own(struct uplink *u, const struct uplink_push *p)
 {
 	static const struct uplink_answer refused = {.outcome = UPLINK_REFUSED};
+	static const struct uplink_answer nothing = {.outcome = UPLINK_OTHER, .has_field = false};
 
 	if (!shard_is_own((struct slice){p->entry->name, p->entry->name_len}))
 		return false;
-	uplink_say(u, "%.*s: names that begin with shc: are taken in Redis, and stay here",
-		   (int)p->entry->name_len, p->entry->name);
+	if (p->after.object == 0) { /* deleted, and nothing of it was ever pushed */
+		uplink_table_answer(&u->table, p, &nothing);
+		return true;
+	}
+	uplink_say(u, "%.*s: names that begin with shc: are taken in Redis, and stay here", shown_len(p),
+		   p->entry->name);
 	uplink_table_answer(&u->table, p, &refused);
 	return true;
 }
@@ -302,10 +327,11 @@ bool uplink_round(struct uplink *u)
 	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
 	for (;;) {
 		uint64_t answered = u->answers;
+		bool is_idle = cluster_left(u->cluster) == 0;
 
 		uplink_answer_meanwhile(u);
 		while (push_next(u))
-			;
+			is_idle = false;
 		if (cluster_left(u->cluster) == 0)
 			break;
 		cluster_run(u->cluster, u->free_flights ? 0 : UPLINK_WINDOW / 2);
@@ -317,6 +343,8 @@ bool uplink_round(struct uplink *u)
 			cluster_drain(u->cluster);
 			break;
 		}
+		if (is_idle)
+			break; /* questions alone do not keep it going */
 	}
 	end_nodes(u, begun_ms);
 	is_through = uplink_table_end_round(&u->table) && !u->broken;

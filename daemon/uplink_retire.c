@@ -4,6 +4,8 @@
  * fields to `retired`. First its record says so, so that no start of it begins to push; then ledger after
  * ledger, a page of each node at a time, between rounds.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../lib/cluster.h"
@@ -12,9 +14,22 @@
 #include "uplink.h"
 
 struct answer {
+	struct uplink_retirement *retirement;
+	struct slice name; /* of the ledger; empty: the record */
 	bool is_done;
-	int64_t count;
 };
+
+/* Nothing else can be done there, but by an operator: the others need not wait. */
+static void note_refusal(struct answer *a, struct slice why)
+{
+	struct uplink_retirement *r = a->retirement;
+	size_t shown = a->name.len < 100 ? a->name.len : 100;
+
+	a->is_done = true;
+	if (r->refused++ == 0)
+		(void)snprintf(r->why, sizeof(r->why), "%.*s%s: %.*s", (int)shown, a->name.data,
+			       shown < a->name.len ? "..." : "", (int)why.len, why.data);
+}
 
 static void take_answer(void *arg, const struct op *op, enum shc_status status,
 			const struct resp_reply *reply)
@@ -23,14 +38,16 @@ static void take_answer(void *arg, const struct op *op, enum shc_status status,
 
 	(void)op;
 	a->is_done = status == SHC_OK;
-	if (a->is_done && reply->type == RESP_ARRAY && reply->count > 0 &&
-	    reply->elements[0].type == RESP_INT)
-		a->count = reply->elements[0].i64;
+	if (status == SHC_REFUSED && reply && a->name.len)
+		note_refusal(a, reply->str);
+	else if (a->is_done && reply->type == RESP_ARRAY && reply->count > 0 &&
+		 reply->elements[0].type == RESP_INT)
+		a->retirement->count += reply->elements[0].i64;
 }
 
 static bool record(struct uplink *u, const char *id)
 {
-	struct answer a = {.is_done = false};
+	struct answer a = {.retirement = &u->retirement};
 	struct shard_key key;
 	struct cluster_way way = {.kind = OP_REPEATABLE, .done = take_answer, .arg = &a};
 
@@ -75,16 +92,15 @@ static bool retire_page(struct uplink *u, struct uplink_retirement *r, const str
 				.kind = OP_REPEATABLE, .done = take_answer, .arg = &answers[count]};
 			struct shard_key ledger;
 
-			answers[count] = (struct answer){.is_done = false};
-			uplink_ledger_key(u, (struct slice){(const char *)at + 1, at[0]}, &ledger, &way.slot);
+			answers[count] =
+				(struct answer){.retirement = r, .name = {(const char *)at + 1, at[0]}};
+			uplink_ledger_key(u, answers[count].name, &ledger, &way.slot);
 			const struct slice argv[] = {slice_str("1"), shard_slice(&ledger), slice_str(id)};
 			is_done &= cluster_put_script(u->cluster, &way, &script_retire, 3, argv) == SHC_OK;
 		}
 		cluster_run(u->cluster, 0);
-		for (size_t i = 0; i < count; i++) {
+		for (size_t i = 0; i < count; i++)
 			is_done &= answers[i].is_done;
-			r->count += answers[i].count;
-		}
 	}
 	return is_done;
 }
@@ -103,7 +119,7 @@ static void begin(struct uplink *u)
 	if (!r->question)
 		return;
 	r->walk.count = 0;
-	r->count = 0;
+	r->count = r->refused = 0;
 	r->is_recorded = false;
 	if (r->question->number != u->incarnation)
 		return;
@@ -118,6 +134,13 @@ static void end(struct uplink *u)
 
 	uplink_answer(&u->asks, r->question);
 	r->question = NULL;
+}
+
+void uplink_retire_stop(struct uplink *u)
+{
+	if (u->retirement.question)
+		uplink_put_back(&u->asks, u->retirement.question);
+	u->retirement.question = NULL;
 }
 
 void uplink_retire_some(struct uplink *u)
@@ -140,7 +163,13 @@ void uplink_retire_some(struct uplink *u)
 	if (progress != UPLINK_NOT_NOW && !retire_page(u, r, &names, id))
 		progress = UPLINK_NOT_NOW;
 	buf_fini(&names);
-	if (progress == UPLINK_THROUGH) {
+	if (progress == UPLINK_THROUGH && r->refused) {
+		resp_put_errorf(&r->question->reply,
+				"ERR %" PRId64 " ledgers are done, %" PRId64
+				" cannot be; the first of those: %s",
+				r->count, r->refused, r->why);
+		end(u);
+	} else if (progress == UPLINK_THROUGH) {
 		resp_put_int(&r->question->reply, r->count);
 		end(u);
 	} else if (progress == UPLINK_NOT_NOW) {

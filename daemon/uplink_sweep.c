@@ -17,6 +17,7 @@ enum {
 	HOUR_MS = 3600000,
 	CHUNK = 256,	       /* names of a round, slowly, */
 	CHUNK_FAST = 64 << 10, /* ... and fast */
+	SCAN_FAST_MS = 250,    /* so long a fast one goes on with ledgers in a round */
 };
 
 void uplink_sweep_begin(struct uplink *u, bool is_fast)
@@ -145,20 +146,31 @@ static bool note_ledger(struct uplink *u, void *arg, struct slice name)
 	return uplink_table_found(&u->table, name) == 0;
 }
 
-static void look_at_ledgers(struct uplink *u)
+/* False: somebody does not answer. */
+static bool look_at_ledgers(struct uplink *u)
 {
+	int64_t until = clock_ms(CLOCK_MONOTONIC) + (u->is_fast ? SCAN_FAST_MS : 0);
+	enum uplink_progress progress;
+
 	u->scan.fn = note_ledger;
-	if (uplink_walk_some(u, &u->scan) != UPLINK_THROUGH)
-		return;
-	u->is_scanning = u->is_fast = false;
-	u->sweeps++;
+	do
+		progress = uplink_walk_some(u, &u->scan);
+	while (progress == UPLINK_MORE && clock_ms(CLOCK_MONOTONIC) < until && !atomic_load(&u->is_stopping));
+	if (progress == UPLINK_THROUGH) {
+		u->is_scanning = u->is_fast = false;
+		u->sweeps++;
+	}
+	return progress != UPLINK_NOT_NOW;
 }
 
-void uplink_sweep_some(struct uplink *u)
+bool uplink_sweep_some(struct uplink *u)
 {
+	bool is_answered = true;
+
 	if (u->is_scanning)
-		look_at_ledgers(u);
+		is_answered = look_at_ledgers(u);
 	else
 		look_at_names(u);
 	u->sweep_due_ms = u->is_fast ? 0 : clock_ms(CLOCK_MONOTONIC) + pause_ms(u);
+	return is_answered;
 }

@@ -25,6 +25,7 @@ struct row {
 	struct uplink *uplink;
 	struct uplink_state state;
 	bool is_answered, has_total, has_field;
+	bool is_late;		  /* what was due could not be pushed before */
 	int64_t total, ledger;	  /* of this incarnation */
 	uint64_t fields, retired; /* sums, modulo 2^64 */
 	char why[WHY_SIZE];
@@ -104,7 +105,7 @@ static void take_look(void *arg, const struct op *op, enum shc_status status, co
 
 	(void)op;
 	r->is_answered = true;
-	if (status == SHC_REFUSED || status == SHC_DENIED)
+	if (uplink_is_refusal(status, reply))
 		say(r, "%.*s", (int)reply->str.len, reply->str.data);
 	else if (status || !read_look(r, reply))
 		r->is_answered = false;
@@ -124,6 +125,8 @@ static void compare(struct row *r)
 		wanted = r->ledger;
 	if (s->is_refused)
 		say(r, "the cluster refuses it: %s", r->uplink->error);
+	else if (s->is_due && r->is_late)
+		say(r, "what has changed is not in the cluster yet: %s", r->uplink->error);
 	if (wanted != r->ledger)
 		say(r, "the ledger has %" PRId64 " instead of %" PRId64, r->ledger, wanted);
 }
@@ -224,6 +227,7 @@ static void refresh(struct uplink *u, struct row *rows, size_t count)
 void uplink_verify(struct uplink *u, struct uplink_question *q)
 {
 	struct row *rows = calloc(PAGE, sizeof(*rows));
+	bool is_pushed = false;
 	uint64_t next;
 	size_t count;
 
@@ -232,12 +236,14 @@ void uplink_verify(struct uplink *u, struct uplink_question *q)
 		return;
 	}
 	count = take_page(u, q, rows, &next);
-	if (uplink_register(u))
-		(void)uplink_round(u);
+	if (u->condition != UPLINK_DOWN && uplink_register(u))
+		is_pushed = uplink_round(u);
 	refresh(u, rows, count);
 	if (look(u, rows, count)) {
-		for (size_t i = 0; i < count; i++)
+		for (size_t i = 0; i < count; i++) {
+			rows[i].is_late = !is_pushed;
 			compare(&rows[i]);
+		}
 		put_page(q, rows, count, next);
 	} else {
 		resp_put_errorf(&q->reply, "UPLINKDOWN %s", cluster_error(u->cluster));

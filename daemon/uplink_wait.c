@@ -47,13 +47,28 @@ static void put_mark(void *arg, struct node *node)
 	m->is_failed |= cluster_put(u->cluster, &way, 5, argv) != SHC_OK;
 }
 
-static bool mark_all(struct uplink *u)
+/* Whoever was lost since it was pushed to is heard of so. */
+static void put_ping(void *arg, struct node *node)
+{
+	struct marking *m = arg;
+	static const struct slice argv[] = {{"PING", 4}};
+	const struct cluster_way way = {.kind = OP_READ,
+					.slot = OP_ANY_SLOT,
+					.node = node,
+					.is_once = true,
+					.done = take_mark,
+					.arg = m};
+
+	m->is_failed |= cluster_put(m->uplink->cluster, &way, 1, argv) != SHC_OK;
+}
+
+static bool ask_all(struct uplink *u, cluster_node_fn *put)
 {
 	struct marking m = {.uplink = u};
 
 	if (cluster_connect(u->cluster))
 		return false;
-	cluster_each(u->cluster, false, put_mark, &m);
+	cluster_each(u->cluster, false, put, &m);
 	cluster_run(u->cluster, 0);
 	return !m.is_failed;
 }
@@ -65,7 +80,9 @@ bool uplink_wait_replicas(struct uplink *u, unsigned replicas)
 	if (u->is_fast)
 		return false;
 	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
-	is_there = mark_all(u) && cluster_wait(u->cluster, replicas, &is_lost) == SHC_OK;
+	is_there = ask_all(u, replicas ? put_mark : put_ping);
+	if (is_there && replicas)
+		is_there = cluster_wait(u->cluster, replicas, &is_lost) == SHC_OK;
 	if (!is_there)
 		uplink_note(u, cluster_error(u->cluster));
 	uplink_look_at_topology(u);

@@ -150,6 +150,11 @@ uint64_t cluster_losses(const struct cluster *c)
 	return c->losses;
 }
 
+uint64_t cluster_partings(const struct cluster *c)
+{
+	return c->partings;
+}
+
 bool cluster_was_connected(const struct cluster *c)
 {
 	return c->connections > 0;
@@ -326,7 +331,7 @@ static void expire(struct cluster *c)
 			op->may_be_done |= op->kind != OP_READ && link_has_sent(l, op);
 			op_settle_unsent(c, op, SHC_UNREACHABLE);
 			if (l->state != LINK_DOWN)
-				link_close(l);
+				cluster_part(c, l);
 		}
 	}
 	while (c->left > 0)
@@ -374,7 +379,7 @@ static void take_events(struct cluster *c, size_t polled_count)
 			node_go_on(c, n);
 		else if (!link_expects(&n->link) && buf_len(&n->link.out) == 0) {
 			if (conn_is_stale(&n->link.conn)) /* while nothing was under way; nobody is harmed */
-				link_close(&n->link);
+				cluster_part(c, &n->link);
 		} else {
 			node_receive(c, n);
 		}

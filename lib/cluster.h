@@ -92,6 +92,10 @@ struct slice cluster_raw(const struct cluster *c);
  */
 uint64_t cluster_losses(const struct cluster *c);
 
+/* How often a connection has ended, also while nothing was under way, or at a deadline: behind any of them
+ * there may be a server that has restarted. */
+uint64_t cluster_partings(const struct cluster *c);
+
 /* Whether there ever was a connection to a node. */
 bool cluster_was_connected(const struct cluster *c);
 

@@ -60,11 +60,19 @@ struct cluster {
 	struct pollfd *polls;  /* owned; nodes_cap of them */
 	uint64_t connections;  /* made */
 	uint64_t losses;       /* of links that were up */
+	uint64_t partings;     /* the same, and of links that were up with nothing under way */
 	struct buf words;      /* of the request that is being made */
 	struct slice raw;      /* the reply that is being told, as it came */
 	enum shc_status fatal; /* whoever asks for a slot is told: it is no cluster, or wants no such user */
 	char error[320];
 };
+
+/* Ends a connection whose requests have been told of. */
+static inline void cluster_part(struct cluster *c, struct link *l)
+{
+	c->partings += l->state == LINK_UP;
+	link_close(l);
+}
 
 /* ---- cluster_nodes.c ---- */
 

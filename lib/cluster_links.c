@@ -51,7 +51,7 @@ void node_drop(struct cluster *c, struct node *n, enum shc_status status, bool i
 	STAILQ_CONCAT(&unanswered, &l->unanswered);
 	l->unanswered_count = l->doubtful_count = 0;
 	c->losses += l->state == LINK_UP;
-	link_close(l);
+	cluster_part(c, l);
 	n->retry_ns = c->now_ns + cluster_pause_ns(NODE_PAUSE_BASE_MS, n->failures);
 	n->failures++;
 	map_want(c);

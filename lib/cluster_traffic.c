@@ -189,7 +189,7 @@ void node_push(struct cluster *c, struct node *n)
 	bool is_idle = l->state == LINK_UP && l->unanswered_count == 0 && buf_len(&l->out) == 0;
 	if (n->waiting_count > 0 && is_idle && conn_is_stale(&l->conn)) {
 		if (l->has_answered)
-			link_close(l); /* closed meanwhile; nobody is harmed */
+			cluster_part(c, l); /* closed meanwhile; nobody is harmed */
 		else
 			node_receive(c, n); /* why */
 	}

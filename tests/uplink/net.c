@@ -352,7 +352,7 @@ const char *cluster_error(const struct cluster *c)
 	return c->error;
 }
 
-uint64_t cluster_losses(const struct cluster *c)
+uint64_t cluster_partings(const struct cluster *c)
 {
 	return c->losses;
 }

@@ -1,0 +1,91 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# A daemon with an uplink as a user would try it, on one Redis server and on a Redis Cluster: its commands, restarts, disks.
+# What takes longer is in uplink_trouble.bats. The cases: py/uplink.py. Many daemons under many faults: uplink_fleet.bats.
+
+load drive
+load fleet
+
+setup_file() {
+	need_daemon
+	new_place
+	FLEET_DIR=$SHC_DIR/plain start_fleet --plain
+	export PLAIN_DIR=$SHC_DIR/plain
+	start_fleet --node-timeout 500
+	export SERVERS_DIR=$SHC_DIR
+}
+
+teardown_file() {
+	local kind
+	! is_standin || return 0
+	for kind in plain fleet; do FLEET_DIR=$SERVERS_DIR/$kind stop_fleet; done
+	rm -rf "$SERVERS_DIR"
+}
+
+@test "SHC.GLOBAL is what the cluster has: nil, a number, or its error" {
+	drive uplink totals
+}
+
+@test "many wait for a silent cluster; some leave, some give up, the others hear of it when it is back" {
+	drive uplink sync_many
+}
+
+@test "what the cluster refuses is told of with its reason, and holds up nobody else" {
+	drive uplink refused_names
+}
+
+@test "VERIFY tells of ledgers and totals that somebody has touched, REPAIR mends what can be mended" {
+	drive uplink tampering
+}
+
+@test "an incarnation's record that is gone is written again, one that is damaged is told of" {
+	drive uplink record_touched
+}
+
+@test "a total that was reset counts from 0, with two daemons, behind deletions, once more" {
+	drive uplink resets
+}
+
+@test "a reset takes what was in the cluster, and not what comes there later" {
+	drive uplink reset_of_unpushed
+}
+
+@test "RETIRE names a ledger that it cannot read, and does the others" {
+	drive uplink retirement_of_damaged
+}
+
+@test "a daemon on an old backup: totals stay, sessions and tokens are refused until they are accepted" {
+	drive uplink restored_backup
+}
+
+@test "a daemon on an old copy counts while the cluster is silent, and nothing of that is lost" {
+	drive uplink copied_while_stopped
+}
+
+@test "two daemons on copies of one disk are told apart, and the total is right" {
+	drive uplink cloned
+}
+
+@test "a daemon that is killed again and again has brought everything, once" {
+	drive uplink killed
+}
+
+@test "what is counted while there is no uplink comes to the cluster with the next one" {
+	drive uplink without_and_with
+}
+
+@test "another, empty cluster gets everything; and back" {
+	drive uplink another_cluster
+}
+
+@test "a counter that is changed in any way, expires, or is flushed is so in the cluster" {
+	drive uplink every_way
+}
+
+@test "a password is in no log, setting, status or process list" {
+	drive uplink password_is_kept
+}
+
+@test "a user that is locked out while the daemon runs: it goes on, and so does the uplink later" {
+	drive uplink locked_out
+}

@@ -1,0 +1,85 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# As uplink.bats: a daemon with an uplink whose cluster is down, in part, or keeps it out; that has many names; that is stopped,
+# or given other settings.
+
+load drive
+load fleet
+
+setup_file() {
+	need_daemon
+	new_place
+	FLEET_DIR=$SHC_DIR/plain start_fleet --plain
+	export PLAIN_DIR=$SHC_DIR/plain
+	FLEET_DIR=$SHC_DIR/secure start_fleet --tls --auth --masters 1 --node-timeout 1000
+	export SECURE=$FLEET SECURE_DIR=$SHC_DIR/secure SSL_CERT_FILE=$SHC_DIR/secure/tls/ca.crt
+	FLEET_DIR=$SHC_DIR/fleet start_fleet --node-timeout 500
+	export SERVERS_DIR=$SHC_DIR
+}
+
+teardown_file() {
+	local kind
+	! is_standin || return 0
+	for kind in plain secure fleet; do FLEET_DIR=$SERVERS_DIR/$kind stop_fleet; done
+	rm -rf "$SERVERS_DIR"
+}
+
+@test "without the cluster SHC.GLOBAL is the last total that was heard of, with its age, and what must ask it says UPLINKDOWN" {
+	drive uplink totals_while_down
+}
+
+@test "SYNC waits for as many replicas as are wanted, and who wants too many holds up nobody else" {
+	drive uplink sync_replicas
+}
+
+@test "SYNC with nothing to push and nobody there waits without spinning, and does not speak of what was lost" {
+	drive uplink sync_of_nothing
+}
+
+@test "a server that comes back without what it had is noticed, whatever goes on" {
+	drive uplink server_restarts
+}
+
+@test "STATUS is a map, in RESP2 and RESP3, also during trouble, and tells of it" {
+	drive uplink status_of_trouble
+}
+
+@test "VERIFY has each name once, while the table grows, whatever bytes it is of" {
+	drive uplink verify_pages
+}
+
+@test "RETIRE refuses its own id, knows ids of nobody, is through thousands of ledgers at once, and lets nobody come back" {
+	drive uplink retirement
+}
+
+@test "a start with many counters finds the one that is wrong, and VERIFY need not wait long for that" {
+	drive uplink many_at_start
+}
+
+@test "names that come and go while the cluster is down" {
+	drive uplink changing_names
+}
+
+@test "a part of the cluster is gone: the others get what is theirs, VERIFY and SYNC say so" {
+	drive uplink one_master_down
+}
+
+@test "SIGTERM brings the last changes there; without the cluster it ends all the same" {
+	drive uplink stops
+}
+
+@test "SIGTERM in the middle of RETIRE" {
+	drive uplink stops_while_retiring
+}
+
+@test "SIGHUP takes another uplink-interval at once, and tells of no password" {
+	drive uplink interval_is_reloaded
+}
+
+@test "what cannot be an uplink is refused at the start" {
+	drive uplink bad_settings
+}
+
+@test "users with less than all permissions, TLS: what is missing is told" {
+	drive uplink without_permission
+}
