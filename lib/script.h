@@ -75,8 +75,9 @@ extern const struct script script_stream_through;
 /* KEYS: counter, its ledger. ARGV: incarnation, the field that is expected ("": none), the new one (never
  * ""), the difference that it makes, decimal. When the field is as expected: adds the difference to the
  * counter, replaces the field. Returns [1, ""], or [0, the field or ""]: then nothing has changed. With a new
- * field that is the expected one it only looks, and returns [1, "expires"] when one of the keys does. A difference of "0" makes no counter. INCRBY, which may fail,
- * is first; behind it HSET can fail only for a lack of permission, and then the sum is taken back. */
+ * field that is the expected one it only looks, and returns [1, "expires"] when one of the keys does. A
+ * difference of "0" makes no counter. INCRBY, which may fail, is first; behind it HSET can fail only for a
+ * lack of permission, and then the sum is taken back. */
 extern const struct script script_push;
 
 /* KEYS: counter, its ledger. Returns [total or "", PTTL of the counter, PTTL of the ledger, [field, value,
