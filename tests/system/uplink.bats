@@ -11,7 +11,7 @@ setup_file() {
 	new_place
 	FLEET_DIR=$SHC_DIR/plain start_fleet --plain
 	export PLAIN_DIR=$SHC_DIR/plain
-	start_fleet --node-timeout 500
+	FLEET_DIR=$SHC_DIR/fleet start_fleet --node-timeout 500
 	export SERVERS_DIR=$SHC_DIR
 }
 
