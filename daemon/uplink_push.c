@@ -14,6 +14,10 @@
 enum {
 	RECORD_MS = 10000, /* between two looks at the record, while there is something to push */
 	SHOWN_MAX = 100,   /* bytes of a name in a sentence, so that it has room for the reason */
+	/* A round gives nobody up as soon as UPLINK_CALL_MS would: a node with many daemons answers each of
+	 * them now and then. What is given up there is done all the same, is sent again, and has all names
+	 * looked at; so it would have more to do than before. */
+	ROUND_MS = 4 * UPLINK_CALL_MS,
 };
 
 static const char copied[] = "another copy of this state has brought its counts to the cluster";
@@ -324,7 +328,7 @@ bool uplink_round(struct uplink *u)
 	bool is_through;
 
 	uplink_table_begin_round(&u->table);
-	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
+	cluster_begin(u->cluster, ROUND_MS, true);
 	for (;;) {
 		uint64_t answered = u->answers;
 		bool is_idle = cluster_left(u->cluster) == 0;

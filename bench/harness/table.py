@@ -38,6 +38,10 @@ def ratio(row):
     return f"{number(row.ratio)} ({number(row.lowest)}–{number(row.highest)})"
 
 
+def limit(value):
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
 def target_words(row):
     t = row.target
     if t is None:
@@ -45,7 +49,7 @@ def target_words(row):
     if t.at_least is not None and t.at_least == t.at_most:
         words = f"= {t.at_least:g}"
     else:
-        words = f"≥ {t.at_least:.3g}" if t.at_least is not None else f"≤ {t.at_most:.3g}"
+        words = f"≥ {limit(t.at_least)}" if t.at_least is not None else f"≤ {limit(t.at_most)}"
     return words if t.is_ratio else f"{words} {row.unit}".strip()
 
 

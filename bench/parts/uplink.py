@@ -182,7 +182,8 @@ class Part(bench.Part):
         results = take_turns(self.size.rounds, {name: functools.partial(self._measure, server, keys, case)
                                                 for name, server in self.servers.items()})
         what = f"{keys:,} counter{'s' if keys > 1 else ''}"
-        return [*self._writes(case, keys, what, results["with"]), *self._cpu(case, what, results)]
+        found = [*self._writes(case, keys, what, results["with"]), *self._cpu(case, what, results)]
+        return [*found, self._needs(keys, results)] if case == "many" else found
 
     def _writes(self, case, keys, what, found):
         def each(fn):
@@ -218,6 +219,20 @@ class Part(bench.Part):
                 found.append(rows.alone(self.id(case), f"{what}: {words}", "µs",
                                         [r[key] / 1000 / max(1, r["writes"]) for r in results["with"]]))
         return found
+
+    def _needs(self, keys, results):
+        """Whether the cluster can be as quick as is wanted, on this machine."""
+        def us(key):
+            return statistics.median(r[key] / 1000 / max(1, r["writes"]) for r in results["with"])
+
+        thread, server = us("uplink"), us("cluster_ns")
+        pushes = (thread + server) * keys / self.interval_seconds / 1e6
+        counting = statistics.median(r["worker"] / max(1, r["added"]) for r in results["without"]) * WANTED / 1e9
+        return rows.Note(self.id("many"), "What the uplink wants of a machine", f"""\
+A push takes the uplink's thread {thread:.1f} µs of CPU time, and Redis {server:.1f}: {keys:,} counters that change in every interval of
+{self.interval_seconds:g} s want {pushes:.1f} CPUs for that, beside {counting:.1f} for a million additions a second. The daemon, three masters and the load share
+{len(os.sched_getaffinity(0))} CPUs here. Where that is too little a round takes longer than the interval: this is what the lag says then, and the
+additions for a write are more. [uplink.md](uplink.md) has what many daemons want of a cluster.""")
 
     # ---- memory ----
 

@@ -28,6 +28,7 @@ CUT = "tests/test_cut"
 FLEET = "uplink/test_uplink_sim"
 RULE = "tests/test_uplink_rule"
 UPTABLE = "tests/test_uplink_table"
+UPFORGET = "tests/test_uplink_forget"
 SOUND = ".sound"
 
 # Name, test, file, what stands there, what is put in its place.
@@ -235,8 +236,7 @@ MUTATIONS = [
     ("a round with lost answers is through", UPTABLE, "daemon/uplink_table.c",
      "t->round_count + t->left_count + t->under_way_count == 0", "t->round_count + t->under_way_count == 0"),
     ("a deleted name is forgotten before a zero is there", UPTABLE, "daemon/uplink_table.c",
-     "	return e->id == 0 && e->belief != UPLINK_UNKNOWN && uplink_is_right(&e->there, 0, 0) &&",
-     "	return e->id == 0 && e->belief != UPLINK_UNKNOWN &&"),
+     "	       uplink_is_right(&e->there, 0, 0) && !e->is_in_doubt;", "	       !e->is_in_doubt;"),
     ("a page tells what the next one tells again", UPTABLE, "daemon/uplink_table.c",
      "		count = before;\n", "		(void)before;\n"),
     ("what has been rolled back is believed at a switch", UPTABLE, "daemon/uplink_table.c",
@@ -253,6 +253,10 @@ MUTATIONS = [
      "	int rc = 0;\n\n	for (; left", "	int rc = commit_call(u->commit, switch_to, w);\n\n	for (; left"),
     ("a push is marked with an epoch that is not on disk", FLEET, "daemon/uplink_table.c",
      "		t->epoch = epoch;\n	was_due", "		t->epoch = epoch + 1;\n	was_due"),
+    ("a sweep forgets a name that an epoch brings back", UPFORGET, "daemon/uplink_table.c",
+     "	return e->id == 0 && !e->is_reserved &&", "	return e->id == 0 &&"),
+    ("a field that has come back is forgotten at once", UPFORGET, "daemon/uplink_table.c",
+     "		e->is_found &= !a->has_field;\n", ""),
     ("a push is believed whatever was there", FLEET, "daemon/uplink_push.c",
      "is_done ? (struct uplink_answer){.outcome = UPLINK_PUSHED} : judge_field",
      "is_done || text.len ? (struct uplink_answer){.outcome = UPLINK_PUSHED} : judge_field"),
