@@ -17,7 +17,7 @@
 #include "power.h"
 
 enum {
-	SEEDS = 6,
+	SEEDS = 5,
 	STEPS = 40,
 	ROWS_MAX = 40,
 };

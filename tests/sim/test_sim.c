@@ -13,7 +13,7 @@
 #include "sim.h"
 #include "world.h"
 
-enum { SEEDS = 300 };
+enum { SEEDS = 200 };
 
 static const struct {
 	const char *claim;
