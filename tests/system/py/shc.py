@@ -348,11 +348,11 @@ def worker_of(conn):
     return int(re.search(r"worker=(\d+)", conn.do("CLIENT", "INFO").decode()).group(1))
 
 
-def conns_on_all_workers(daemon, workers):
+def conns_on_all_workers(daemon, workers, seconds=20):
     """One connection on each worker."""
     found, others = {}, []
     while len(found) < workers:
-        c = daemon.conn()
+        c = daemon.conn(seconds)
         if found.setdefault(worker_of(c), c) is not c:
             others.append(c)
         check(len(others) < 20 * workers, "new connections never reach worker", set(range(workers)) - set(found))
