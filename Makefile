@@ -30,7 +30,7 @@ SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
 
 # Seconds per fuzzer, and rounds of the crash loops in `make soak`.
-FUZZ_SECONDS ?= 10
+FUZZ_SECONDS ?= 8
 SOAK_ROUNDS ?= 20
 SOAK_SECONDS ?= 0
 
