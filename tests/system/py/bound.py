@@ -236,13 +236,12 @@ def bound_holds(*options_of_daemon):
     workers, step = 4, 7
     want = scaled(1500) * step
     with Daemon("--workers", workers, *options_of_daemon) as d:
+        conns = conns_on_all_workers(d, workers, 60) + conns_on_all_workers(d, workers, 60)
         for round_, command in enumerate((["SHC.INCR", "n", step, "UBOUND", want + 3], ["INCREX", "n", "BYINT", step, "UBOUND", want + 3],
                                           ["INCREX", "n", "UBOUND", want + 3, "BYINT", step, "SATURATE"])):
             is_saturating = "SATURATE" in command
 
-            conns = conns_on_all_workers(d, workers, 60) + conns_on_all_workers(d, workers, 60)
-
-            def work(i, command=command, conns=conns):
+            def work(i, command=command):
                 rng = random.Random(SEED + i)
                 applied, last, refused = [], 0, 0
                 with conns[i] as c:
@@ -260,8 +259,6 @@ def bound_holds(*options_of_daemon):
                 return applied
 
             results = fork_all(len(conns), work)
-            for c in conns:
-                c.close()
             pairs = sorted(p for applied in results for p in applied)
             end = want + 3 if is_saturating else want
             what = f"round {round_}, {' '.join(map(str, command))}"
