@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "commit.h"
+#include "config_value.h"
 #include "log.h"
 #include "store.h"
 
@@ -27,21 +28,13 @@ enum {
 
 /* ---- start and end ---- */
 
-/* Where it goes, for people: without user and password. */
+/* Where it goes, for people: as CONFIG GET tells it, without user and password. */
 static void show_url(struct uplink *u)
 {
-	const struct url *url = &u->url;
-	const struct url_host single = {url->host, url->port};
-	const struct url_host *hosts = url->kind == URL_CLUSTER ? url->hosts : &single;
-	size_t count = url->kind == URL_CLUSTER ? url->hosts_count : 1, len;
-	int n = snprintf(u->shown_url, sizeof(u->shown_url), "redis%s%s://", url->is_tls ? "s" : "",
-			 url->kind == URL_CLUSTER ? "+cluster" : "");
+	static const struct config_value_rule rule = {.kind = CONFIG_VALUE_UPLINK};
+	const struct config_value value = {.text = u->config->uplink};
 
-	for (size_t i = 0; i < count && n > 0; i++) {
-		len = strlen(u->shown_url);
-		n = snprintf(u->shown_url + len, sizeof(u->shown_url) - len, "%s%s:%u", i ? "," : "",
-			     hosts[i].host, (unsigned)hosts[i].port);
-	}
+	config_value_format(&rule, &value, u->shown_url, sizeof(u->shown_url));
 }
 
 static int take_url(struct uplink *u, char why[URL_ERROR_SIZE])
@@ -127,7 +120,7 @@ void uplink_fini(struct uplink *u)
 
 /* ---- who this is ---- */
 
-static uint64_t draw_id(void)
+uint64_t uplink_draw_id(void)
 {
 	uint64_t id;
 
@@ -170,10 +163,10 @@ static int load_baseline(void *arg, uint64_t id, int64_t value)
 
 static int begin_start(struct uplink *u, struct store *store, const struct store_uplink *found)
 {
-	const struct uplink_mark now = {.start = draw_id(), .epoch = store_last_epoch(store)};
+	const struct uplink_mark now = {.start = uplink_draw_id(), .epoch = store_last_epoch(store)};
 	int rc;
 
-	uplink_become(u, found->incarnation ? found->incarnation : draw_id());
+	uplink_become(u, found->incarnation ? found->incarnation : uplink_draw_id());
 	atomic_store(&u->is_restored, found->is_restored);
 	rc = take_lineage(u, found, &now);
 	if (!rc)

@@ -191,6 +191,9 @@ bool uplink_register(struct uplink *u);
 /* One round: everything that is due, once. True: it is through. uplink_push.c */
 bool uplink_round(struct uplink *u);
 
+/* A random number for a start, or for an incarnation: not 0, and below 2^63. */
+uint64_t uplink_draw_id(void);
+
 /* Who this is from now on: nothing is known of what the cluster has of it. */
 void uplink_become(struct uplink *u, uint64_t incarnation);
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* uplink_answer.c - what the uplink's thread tells those who ask. */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -320,13 +318,15 @@ static void take_reset(void *arg, const struct op *op, enum shc_status status, c
 	(void)op;
 	if (uplink_is_refusal(status, reply))
 		resp_put_errorf(out, "%.*s", (int)reply->str.len, reply->str.data);
-	else if (status == SHC_IN_DOUBT)
+	else if (status == SHC_OK && reply->type == RESP_BULK && num_parse_i64(reply->str, &before))
+		resp_put_int(out, before);
+	else if (status == SHC_OK)
+		resp_put_error(out, "UPLINKDOUBT the answer makes no sense; the total may have been reset");
+	else if (status == SHC_IN_DOUBT || status == SHC_PROTOCOL)
 		resp_put_errorf(out, "UPLINKDOUBT %s; the total may have been reset",
 				cluster_error(r->uplink->cluster));
-	else if (status || reply->type != RESP_BULK || !num_parse_i64(reply->str, &before))
-		resp_put_errorf(out, "UPLINKDOWN %s", cluster_error(r->uplink->cluster));
 	else
-		resp_put_int(out, before);
+		resp_put_errorf(out, "UPLINKDOWN %s", cluster_error(r->uplink->cluster));
 }
 
 static void reset(struct uplink *u, struct uplink_question *q)

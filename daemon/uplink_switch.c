@@ -3,7 +3,6 @@
  * uplink_switch.c - this disk is a copy, or was copied, or was given up: it goes on as a new incarnation,
  * which begins at zero. What the old one has in the cluster stays there.
  */
-#include <bsd/stdlib.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,9 +78,7 @@ bool uplink_switch(struct uplink *u)
 
 	if (!resolve_doubts(u))
 		return false;
-	do
-		arc4random_buf(&w.incarnation, sizeof(w.incarnation));
-	while ((w.incarnation >>= 1) == 0);
+	w.incarnation = uplink_draw_id();
 	rows = uplink_table_baselines(&u->table, start, &w.count);
 	w.rows = rows;
 	rc = rows ? write_down(u, &w) : -ENOMEM;
