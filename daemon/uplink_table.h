@@ -167,4 +167,16 @@ struct uplink_counts uplink_table_counts(struct uplink_table *t);
 /* Milliseconds since the oldest change that is not in the cluster was committed; 0: all is there. */
 int64_t uplink_table_lag_ms(struct uplink_table *t, int64_t now_ms);
 
+/* ---- between the files of the table ---- under the mutex */
+
+/* The entry of the name, made when there is none. 0 or -ENOMEM. */
+int uplink_table_get(struct uplink_table *t, struct slice name, struct uplink_entry **out);
+/* It stands in no queue. */
+void uplink_table_to_due(struct uplink_table *t, struct uplink_entry *e);
+void uplink_table_to_round(struct uplink_table *t, struct uplink_entry *e);
+void uplink_table_to_left(struct uplink_table *t, struct uplink_entry *e);
+/* What is committed of it has changed. */
+void uplink_table_changed(struct uplink_table *t, struct uplink_entry *e, int64_t now_ms);
+void uplink_table_note_refused(struct uplink_table *t, struct uplink_entry *e, bool is_refused);
+
 #endif

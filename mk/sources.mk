@@ -146,6 +146,9 @@ DAEMON := \
 	daemon/uplink.c \
 	daemon/uplink_answer.c \
 	daemon/uplink_ask.c \
+	daemon/uplink_baseline.c \
+	daemon/uplink_due.c \
+	daemon/uplink_feed.c \
 	daemon/uplink_index.c \
 	daemon/uplink_nodes.c \
 	daemon/uplink_push.c \
@@ -297,7 +300,7 @@ SIM_REPLACED := \
 	daemon/io_uring.c \
 	daemon/ring.c
 # The uplink's thread and all that speaks to a cluster: the simulation has none (tests/sim/no_uplink.c).
-SIM_UPLINK := $(filter-out daemon/uplink_ask.c daemon/uplink_index.c daemon/uplink_rule.c daemon/uplink_table.c,$(filter daemon/uplink%.c,$(DAEMON)))
+SIM_UPLINK := $(filter-out $(patsubst %,daemon/uplink_%.c,ask baseline due feed index rule table),$(filter daemon/uplink%.c,$(DAEMON)))
 SIM_STORE := $(filter daemon/store%.c,$(DAEMON))
 
 # What the programs of tests/crash share: the disk that loses power.

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * uplink_due.c - see uplink_table.h: what is due is taken into a round, sent, and answered; a sweep puts more
+ * into it.
+ */
+#include "uplink_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- a round ---- */
+
+size_t uplink_table_begin_round(struct uplink_table *t)
+{
+	size_t count;
+
+	pthread_mutex_lock(&t->mutex);
+	STAILQ_CONCAT(&t->round, &t->left);
+	t->round_count += t->left_count;
+	t->left_count = 0;
+	if (!t->is_looking) {
+		STAILQ_CONCAT(&t->round, &t->due);
+		t->round_count += t->due_count;
+		t->due_count = 0;
+		if (!t->round_since_ms)
+			t->round_since_ms = t->due_since_ms;
+		t->due_since_ms = 0;
+		t->round_epoch = t->fed;
+	}
+	count = t->round_count;
+	pthread_mutex_unlock(&t->mutex);
+	return count;
+}
+
+static void put_before(struct uplink_push *p, const struct uplink_entry *e)
+{
+	p->before_len = 0;
+	if (e->belief == UPLINK_PRESENT)
+		p->before_len = (uint8_t)uplink_put_field(p->before, &e->there);
+	else if (e->belief == UPLINK_UNKNOWN && p->is_look)
+		p->before[p->before_len++] = '?'; /* nothing is that: we are told */
+}
+
+/* What is on its way yet expects the field that is there: it gets another mark, so that nothing comes of that
+ * any more. What it stands for stays. */
+static void prepare_fence(struct uplink_entry *e, const struct uplink_mark *now, struct uplink_push *p)
+{
+	p->after = e->there;
+	p->after.mark = *now;
+	p->delta = 0;
+	p->is_look = e->belief == UPLINK_PRESENT && e->there.mark.start == now->start &&
+		     e->there.mark.epoch == now->epoch;
+	put_before(p, e);
+}
+
+/* False: it is as it should be. */
+static bool prepare(struct uplink_table *t, struct uplink_entry *e, uint64_t start, int64_t wanted,
+		    struct uplink_push *p)
+{
+	const struct uplink_mark now = {.start = start, .epoch = t->epoch};
+	struct uplink_step step;
+
+	p->is_look = uplink_is_right(&e->there, e->id, wanted);
+	if (p->is_look && e->belief != UPLINK_UNKNOWN && !e->is_looked_at && !e->is_in_doubt) {
+		uplink_table_note_refused(t, e, false);
+		return false;
+	}
+	if (t->is_looking && e->is_lost) {
+		prepare_fence(e, &now, p);
+		return true;
+	}
+	/* What was not made by this start is likely to be there. */
+	if (t->is_looking || (e->belief == UPLINK_UNKNOWN && !e->is_new))
+		p->is_look = true;
+	put_before(p, e);
+	step = uplink_step(&e->there, e->id, wanted, &now);
+	p->after = step.field;
+	p->delta = step.delta;
+	return true;
+}
+
+bool uplink_table_take(struct uplink_table *t, uint64_t start, struct uplink_push *out)
+{
+	struct uplink_entry *e;
+	bool is_found = false;
+	int64_t wanted;
+
+	pthread_mutex_lock(&t->mutex);
+	while (!is_found && (e = STAILQ_FIRST(&t->round))) {
+		STAILQ_REMOVE_HEAD(&t->round, link);
+		t->round_count--;
+		e->place = UPLINK_AT_REST;
+		if (t->is_looking && !e->is_in_doubt)
+			uplink_table_to_due(t, e);
+		else if (!uplink_contribution(e->committed, e->baseline, &wanted))
+			uplink_table_note_refused(t, e, true);
+		else
+			is_found = prepare(t, e, start, wanted, out);
+	}
+	if (is_found) {
+		out->entry = e;
+		e->place = UPLINK_UNDER_WAY;
+		e->is_changed = false;
+		t->under_way_count++;
+	}
+	pthread_mutex_unlock(&t->mutex);
+	return is_found;
+}
+
+/* A name without an object, and nothing of it in the cluster. */
+static bool is_nobodys(const struct uplink_entry *e)
+{
+	return e->id == 0 && !e->is_reserved && e->belief != UPLINK_UNKNOWN &&
+	       uplink_is_right(&e->there, 0, 0) && !e->is_in_doubt;
+}
+
+/* It is at rest. Another entry may be in its place of the index then. */
+static void forget(struct uplink_table *t, struct uplink_entry *e)
+{
+	uplink_index_take(&t->by_name, e);
+	uplink_table_note_refused(t, e, false);
+	free(e);
+}
+
+/* What is believed from now on. True: it is to be sent again at once. */
+static bool believe(struct uplink_entry *e, const struct uplink_push *p, const struct uplink_answer *a)
+{
+	int64_t wanted;
+
+	if (a->outcome == UPLINK_PUSHED && !p->is_look) {
+		e->belief = UPLINK_PRESENT;
+		e->there = p->after;
+	} else if (a->outcome == UPLINK_OTHER) {
+		e->belief = a->has_field ? UPLINK_PRESENT : UPLINK_ABSENT;
+		e->there = a->field;
+	}
+	return uplink_contribution(e->committed, e->baseline, &wanted) &&
+	       !uplink_is_right(&e->there, e->id, wanted);
+}
+
+bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *p, const struct uplink_answer *a)
+{
+	struct uplink_entry *e = p->entry;
+	bool is_answered = a->outcome == UPLINK_PUSHED || a->outcome == UPLINK_OTHER;
+	bool is_repair = a->outcome == UPLINK_OTHER && e->belief != UPLINK_UNKNOWN, is_again = false;
+
+	pthread_mutex_lock(&t->mutex);
+	t->under_way_count--;
+	e->place = UPLINK_AT_REST;
+	if (is_answered) {
+		is_repair &= !e->is_in_doubt;
+		is_again = believe(e, p, a);
+		e->is_found &= !a->has_field;
+		e->is_looked_at = e->is_in_doubt = e->is_lost = false;
+	}
+	if (a->outcome == UPLINK_LOST && !p->is_look)
+		e->is_in_doubt = e->is_lost = true;
+	/* Where nothing can be looked at any more nothing would be found out later, either. */
+	if (a->outcome == UPLINK_BROKEN || (a->outcome == UPLINK_REFUSED && t->is_looking && !e->is_lost))
+		e->is_in_doubt = e->is_lost = false;
+	uplink_table_note_refused(t, e, a->outcome == UPLINK_REFUSED);
+	if (a->outcome == UPLINK_LOST || a->outcome == UPLINK_UNSENT)
+		uplink_table_to_left(t, e);
+	else if ((is_again || a->outcome == UPLINK_BROKEN) && !t->is_looking)
+		uplink_table_to_round(t, e);
+	else if (is_again || e->is_changed || a->outcome == UPLINK_BROKEN)
+		uplink_table_to_due(t, e);
+	else if (e->is_found && is_nobodys(e) && t->sweep_at == 0)
+		forget(t, e); /* not in the midst of a sweep, which others would be moved past */
+	pthread_mutex_unlock(&t->mutex);
+	return is_repair;
+}
+
+bool uplink_table_end_round(struct uplink_table *t)
+{
+	bool is_through;
+
+	pthread_mutex_lock(&t->mutex);
+	is_through = t->round_count + t->left_count + t->under_way_count == 0;
+	if (is_through && !t->is_looking) {
+		t->synced_epoch = t->round_epoch;
+		t->round_since_ms = 0;
+	}
+	pthread_mutex_unlock(&t->mutex);
+	return is_through;
+}
+
+/* ---- sweeps ---- */
+
+bool uplink_table_sweep(struct uplink_table *t, size_t max)
+{
+	struct uplink_index *x = &t->by_name;
+	bool is_through;
+
+	pthread_mutex_lock(&t->mutex);
+	while (max > 0 && t->sweep_at <= x->mask) {
+		struct uplink_entry *e = x->slots[t->sweep_at];
+
+		if (e && e->place == UPLINK_AT_REST && is_nobodys(e)) {
+			forget(t, e);
+			continue;
+		}
+		if (e && e->place == UPLINK_AT_REST) {
+			e->is_looked_at = true;
+			uplink_table_to_round(t, e);
+			max--;
+		} else if (e) {
+			e->is_looked_at = true; /* it is on its way */
+		}
+		t->sweep_at++;
+	}
+	is_through = t->sweep_at > x->mask;
+	if (is_through)
+		t->sweep_at = 0;
+	pthread_mutex_unlock(&t->mutex);
+	return !is_through;
+}
+
+void uplink_table_sweep_again(struct uplink_table *t)
+{
+	pthread_mutex_lock(&t->mutex);
+	t->sweep_at = 0;
+	pthread_mutex_unlock(&t->mutex);
+}
+
+int uplink_table_found(struct uplink_table *t, struct slice name)
+{
+	struct uplink_entry *e;
+	int rc = 0;
+
+	pthread_mutex_lock(&t->mutex);
+	if (!uplink_index_name(&t->by_name, name)) {
+		rc = uplink_table_get(t, name, &e);
+		if (!rc) {
+			e->is_found = true;
+			uplink_table_to_round(t, e);
+		}
+	}
+	pthread_mutex_unlock(&t->mutex);
+	return rc;
+}
+
+void uplink_table_look_again(struct uplink_table *t, struct slice name)
+{
+	struct uplink_entry *e;
+
+	pthread_mutex_lock(&t->mutex);
+	e = uplink_index_name(&t->by_name, name);
+	if (e) {
+		e->is_looked_at = true;
+		if (e->place == UPLINK_AT_REST)
+			uplink_table_to_round(t, e);
+	}
+	pthread_mutex_unlock(&t->mutex);
+}
