@@ -137,7 +137,8 @@ void uplink_become(struct uplink *u, uint64_t incarnation)
 	uplink_put_id(u->incarnation_id, incarnation);
 	u->is_registered = false;
 	u->record_len = 0;
-	u->broken = NULL;
+	u->broken = UPLINK_WHOLE;
+	u->wait_count = 0;
 }
 
 static int take_lineage(struct uplink *u, const struct store_uplink *found, const struct uplink_mark *now)
@@ -274,6 +275,7 @@ static void pause_growing(struct uplink *u)
 	if (u->pause_ms > PAUSE_MS_MAX)
 		u->pause_ms = PAUSE_MS_MAX;
 	u->retry_ms = clock_ms(CLOCK_MONOTONIC) + u->pause_ms;
+	uplink_table_tidy(&u->table);
 }
 
 static int64_t sweep_due_ms(const struct uplink *u, int64_t now)

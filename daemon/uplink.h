@@ -42,6 +42,17 @@ struct uplink_node {
 	char error[UPLINK_ERROR_SIZE]; /* the last */
 };
 
+/* Why a new incarnation is needed. */
+enum uplink_break {
+	UPLINK_WHOLE,	 /* it is not */
+	UPLINK_GIVEN_UP, /* an operator has retired this one */
+	UPLINK_COPIED,	 /* another disk goes on with it, or another one has */
+};
+
+/* A switch asks so often whether a replica of each master has what is there: where there is none it goes on.
+ */
+enum { UPLINK_WAITS = 2 };
+
 enum uplink_condition { UPLINK_STARTING, UPLINK_UP, UPLINK_DOWN };
 
 /* How far the ledgers of a master were looked through. */
@@ -114,9 +125,11 @@ struct uplink {
 	bool is_record_due;		    /* ... or was: it is to be looked at */
 	char record[UPLINK_MARK_CHARS_MAX]; /* what is believed to be in it */
 	size_t record_len;
-	uint64_t record_epoch;	    /* of it */
-	int64_t registered_ms;	    /* monotonic */
-	const char *broken;	    /* why a new incarnation is needed; static; null: it is not */
+	uint64_t record_epoch; /* of it */
+	int64_t registered_ms; /* monotonic */
+	enum uplink_break broken;
+	uint64_t switch_topology;   /* when a switch began to look at what is there */
+	unsigned wait_count;	    /* ... and how often it has asked replicas since */
 	int64_t round_ms;	    /* monotonic: when the last round began */
 	int64_t retry_ms, pause_ms; /* monotonic: not before; 0: at once */
 	bool is_wanted;		    /* somebody waits for a round */
@@ -221,6 +234,8 @@ void uplink_verify(struct uplink *u, struct uplink_question *q);
 void uplink_retire_some(struct uplink *u);
 /* Whoever asked for it waits as all others do. */
 void uplink_retire_stop(struct uplink *u);
+/* Whether so many replicas of each master have all that is there; false: not within UPLINK_CALL_MS. */
+bool uplink_ask_replicas(struct uplink *u, unsigned replicas);
 /* Whether so many replicas of each master (0: the masters themselves) have what was pushed there; false: not
  * now. uplink_wait.c */
 bool uplink_wait_replicas(struct uplink *u, unsigned replicas);

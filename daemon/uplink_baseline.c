@@ -8,24 +8,27 @@
 #include <string.h>
 
 /* What this start has pushed may have been rolled back since, unseen as yet. */
-static void doubt_pushed(struct uplink_table *t, uint64_t start)
+static bool is_doubtful(const struct uplink_table *t, const struct uplink_entry *e, uint64_t start)
 {
-	for (size_t i = 0; i <= t->by_name.mask; i++) {
-		struct uplink_entry *e = t->by_name.slots[i];
-
-		if (e && e->belief == UPLINK_PRESENT && e->there.mark.start == start)
-			e->is_in_doubt = true;
-	}
+	return t->is_given_up || (e->belief == UPLINK_PRESENT && e->there.mark.start == start);
 }
 
-size_t uplink_table_begin_looking(struct uplink_table *t, uint64_t start)
+void uplink_table_doubt(struct uplink_table *t, uint64_t start, bool is_given_up)
+{
+	pthread_mutex_lock(&t->mutex);
+	t->is_looking = true;
+	t->is_given_up = is_given_up;
+	for (size_t i = 0; i <= t->by_name.mask; i++)
+		if (t->by_name.slots[i] && is_doubtful(t, t->by_name.slots[i], start))
+			t->by_name.slots[i]->is_in_doubt = true;
+	pthread_mutex_unlock(&t->mutex);
+}
+
+size_t uplink_table_look(struct uplink_table *t)
 {
 	size_t count = 0;
 
 	pthread_mutex_lock(&t->mutex);
-	if (!t->is_looking)
-		doubt_pushed(t, start);
-	t->is_looking = true;
 	for (size_t i = 0; i <= t->by_name.mask; i++)
 		if (t->by_name.slots[i])
 			count += t->by_name.slots[i]->is_in_doubt;
@@ -43,12 +46,17 @@ size_t uplink_table_begin_looking(struct uplink_table *t, uint64_t start)
 	return count;
 }
 
-/* At which value of the counter its field stands. This start has pushed it, or has found it so. */
-static int64_t stands_at(const struct uplink_entry *e, uint64_t start)
+/* At which value of the counter its field stands. This start has pushed it; or nobody adds to it, so that it
+ * does not matter who has. Else others may have brought, or bring yet, all that this start has found. */
+static int64_t stands_at(const struct uplink_table *t, const struct uplink_entry *e, uint64_t start)
 {
-	if (e->belief != UPLINK_PRESENT || e->there.mark.start != start || e->there.object != e->id)
-		return e->at_start;
-	return (int64_t)((uint64_t)e->baseline + (uint64_t)e->there.value);
+	bool is_its = e->belief == UPLINK_PRESENT && e->there.object == e->id;
+
+	if (is_its && (t->is_given_up || e->there.mark.start == start))
+		return (int64_t)((uint64_t)e->baseline + (uint64_t)e->there.value);
+	if (t->is_given_up && e->belief != UPLINK_UNKNOWN)
+		return e->baseline;
+	return e->at_start;
 }
 
 static int by_id(const void *a, const void *b)
@@ -68,8 +76,8 @@ struct store_baseline *uplink_table_baselines(struct uplink_table *t, uint64_t s
 	for (size_t i = 0; rows && i <= t->by_id.mask; i++) {
 		const struct uplink_entry *e = t->by_id.slots[i];
 
-		if (e && stands_at(e, start) != 0)
-			rows[n++] = (struct store_baseline){.id = e->id, .value = stands_at(e, start)};
+		if (e && stands_at(t, e, start) != 0)
+			rows[n++] = (struct store_baseline){.id = e->id, .value = stands_at(t, e, start)};
 	}
 	pthread_mutex_unlock(&t->mutex);
 	*count = rows ? n : SIZE_MAX;
@@ -88,7 +96,7 @@ void uplink_table_switch(struct uplink_table *t, uint64_t start)
 		if (!e)
 			continue;
 		/* A later switch of this start goes on from here. */
-		e->baseline = e->at_start = e->id ? stands_at(e, start) : 0;
+		e->baseline = e->at_start = e->id ? stands_at(t, e, start) : 0;
 		e->belief = UPLINK_UNKNOWN;
 		e->there = (struct uplink_field){.value = 0};
 		e->is_in_doubt = e->is_lost = false;
@@ -96,5 +104,6 @@ void uplink_table_switch(struct uplink_table *t, uint64_t start)
 		if (e->place == UPLINK_AT_REST)
 			uplink_table_to_due(t, e);
 	}
+	t->is_given_up = false;
 	pthread_mutex_unlock(&t->mutex);
 }

@@ -8,6 +8,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- who is not needed any more ---- */
+
+/* A name without an object, and nothing of it in the cluster. */
+static bool is_nobodys(const struct uplink_entry *e)
+{
+	return e->id == 0 && !e->is_reserved && e->belief != UPLINK_UNKNOWN &&
+	       uplink_is_right(&e->there, 0, 0) && !e->is_in_doubt;
+}
+
+/* It came and went, and nothing of it was ever sent, nor has the cluster told of it. */
+static bool is_unheard_of(const struct uplink_entry *e)
+{
+	return e->id == 0 && !e->is_reserved && e->belief == UPLINK_UNKNOWN && e->is_new && !e->is_in_doubt;
+}
+
+/* It stands in no queue. Another entry may be in its place of the index then. */
+static void forget(struct uplink_table *t, struct uplink_entry *e)
+{
+	uplink_index_take(&t->by_name, e);
+	uplink_table_note_refused(t, e, false);
+	free(e);
+}
+
 /* ---- a round ---- */
 
 size_t uplink_table_begin_round(struct uplink_table *t)
@@ -53,6 +76,22 @@ static void prepare_fence(struct uplink_entry *e, const struct uplink_mark *now,
 	put_before(p, e);
 }
 
+static void prepare_look(const struct uplink_table *t, struct uplink_entry *e, uint64_t start,
+			 struct uplink_push *p)
+{
+	const struct uplink_mark now = {.start = start, .epoch = t->epoch};
+
+	if (e->is_lost) {
+		prepare_fence(e, &now, p);
+		return;
+	}
+	p->is_look = true;
+	p->after = e->there;
+	p->after.mark = now;
+	p->delta = 0;
+	put_before(p, e);
+}
+
 /* False: it is as it should be. */
 static bool prepare(struct uplink_table *t, struct uplink_entry *e, uint64_t start, int64_t wanted,
 		    struct uplink_push *p)
@@ -65,12 +104,8 @@ static bool prepare(struct uplink_table *t, struct uplink_entry *e, uint64_t sta
 		uplink_table_note_refused(t, e, false);
 		return false;
 	}
-	if (t->is_looking && e->is_lost) {
-		prepare_fence(e, &now, p);
-		return true;
-	}
 	/* What was not made by this start is likely to be there. */
-	if (t->is_looking || (e->belief == UPLINK_UNKNOWN && !e->is_new))
+	if (e->belief == UPLINK_UNKNOWN && !e->is_new)
 		p->is_look = true;
 	put_before(p, e);
 	step = uplink_step(&e->there, e->id, wanted, &now);
@@ -92,11 +127,17 @@ bool uplink_table_take(struct uplink_table *t, uint64_t start, struct uplink_pus
 		e->place = UPLINK_AT_REST;
 		if (t->is_looking && !e->is_in_doubt)
 			uplink_table_to_due(t, e);
+		else if (t->is_looking)
+			is_found = true;
+		else if (is_unheard_of(e) && t->sweep_at == 0)
+			forget(t, e);
 		else if (!uplink_contribution(e->committed, e->baseline, &wanted))
 			uplink_table_note_refused(t, e, true);
 		else
 			is_found = prepare(t, e, start, wanted, out);
 	}
+	if (is_found && t->is_looking)
+		prepare_look(t, e, start, out);
 	if (is_found) {
 		out->entry = e;
 		e->place = UPLINK_UNDER_WAY;
@@ -105,21 +146,6 @@ bool uplink_table_take(struct uplink_table *t, uint64_t start, struct uplink_pus
 	}
 	pthread_mutex_unlock(&t->mutex);
 	return is_found;
-}
-
-/* A name without an object, and nothing of it in the cluster. */
-static bool is_nobodys(const struct uplink_entry *e)
-{
-	return e->id == 0 && !e->is_reserved && e->belief != UPLINK_UNKNOWN &&
-	       uplink_is_right(&e->there, 0, 0) && !e->is_in_doubt;
-}
-
-/* It is at rest. Another entry may be in its place of the index then. */
-static void forget(struct uplink_table *t, struct uplink_entry *e)
-{
-	uplink_index_take(&t->by_name, e);
-	uplink_table_note_refused(t, e, false);
-	free(e);
 }
 
 /* What is believed from now on. True: it is to be sent again at once. */
@@ -138,6 +164,15 @@ static bool believe(struct uplink_entry *e, const struct uplink_push *p, const s
 	       !uplink_is_right(&e->there, e->id, wanted);
 }
 
+/* What a start before this one has sent may arrive yet, where it was neither this one that wrote the field
+ * nor anybody for the last time. */
+static bool may_change(const struct uplink_table *t, const struct uplink_entry *e,
+		       const struct uplink_push *p, const struct uplink_answer *a)
+{
+	return t->is_given_up && !a->is_final &&
+	       !(e->belief == UPLINK_PRESENT && e->there.mark.start == p->after.mark.start);
+}
+
 bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *p, const struct uplink_answer *a)
 {
 	struct uplink_entry *e = p->entry;
@@ -151,7 +186,8 @@ bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *p, co
 		is_repair &= !e->is_in_doubt;
 		is_again = believe(e, p, a);
 		e->is_found &= !a->has_field;
-		e->is_looked_at = e->is_in_doubt = e->is_lost = false;
+		e->is_looked_at = false;
+		e->is_in_doubt = e->is_lost = may_change(t, e, p, a);
 	}
 	if (a->outcome == UPLINK_LOST && !p->is_look)
 		e->is_in_doubt = e->is_lost = true;
@@ -229,7 +265,10 @@ int uplink_table_found(struct uplink_table *t, struct slice name)
 	int rc = 0;
 
 	pthread_mutex_lock(&t->mutex);
-	if (!uplink_index_name(&t->by_name, name)) {
+	e = uplink_index_name(&t->by_name, name);
+	if (e) {
+		e->is_new = false; /* it may have a field of a start before this one */
+	} else {
 		rc = uplink_table_get(t, name, &e);
 		if (!rc) {
 			e->is_found = true;
@@ -238,6 +277,44 @@ int uplink_table_found(struct uplink_table *t, struct slice name)
 	}
 	pthread_mutex_unlock(&t->mutex);
 	return rc;
+}
+
+/* ---- while nothing can be pushed ---- */
+
+static void tidy_queue(struct uplink_table *t, struct uplink_queue *q, size_t *count)
+{
+	struct uplink_queue kept = STAILQ_HEAD_INITIALIZER(kept);
+	struct uplink_entry *e;
+
+	while ((e = STAILQ_FIRST(q))) {
+		STAILQ_REMOVE_HEAD(q, link);
+		if (is_unheard_of(e)) {
+			forget(t, e);
+			--*count;
+		} else {
+			STAILQ_INSERT_TAIL(&kept, e, link);
+		}
+	}
+	STAILQ_CONCAT(q, &kept);
+}
+
+/* All at once: so many have come and gone since the last time. */
+void uplink_table_tidy(struct uplink_table *t)
+{
+	enum { FEW = 1024 };
+	size_t count;
+
+	pthread_mutex_lock(&t->mutex);
+	count = t->by_name.count;
+	if (count - t->by_id.count > 2 * t->gone_count + FEW) {
+		tidy_queue(t, &t->due, &t->due_count);
+		tidy_queue(t, &t->round, &t->round_count);
+		tidy_queue(t, &t->left, &t->left_count);
+		t->gone_count = t->by_name.count - t->by_id.count;
+		if (count != t->by_name.count)
+			t->sweep_at = 0; /* others stand elsewhere now */
+	}
+	pthread_mutex_unlock(&t->mutex);
 }
 
 void uplink_table_look_again(struct uplink_table *t, struct slice name)

@@ -20,9 +20,7 @@ enum {
 	ROUND_MS = 4 * UPLINK_CALL_MS,
 };
 
-static const char copied[] = "another copy of this state has brought its counts to the cluster";
 static const char senseless[] = "the answer to a script makes no sense";
-static const char retired[] = "this incarnation was retired by an operator";
 
 /* An array whose first element is a number, and the second a string. */
 static bool read_pair(const struct resp_reply *reply, bool *is_done, struct slice *text)
@@ -60,6 +58,13 @@ static void see_epoch(struct uplink *u)
 	u->lineage.now.epoch = uplink_table_epoch(&u->table, &fed);
 }
 
+/* Where others go on with it, it does not matter any more that it was given up. */
+static void break_off(struct uplink *u, enum uplink_break why)
+{
+	if (why > u->broken)
+		u->broken = why;
+}
+
 /* ---- the record ---- */
 
 struct registration {
@@ -88,8 +93,8 @@ static void judge_record(struct registration *r, struct slice there)
 		believe_record(u, there);
 		r->is_again = true;
 		break;
-	case UPLINK_STRANGE: u->broken = copied; break;
-	case UPLINK_RETIRED: u->broken = retired; break;
+	case UPLINK_STRANGE: break_off(u, UPLINK_COPIED); break;
+	case UPLINK_RETIRED: break_off(u, UPLINK_GIVEN_UP); break;
 	case UPLINK_SENSELESS:
 		uplink_say(u, "shc:uplink:%s is nothing that a daemon writes: delete it", u->incarnation_id);
 		break;
@@ -175,12 +180,14 @@ static struct uplink_answer judge_field(struct uplink *u, const struct uplink_pu
 	case UPLINK_NOTHING: break;
 	case UPLINK_OURS: a.has_field = true; break;
 	case UPLINK_STRANGE:
-		u->broken = copied;
+		break_off(u, UPLINK_COPIED);
 		a.outcome = UPLINK_BROKEN;
 		break;
 	case UPLINK_RETIRED:
-		u->broken = retired;
-		a.outcome = UPLINK_BROKEN;
+		break_off(u, UPLINK_GIVEN_UP);
+		/* It stays as it is: so that is what there is of it. */
+		a.is_final = a.has_field = u->table.is_looking && a.field.mark.start;
+		a.outcome = a.has_field ? UPLINK_OTHER : UPLINK_BROKEN;
 		break;
 	case UPLINK_SENSELESS:
 		uplink_say(u, "the ledger of %.*s has something else than a daemon writes under %s",

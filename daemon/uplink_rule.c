@@ -154,11 +154,22 @@ static bool has_been_at(const struct uplink_lineage *l, const struct uplink_mark
 
 /* ---- judgement ---- */
 
-static const struct slice retired = {"retired", 7};
+static const struct slice retired = {"retired", 7}, tombstone = {"retired ", 8};
 
-static bool is_retired(struct slice there)
+static bool is_tombstone(struct slice there)
 {
-	return there.len == retired.len && memcmp(there.data, retired.data, retired.len) == 0;
+	return there.len >= tombstone.len && memcmp(there.data, tombstone.data, tombstone.len) == 0;
+}
+
+static enum uplink_verdict judge_tombstone(const struct uplink_lineage *l, struct slice there,
+					   struct uplink_field *field)
+{
+	there = (struct slice){there.data + tombstone.len, there.len - tombstone.len};
+	if (!uplink_parse_field(there, field))
+		return UPLINK_SENSELESS;
+	if (!has_been_at(l, &field->mark))
+		*field = (struct uplink_field){.value = 0};
+	return UPLINK_RETIRED;
 }
 
 enum uplink_verdict uplink_judge_field(const struct uplink_lineage *l, struct slice there,
@@ -166,8 +177,8 @@ enum uplink_verdict uplink_judge_field(const struct uplink_lineage *l, struct sl
 {
 	if (there.len == 0)
 		return UPLINK_NOTHING;
-	if (is_retired(there))
-		return UPLINK_RETIRED;
+	if (is_tombstone(there))
+		return judge_tombstone(l, there, field);
 	if (!uplink_parse_field(there, field))
 		return UPLINK_SENSELESS;
 	return has_been_at(l, &field->mark) ? UPLINK_OURS : UPLINK_STRANGE;
@@ -179,7 +190,7 @@ enum uplink_verdict uplink_judge_record(const struct uplink_lineage *l, struct s
 
 	if (there.len == 0)
 		return UPLINK_NOTHING;
-	if (is_retired(there))
+	if (there.len == retired.len && memcmp(there.data, retired.data, retired.len) == 0)
 		return UPLINK_RETIRED;
 	if (!next_mark(&there, &mark) || there.data)
 		return UPLINK_SENSELESS;

@@ -16,6 +16,8 @@ enum {
 	UPLINK_ID_CHARS = 16,					       /* of a start, of an incarnation */
 	UPLINK_MARK_CHARS_MAX = UPLINK_ID_CHARS + 1 + 20,	       /* START EPOCH: a record */
 	UPLINK_FIELD_CHARS_MAX = UPLINK_MARK_CHARS_MAX + 3 * (1 + 20), /* START EPOCH VALUE OBJECT OFFSET */
+	UPLINK_TEXT_CHARS_MAX =
+		8 + UPLINK_FIELD_CHARS_MAX, /* what may be in a ledger: also "retired FIELD" */
 	UPLINK_ID_SIZE = UPLINK_ID_CHARS + 1,
 };
 
@@ -73,11 +75,12 @@ enum uplink_verdict {
 	UPLINK_NOTHING,	  /* there is none */
 	UPLINK_OURS,	  /* a state of this disk, perhaps an older one */
 	UPLINK_STRANGE,	  /* of a start, or an epoch, that this disk never had: one of two copies wrote it */
-	UPLINK_RETIRED,	  /* an operator has given the incarnation up */
+	UPLINK_RETIRED,	  /* an operator has given the incarnation up; nothing is added to it any more */
 	UPLINK_SENSELESS, /* nothing that a daemon writes */
 };
 
-/* Of a ledger's field, as the cluster has it; *field for UPLINK_OURS. */
+/* Of a ledger's field, as the cluster has it; *field for UPLINK_OURS, and for UPLINK_RETIRED what it was
+ * then: its mark is 0 when this disk was never there. */
 enum uplink_verdict uplink_judge_field(const struct uplink_lineage *l, struct slice there,
 				       struct uplink_field *field);
 /* The same of a record. */

@@ -14,6 +14,11 @@
 
 enum { ROWS = 2000 /* of a transaction: as folding */ };
 
+static const char *const reasons[] = {
+	[UPLINK_GIVEN_UP] = "this incarnation was retired by an operator",
+	[UPLINK_COPIED] = "another copy of this state has brought its counts to the cluster",
+};
+
 struct writing {
 	uint64_t incarnation;
 	const struct store_baseline *rows;
@@ -55,28 +60,50 @@ static int write_down(struct uplink *u, struct writing *w)
 	return rc ? rc : commit_call(u->commit, switch_to, w);
 }
 
+/* For this reason; and no master has been replaced since. */
+static bool is_looking(const struct uplink *u)
+{
+	return u->table.is_looking && u->table.is_given_up == (u->broken == UPLINK_GIVEN_UP) &&
+	       u->switch_topology == u->topology;
+}
+
 /* What may have been pushed without an answer, or has been rolled back, must be known, or it would be counted
  * twice, or not at all. */
 static bool resolve_doubts(struct uplink *u)
 {
-	uint64_t start = u->lineage.now.start;
-
-	if (uplink_table_begin_looking(&u->table, start) == 0)
+	if (!is_looking(u)) {
+		uplink_table_doubt(&u->table, u->lineage.now.start, u->broken == UPLINK_GIVEN_UP);
+		u->switch_topology = u->topology;
+	}
+	if (uplink_table_look(&u->table) == 0)
 		return true;
 	uplink_round(u);
-	return uplink_table_begin_looking(&u->table, start) == 0;
+	uplink_look_at_topology(u);
+	return is_looking(u) && uplink_table_look(&u->table) == 0;
+}
+
+/* Nobody will bring what the fields stand for now once more: it should outlive its master. */
+static bool wait_for_replica(struct uplink *u)
+{
+	bool is_there;
+
+	if (u->wait_count >= UPLINK_WAITS)
+		return true;
+	u->wait_count++;
+	is_there = uplink_ask_replicas(u, 1);
+	return u->switch_topology == u->topology && (is_there || u->wait_count >= UPLINK_WAITS);
 }
 
 bool uplink_switch(struct uplink *u)
 {
-	const char *why = u->broken;
 	uint64_t start = u->lineage.now.start;
+	const char *why = reasons[u->broken];
 	struct writing w;
 	char before[UPLINK_ID_SIZE];
 	struct store_baseline *rows;
 	int rc;
 
-	if (!resolve_doubts(u))
+	if (!resolve_doubts(u) || !wait_for_replica(u))
 		return false;
 	w.incarnation = uplink_draw_id();
 	rows = uplink_table_baselines(&u->table, start, &w.count);

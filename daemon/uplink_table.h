@@ -34,15 +34,17 @@ struct uplink_table {
 	struct uplink_queue round; /* of the round that goes on */
 	struct uplink_queue left;  /* of that, what was sent without an answer: for the next time */
 	size_t due_count, round_count, left_count, under_way_count, refused_count;
-	bool is_looking; /* only what is in doubt is sent, and only looked at; written by the uplink's thread
-			  */
-	uint64_t epoch;	 /* newest one with content that is in here: what marks say */
-	uint64_t fed;	 /* newest one that is in here */
+	bool is_looking;  /* only what is in doubt is sent, and only looked at; the uplink's thread writes it
+			   */
+	bool is_given_up; /* nobody adds to the fields of this incarnation any more; likewise */
+	uint64_t epoch;	  /* newest one with content that is in here: what marks say */
+	uint64_t fed;	  /* newest one that is in here */
 	uint64_t round_epoch;	/* all that had changed up to it is of this round, or older */
 	uint64_t synced_epoch;	/* ... is in the cluster, but for what it refuses */
 	int64_t due_since_ms;	/* monotonic: the oldest change in `due`; 0: none */
 	int64_t round_since_ms; /* the same of the round; 0: there is nothing in it */
 	size_t sweep_at;	/* place in by_name */
+	size_t gone_count;	/* names without an object, after the last tidying */
 	uint64_t floor_id;	/* ids below are deleted */
 };
 
@@ -78,7 +80,7 @@ struct uplink_push {
 	bool is_look;			     /* only to be compared with `before` */
 	char before[UPLINK_FIELD_CHARS_MAX]; /* what is believed to be there */
 	uint8_t before_len;
-	struct uplink_field after; /* to be written; not when it is a look */
+	struct uplink_field after; /* to be written, not when it is a look; the mark is the present one */
 	int64_t delta;
 };
 
@@ -97,6 +99,7 @@ enum uplink_outcome {
 struct uplink_answer {
 	enum uplink_outcome outcome;
 	bool has_field; /* UPLINK_OTHER */
+	bool is_final;	/* it is a tombstone, and stays as it is */
 	struct uplink_field field;
 };
 /* True: the cluster had something else than was believed, which is to be repaired. */
@@ -120,9 +123,12 @@ int uplink_table_found(struct uplink_table *t, struct slice name);
 
 /* ---- a new incarnation ---- the uplink's thread, with nothing under way */
 
-/* From now on rounds only find out what is in doubt, which is all that `start`, the present one, has pushed;
- * all else waits. How many there are. */
-size_t uplink_table_begin_looking(struct uplink_table *t, uint64_t start);
+/* From now on rounds only find out what is in doubt, which is all that `start`, the present one, has pushed,
+ * or with `is_given_up` all names; all else waits. Again: what has been found out is in doubt once more. */
+void uplink_table_doubt(struct uplink_table *t, uint64_t start, bool is_given_up);
+
+/* What is in doubt will be of the next round. How many there are. */
+size_t uplink_table_look(struct uplink_table *t);
 
 /* Baselines of the next incarnation: what the fields of this one stand for. An array, by id, that the caller
  * frees; null when there is none, or no memory, then *count is SIZE_MAX. `start`: the present one. */
@@ -148,6 +154,10 @@ struct uplink_state {
 /* About `max` of them, in an order that stays when others come and go. *cursor is 0 at first, and after the
  * last ones. */
 size_t uplink_table_page(struct uplink_table *t, uint64_t *cursor, struct uplink_state *out, size_t max);
+
+/* While nothing can be pushed: forgets names that have come and gone meanwhile, when they are many. So memory
+ * is bounded by the names that there are, and those that the cluster knows. */
+void uplink_table_tidy(struct uplink_table *t);
 
 /* The name is looked at in the next round. */
 void uplink_table_look_again(struct uplink_table *t, struct slice name);

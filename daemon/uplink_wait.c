@@ -73,12 +73,10 @@ static bool ask_all(struct uplink *u, cluster_node_fn *put)
 	return !m.is_failed;
 }
 
-bool uplink_wait_replicas(struct uplink *u, unsigned replicas)
+bool uplink_ask_replicas(struct uplink *u, unsigned replicas)
 {
 	bool is_lost = false, is_there;
 
-	if (u->is_fast)
-		return false;
 	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
 	is_there = ask_all(u, replicas ? put_mark : put_ping);
 	if (is_there && replicas)
@@ -86,5 +84,10 @@ bool uplink_wait_replicas(struct uplink *u, unsigned replicas)
 	if (!is_there)
 		uplink_note(u, cluster_error(u->cluster));
 	uplink_look_at_topology(u);
-	return is_there && !u->is_fast;
+	return is_there;
+}
+
+bool uplink_wait_replicas(struct uplink *u, unsigned replicas)
+{
+	return !u->is_fast && uplink_ask_replicas(u, replicas) && !u->is_fast;
 }

@@ -63,11 +63,12 @@ const struct script script_reset = {
 };
 
 /* -2^63 has no opposite of 64 bits: it is taken away in two steps. What is added first fits, so it can be
- * taken back when the offset does not. */
+ * taken back when the offset does not. What was there is kept behind the word: should the
+ * incarnation come back, it learns what of it has arrived. */
 const struct script script_retire = {
-	.sha1 = "1087cd99b8dbba50ebfeea20d9132e14adf64c64",
+	.sha1 = "4fd930b6f9593e432420419300277caa18ea3c17",
 	.text = "local at = redis.call('HGET', KEYS[1], ARGV[1])\n"
-		"if not at or at == 'retired' then return {0, ''} end\n"
+		"if not at or string.sub(at, 1, 8) == 'retired ' then return {0, ''} end\n"
 		"local value, offset = string.match(at, '^%x+ %d+ (%-?%d+) %d+ (%-?%d+)$')\n"
 		"if not value then return redis.error_reply('ERR no contribution: ' .. at) end\n"
 		"if redis.acl_check_cmd and not redis.acl_check_cmd('HSET', KEYS[1], ARGV[1], 'retired') then\n"
@@ -92,7 +93,7 @@ const struct script script_retire = {
 		"  end\n"
 		"  table.insert(done, step)\n"
 		"end\n"
-		"redis.call('HSET', KEYS[1], ARGV[1], 'retired')\n"
+		"redis.call('HSET', KEYS[1], ARGV[1], 'retired ' .. at)\n"
 		"return {1, at}\n",
 };
 

@@ -50,6 +50,10 @@ teardown_file() {
 	drive uplink reset_of_unpushed
 }
 
+@test "whoever is retired and comes back brings what he had not brought, and that once" {
+	drive uplink retirement_of_somebody_alive
+}
+
 @test "RETIRE names a ledger that it cannot read, and does the others" {
 	drive uplink retirement_of_damaged
 }

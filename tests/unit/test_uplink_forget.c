@@ -92,6 +92,68 @@ static void test_a_name_that_comes_again_is_kept_by_a_sweep_before_its_epoch_is_
 	end(&g);
 }
 
+static void come_and_go(struct forget_rig *g, uint64_t first, int count)
+{
+	char name[32];
+
+	for (int i = 0; i < count; i++) {
+		(void)snprintf(name, sizeof(name), "%llu", (unsigned long long)first + (unsigned)i);
+		create(g, first + (unsigned)i, name, 5);
+		assert_int_equal(epoch_buffer_delete(&g->buffer, first + (unsigned)i), 0);
+	}
+	reserve(g);
+	end_epoch(g);
+}
+
+/* One that the cluster knows, one that lives, and many that nobody has heard of. */
+static void test_names_that_come_and_go_while_nothing_can_be_pushed_take_no_memory(void **state)
+{
+	enum { TIMES = 50, EACH = 1000 };
+	struct forget_rig g;
+
+	(void)state;
+	begin(&g);
+	create(&g, 1, "known", 5);
+	reserve(&g);
+	end_epoch(&g);
+	assert_int_equal(some_round(&g, &nothing), 5);
+	assert_int_equal(epoch_buffer_delete(&g.buffer, 1), 0);
+	create(&g, 2, "lives", 7);
+	reserve(&g);
+	end_epoch(&g);
+	for (int i = 0; i < TIMES; i++) {
+		come_and_go(&g, 1000 + (uint64_t)i * EACH, EACH);
+		if (i % 3 == 0)
+			uplink_table_begin_round(&g.t);
+		uplink_table_tidy(&g.t);
+		assert_in_range(names(&g), 2, 2 * EACH + 1024);
+	}
+	assert_int_equal(some_round(&g, &nothing), 7 - 5);
+	assert_int_equal(names(&g), 2);
+	end(&g);
+}
+
+/* Its ledger may have what a start before this one brought, and did not take back. */
+static void test_a_name_that_has_come_and_gone_is_looked_at_when_it_has_a_ledger(void **state)
+{
+	struct uplink_answer there = {
+		.outcome = UPLINK_OTHER,
+		.has_field = true,
+		.field = {.mark = {.start = START, .epoch = 1}, .value = 9, .object = 1},
+	};
+	struct forget_rig g;
+
+	(void)state;
+	begin(&g);
+	come_and_go(&g, 5, 1);
+	assert_int_equal(uplink_table_found(&g.t, slice_str("5")), 0);
+	come_and_go(&g, 1000, 2000);
+	uplink_table_tidy(&g.t);
+	assert_int_equal(names(&g), 1);
+	assert_int_equal(some_round(&g, &there), -9);
+	end(&g);
+}
+
 static void test_a_sweep_forgets_a_name_whose_object_has_come_and_gone(void **state)
 {
 	struct forget_rig g;
@@ -172,6 +234,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_name_that_comes_again_is_kept_by_a_sweep_before_its_epoch_is_on_disk),
 		cmocka_unit_test(test_a_sweep_forgets_a_name_whose_object_has_come_and_gone),
+		cmocka_unit_test(test_names_that_come_and_go_while_nothing_can_be_pushed_take_no_memory),
+		cmocka_unit_test(test_a_name_that_has_come_and_gone_is_looked_at_when_it_has_a_ledger),
 		cmocka_unit_test(test_ledgers_of_others_leave_no_entries),
 		cmocka_unit_test(test_what_has_come_back_from_the_dead_is_taken_out_and_kept_until_a_sweep),
 		cmocka_unit_test(test_a_name_of_others_that_is_counted_here_meanwhile_is_kept),

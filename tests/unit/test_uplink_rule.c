@@ -156,7 +156,7 @@ static void test_nothing_retired_and_senseless_are_told_apart(void **state)
 	assert_int_equal(uplink_lineage_init(&l, MARKS, 1), 0);
 	assert_int_equal(uplink_judge_field(&l, text(""), &f), UPLINK_NOTHING);
 	assert_int_equal(uplink_judge_record(&l, text("")), UPLINK_NOTHING);
-	assert_int_equal(uplink_judge_field(&l, text("retired"), &f), UPLINK_RETIRED);
+	assert_int_equal(uplink_judge_field(&l, text("retired"), &f), UPLINK_SENSELESS);
 	assert_int_equal(uplink_judge_record(&l, text("retired")), UPLINK_RETIRED);
 	assert_int_equal(uplink_judge_field(&l, text("retired "), &f), UPLINK_SENSELESS);
 	assert_int_equal(uplink_judge_record(&l, text("Retired")), UPLINK_SENSELESS);
@@ -164,6 +164,31 @@ static void test_nothing_retired_and_senseless_are_told_apart(void **state)
 	/* Each has its own form. */
 	assert_int_equal(uplink_judge_record(&l, text("000000000000000b 0 1 1 0")), UPLINK_SENSELESS);
 	assert_int_equal(uplink_judge_field(&l, text("000000000000000b 0"), &f), UPLINK_SENSELESS);
+	uplink_lineage_fini(&l);
+}
+
+static void test_a_tombstone_tells_what_was_there(void **state)
+{
+	struct uplink_lineage l;
+	struct uplink_field f;
+
+	(void)state;
+	assert_int_equal(uplink_lineage_init(&l, MARKS, 1), 0);
+	l.now.epoch = 30;
+	assert_int_equal(uplink_judge_field(&l, text("retired 000000000000000b 30 -5 12 3"), &f),
+			 UPLINK_RETIRED);
+	assert_int_equal(f.mark.start, 0xb);
+	assert_int_equal(f.mark.epoch, 30);
+	assert_int_equal(f.value, -5);
+	assert_int_equal(f.object, 12);
+	assert_int_equal(f.offset, 3);
+	/* Of an epoch that this disk never had. */
+	assert_int_equal(uplink_judge_field(&l, text("retired 000000000000000b 31 -5 12 3"), &f),
+			 UPLINK_RETIRED);
+	assert_int_equal(f.mark.start, 0);
+	assert_int_equal(f.value, 0);
+	assert_int_equal(uplink_judge_field(&l, text("retired 000000000000000b 30 -5 12"), &f),
+			 UPLINK_SENSELESS);
 	uplink_lineage_fini(&l);
 }
 
@@ -253,6 +278,7 @@ int main(void)
 		cmocka_unit_test(test_an_id_is_sixteen_small_digits),
 		cmocka_unit_test(test_what_this_disk_was_at_is_ours_and_all_else_is_strange),
 		cmocka_unit_test(test_nothing_retired_and_senseless_are_told_apart),
+		cmocka_unit_test(test_a_tombstone_tells_what_was_there),
 		cmocka_unit_test(test_steps_over_64_bits_end_and_sum_up),
 		cmocka_unit_test(test_another_object_takes_no_offset_over),
 		cmocka_unit_test(test_a_contribution_that_does_not_fit_is_none),

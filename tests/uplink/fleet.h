@@ -77,10 +77,11 @@ static inline struct atoms atoms_less(const struct atoms *a, const struct atoms 
 /* ---- Redis ---- redis.c */
 
 struct row {
-	char id[UPLINK_ID_SIZE], text[UPLINK_FIELD_CHARS_MAX + 1];
+	char id[UPLINK_ID_SIZE], text[UPLINK_TEXT_CHARS_MAX + 1];
 	struct atoms atoms,
-		minus; /* minus: of an object that is gone, which the field of another incarnation has */
-	bool is_murky; /* half of a step: no set of atoms */
+		minus;	 /* minus: of an object that is gone, which the field of another incarnation has */
+	bool is_murky;	 /* half of a step: no set of atoms */
+	bool is_retired; /* these are among the ledger's */
 };
 struct ledger {
 	bool has_total, has_retired;
@@ -123,6 +124,8 @@ struct answer {
 	char texts[NAMES + 2][WORD_SIZE];
 };
 void redis_execute(struct redis *r, const struct request *q, struct answer *out);
+/* The field of a row, also of one that is retired. */
+struct slice redis_field(const struct row *row);
 bool redis_incrby(struct ledger *l, int64_t delta);
 const struct row *redis_row(const struct ledger *l, const char *id);
 /* -1: it is none of ours. */
@@ -154,6 +157,7 @@ extern struct net net;
 void net_reset(void);
 unsigned net_group_of(unsigned slot);
 void net_failover(unsigned group);
+
 void net_end_zombie(unsigned group);
 void net_execute_late(void);
 void net_heal(void);
@@ -205,6 +209,7 @@ struct daemon {
 	uint64_t sweeps_before;
 };
 extern struct daemon daemons[DAEMONS];
+bool net_sees_old_master(const struct daemon *d, unsigned group);
 
 /* The daemon whose fiber runs, or that acts. */
 extern struct daemon *acting;

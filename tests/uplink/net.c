@@ -80,6 +80,11 @@ void net_end_zombie(unsigned group)
 		c->sees_zombie[group] = false;
 }
 
+bool net_sees_old_master(const struct daemon *d, unsigned group)
+{
+	return net.groups[group].has_zombie && d->uplink.cluster->sees_zombie[group];
+}
+
 static struct redis *master(const struct cluster *c, unsigned group)
 {
 	struct group *g = &net.groups[group];
@@ -371,10 +376,18 @@ void cluster_each(struct cluster *c, bool has_replicas, cluster_node_fn *fn, voi
 		fn(arg, cluster_master(c, g));
 }
 
+/* An old master has no replicas any more. */
 enum shc_status cluster_wait(struct cluster *c, unsigned replicas, bool *is_lost)
 {
-	(void)c, (void)replicas, (void)is_lost;
-	return SHC_UNREACHABLE;
+	(void)replicas, (void)is_lost;
+	sim_point();
+	for (unsigned g = 0; g < GROUPS; g++) {
+		if (is_over(c) || net.groups[g].is_down || master(c, g) != &net.groups[g].live ||
+		    (net.trouble && sim_one_in(2)))
+			return SHC_UNREACHABLE;
+		net.groups[g].replica = net.groups[g].live;
+	}
+	return SHC_OK;
 }
 
 const char *cluster_name(const struct node *node)

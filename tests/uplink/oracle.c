@@ -35,11 +35,19 @@ static int64_t value_of(unsigned name, const struct atoms *a)
 	return (int64_t)sum;
 }
 
+static unsigned group_number(unsigned name)
+{
+	return net_group_of(slot_of((struct slice){names[name], strlen(names[name])}));
+}
+
+static const struct group *group_of(unsigned name)
+{
+	return &net.groups[group_number(name)];
+}
+
 static const struct ledger *ledger_of(unsigned name)
 {
-	unsigned slot = slot_of((struct slice){names[name], strlen(names[name])});
-
-	return &net.groups[net_group_of(slot)].live.ledgers[name];
+	return &group_of(name)->live.ledgers[name];
 }
 
 static void count_atoms(const struct ledger *l, int counts[ATOMS])
@@ -47,7 +55,9 @@ static void count_atoms(const struct ledger *l, int counts[ATOMS])
 	for (unsigned i = 0; i < ATOMS; i++) {
 		counts[i] = l->retired_atoms[i];
 		for (size_t k = 0; k < l->count; k++)
-			counts[i] += atoms_has(&l->rows[k].atoms, i) - atoms_has(&l->rows[k].minus, i);
+			if (!l->rows[k].is_retired)
+				counts[i] +=
+					atoms_has(&l->rows[k].atoms, i) - atoms_has(&l->rows[k].minus, i);
 	}
 }
 
@@ -144,24 +154,61 @@ static void find_past(const struct daemon *d, struct base *base)
 	base->is_murky = true;
 }
 
-static bool is_others_row(const struct daemon *d, const struct row *row)
-{
-	struct uplink_field field;
-
-	if (!row || !read_field(row->text, &field))
-		return row != NULL;
-	for (size_t i = 0; i < d->disk.start_count; i++)
-		if (d->disk.starts[i].start == field.mark.start)
-			return false;
-	return true;
-}
-
 static const struct base *base_for(const struct daemon *d, uint64_t id, uint64_t incarnation)
 {
 	for (size_t i = 0; i < d->disk.base_count; i++)
 		if (d->disk.bases[i].id == id && d->disk.bases[i].incarnation == incarnation)
 			return &d->disk.bases[i];
 	return NULL;
+}
+
+/* Of an incarnation that was given up: what its field stands for, whoever has brought it. False: not that. */
+static bool find_kept(const struct daemon *d, struct base *base, const struct redis *r)
+{
+	int name = name_of(d, base->id);
+	const struct row *row = name < 0 ? NULL : redis_row(&r->ledgers[name], d->uplink.incarnation_id);
+	const struct base *before = base_for(d, base->id, d->uplink.incarnation);
+	struct atoms atoms = before ? before->atoms : (struct atoms){{0}};
+	struct uplink_field field;
+
+	if (name < 0)
+		return false;
+	if (row && uplink_parse_field(redis_field(row), &field) && field.object == base->id)
+		atoms = atoms_less(&atoms, &row->minus);
+	else
+		row = NULL;
+	for (unsigned i = 0; row && i < ATOMS; i++)
+		if (atoms_has(&row->atoms, i))
+			atoms_add(&atoms, i);
+	if ((row && row->is_murky) || (before && before->is_murky) ||
+	    value_of((unsigned)name, &atoms) != base->value)
+		return false;
+	base->atoms = atoms;
+	return true;
+}
+
+static void find_base(const struct daemon *d, struct base *base)
+{
+	int name = name_of(d, base->id);
+	const struct group *g = name < 0 ? NULL : group_of((unsigned)name);
+
+	if (d->uplink.table.is_given_up && g &&
+	    (find_kept(d, base, &g->live) || (g->has_zombie && find_kept(d, base, &g->zombie))))
+		return;
+	find_past(d, base);
+}
+
+static bool is_others_row(const struct daemon *d, const struct row *row)
+{
+	struct uplink_field field;
+
+	if (!row || (row->is_retired && !d->uplink.table.is_given_up) ||
+	    !uplink_parse_field(redis_field(row), &field))
+		return row != NULL;
+	for (size_t i = 0; i < d->disk.start_count; i++)
+		if (d->disk.starts[i].start == field.mark.start)
+			return false;
+	return true;
 }
 
 /* What was pushed without an answer into a field that tells nothing of it any more. */
@@ -179,18 +226,22 @@ void oracle_switching(struct daemon *d, uint64_t incarnation)
 
 	for (size_t i = 0; i < d->disk.base_count; i++)
 		if (d->disk.bases[i].incarnation == incarnation)
-			find_past(d, &d->disk.bases[i]);
+			find_base(d, &d->disk.bases[i]);
 	/* What was counted in starts before this one, and is in no field; and what a failover has taken from
 	 * a field that is not ours any more. */
 	for (unsigned name = 0; name < NAMES; name++) {
 		bool is_others = is_others_row(d, redis_row(ledger_of(name), d->uplink.incarnation_id));
+		bool is_old = d->uplink.table.is_given_up && net_sees_old_master(d, group_number(name));
 		const struct object *o = is_others ? &d->disk.objects[name] : &d->past[0].objects[name];
 
 		count_atoms(ledger_of(name), counts);
+		/* Nobody else goes on with it: all is known, but from a master that is none any more. */
+		if (d->uplink.table.is_given_up && !is_others && !is_old)
+			continue;
 		for (unsigned i = 0; i < ATOMS; i++)
 			atom_may_be_lost[name][i] |= counts[i] == 0 && atoms_has(&o->atoms, i) &&
 						     (!is_others || plan->has_failovers);
-		if (is_others)
+		if (is_others || is_old)
 			note_unseen(name, o, base_for(d, o->id, incarnation), counts);
 	}
 	totals.switches++;
@@ -204,7 +255,7 @@ static bool is_present(const char *id)
 {
 	for (int i = 0; i < DAEMONS; i++)
 		if (daemons[i].disk.is_used &&
-		    !(daemons[i].is_running && daemons[i].uplink.table.is_looking)) {
+		    !(daemons[i].is_running && daemons[i].uplink.wait_count >= UPLINK_WAITS)) {
 			char own[UPLINK_ID_SIZE];
 
 			uplink_put_id(own, daemons[i].disk.incarnation);
@@ -219,7 +270,7 @@ static void count_left(const struct ledger *l, int counts[ATOMS])
 	for (unsigned i = 0; i < ATOMS; i++) {
 		counts[i] = l->retired_atoms[i];
 		for (size_t k = 0; k < l->count; k++)
-			if (!is_present(l->rows[k].id))
+			if (!l->rows[k].is_retired && !is_present(l->rows[k].id))
 				counts[i] +=
 					atoms_has(&l->rows[k].atoms, i) - atoms_has(&l->rows[k].minus, i);
 	}
@@ -248,7 +299,7 @@ static void check_ledger(const struct ledger *l, unsigned name)
 	for (size_t i = 0; i < l->count; i++) {
 		const struct row *row = &l->rows[i];
 
-		if (strcmp(row->text, "retired") == 0)
+		if (row->is_retired)
 			continue;
 		sim_check(read_field(row->text, &field), "field %s", row->text);
 		sum += uplink_field_sum(&field);
@@ -329,7 +380,7 @@ static bool is_murky(const struct ledger *l)
 	bool is = l->is_murky;
 
 	for (size_t i = 0; i < l->count; i++)
-		is |= l->rows[i].is_murky;
+		is |= !l->rows[i].is_retired && l->rows[i].is_murky;
 	return is;
 }
 

@@ -32,6 +32,8 @@ static const struct {
 	  .has_copies = true,
 	  .has_live_copies = true,
 	  .has_deletes = true}},
+	{"what a retired incarnation has not brought is brought when it comes back, and nothing twice",
+	 {.has_retiring = true, .has_deletes = true}},
 };
 enum { TESTS = sizeof(tests) / sizeof(tests[0]) };
 

@@ -526,7 +526,8 @@ def retirement():
             gone.kill()
             with d.conn(60) as c:
                 equal(c.do("SHC.UPLINK", "RETIRE", other), len(names))
-            equal(server.ledger(names[5]), {other: ["retired"], "retired": ["2"]})
+            ledger = server.ledger(names[5])
+            equal((ledger["retired"], ledger[other][0], ledger[other][3]), (["2"], "retired", "2"))
             equal(d.do("SHC.UPLINK", "RETIRE", other), 0, "again")
             gone.start()
             gone.sync(timeout_ms=60000)
@@ -535,6 +536,29 @@ def retirement():
             gone.do("INCR", names[5])
             gone.sync()
             equal(server.total(names[5]), 3)
+            equal(gone.differing(), {})
+
+
+def retirement_of_somebody_alive():
+    """Whoever is retired and comes back brings what he had not brought, and that once, whether he was killed meanwhile or not; of
+    names that have a ledger, and that have none."""
+    server = plain()
+    with Up(server) as d, Up(server, interval="1h") as gone:
+        gone.do("INCRBY", "a", 2)
+        for starts in (0, 1, 2):
+            gone.sync(timeout_ms=60000)
+            other = gone.status()["incarnation"]
+            gone.do("INCRBY", "a", 3)
+            gone.do("INCRBY", f"new {starts}", 5)
+            gone.do("WAITAOF", 1, 0, 0)
+            check(d.do("SHC.UPLINK", "RETIRE", other) >= 1)
+            for _ in range(starts):
+                gone.kill()
+                gone.start()
+            gone.sync(timeout_ms=60000)
+            check(gone.status()["incarnation"] != other)
+            equal(server.total("a"), 5 + 3 * starts)
+            equal([server.total(f"new {n}") for n in range(starts + 1)], [5] * (starts + 1))
             equal(gone.differing(), {})
 
 
@@ -551,7 +575,7 @@ def retirement_of_damaged():
         server.do("HSET", ledger_of("n7"), other, "garbage")
         said = d.refuses("SHC.UPLINK", "RETIRE", other)
         check(said.startswith("ERR ") and ("a text" in said or "n7" in said), said)
-        equal([server.ledger(f"n{i}")[other] for i in (0, 6, 8, 19)], [["retired"]] * 4)
+        equal([server.ledger(f"n{i}")[other][0] for i in (0, 6, 8, 19)], ["retired"] * 4)
         server.do("DEL", ledger_of("a text"))
         server.do("HDEL", ledger_of("n7"), other)
         equal(d.do("SHC.UPLINK", "RETIRE", other), 0)
@@ -1059,7 +1083,7 @@ def server_restarts():
 
 
 CASES = [totals, totals_while_down, sync_replicas, sync_many, sync_of_nothing, server_restarts, refused_names, status_of_trouble,
-         verify_pages, tampering, record_touched, resets, reset_of_unpushed, retirement, retirement_of_damaged, restored_backup, copied_while_stopped,
+         verify_pages, tampering, record_touched, resets, reset_of_unpushed, retirement, retirement_of_somebody_alive, retirement_of_damaged, restored_backup, copied_while_stopped,
          cloned, killed, without_and_with, another_cluster, every_way, many_at_start, changing_names, one_master_down, stops,
          stops_while_retiring, interval_is_reloaded, bad_settings, password_is_kept, locked_out, without_permission]
 

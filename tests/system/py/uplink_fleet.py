@@ -12,6 +12,8 @@ import shutil
 from cluster_client import slot_of
 from fleet import EX_OK
 from shc import check, equal, main, scaled, wait_until
+from uplink_clients import add
+from uplink_model import fields
 from uplink_run import IS_MODEL, LOSSY, NAMES, Member, Run, fleet, proxy, rng
 
 
@@ -142,23 +144,32 @@ def reset_totals(run):
     """While the daemons' clients count on."""
     with run.nothing_foreign() as added:
         for name in rng.sample(NAMES, 4):
+            retired = int(fields(fleet.addresses, [name])[name].get(b"retired", 0))
             run.any_member().uplink("reset", name)
+            add(run.taken_retired, name, retired)
             run.taken[name] = added.get(name, 0)
 
 
 def retire_daemon(run):
-    """Given up when it is gone; then it comes back after all, and what it counts from now on is another incarnation's."""
+    """Given up when it is gone, or while it is there; it comes back after all. What was in its fields stays, the rest is another
+    incarnation's."""
     m = run.any_member()
     m.pause()
-    m.sync(1)
+    m.sync(1)  # names that were deleted
     before = m.status()["incarnation"]
-    equal(m.daemon.stop(), 0, "exit status")
+    m.resume()
+    run.go_on(0.3)
+    m.pause()
+    end = rng.choice([m.daemon.kill, m.daemon.stop, None])
+    if end:
+        end()
     other = rng.choice([o for o in run.members if o is not m])
     with run.nothing_foreign():
         other.uplink("retire", before.decode())
-    m.live = {}  # the ledgers have it from here on
+        m.freeze_retired(before)
     m.is_copy = True
-    m.daemon.start()
+    if end:
+        m.daemon.start()
     m.resume()
     wait_until(lambda: m.status()["incarnation"] != before, "it takes a new incarnation", 60)
     m.accept()

@@ -18,9 +18,10 @@ field, that of the old incarnation, which one of them keeps (`live`, and what it
 
 Foreign additions are made with tokens and known to a replica, or plainly where no master is lost.
 
-A reset takes from a total what is foreign, which waits meanwhile (`taken`), what is retired, which the ledger does not have any
-more then, and the contributions, of which the ledger says how much was taken: their offsets. It is asked once, without faults
-on the way, for it is not repeatable. What an incarnation has brought that was retired is what the ledger says is retired.
+A reset takes from a total what is foreign, which waits meanwhile (`taken`), what is retired (`taken_retired`), which the ledger does not have any more
+then, and the contributions, of which the ledger says how much was taken: their offsets. It is asked once,
+without faults on the way, for it is not repeatable. What was in the field of an incarnation when it was retired is frozen; the
+rest of what its daemon's clients were told its next incarnation brings.
 
 SHC_UPLINK=model: the daemons have no uplink, a process for each brings its counters to the cluster as the model does
 (uplink_model.py). For the test of this driver; cases that are about the daemon's own state need the daemon's.
@@ -55,8 +56,9 @@ rng = random.Random(SEED)
 
 
 def offset_of(field):
+    """Also of one that is retired."""
     words = field.split()
-    return int(words[4]) if len(words) > 4 else 0
+    return int(words[-1]) if len(words) > 4 else 0
 
 
 # ---- a daemon, its clients, and what they have counted ----
@@ -214,6 +216,14 @@ class Member:
             add(self.frozen, name, n)
         self.live = {}
 
+    def freeze_retired(self, incarnation):
+        """What its fields have."""
+        for name, ledger in fields(fleet.addresses, NAMES).items():
+            words = ledger.get(incarnation, b"").split()
+            if words[:1] == [b"retired"]:
+                add(self.frozen, name, int(words[3]))
+                add(self.live, name, -int(words[3]))
+
     def sums(self):
         """When it is paused."""
         return {name: self.live.get(name, 0) + self.frozen.get(name, 0) for name in {*self.live, *self.frozen}}
@@ -252,7 +262,7 @@ class Run:
         self.is_lossy = is_lossy
         self.plan = plan or {}
         self.plans = 0
-        self.taken = {}  # of what is foreign, by resets
+        self.taken, self.taken_retired = {}, {}  # by resets: of what is foreign, and of what is retired
         self.members, self.foreign = [], []
 
     def __enter__(self):
@@ -348,8 +358,10 @@ class Run:
         for m in self.members:
             for name, n in m.sums().items():
                 add(sums, name, n)
+        for name, n in self.taken_retired.items():
+            add(sums, name, -n)
         for name, ledger in ledgers.items():
-            add(sums, name, int(ledger.get(b"retired", 0)) - sum(offset_of(f) for f in ledger.values()))
+            add(sums, name, -sum(offset_of(f) for f in ledger.values()))
         return sums
 
     def check_end(self):

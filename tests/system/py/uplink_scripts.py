@@ -229,9 +229,10 @@ def push_again(address):
     for old, new, difference in (("", first, 4), (first, second, 6), (second, third, -3)):
         s.push(old, new, difference, (0, third))
         s.expect("later")
-    place.do("HSET", s.ledger, INCARNATION, "retired")
-    s.fields[INCARNATION] = "retired"
-    s.push(third, contribution(8, 4), 1, (0, "retired"))
+    tombstone = "retired " + third
+    place.do("HSET", s.ledger, INCARNATION, tombstone)
+    s.fields[INCARNATION] = tombstone
+    s.push(third, contribution(8, 4), 1, (0, tombstone))
     s.expect("after a retirement")
 
 
@@ -477,12 +478,12 @@ def retire(address):
         s.expect("nothing")
         s.set(12, {INCARNATION: contribution(7), OTHER: contribution(5)})
         equal(place.script("retire", keys, INCARNATION), [1, contribution(7).encode()])
-        s.fields.update({INCARNATION: "retired", "retired": "7"})
+        s.fields.update({INCARNATION: "retired " + contribution(7), "retired": "7"})
         s.expect("7")
         equal(place.script("retire", keys, INCARNATION), [0, b""])
         s.expect("again")
         equal(place.script("retire", keys, OTHER), [1, contribution(5).encode()])
-        s.fields.update({OTHER: "retired", "retired": "12"})
+        s.fields.update({OTHER: "retired " + contribution(5), "retired": "12"})
         s.expect("the other, too")
     s = State(place, "extreme")
     keys = s.keys[1:]
@@ -493,7 +494,7 @@ def retire(address):
             first, after = (retired or 0) + value, (retired or 0) + value - offset
             if I64_MIN <= first <= I64_MAX and I64_MIN <= after <= I64_MAX:
                 equal(place.script("retire", keys, INCARNATION), [1, contribution(value, offset=offset).encode()])
-                s.fields.update({INCARNATION: "retired", "retired": str(after)})
+                s.fields.update({INCARNATION: "retired " + contribution(value, offset=offset), "retired": str(after)})
                 s.expect(f"{value}, {offset}, {retired}")
             elif retired is None and not I64_MIN <= after <= I64_MAX:
                 reply = place.script("retire", keys, INCARNATION)
