@@ -49,9 +49,8 @@ enum uplink_break {
 	UPLINK_COPIED,	 /* another disk goes on with it, or another one has */
 };
 
-/* A switch asks so often whether a replica of each master has what is there: where there is none it goes on.
- */
-enum { UPLINK_WAITS = 2 };
+/* A switch asks so often whether a replica of each master has what is there, then it goes on. */
+enum { UPLINK_WAITS = 3 };
 
 enum uplink_condition { UPLINK_STARTING, UPLINK_UP, UPLINK_DOWN };
 
@@ -234,8 +233,10 @@ void uplink_verify(struct uplink *u, struct uplink_question *q);
 void uplink_retire_some(struct uplink *u);
 /* Whoever asked for it waits as all others do. */
 void uplink_retire_stop(struct uplink *u);
-/* Whether so many replicas of each master have all that is there; false: not within UPLINK_CALL_MS. */
-bool uplink_ask_replicas(struct uplink *u, unsigned replicas);
+/* Whether so many replicas of each master have all that is there (0: the masters themselves; WHERE_ANY: one,
+ * of those that have some); false: not within UPLINK_CALL_MS. */
+enum { UPLINK_REPLICA_WHERE_ANY = -1 };
+bool uplink_ask_replicas(struct uplink *u, int64_t replicas);
 /* Whether so many replicas of each master (0: the masters themselves) have what was pushed there; false: not
  * now. uplink_wait.c */
 bool uplink_wait_replicas(struct uplink *u, unsigned replicas);

@@ -90,7 +90,7 @@ static bool wait_for_replica(struct uplink *u)
 	if (u->wait_count >= UPLINK_WAITS)
 		return true;
 	u->wait_count++;
-	is_there = uplink_ask_replicas(u, 1);
+	is_there = uplink_ask_replicas(u, UPLINK_REPLICA_WHERE_ANY);
 	return u->switch_topology == u->topology && (is_there || u->wait_count >= UPLINK_WAITS);
 }
 

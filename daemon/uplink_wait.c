@@ -73,14 +73,15 @@ static bool ask_all(struct uplink *u, cluster_node_fn *put)
 	return !m.is_failed;
 }
 
-bool uplink_ask_replicas(struct uplink *u, unsigned replicas)
+bool uplink_ask_replicas(struct uplink *u, int64_t replicas)
 {
+	unsigned wanted = replicas < 0 ? CLUSTER_WAIT_WHERE_ANY : (unsigned)replicas;
 	bool is_lost = false, is_there;
 
 	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
 	is_there = ask_all(u, replicas ? put_mark : put_ping);
 	if (is_there && replicas)
-		is_there = cluster_wait(u->cluster, replicas, &is_lost) == SHC_OK;
+		is_there = cluster_wait(u->cluster, wanted, &is_lost) == SHC_OK;
 	if (!is_there)
 		uplink_note(u, cluster_error(u->cluster));
 	uplink_look_at_topology(u);
