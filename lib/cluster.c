@@ -22,6 +22,9 @@ enum {
 	PATIENCE_PART = 4,
 	PATIENCE_MIN_MS = 100,
 	PATIENCE_MAX_MS = 2000,
+	/* From a stop on: enough for a node that answers. */
+	STOP_MS = 250,
+	STOP_LOOK_MS = 50, /* nobody wakes us for it */
 	PAUSE_DOUBLINGS_MAX = 8,
 	WORDS_KEPT_BYTES = 64 << 10,
 };
@@ -128,6 +131,12 @@ void cluster_begin(struct cluster *c, int timeout_ms, bool is_patient)
 		c->nodes[i]->link.quiet_from_ns = c->now_ns;
 	if (c->left == 0 && STAILQ_EMPTY(&c->loose))
 		nodes_sweep(c);
+}
+
+void cluster_stop_with(struct cluster *c, const _Atomic bool *is_stopping)
+{
+	c->is_stopping = is_stopping;
+	c->stop_ns = 0;
 }
 
 void cluster_extend(struct cluster *c)
@@ -288,6 +297,17 @@ static void look_at_silence(struct cluster *c)
 	}
 }
 
+/* relaxed: it orders nothing, and comes soon enough. */
+static void look_at_stop(struct cluster *c)
+{
+	if (!c->is_stopping)
+		return;
+	if (!c->stop_ns && atomic_load_explicit(c->is_stopping, memory_order_relaxed))
+		c->stop_ns = c->now_ns + STOP_MS * (int64_t)NS_PER_MS;
+	if (c->stop_ns && c->stop_ns < c->deadline_ns)
+		c->deadline_ns = c->stop_ns;
+}
+
 /* Nobody was ever there. */
 static bool is_hopeless(const struct cluster *c)
 {
@@ -319,7 +339,10 @@ static void expire(struct cluster *c)
 {
 	char why[sizeof(c->error)];
 	memcpy(why, c->error, sizeof(why));
-	cluster_say(c, "%.240s%sno answer within %d ms", why, why[0] ? "; " : "", c->timeout_ms);
+	if (c->stop_ns)
+		cluster_say(c, "%.240s%sno answer before the stop", why, why[0] ? "; " : "");
+	else
+		cluster_say(c, "%.240s%sno answer within %d ms", why, why[0] ? "; " : "", c->timeout_ms);
 	for (size_t i = 0; i < c->nodes_count; i++) {
 		struct link *l = &c->nodes[i]->link;
 		struct op_list list = STAILQ_HEAD_INITIALIZER(list);
@@ -389,9 +412,13 @@ static void take_events(struct cluster *c, size_t polled_count)
 /* False: the deadline has come, or there is no hope; all have told their end. */
 static bool turn(struct cluster *c, size_t left_max)
 {
-	int64_t next_ns = c->deadline_ns;
+	int64_t next_ns;
 	c->now_ns = conn_now_ns();
+	look_at_stop(c);
 	look_at_silence(c);
+	next_ns = c->deadline_ns;
+	if (c->is_stopping && !c->stop_ns)
+		next_ns = earlier(next_ns, c->now_ns + STOP_LOOK_MS * (int64_t)NS_PER_MS);
 	bool is_over = c->now_ns >= c->deadline_ns;
 	if (is_over)
 		expire(c);

@@ -10,6 +10,7 @@
 #ifndef SHC_CLUSTER_H
 #define SHC_CLUSTER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,10 @@ void cluster_read_replicas(struct cluster *c, bool reads_replicas);
 /* Begins a public call. `is_patient`: also nodes that were never there are asked again until the deadline;
  * else it ends when none of the given ones can be connected to. */
 void cluster_begin(struct cluster *c, int timeout_ms, bool is_patient);
+
+/* Once *is_stopping, which any thread may set, calls have a quarter of a second left together, whatever they
+ * were given. Borrowed; null: there is no such end. */
+void cluster_stop_with(struct cluster *c, const _Atomic bool *is_stopping);
 
 /* The deadline begins anew, within a call that makes progress. */
 void cluster_extend(struct cluster *c);

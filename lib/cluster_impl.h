@@ -50,7 +50,9 @@ struct cluster {
 	bool is_patient;
 	int timeout_ms;
 	int64_t now_ns, deadline_ns;
-	struct node **nodes; /* owned */
+	const _Atomic bool *is_stopping; /* null: nobody stops it */
+	int64_t stop_ns;		 /* when calls end, since that was seen; 0: it was not */
+	struct node **nodes;		 /* owned */
 	size_t nodes_count, nodes_cap;
 	struct node *masters[SLOT_COUNT]; /* null: unknown */
 	bool has_map;

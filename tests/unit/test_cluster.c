@@ -13,7 +13,7 @@
 #include "../../lib/cluster.h"
 #include "scripted_server.h"
 
-enum { PATIENCE_MS = 10000, IMPATIENCE_MS = 300, OPS_MAX = 40000 };
+enum { PATIENCE_MS = 10000, IMPATIENCE_MS = 300, FOR_EVER_MS = 3600000, OPS_MAX = 40000 };
 
 static struct server server;
 static struct url url;
@@ -271,6 +271,56 @@ static void test_closing_forgets_requests_wherever_they_are(void **state)
 		assert_int_equal(told[i], i == 10);
 }
 
+/* ---- a stop ---- */
+
+static _Atomic bool is_stopping;
+
+static void *stop(void *arg)
+{
+	atomic_store(&is_stopping, true);
+	return arg;
+}
+
+static void test_a_stop_ends_calls_whatever_time_they_were_given(void **state)
+{
+	static const struct step steps[] = {
+		DO(ACCEPT),
+		SAY(REQUEST, "ADD x"),
+		SAY(REPLY, ":1\r\n"),
+		SAY(REQUEST, "ADD x"),
+		DO(PAUSE),
+		DO(ACCEPT),
+		SAY(REQUEST, "GET x"),
+		SAY(REPLY, ":3\r\n"),
+		DO(CLOSE),
+		DO(END),
+	};
+	pthread_t other;
+	(void)state;
+	start(steps);
+	cluster_stop_with(c, &is_stopping);
+	cluster_begin(c, FOR_EVER_MS, false);
+	put_many(OP_WRITE, "ADD", 2);
+	cluster_run(c, 1);
+	expect_ends(0, 1, SHC_OK);
+	assert_int_equal(pthread_create(&other, NULL, stop, NULL), 0);
+	cluster_run(c, 0);
+	pthread_join(other, NULL);
+	expect_ends(1, 1, SHC_IN_DOUBT);
+	assert_string_equal(cluster_error(c), "no answer before the stop");
+	cluster_begin(c, FOR_EVER_MS, true);
+	put(OP_READ, "GET");
+	cluster_run(c, 0);
+	expect_ends(2, 1, SHC_UNREACHABLE);
+	server_go(&server);
+	cluster_stop_with(c, NULL);
+	cluster_begin(c, PATIENCE_MS, false);
+	put(OP_READ, "GET");
+	cluster_run(c, 0);
+	expect_ends(3, 1, SHC_OK);
+	finish();
+}
+
 /* ---- a server that closes at once ---- */
 
 static int listener;
@@ -332,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_an_answer_that_came_too_late_is_not_the_next_ones),
 		cmocka_unit_test(test_drain_drops_what_has_not_left_and_waits_for_the_rest),
 		cmocka_unit_test(test_closing_forgets_requests_wherever_they_are),
+		cmocka_unit_test(test_a_stop_ends_calls_whatever_time_they_were_given),
 		cmocka_unit_test(test_a_server_that_closes_at_once_is_left_alone_for_ever_longer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
