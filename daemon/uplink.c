@@ -62,6 +62,8 @@ static int prepare(struct uplink *u)
 	u->tags = calloc(SLOT_COUNT, sizeof(*u->tags));
 	u->flights = calloc(UPLINK_WINDOW, sizeof(*u->flights));
 	u->totals = calloc(UPLINK_TOTALS, sizeof(*u->totals));
+	if (u->cluster)
+		cluster_stop_with(u->cluster, &u->is_stopping);
 	if (!u->cluster || !u->tags || !u->flights || !u->totals)
 		return -ENOMEM;
 	shard_tags(u->tags);
@@ -210,6 +212,15 @@ void uplink_say(struct uplink *u, const char *fmt, ...)
 		return;
 	uplink_note(u, text);
 	log_warning("uplink: %s", text);
+}
+
+void uplink_begin(struct uplink *u, int timeout_ms)
+{
+	int64_t left_ms = u->until_ms ? u->until_ms - clock_ms(CLOCK_MONOTONIC) : timeout_ms;
+
+	if (left_ms < 1)
+		left_ms = 1;
+	cluster_begin(u->cluster, left_ms < timeout_ms ? (int)left_ms : timeout_ms, true);
 }
 
 void uplink_ledger_key(const struct uplink *u, struct slice name, struct shard_key *out, unsigned *slot)
@@ -411,13 +422,14 @@ void uplink_stop(struct uplink *u)
 
 void uplink_finish(struct uplink *u)
 {
-	int64_t until = clock_ms(CLOCK_MONOTONIC) + FINISH_MS;
-	bool is_through = false;
-
-	while (u->condition == UPLINK_UP && !is_through && clock_ms(CLOCK_MONOTONIC) < until &&
-	       uplink_register(u))
-		is_through = uplink_round(u);
-	if (!is_through && uplink_table_counts(&u->table).due)
+	if (uplink_table_counts(&u->table).due == 0)
+		return;
+	u->until_ms = clock_ms(CLOCK_MONOTONIC) + FINISH_MS;
+	cluster_stop_with(u->cluster, NULL);
+	(void)uplink_check_nodes(u);
+	if (uplink_is_anybody_there(u) && uplink_register(u))
+		(void)uplink_round(u);
+	if (uplink_table_counts(&u->table).due)
 		log_warning(
 			"uplink: some changes are not in the cluster yet; the next start brings them there");
 }

@@ -40,6 +40,7 @@ struct uplink_node {
 	size_t left;		       /* of this round, without an answer */
 	int64_t behind_ms;	       /* monotonic: since when something has been left; 0: nothing is */
 	char error[UPLINK_ERROR_SIZE]; /* the last */
+	bool is_there;		       /* it answered when it was last looked at */
 };
 
 /* Why a new incarnation is needed. */
@@ -141,6 +142,7 @@ struct uplink {
 	uint64_t topology;	     /* what it was when a sweep began: lost connections, who serves what */
 	uint64_t pushes, repairs, answers, sweeps;
 	char error[UPLINK_ERROR_SIZE];
+	int64_t until_ms;	  /* monotonic: of a stop, which waits for nobody beyond; 0: it is none */
 	int64_t check_due_ms;	  /* monotonic: masters are looked at then */
 	bool is_somebody_missing; /* one did not answer */
 	struct uplink_node nodes[UPLINK_NODES_MAX];
@@ -162,7 +164,7 @@ int uplink_load(struct uplink *u, struct store *store);
 int uplink_start(struct uplink *u);
 /* Ends the thread; whoever waits for an answer is told so. */
 void uplink_stop(struct uplink *u);
-/* Main, behind the last commit: pushes what that brought, for a short time. */
+/* Main, behind the last commit: pushes what that brought to those masters that answer, for a short time. */
 void uplink_finish(struct uplink *u);
 
 /* The committer, before `epoch` is written: 0 or -ENOMEM; and when it is on disk. */
@@ -191,10 +193,15 @@ static inline bool uplink_is_refusal(enum shc_status status, const struct resp_r
 void uplink_note(struct uplink *u, const char *text);
 /* The same, and logs it when it is another one than before. */
 void uplink_say(struct uplink *u, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Begins a call of the cluster, of so many milliseconds; less when a stop has no more. */
+void uplink_begin(struct uplink *u, int timeout_ms);
 /* The master that a request was for; null: not known. uplink_nodes.c */
 struct uplink_node *uplink_node_of(struct uplink *u, const struct op *op);
 /* Whether all masters answer; and what they say of eviction, for they are to keep what they get. */
 bool uplink_check_nodes(struct uplink *u);
+/* Whether the master of a slot, and whether any master, answered then. */
+bool uplink_is_slot_there(struct uplink *u, unsigned slot);
+bool uplink_is_anybody_there(const struct uplink *u);
 void uplink_ledger_key(const struct uplink *u, struct slice name, struct shard_key *out, unsigned *slot);
 
 /* Whether this start is the record's; asks for it when it is time. False: not now, or broken. uplink_push.c

@@ -8,6 +8,11 @@
 #include "log.h"
 #include "uplink.h"
 
+enum {
+	STOP_MS = 500, /* a stop waits so long for somebody to answer; one that failed before may be paused
+			  for */
+};
+
 static struct uplink_node *find(struct uplink *u, const char *name)
 {
 	struct uplink_node *n;
@@ -81,8 +86,11 @@ static void take_info(void *arg, const struct op *op, enum shc_status status, co
 
 	if (status == SHC_OK && n && reply->str.data)
 		look_at_policy(n, reply->str);
-	if (status == SHC_OK || uplink_is_refusal(status, reply))
+	if (status == SHC_OK || uplink_is_refusal(status, reply)) {
+		if (n)
+			n->is_there = true;
 		return;
+	}
 	c->is_failed = true;
 	uplink_note(c->uplink, cluster_error(c->uplink->cluster));
 }
@@ -105,12 +113,34 @@ bool uplink_check_nodes(struct uplink *u)
 {
 	struct check c = {.uplink = u};
 
-	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
-	if (cluster_connect(u->cluster)) {
+	for (size_t i = 0; i < u->node_count; i++)
+		u->nodes[i].is_there = false;
+	uplink_begin(u, u->until_ms ? STOP_MS : UPLINK_CALL_MS);
+	/* A stop does not wait for somebody to be there. */
+	if (!u->until_ms && cluster_connect(u->cluster)) {
 		uplink_note(u, cluster_error(u->cluster));
 		return false;
 	}
 	cluster_each(u->cluster, false, put_info, &c);
 	cluster_run(u->cluster, 0);
 	return !c.is_failed;
+}
+
+/* ---- who answered ---- */
+
+/* Of a master that there was no room for nothing is known: it is asked. */
+bool uplink_is_slot_there(struct uplink *u, unsigned slot)
+{
+	const struct node *master = cluster_master(u->cluster, slot);
+	const struct uplink_node *n = master ? find(u, cluster_name(master)) : NULL;
+
+	return n ? n->is_there : master != NULL;
+}
+
+bool uplink_is_anybody_there(const struct uplink *u)
+{
+	for (size_t i = 0; i < u->node_count; i++)
+		if (u->nodes[i].is_there)
+			return true;
+	return false;
 }

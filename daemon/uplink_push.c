@@ -129,6 +129,12 @@ static void take_registration(void *arg, const struct op *op, enum shc_status st
 	u->registered_ms = clock_ms(CLOCK_MONOTONIC);
 }
 
+static unsigned record_key(const struct uplink *u, struct shard_key *key)
+{
+	shard_record(key, slice_str(u->incarnation_id));
+	return slot_of(shard_slice(key));
+}
+
 static void ask_registration(struct registration *r)
 {
 	struct uplink *u = r->uplink;
@@ -139,8 +145,7 @@ static void ask_registration(struct registration *r)
 	r->epoch = u->lineage.now.epoch;
 	r->mark_len = uplink_put_mark(r->mark, &u->lineage.now);
 	r->is_again = false;
-	shard_record(&key, slice_str(u->incarnation_id));
-	way.slot = slot_of(shard_slice(&key));
+	way.slot = record_key(u, &key);
 	const struct slice argv[] = {slice_str("1"),
 				     shard_slice(&key),
 				     {u->record, u->record_len},
@@ -153,6 +158,7 @@ static void ask_registration(struct registration *r)
 bool uplink_register(struct uplink *u)
 {
 	struct registration r = {.uplink = u};
+	struct shard_key key;
 
 	if (u->broken)
 		return false;
@@ -161,7 +167,9 @@ bool uplink_register(struct uplink *u)
 	    (u->lineage.now.epoch == u->record_epoch ||
 	     clock_ms(CLOCK_MONOTONIC) - u->registered_ms < RECORD_MS))
 		return true;
-	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
+	if (u->until_ms && !uplink_is_slot_there(u, record_key(u, &key)))
+		return u->is_registered;
+	uplink_begin(u, UPLINK_CALL_MS);
 	do
 		ask_registration(&r);
 	while (r.is_again && !cluster_is_over(u->cluster));
@@ -299,6 +307,19 @@ static void put_push(struct uplink *u, struct uplink_flight *f)
 	take_answer(f, &(struct op){.slot = (uint16_t)way.slot}, SHC_MEMORY, NULL);
 }
 
+/* At a stop nobody waits for a master that does not answer: what would be under way there would leave no room
+ * for others. */
+static bool leave_out(struct uplink *u, const struct uplink_push *p)
+{
+	static const struct uplink_answer unsent = {.outcome = UPLINK_UNSENT};
+
+	if (!u->until_ms ||
+	    uplink_is_slot_there(u, slot_of((struct slice){p->entry->name, p->entry->name_len})))
+		return false;
+	uplink_table_answer(&u->table, p, &unsent);
+	return true;
+}
+
 /* Sends the next of the round. False: there is none now. */
 static bool push_next(struct uplink *u)
 {
@@ -307,7 +328,7 @@ static bool push_next(struct uplink *u)
 	if (!f || (u->broken && !u->table.is_looking) ||
 	    !uplink_table_take(&u->table, u->lineage.now.start, &f->push))
 		return false;
-	if (refuse_own(u, &f->push))
+	if (refuse_own(u, &f->push) || leave_out(u, &f->push))
 		return true;
 	u->free_flights = f->next_free;
 	put_push(u, f);
@@ -335,7 +356,7 @@ bool uplink_round(struct uplink *u)
 	bool is_through;
 
 	uplink_table_begin_round(&u->table);
-	cluster_begin(u->cluster, ROUND_MS, true);
+	uplink_begin(u, ROUND_MS);
 	for (;;) {
 		uint64_t answered = u->answers;
 		bool is_idle = cluster_left(u->cluster) == 0;
@@ -346,11 +367,11 @@ bool uplink_round(struct uplink *u)
 		if (cluster_left(u->cluster) == 0)
 			break;
 		cluster_run(u->cluster, u->free_flights ? 0 : UPLINK_WINDOW / 2);
-		if (u->answers != answered)
+		if (u->answers != answered && !u->until_ms)
 			cluster_extend(u->cluster);
 		else if (cluster_is_over(u->cluster))
-			break; /* nobody answers: the rest need not be tried now */
-		if (atomic_load_explicit(&u->is_stopping, memory_order_relaxed)) {
+			break; /* nobody answers, or there is no more time: the rest need not be tried now */
+		if (!u->until_ms && atomic_load_explicit(&u->is_stopping, memory_order_relaxed)) {
 			cluster_drain(u->cluster);
 			break;
 		}

@@ -68,6 +68,10 @@ teardown_file() {
 	drive uplink stops
 }
 
+@test "SIGTERM with one of three masters gone brings the others what is theirs" {
+	drive uplink stops_without_one_master
+}
+
 @test "SIGTERM in the middle of RETIRE" {
 	drive uplink stops_while_retiring
 }

@@ -15,9 +15,13 @@
 
 struct net net;
 
+enum { STOP_MS = 250 };
+
 struct cluster {
 	struct daemon *daemon;
 	int64_t deadline_ns;
+	const _Atomic bool *is_stopping;
+	int64_t stop_ns; /* 0: that was not seen */
 	uint64_t losses;
 	unsigned generations[GROUPS]; /* whom it speaks to */
 	bool has_spoken[GROUPS];
@@ -156,6 +160,14 @@ static bool is_over(const struct cluster *c)
 	return c->daemon->is_dead || sim_now_ns() >= c->deadline_ns;
 }
 
+static void look_at_stop(struct cluster *c)
+{
+	if (c->is_stopping && !c->stop_ns && atomic_load(c->is_stopping))
+		c->stop_ns = sim_now_ns() + STOP_MS * INT64_C(1000000);
+	if (c->stop_ns && c->stop_ns < c->deadline_ns)
+		c->deadline_ns = c->stop_ns;
+}
+
 static void tell(struct cluster *c, size_t i, enum shc_status status, const struct resp_reply *reply)
 {
 	const struct request q = c->requests[i];
@@ -225,6 +237,7 @@ void cluster_run(struct cluster *c, size_t left_max)
 	int patience = 1000; /* on the test's own stack no time goes by */
 
 	while (c->count > left_max) {
+		look_at_stop(c);
 		if (is_over(c) || (sim_current() < 0 && --patience == 0)) {
 			/* A dead one must not wait for the clock. */
 			if (c->daemon->is_dead && sim_now_ns() < c->deadline_ns)
@@ -330,6 +343,12 @@ void cluster_begin(struct cluster *c, int timeout_ms, bool is_patient)
 {
 	(void)is_patient;
 	c->deadline_ns = sim_now_ns() + timeout_ms * INT64_C(1000000);
+}
+
+void cluster_stop_with(struct cluster *c, const _Atomic bool *is_stopping)
+{
+	c->is_stopping = is_stopping;
+	c->stop_ns = 0;
 }
 
 void cluster_extend(struct cluster *c)
