@@ -612,6 +612,14 @@ static void field_move(struct config *c, struct config *fresh, const struct opti
 				      memory_order_relaxed);
 }
 
+/* Whether texts differ in what is not shown of them. Both may be null. */
+static bool is_secret_changed(const struct config *c, const struct config *fresh,
+			      const struct option_row *row)
+{
+	const char *before = field_load(c, row).text, *after = field_load(fresh, row).text;
+	return before && after && strcmp(before, after) != 0;
+}
+
 static void take_over(struct config *c, struct config *fresh, char *said, size_t said_size)
 {
 	char before[VALUE_TEXT_MAX], after[VALUE_TEXT_MAX];
@@ -621,8 +629,12 @@ static void take_over(struct config *c, struct config *fresh, char *said, size_t
 			continue;
 		field_format(c, row, before, sizeof(before));
 		field_format(fresh, row, after, sizeof(after));
-		if (strcmp(before, after) == 0)
+		if (strcmp(before, after) == 0) {
+			if (row->rule.kind == CONFIG_VALUE_UPLINK && is_secret_changed(c, fresh, row))
+				say(said, said_size, "another user or password of %s needs a restart",
+				    row->name);
 			continue;
+		}
 		if (row->is_reloadable) {
 			field_move(c, fresh, row);
 			say(said, said_size, "%s is now %s (was %s)", row->name, after, before);

@@ -516,6 +516,29 @@ static void test_reload_keeps_what_the_command_line_said(void **state)
 	assert_int_equal(f->config.log_level, LOG_LEVEL_DEBUG);
 }
 
+static void test_reload_tells_of_another_password_and_not_which(void **state)
+{
+	static const struct {
+		const char *file, *said;
+	} rows[] = {
+		{"uplink = redis://u:first@a:1\n", "nothing has changed"},
+		{"uplink = redis://u:second@a:1\n", "another user or password of uplink needs a restart"},
+		{"uplink = redis://first@a:1\n", "another user or password of uplink needs a restart"},
+		{"uplink = redis://a:1\n", "another user or password of uplink needs a restart"},
+		{"uplink = redis://u:second@a:2\n", "uplink = redis://a:2 needs a restart"},
+		{"\n", "uplink =  needs a restart"},
+	};
+	struct fixture *f = *state;
+	char said[512];
+	assert_int_equal(parse_with_file(f, rows[0].file), CONFIG_OK);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		write_file(f, rows[i].file, strlen(rows[i].file));
+		assert_int_equal(config_reload(&f->config, said, sizeof(said), &f->err), CONFIG_OK);
+		assert_string_equal(said, rows[i].said);
+		assert_string_equal(f->config.uplink, "redis://u:first@a:1");
+	}
+}
+
 static void test_reload_of_a_bad_file_changes_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -607,6 +630,7 @@ int main(void)
 		TEST(test_help_names_every_setting),
 		TEST(test_reload_takes_over_what_it_can_and_names_the_rest),
 		TEST(test_reload_keeps_what_the_command_line_said),
+		TEST(test_reload_tells_of_another_password_and_not_which),
 		TEST(test_reload_of_a_bad_file_changes_nothing),
 		TEST(test_reload_works_from_another_directory),
 		TEST(test_reload_replaces_the_audit_patterns_and_keeps_the_old_ones),

@@ -990,7 +990,11 @@ def interval_is_reloaded():
         with open(conf, "w", encoding="ascii") as f:
             f.write("uplink = redis://somebody:hushhush@127.0.0.1:1\nuplink-interval = 20ms\n")
         d.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "restart" in d.log(), "it says that this needs a restart")
+        wait_until(lambda: "uplink = redis://127.0.0.1:1 needs a restart" in d.log(), "it says that this needs a restart")
+        with open(conf, "w", encoding="ascii") as f:
+            f.write(f"uplink = {server.url.replace('://', '://somebody:hushhush@')}\nuplink-interval = 20ms\n")
+        d.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "another user or password of uplink needs a restart" in d.log(), "that, too, of a password alone")
         check("hushhush" not in d.log(), "the password is in the log")
 
 
