@@ -12,6 +12,7 @@
 #include "command.h"
 #include "output.h"
 #include "target.h"
+#include "uplink.h"
 
 enum { OPTION_STRICT, OPTION_GLOBAL };
 
@@ -25,6 +26,7 @@ static const struct option_spec options[] = {
 enum {
 	AGE_TOLD_MS = 5000, /* older than this, the daemon does not reach its cluster */
 	AGE_NONE = -1,	    /* of a value that is read where it is counted */
+	AHEAD = 256,	    /* totals that are asked for at a time */
 };
 
 struct reading {
@@ -156,16 +158,47 @@ static void tell_age(int64_t oldest_ms, const struct invocation *inv)
 		     oldest_ms / 1000, (int)(oldest_ms % 1000 / 100));
 }
 
+/* Has some names on their way, so that it is not a round trip for each. */
+static enum shc_status ask_ahead(const struct invocation *inv, struct shc *shc, int *asked)
+{
+	enum shc_status status = SHC_OK;
+	if (shc_pending(shc) > AHEAD / 2)
+		return SHC_OK;
+	while (status == SHC_OK && *asked < inv->operands_count && shc_pending(shc) < AHEAD) {
+		const char *const argv[] = {"SHC.GLOBAL", inv->operands[*asked]};
+		status = shc_append(shc, 2, argv, NULL, false);
+		++*asked;
+	}
+	return status;
+}
+
+/* [total or nil, age]. False: it is something else. */
+static bool read_total(const struct shc_reply *reply, struct reading *r)
+{
+	const struct shc_reply *total = reply->elements;
+	if (reply->type != SHC_T_ARRAY || reply->count != 2 || total[1].type != SHC_T_INT ||
+	    total[1].integer < 0 || (total->type != SHC_T_INT && total->type != SHC_T_NIL))
+		return false;
+	r->is_there = total->type == SHC_T_INT;
+	r->value = r->is_there ? total->integer : 0;
+	r->age_ms = total[1].integer;
+	return true;
+}
+
 static int get_totals(const struct invocation *inv, struct shc *shc, struct output *out)
 {
-	int rc = EX_OK;
+	int rc = EX_OK, asked = 0;
 	int64_t oldest_ms = 0;
 	for (int i = 0; i < inv->operands_count; i++) {
 		struct reading r = {.name = inv->operands[i]};
-		enum shc_status status = shc_global(shc, r.name, strlen(r.name), &r.value, &r.age_ms);
+		const struct shc_reply *reply;
+		enum shc_status status = ask_ahead(inv, shc, &asked);
 		int one = EX_OK;
-		r.is_there = status == SHC_OK;
-		if (status == SHC_OK || status == SHC_MISSING)
+		if (status == SHC_OK)
+			status = shc_next(shc, &reply);
+		if (status == SHC_OK && !read_total(reply, &r))
+			return uplink_no_sense("SHC.GLOBAL");
+		if (status == SHC_OK)
 			one = take(inv, out, &r);
 		else if (status == SHC_REFUSED && !is_about_server(shc))
 			one = command_fail(EXIT_NO, "%s: %s", r.name, shc_error(shc));

@@ -104,6 +104,30 @@ TOTALS='{match: ["SHC.GLOBAL", "a"], do: {array: [{int: 5}, {int: 12}]}},
 	expect "$status $output $(wc -l <<<"$stderr")" "1  1"
 }
 
+@test "get --global asks for many before it has an answer, and not for all" {
+	daemon '{match: ["SHC.GLOBAL"], do: "hang"}'
+	run asks --timeout 1s get --global a b c
+	expect_status 69
+	expect "$(requests)" "SHC.GLOBAL a;SHC.GLOBAL b;SHC.GLOBAL c"
+	clear_nodes_log
+	# shellcheck disable=SC2046 # words
+	run asks --timeout 1s get --global $(seq 1000)
+	expect_status 69
+	expect "$(node_count d 'SHC.GLOBAL *')" 256
+}
+
+@test "1,000 totals come in the order of the names; of those that are refused each is told, and the others are printed" {
+	local names
+	daemon '{match: ["SHC.GLOBAL", "*7"], do: {line: "-WRONGTYPE no counter"}}, {match: ["SHC.GLOBAL", "*8"], do: {array: [{null: true}, {int: 0}]}},
+		{match: ["SHC.GLOBAL"], do: {array: [{int: 5}, {int: 12}]}}'
+	mapfile -t names < <(seq 1000 | shuf)
+	run --separate-stderr asks get --global "${names[@]}"
+	expect_status 1
+	expect "$output" "$(printf '%s\n' "${names[@]}" | awk '!/7$/ { print $0 "\t" (/8$/ ? 0 : 5) }')"
+	expect "$stderr" "$(printf '%s\n' "${names[@]}" | awk '/7$/ { print "shcount: " $0 ": WRONGTYPE no counter" }')"
+	expect "$(requests)" "$(printf 'SHC.GLOBAL %s\n' "${names[@]}" | paste -sd';')"
+}
+
 @test "UPLINKDOWN is a server that is not there: 69, behind what was printed" {
 	daemon "$TOTALS"', {match: ["SHC.*"], do: {line: "-UPLINKDOWN no node of the cluster answers"}}'
 	run --separate-stderr asks get --global a new a

@@ -193,6 +193,10 @@ def totals():
             with d.conn() as c:
                 c.do("HELLO", 3)
                 equal(c.do("SHC.GLOBAL", "none"), [None, 0], "RESP3")
+                c.many([("INCRBY", f"n{i}", i) for i in range(1, 1001)])
+            d.sync()
+            names = [f"n{i}" for i in range(1000, 0, -1)]
+            equal(d.shcount("get", "--global", *names), (0, "".join(f"n{i}\t{i}\n" for i in range(1000, 0, -1)), ""))
             for name in b"", b"a\x01", b"x" * 256:
                 check(d.refuses("SHC.GLOBAL", name).startswith("ERR "), d.refuses("SHC.GLOBAL", name))
 
