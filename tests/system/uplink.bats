@@ -82,6 +82,10 @@ teardown_file() {
 	drive uplink another_cluster
 }
 
+@test "another, empty cluster of a restored state: short by its baselines, until they are added as docs/uplink.md says; or with the keys" {
+	drive uplink another_cluster_of_a_copy
+}
+
 @test "a counter that is changed in any way, expires, or is flushed is so in the cluster" {
 	drive uplink every_way
 }

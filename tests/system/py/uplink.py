@@ -15,7 +15,7 @@ import tempfile
 import time
 
 from cluster_client import ledger_of
-from fleet import EX_OK, EX_TEMPFAIL, EX_UNAVAILABLE, SHCOUNT, Fleet
+from fleet import EX_OK, EX_TEMPFAIL, EX_UNAVAILABLE, SHCOUNT, TOP, Fleet
 from shc import DIR, I64_MAX, I64_MIN, Conn, Daemon, Error, check, equal, is_sanitized, main, scaled, wait_until
 
 EX_NO, EX_USAGE, EX_CONFIG = 1, 64, 78
@@ -788,6 +788,62 @@ def another_cluster():
         equal(d.status()["restored"], "0")
 
 
+def recipe(heading):
+    """What that section of docs/uplink.md has to be typed."""
+    with open(os.path.join(TOP, "docs", "uplink.md"), encoding="utf-8") as f:
+        section = f.read().partition(f"\n## {heading}\n")[2]
+    return section.partition("```sh\n")[2].partition("```")[0]
+
+
+def another_cluster_of_a_copy():
+    """A restored state brings another, empty cluster what is above its baselines: docs/uplink.md says what to do. Either the keys go
+    along, or baselines are added once; the old daemon's part above those is only where the keys are."""
+    server, other = plain(), Cluster().empty()
+    names = ["a", "b c", 'q"\\', b"\xff\xfe", "ä"]
+    with Up(server) as d:
+        for i, n in enumerate(names):
+            d.do("INCRBY", n, 100 + i)
+        d.sync()
+        backup = os.path.join(d.dir, "backup")
+        equal(d.shcount("backup", backup)[0], EX_OK)
+        for n in names:
+            d.do("INCRBY", n, 10)
+        d.sync()
+        equal(d.stop(), 0)
+        for f in d.db, d.db + "-wal", d.db + "-shm":
+            if os.path.exists(f):
+                os.remove(f)
+        shutil.copy(backup, d.db)
+        d.start()
+        d.sync()
+        for n in names:
+            d.do("INCRBY", n, 1)
+        d.sync()
+        equal([server.total(n) for n in names], [111 + i for i in range(5)])
+        equal(d.stop(), 0)
+        d.options[1] = other.url
+        d.start()
+        d.sync()
+        equal([other.total(n) for n in names], [1] * 5, "without the baselines")
+        equal(d.differing(), {})
+        lines = recipe("Another cluster").replace("NODE:7000", other.fleet.addresses).splitlines()
+        for script in "\n".join(lines), lines[-1]:  # the second time adds nothing
+            done = subprocess.run(["bash", "-ec", script], check=False,
+                                  capture_output=True, timeout=60, cwd=d.dir,
+                                  env={**os.environ, "SHCOUNT_SOCKET": d.sock, "PATH": os.path.dirname(SHCOUNT) + ":" + os.environ["PATH"]})
+            equal(done.returncode, 0, done.stderr.decode())
+            equal([other.total(n) for n in names], [101 + i for i in range(5)], "with them")
+        equal({row[-2] for row in d.rows().values()}, {100, 101, 102, 103, 104}, "they are foreign")
+        equal(d.differing(), {})
+        # With the keys everything is there, also what the old daemon had beyond its backup.
+        equal(d.stop(), 0)
+        other.empty()
+        d.options[1] = server.url
+        d.start()
+        d.sync()
+        equal([server.total(n) for n in names], [111 + i for i in range(5)])
+
+
 # ---- what is counted ----
 
 def every_way():
@@ -1145,7 +1201,7 @@ def server_restarts():
 
 CASES = [totals, totals_while_down, sync_replicas, sync_many, sync_of_nothing, server_restarts, refused_names, status_of_trouble,
          verify_pages, tampering, record_touched, resets, reset_of_unpushed, retirement, retirement_of_somebody_alive, retirement_of_damaged, restored_backup, copied_while_stopped,
-         cloned, killed, without_and_with, another_cluster, every_way, many_at_start, changing_names, one_master_down, stops,
+         cloned, killed, without_and_with, another_cluster, another_cluster_of_a_copy, every_way, many_at_start, changing_names, one_master_down, stops,
          stops_without_one_master, stops_while_retiring, interval_is_reloaded, bad_settings, password_is_kept, locked_out, without_permission]
 
 main(CASES)
