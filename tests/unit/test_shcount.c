@@ -4,34 +4,7 @@
  * into. Above all, SHC_IN_DOUBT is said when, and only when, a change may have been applied without our
  * knowing.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include "../../lib/shcount.h"
-#include "scripted_server.h"
-
-enum { PATIENCE_MS = 5000, IMPATIENCE_MS = 50 };
-
-static struct server server;
-static struct shc *shc;
-
-static void start(const struct step *steps, int timeout_ms)
-{
-	server_start(&server, steps);
-	assert_int_equal(shc_open(&shc, server.url, timeout_ms), SHC_OK);
-}
-
-/* The handle goes first, so that a server that waits for more sees the end. */
-static void finish(void)
-{
-	shc_close(shc);
-	assert_string_equal(server_stop(&server), "");
-}
-
-#define assert_says(text) assert_non_null(strstr(shc_error(shc), text))
+#include "shcount_rig.h"
 
 /* ---- answers ---- */
 
@@ -336,13 +309,11 @@ static void test_a_deletion_in_redis_begins_with_the_name_and_half_of_it_is_in_d
 		SAY(REPLY, ":0\r\n"),
 		DO(END),
 	};
-	server_start_tcp(&server, steps, "");
-	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+	start_tcp(steps, "");
 	assert_int_equal(shc_del(shc, "x", 1), SHC_IN_DOUBT);
 	assert_says("run it again");
 	finish();
-	server_start_tcp(&server, counted, "");
-	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+	start_tcp(counted, "");
 	assert_int_equal(shc_del(shc, "x", 1), SHC_OK);
 	finish();
 }
@@ -450,8 +421,7 @@ static void test_a_password_is_sent_before_anything_else(void **state)
 					    SAY(REPLY, "$1\r\n3\r\n"),
 					    DO(END)};
 	int64_t v;
-	server_start_tcp(&server, steps, "ann:s%20cret@");
-	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+	start_tcp(steps, "ann:s%20cret@");
 	assert_int_equal(shc_get(shc, "x", 1, &v), SHC_OK);
 	assert_int_equal(v, 3);
 	finish();
@@ -463,8 +433,7 @@ static void test_nothing_follows_a_wrong_password(void **state)
 	static const struct step steps[] = {DO(ACCEPT), SAY(REQUEST, "AUTH wrong"),
 					    SAY(REPLY, "-WRONGPASS invalid\r\n"), DO(SIGNAL), DO(END)};
 	int64_t v;
-	server_start_tcp(&server, steps, ":wrong@");
-	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+	start_tcp(steps, ":wrong@");
 	assert_int_equal(shc_incr(shc, "x", 1, 1, &v), SHC_DENIED);
 	assert_says("WRONGPASS");
 	server_wait(&server);

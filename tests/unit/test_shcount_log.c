@@ -1,33 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* shc_log against a scripted server. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "shcount_rig.h"
 
-#include "../../lib/shcount.h"
-#include "scripted_server.h"
-
-enum { PATIENCE_MS = 5000, UNTOUCHED = 77 };
-
-static struct server server;
-static struct shc *shc;
-
-static void start(const struct step *steps)
-{
-	server_start(&server, steps);
-	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
-}
-
-/* The handle goes first, so that a server that waits for more sees the end. */
-static void finish(void)
-{
-	shc_close(shc);
-	assert_string_equal(server_stop(&server), "");
-}
-
-#define assert_says(text) assert_non_null(strstr(shc_error(shc), text))
 #define assert_bytes(data, len, text)                                                                        \
 	do {                                                                                                 \
 		assert_int_equal(len, strlen(text));                                                         \
@@ -52,7 +26,7 @@ static void test_entries_come_as_the_server_tells_them(void **state)
 	};
 	struct shc_log_entry entries[2];
 	size_t count = UNTOUCHED;
-	start(steps);
+	start(steps, PATIENCE_MS);
 	assert_int_equal(shc_log(shc, "a", 1, -1, 2, entries, &count), SHC_OK);
 	assert_int_equal(count, 2);
 	assert_int_equal(entries[0].id, 7);
@@ -89,7 +63,7 @@ static void test_an_answer_of_another_shape_leaves_the_outputs_alone(void **stat
 	};
 	struct shc_log_entry entries[2] = {{.id = UNTOUCHED}};
 	size_t count = UNTOUCHED;
-	start(steps);
+	start(steps, PATIENCE_MS);
 	assert_int_equal(shc_log(shc, "a", 1, -1, 2, entries, &count), SHC_PROTOCOL);
 	assert_int_equal(shc_log(shc, "a", 1, -1, 2, entries, &count), SHC_PROTOCOL);
 	assert_int_equal(shc_log(shc, "a", 1, -1, 2, entries, &count), SHC_REFUSED);
@@ -105,7 +79,7 @@ static void test_what_cannot_be_asked_is_not_sent(void **state)
 	static const struct step steps[] = {DO(END)};
 	struct shc_log_entry entry;
 	size_t count = UNTOUCHED;
-	start(steps);
+	start(steps, PATIENCE_MS);
 	assert_int_equal(shc_log(shc, "", 0, -1, 1, &entry, &count), SHC_USAGE);
 	assert_says("bad name");
 	assert_int_equal(shc_log(shc, "a", 1, -1, 0, &entry, &count), SHC_USAGE);

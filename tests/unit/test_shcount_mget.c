@@ -3,34 +3,7 @@
  * shc_mget against a scripted server, and what all calls promise of their arguments: they may lie in the
  * reply that the handle gave before, and outputs that nobody wants may be null.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include "../../lib/shcount.h"
-#include "scripted_server.h"
-
-enum { PATIENCE_MS = 5000, UNTOUCHED = 77 };
-
-static struct server server;
-static struct shc *shc;
-
-static void start(const struct step *steps)
-{
-	server_start(&server, steps);
-	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
-}
-
-/* The handle goes first, so that a server that waits for more sees the end. */
-static void finish(void)
-{
-	shc_close(shc);
-	assert_string_equal(server_stop(&server), "");
-}
-
-#define assert_says(text) assert_non_null(strstr(shc_error(shc), text))
+#include "shcount_rig.h"
 
 static const char *const names[] = {"a", "bc", "d"};
 enum { NAMES = 3 };
@@ -52,7 +25,7 @@ static void test_values_come_in_the_order_of_the_names(void **state)
 	const char *tail = names[1];
 	int64_t values[NAMES] = {UNTOUCHED, UNTOUCHED, UNTOUCHED};
 	bool is_there[NAMES] = {false, true, false};
-	start(steps);
+	start(steps, PATIENCE_MS);
 	assert_int_equal(shc_mget(shc, NAMES, names, NULL, values, is_there), SHC_OK);
 	assert_int_equal(values[0], -7);
 	assert_int_equal(values[1], 0);
@@ -75,7 +48,7 @@ static void test_one_that_is_no_counter_refuses_all_and_is_named(void **state)
 		DO(END),
 	};
 	int64_t values[NAMES] = {UNTOUCHED, UNTOUCHED, UNTOUCHED};
-	start(steps);
+	start(steps, PATIENCE_MS);
 	assert_int_equal(shc_mget(shc, NAMES, names, NULL, values, NULL), SHC_REFUSED);
 	assert_says("name 2 of 3");
 	for (size_t i = 0; i < NAMES; i++)
@@ -102,7 +75,7 @@ static void test_an_answer_of_another_shape_is_a_breach_of_the_protocol(void **s
 		DO(END),
 	};
 	int64_t values[NAMES] = {UNTOUCHED, UNTOUCHED, UNTOUCHED};
-	start(steps);
+	start(steps, PATIENCE_MS);
 	assert_int_equal(shc_mget(shc, NAMES, names, NULL, values, NULL), SHC_PROTOCOL);
 	assert_int_equal(shc_mget(shc, NAMES, names, NULL, values, NULL), SHC_PROTOCOL);
 	assert_int_equal(shc_mget(shc, NAMES, names, NULL, values, NULL), SHC_DENIED);
@@ -116,7 +89,7 @@ static void test_what_makes_no_sense_is_not_sent(void **state)
 	static const struct step steps[] = {DO(END)};
 	static const char *const bad[] = {"a", ""};
 	int64_t values[2] = {UNTOUCHED, UNTOUCHED};
-	start(steps);
+	start(steps, PATIENCE_MS);
 	assert_int_equal(shc_mget(shc, 2, bad, NULL, values, NULL), SHC_USAGE);
 	assert_says("bad name 2 of 2");
 	assert_int_equal(shc_mget(shc, (size_t)1 << 20, bad, NULL, values, NULL), SHC_USAGE);
@@ -155,7 +128,7 @@ static void test_names_may_lie_in_the_reply_before(void **state)
 		SAY(REPLY, ":3\r\n"),
 		DO(END),
 	};
-	start(steps);
+	start(steps, PATIENCE_MS);
 	const struct shc_reply *page = read_page();
 	const char *page_names[] = {page[0].data, page[1].data};
 	size_t lens[] = {page[0].len, page[1].len};
@@ -183,7 +156,7 @@ static void test_a_token_that_lies_in_a_reply_is_the_same_in_every_attempt(void 
 		SAY(REPLY, "*2\r\n:1\r\n:1\r\n"),
 		DO(END),
 	};
-	start(steps);
+	start(steps, PATIENCE_MS);
 	const struct shc_reply *page = read_page();
 	assert_int_equal(
 		shc_once(shc, page[0].data, page[0].len, page[1].data, page[1].len, 1, false, NULL, NULL),
@@ -214,8 +187,7 @@ static void test_an_addition_that_lies_in_a_reply_survives_a_new_connection(void
 		SAY(REPLY, "+OK\r\n"),
 		DO(END),
 	};
-	server_start_tcp(&server, steps, "u:p@");
-	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+	start_tcp(steps, "u:p@");
 	for (size_t i = 0; i < BATCH; i++)
 		assert_int_equal(shc_add(shc, "x", 1, 1), SHC_OK);
 	const struct shc_reply *page = read_page();
@@ -239,8 +211,7 @@ static void test_an_addition_that_lies_in_a_reply_survives_the_question_who_it_i
 		SAY(REPLY, "+OK\r\n"),
 		DO(END),
 	};
-	server_start_tcp(&server, steps, "");
-	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+	start_tcp(steps, "");
 	const struct shc_reply *page = read_page();
 	assert_int_equal(shc_add(shc, page[0].data, page[0].len, 1), SHC_OK);
 	assert_int_equal(shc_flush(shc, NULL), SHC_OK);
@@ -262,7 +233,7 @@ static void test_outputs_that_nobody_wants_may_be_null(void **state)
 		SAY(REPLY, "$-1\r\n"),
 		DO(END),
 	};
-	start(steps);
+	start(steps, PATIENCE_MS);
 	assert_int_equal(shc_incr(shc, "x", 1, 1, NULL), SHC_OK);
 	assert_int_equal(shc_get(shc, "x", 1, NULL), SHC_OK);
 	assert_int_equal(shc_get(shc, "y", 1, NULL), SHC_MISSING);

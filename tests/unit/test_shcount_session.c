@@ -3,22 +3,11 @@
  * Sessions and tokens of libshcount against a scripted server. Above all: exactly those batches are sent
  * again that the server does not have, and nothing is sent again where that could count twice.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <sys/syscall.h>
 
-#include "../../lib/shcount.h"
-#include "scripted_server.h"
+#include "shcount_rig.h"
 
-enum { PATIENCE_MS = 5000, IMPATIENCE_MS = 50 };
-
-static struct server server;
-static struct shc *shc;
 static struct shc_session at;
 static int connects_in_vain;
 static bool lets_server_go; /* each of them the script's next PAUSE */
@@ -36,18 +25,6 @@ int connect(int fd, const struct sockaddr *addr, socklen_t len)
 	return rc;
 }
 
-static void start(const struct step *steps, int timeout_ms)
-{
-	server_start(&server, steps);
-	assert_int_equal(shc_open(&shc, server.url, timeout_ms), SHC_OK);
-}
-
-static void finish(void)
-{
-	shc_close(shc);
-	assert_string_equal(server_stop(&server), "");
-}
-
 static enum shc_status open_session(void)
 {
 	return shc_session_open(shc, "s", 1, &at);
@@ -59,8 +36,6 @@ static enum shc_status apply(const char *cursor)
 	assert_int_equal(shc_session_add(shc, "x", 1, 1), SHC_OK);
 	return shc_session_apply(shc, cursor, strlen(cursor));
 }
-
-#define assert_says(text) assert_non_null(strstr(shc_error(shc), text))
 
 #define NEW SAY(REQUEST, "SHC.SESSION s"), SAY(REPLY, "*3\r\n:0\r\n$0\r\n\r\n:0\r\n")
 #define STANDS(last, cursor, stored)                                                                         \
@@ -596,8 +571,7 @@ static void test_a_token_that_has_left_is_in_doubt_whatever_fails_afterwards(voi
 					      SAY(REQUEST, "AUTH u p"),
 					      SAY(REPLY, "-WRONGPASS no\r\n"),
 					      DO(END)};
-	server_start_tcp(&server, denying, "u:p@");
-	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
+	start_tcp(denying, "u:p@");
 	assert_int_equal(once(false, NULL, NULL), SHC_IN_DOUBT);
 	assert_says("WRONGPASS");
 	finish();

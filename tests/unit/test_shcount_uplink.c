@@ -1,33 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* shc_global and shc_sync_uplink against a scripted server. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include "../../lib/shcount.h"
-#include "scripted_server.h"
-
-enum { PATIENCE_MS = 5000, UNTOUCHED = 77 };
-
-static struct server server;
-static struct shc *shc;
-
-static void start(const struct step *steps)
-{
-	server_start(&server, steps);
-	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
-}
-
-/* The handle goes first, so that a server that waits for more sees the end. */
-static void finish(void)
-{
-	shc_close(shc);
-	assert_string_equal(server_stop(&server), "");
-}
-
-#define assert_says(text) assert_non_null(strstr(shc_error(shc), text))
+#include "shcount_rig.h"
 
 /* ---- shc_global ---- */
 
@@ -45,7 +18,7 @@ static void test_a_total_comes_with_its_age_and_nil_is_a_counter_that_is_missing
 		DO(END),
 	};
 	int64_t value = UNTOUCHED, age_ms = UNTOUCHED;
-	start(steps);
+	start(steps, PATIENCE_MS);
 	assert_int_equal(shc_global(shc, "x", 1, &value, &age_ms), SHC_OK);
 	assert_int_equal(value, INT64_MIN);
 	assert_int_equal(age_ms, 12);
@@ -74,7 +47,7 @@ static void test_an_answer_that_is_no_total_leaves_the_outputs_alone(void **stat
 			DO(ACCEPT), SAY(REQUEST, "SHC.GLOBAL x"), SAY(REPLY, answers[i]), DO(CLOSE), DO(END),
 		};
 		int64_t value = UNTOUCHED, age_ms = UNTOUCHED;
-		start(steps);
+		start(steps, PATIENCE_MS);
 		assert_int_equal(shc_global(shc, "x", 1, &value, &age_ms), SHC_PROTOCOL);
 		assert_int_equal(value, UNTOUCHED);
 		assert_int_equal(age_ms, UNTOUCHED);
@@ -94,7 +67,7 @@ static void test_a_refused_total_keeps_the_connection_and_what_is_buffered(void 
 		DO(END),
 	};
 	int64_t value = UNTOUCHED;
-	start(steps);
+	start(steps, PATIENCE_MS);
 	assert_int_equal(shc_add(shc, "x", 1, 3), SHC_OK);
 	assert_int_equal(shc_global(shc, "x", 1, &value, NULL), SHC_REFUSED);
 	assert_says("UPLINKDOWN no node answers");
@@ -106,12 +79,6 @@ static void test_a_refused_total_keeps_the_connection_and_what_is_buffered(void 
 
 #define HELLO_OF_REDIS	    "*4\r\n$6\r\nserver\r\n$5\r\nredis\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n"
 #define HELLO_OF_SHCOUNTERD "*4\r\n$6\r\nserver\r\n$10\r\nshcounterd\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n"
-
-static void start_tcp(const struct step *steps)
-{
-	server_start_tcp(&server, steps, "");
-	assert_int_equal(shc_open(&shc, server.url, PATIENCE_MS), SHC_OK);
-}
 
 static void test_in_redis_the_counter_is_the_total_and_there_is_no_uplink(void **state)
 {
@@ -127,7 +94,7 @@ static void test_in_redis_the_counter_is_the_total_and_there_is_no_uplink(void *
 		DO(END),
 	};
 	int64_t value = UNTOUCHED, age_ms = UNTOUCHED;
-	start_tcp(steps);
+	start_tcp(steps, "");
 	assert_int_equal(shc_global(shc, "x", 1, &value, &age_ms), SHC_OK);
 	assert_int_equal(value, 5);
 	assert_int_equal(age_ms, 0);
@@ -149,7 +116,7 @@ static void test_over_tcp_a_shcounterd_is_asked(void **state)
 		DO(END),
 	};
 	int64_t value = UNTOUCHED;
-	start_tcp(steps);
+	start_tcp(steps, "");
 	assert_int_equal(shc_global(shc, "x", 1, &value, NULL), SHC_OK);
 	assert_int_equal(value, 8);
 	finish();
@@ -172,7 +139,7 @@ static void test_the_server_waits_a_little_less_than_the_handle(void **state)
 		SAY(REPLY, ":1\r\n"),
 		DO(END),
 	};
-	start(steps);
+	start(steps, PATIENCE_MS);
 	assert_int_equal(shc_sync_uplink(shc, 0), SHC_OK);
 	assert_int_equal(shc_sync_uplink(shc, 2), SHC_IN_DOUBT);
 	assert_says("not in the cluster and on the replicas within 5000 ms");
@@ -193,7 +160,7 @@ static void test_another_answer_than_yes_or_no_is_in_doubt(void **state)
 			DO(ACCEPT), SAY(REQUEST, "SHC.UPLINK SYNC 0 4500"), SAY(REPLY, answers[i]), DO(CLOSE),
 			DO(END),
 		};
-		start(steps);
+		start(steps, PATIENCE_MS);
 		assert_int_equal(shc_sync_uplink(shc, 0), SHC_IN_DOUBT);
 		finish();
 	}
@@ -219,7 +186,7 @@ static void test_a_server_that_came_back_does_not_speak_for_what_the_lost_one_ac
 		SAY(REPLY, ":1\r\n"),
 		DO(END),
 	};
-	start(steps);
+	start(steps, PATIENCE_MS);
 	assert_int_equal(shc_incr(shc, "x", 1, 1, NULL), SHC_OK);
 	server_wait(&server);
 	assert_int_equal(shc_sync_uplink(shc, 0), SHC_IN_DOUBT);
