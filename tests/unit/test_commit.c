@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The committer, see commit_rig.h: what is on disk when, what is folded, forgotten and given back. */
+/* The committer, see commit_rig.h: what is on disk when, what is folded, forgotten and given back, and what
+ * the uplink is told of it. */
+#include "../../daemon/uplink.h"
 #include "commit_rig.h"
 
 /* What a crash now would leave. */
@@ -376,6 +378,60 @@ static void test_of_the_audit_log_old_entries_go(void **state)
 	stop(d, true);
 }
 
+/* ---- the uplink ---- */
+
+static void apply_nothing(struct daemon *d)
+{
+	size_t at = SIZE_MAX;
+
+	epoch_look(&d->slot);
+	if (epoch_buffer_is_empty(d->slot.open))
+		epoch_note_dirty(&d->slot);
+	assert_int_equal(epoch_buffer_session(d->slot.open, &at, slice_str("s"), 1, slice_str("cursor")), 0);
+}
+
+/* What is pushed now speaks of the epoch that a start after a crash is told. */
+static uint64_t mark_as_on_disk(const struct fixture *f, struct uplink *u)
+{
+	uint64_t fed, mark = uplink_table_epoch(&u->table, &fed);
+	struct picture p;
+	struct store *s;
+
+	copy_database(f->path, f->image);
+	s = open_and_load(f->image, &p);
+	assert_int_equal(mark, store_last_epoch(s));
+	picture_free(&p);
+	store_close(s);
+	return mark;
+}
+
+static void test_the_uplink_speaks_of_epochs_that_a_start_finds_again_and_of_no_others(void **state)
+{
+	struct fixture *f = *state;
+	struct daemon *d = prepare(f, HOUR_MS);
+	static struct uplink u;
+	uint64_t mark;
+
+	assert_int_equal(uplink_table_init(&u.table), 0);
+	assert_int_equal(waker_init(&u.waker), 0);
+	d->commit.uplink = &u;
+	assert_int_equal(commit_start(&d->commit), 0);
+	incr(d, "x", 1);
+	two_barriers(d);
+	mark = mark_as_on_disk(f, &u);
+	assert_int_not_equal(mark, 0);
+	audit(d, 1, 1);
+	two_barriers(d);
+	assert_in_log(f, 1, 1);
+	assert_int_equal(mark_as_on_disk(f, &u), mark); /* an entry of the audit log alone */
+	apply_nothing(d);
+	two_barriers(d);
+	assert_true(mark_as_on_disk(f, &u) > mark); /* a session alone is in the journal */
+	stop(d, false);
+	uplink_table_fini(&u.table);
+	waker_fini(&u.waker);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -392,6 +448,7 @@ int main(void)
 		fixture_test(test_entries_of_the_audit_log_are_on_disk_with_their_epoch),
 		fixture_test(test_of_the_audit_log_the_newest_entries_are_kept),
 		fixture_test(test_of_the_audit_log_old_entries_go),
+		fixture_test(test_the_uplink_speaks_of_epochs_that_a_start_finds_again_and_of_no_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
