@@ -221,6 +221,8 @@ def half_moved():
     other = fleet.other_master(owner)
     slot = fleet("slot", key)
     fleet("half", slot, owner, other)
+    # Or the copy of an EVALSHA that had failed would be executed when EVAL has brought the script.
+    fleet.ask(other, "SCRIPT", "LOAD", ADD.text)
     client = Cluster(fleet.addresses)
     proxy.plan(SEED, double=1, late_ms=[60000, 60000])
     equal(client.answer(ADD.request([key], 1)), 1, "behind ASK")
