@@ -3,23 +3,14 @@
 # A daemon with an uplink as a user would try it, on one Redis server and on a Redis Cluster: its commands, restarts, disks.
 # What takes longer is in uplink_trouble.bats. The cases: py/uplink.py. Many daemons under many faults: uplink_fleet.bats.
 
-load drive
-load fleet
+load servers
 
 setup_file() {
-	need_daemon
-	new_place
-	FLEET_DIR=$SHC_DIR/plain start_fleet --plain
-	export PLAIN_DIR=$SHC_DIR/plain
-	FLEET_DIR=$SHC_DIR/fleet start_fleet --node-timeout 500
-	export SERVERS_DIR=$SHC_DIR
+	start_servers
 }
 
 teardown_file() {
-	local kind
-	! is_standin || return 0
-	for kind in plain fleet; do FLEET_DIR=$SERVERS_DIR/$kind stop_fleet; done
-	rm -rf "$SERVERS_DIR"
+	stop_servers
 }
 
 @test "SHC.GLOBAL is what the cluster has: nil, a number, or its error" {

@@ -3,25 +3,14 @@
 # As uplink.bats: a daemon with an uplink whose cluster is down, in part, or keeps it out; that has many names; that is stopped,
 # or given other settings.
 
-load drive
-load fleet
+load servers
 
 setup_file() {
-	need_daemon
-	new_place
-	FLEET_DIR=$SHC_DIR/plain start_fleet --plain
-	export PLAIN_DIR=$SHC_DIR/plain
-	FLEET_DIR=$SHC_DIR/secure start_fleet --tls --auth --masters 1 --node-timeout 1000
-	export SECURE=$FLEET SECURE_DIR=$SHC_DIR/secure SSL_CERT_FILE=$SHC_DIR/secure/tls/ca.crt
-	FLEET_DIR=$SHC_DIR/fleet start_fleet --node-timeout 500
-	export SERVERS_DIR=$SHC_DIR
+	start_servers secure
 }
 
 teardown_file() {
-	local kind
-	! is_standin || return 0
-	for kind in plain secure fleet; do FLEET_DIR=$SERVERS_DIR/$kind stop_fleet; done
-	rm -rf "$SERVERS_DIR"
+	stop_servers
 }
 
 @test "without the cluster SHC.GLOBAL is the last total that was heard of, with its age, and what must ask it says UPLINKDOWN" {
