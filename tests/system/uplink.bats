@@ -37,6 +37,12 @@ teardown_file() {
 	drive uplink resets
 }
 
+@test "a reset whose answer makes no sense, or is cut short, may have been done: UPLINKDOUBT, exit status 75" {
+	start_nodes <<<'{"nodes": {"d": {"slots": [[0, 16383]]}}}'
+	drive uplink reset_in_doubt
+	stop_nodes
+}
+
 @test "a reset takes what was in the cluster, and not what comes there later" {
 	drive uplink reset_of_unpushed
 }
@@ -63,6 +69,10 @@ teardown_file() {
 
 @test "a daemon that is killed again and again has brought everything, once" {
 	drive uplink killed
+}
+
+@test "a daemon that is killed behind an epoch of audit entries, or of a session, knows its own fields" {
+	drive uplink killed_behind_the_audit_log
 }
 
 @test "what is counted while there is no uplink comes to the cluster with the next one" {
