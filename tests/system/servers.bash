@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # servers.bash - for tests of a daemon with an uplink: one Redis server (PLAIN_DIR), and a Redis Cluster (FLEET_DIR, FLEET), which
-# all tests of a file share. The cases are Python (drive.bash): py/uplink.py has the servers as `plain()` and `Cluster()`.
+# all tests of a file share. The cases are Python (drive.bash): py/uplink_daemon.py has the servers as `plain()` and `Cluster()`.
 #
 #   load servers
 #   setup_file() { start_servers; }
