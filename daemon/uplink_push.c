@@ -14,9 +14,9 @@
 enum {
 	RECORD_MS = 10000, /* between two looks at the record, while there is something to push */
 	SHOWN_MAX = 100,   /* bytes of a name in a sentence, so that it has room for the reason */
-	/* A round gives nobody up as soon as UPLINK_CALL_MS would: a node with many daemons answers each of
-	 * them now and then. What is given up there is done all the same, is sent again, and has all names
-	 * looked at; so it would have more to do than before. */
+	/* A round, and what must come before it, gives nobody up as soon as UPLINK_CALL_MS would: a node with
+	 * many daemons answers each of them now and then. What is given up there is done all the same, is
+	 * sent again, and has all names looked at; so it would have more to do than before. */
 	ROUND_MS = 4 * UPLINK_CALL_MS,
 };
 
@@ -169,7 +169,7 @@ bool uplink_register(struct uplink *u)
 		return true;
 	if (u->until_ms && !uplink_is_slot_there(u, record_key(u, &key)))
 		return u->is_registered;
-	uplink_begin(u, UPLINK_CALL_MS);
+	uplink_begin(u, ROUND_MS);
 	do
 		ask_registration(&r);
 	while (r.is_again && !cluster_is_over(u->cluster));

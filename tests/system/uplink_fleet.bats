@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Many daemons, one exact total: five daemons and direct users on one Redis Cluster, behind a proxy that loses, delays and doubles,
 # while masters, slots, daemons and their disks are broken. In the end `uplink verify` is clean on each daemon, and each
-# total is what was counted. The cases: py/uplink_fleet.py; what is exact, and how it is known: py/uplink_run.py. `make soak`
-# runs this for hours.
+# total is what was counted. The cases: py/uplink_fleet.py; what is exact, and how it is known: py/uplink_run.py. And one daemon
+# before masters that are only slow: py/uplink_slow.py. `make soak` runs this for hours.
 
 load fleet
 
@@ -63,4 +63,8 @@ teardown_file() {
 
 @test "faults drawn by a seed: totals are exact" {
 	drive_on_fleet uplink_fleet mixed
+}
+
+@test "masters that answer late are waited for: no connection is given up, and nothing is looked for that might be lost" {
+	drive_on_fleet uplink_slow patient
 }
