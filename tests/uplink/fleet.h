@@ -43,6 +43,8 @@ enum {
 	WORD_SIZE = 128,
 };
 
+struct daemon;
+
 struct plan {
 	bool is_huge;	      /* additions up to 2^63; no copies, so that there need be no sets of atoms */
 	bool has_failovers;   /* and old masters that answer on */
@@ -50,6 +52,7 @@ struct plan {
 	bool has_live_copies; /* also of daemons that run, and have something that is not in the cluster */
 	bool has_retiring;
 	bool has_deletes;
+	void (*course)(struct daemon *d); /* what happens, and nothing else; null: by lot */
 };
 
 /* ---- atoms ---- */
@@ -240,9 +243,15 @@ void oracle_ledgers(void); /* at every moment */
 void oracle_synced(void);
 void oracle_quiet(void);
 
+/* ---- courses of events ---- course.c: of a daemon that has just been started */
+
+void course_copied_behind_failover(struct daemon *d);
+
 /* ---- the test ---- world.c */
 
 void world_run(uint64_t seed, const struct plan *plan);
+/* A thread runs for a while, or time goes by. */
+void world_step(void);
 struct totals {
 	uint64_t seeds, steps, pushes, commits, crashes, switches, failovers, copies, quiet, lost, doubled,
 		late;

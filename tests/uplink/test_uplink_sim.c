@@ -34,6 +34,8 @@ static const struct {
 	  .has_deletes = true}},
 	{"what a retired incarnation has not brought is brought when it comes back, and nothing twice",
 	 {.has_retiring = true, .has_deletes = true}},
+	{"what a failover has lost unseen is brought by the new incarnation of a copy",
+	 {.has_failovers = true, .has_copies = true, .course = course_copied_behind_failover}},
 };
 enum { TESTS = sizeof(tests) / sizeof(tests[0]) };
 

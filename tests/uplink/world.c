@@ -35,7 +35,7 @@ static struct daemon *any(void)
 
 /* ---- time ---- */
 
-static void run(void)
+void world_step(void)
 {
 	int64_t deadline_ns;
 
@@ -100,7 +100,7 @@ static void retire(void)
 	q = uplink_ask(&asked->uplink.asks, &wanted, &asked->uplink.waker, &nobody);
 	/* Whoever asked has gone: it is done all the same, or not. */
 	for (int i = 0; q && i < 300 && !uplink_is_answered(&asked->uplink.asks, q); i++)
-		run();
+		world_step();
 	uplink_drop(&asked->uplink.asks, q);
 }
 
@@ -238,7 +238,7 @@ static void wait_for_sweeps(void)
 		daemons[i].sweeps_before = daemons[i].uplink.sweeps;
 	for (int i = 0; !are_at_rest(); i++) {
 		sim_check(i < STEPS_STUCK, "it does not come to rest");
-		run();
+		world_step();
 		totals.steps++;
 	}
 }
@@ -262,30 +262,50 @@ static void settle(void)
 	oracle_quiet();
 }
 
-void world_run(uint64_t seed, const struct plan *p)
+/* ---- a seed ---- */
+
+static void reset_world(uint64_t seed)
 {
-	plan = p;
 	sim_seed(seed);
 	sim_fibers_reset();
 	net_reset();
-	oracle_reset(p);
+	oracle_reset(plan);
 	memset(backups, 0, sizeof(backups));
 	for (int i = 0; i < DAEMONS; i++) {
 		daemons[i].number = i;
 		daemons[i].disk = (struct disk){.is_used = false};
 	}
-	for (int phase = 0; phase < PHASES; phase++) {
-		for (int i = 0; i < STEPS; i++) {
-			if (sim_one_in(4))
-				happen();
-			else
-				run();
-			totals.steps++;
-			oracle_ledgers();
-			oracle_synced();
-		}
-		settle();
+}
+
+static void run_phase(void)
+{
+	for (int i = 0; i < STEPS; i++) {
+		if (sim_one_in(4))
+			happen();
+		else
+			world_step();
+		totals.steps++;
+		oracle_ledgers();
+		oracle_synced();
 	}
+	settle();
+}
+
+static void run_course(void)
+{
+	start(&daemons[0]);
+	plan->course(&daemons[0]);
+	settle();
+}
+
+void world_run(uint64_t seed, const struct plan *p)
+{
+	plan = p;
+	reset_world(seed);
+	for (int phase = 0; !plan->course && phase < PHASES; phase++)
+		run_phase();
+	if (plan->course)
+		run_course();
 	for (int i = 0; i < DAEMONS; i++)
 		if (daemons[i].is_running)
 			daemon_crash(&daemons[i]);
