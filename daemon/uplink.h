@@ -121,9 +121,9 @@ struct uplink {
 	char incarnation_id[UPLINK_ID_SIZE];
 	struct uplink_lineage lineage;
 	enum uplink_condition condition;
-	bool is_registered;		    /* the record is this start's */
-	bool is_record_due;		    /* ... or was: it is to be looked at */
-	char record[UPLINK_MARK_CHARS_MAX]; /* what is believed to be in it */
+	bool is_registered;		      /* the record is this start's */
+	bool is_record_due;		      /* ... or was: it is to be looked at */
+	char record[UPLINK_RECORD_CHARS_MAX]; /* what is believed to be in it */
 	size_t record_len;
 	uint64_t record_epoch; /* of it */
 	int64_t registered_ms; /* monotonic */
@@ -179,7 +179,11 @@ void uplink_end_epoch(struct uplink *u, struct epoch_buffer *const *buffers, siz
 
 enum {
 	UPLINK_CALL_MS =
-		1000 /* a call of the cluster: as long as one that is silent may hold up the others */
+		1000, /* a call of the cluster: as long as one that is silent may hold up the others */
+	/* A round, and what must come before it, gives nobody up as soon as that would: a node with many
+	 * daemons answers each of them now and then. What is given up there is done all the same, is sent
+	 * again, and has all names looked at; so it would have more to do than before. */
+	UPLINK_ROUND_MS = 4 * UPLINK_CALL_MS,
 };
 
 /* Whether it was answered, with an error reply; whom a server does not let in gets none. */
@@ -204,9 +208,21 @@ bool uplink_is_slot_there(struct uplink *u, unsigned slot);
 bool uplink_is_anybody_there(const struct uplink *u);
 void uplink_ledger_key(const struct uplink *u, struct slice name, struct shard_key *out, unsigned *slot);
 
-/* Whether this start is the record's; asks for it when it is time. False: not now, or broken. uplink_push.c
+/* Why an incarnation is left. Where others go on with it, it does not matter any more that it was given up.
  */
+void uplink_break_off(struct uplink *u, enum uplink_break why);
+/* The newest epoch that is on disk, for what is compared with it. */
+void uplink_see_epoch(struct uplink *u);
+/* An array whose first element is a number, and the second a string. */
+bool uplink_read_pair(const struct resp_reply *reply, bool *is_done, struct slice *text);
+extern const char uplink_senseless[];
+
+/* Whether this start is the record's; asks for it when it is time. False: not now, or broken.
+ * uplink_record.c */
 bool uplink_register(struct uplink *u);
+/* Of an incarnation that was given up: this disk is the one that goes on from there. False: not now, or
+ * another one does, which uplink_break_off was told. uplink_record.c */
+bool uplink_claim(struct uplink *u);
 /* One round: everything that is due, once. True: it is through. uplink_push.c */
 bool uplink_round(struct uplink *u);
 

@@ -52,7 +52,7 @@ static int64_t stands_at(const struct uplink_table *t, const struct uplink_entry
 {
 	bool is_its = e->belief == UPLINK_PRESENT && e->there.object == e->id;
 
-	if (is_its && (t->is_given_up || e->there.mark.start == start))
+	if (is_its && (t->is_given_up || (e->there.mark.start == start && !e->is_only_marked)))
 		return (int64_t)((uint64_t)e->baseline + (uint64_t)e->there.value);
 	if (t->is_given_up && e->belief != UPLINK_UNKNOWN)
 		return e->baseline;
@@ -99,7 +99,7 @@ void uplink_table_switch(struct uplink_table *t, uint64_t start)
 		e->baseline = e->at_start = e->id ? stands_at(t, e, start) : 0;
 		e->belief = UPLINK_UNKNOWN;
 		e->there = (struct uplink_field){.value = 0};
-		e->is_in_doubt = e->is_lost = false;
+		e->is_in_doubt = e->is_lost = e->is_only_marked = false;
 		e->is_new = true;
 		if (e->place == UPLINK_AT_REST)
 			uplink_table_to_due(t, e);

@@ -71,6 +71,7 @@ static void prepare_fence(struct uplink_entry *e, const struct uplink_mark *now,
 	p->after = e->there;
 	p->after.mark = *now;
 	p->delta = 0;
+	p->is_fence = true;
 	p->is_look = e->belief == UPLINK_PRESENT && e->there.mark.start == now->start &&
 		     e->there.mark.epoch == now->epoch;
 	put_before(p, e);
@@ -85,6 +86,7 @@ static void prepare_look(const struct uplink_table *t, struct uplink_entry *e, u
 		prepare_fence(e, &now, p);
 		return;
 	}
+	p->is_fence = false;
 	p->is_look = true;
 	p->after = e->there;
 	p->after.mark = now;
@@ -99,6 +101,7 @@ static bool prepare(struct uplink_table *t, struct uplink_entry *e, uint64_t sta
 	const struct uplink_mark now = {.start = start, .epoch = t->epoch};
 	struct uplink_step step;
 
+	p->is_fence = false;
 	p->is_look = uplink_is_right(&e->there, e->id, wanted);
 	if (p->is_look && e->belief != UPLINK_UNKNOWN && !e->is_looked_at && !e->is_in_doubt) {
 		uplink_table_note_refused(t, e, false);
@@ -148,15 +151,24 @@ bool uplink_table_take(struct uplink_table *t, uint64_t start, struct uplink_pus
 	return is_found;
 }
 
+/* A fence is put around what another start has brought. */
+static bool is_others_mark(const struct uplink_entry *e, const struct uplink_push *p)
+{
+	return e->there.mark.start != p->after.mark.start;
+}
+
 /* What is believed from now on. True: it is to be sent again at once. */
 static bool believe(struct uplink_entry *e, const struct uplink_push *p, const struct uplink_answer *a)
 {
 	int64_t wanted;
 
 	if (a->outcome == UPLINK_PUSHED && !p->is_look) {
+		e->is_only_marked = p->is_fence && (e->is_only_marked || is_others_mark(e, p));
 		e->belief = UPLINK_PRESENT;
 		e->there = p->after;
 	} else if (a->outcome == UPLINK_OTHER) {
+		e->is_only_marked &= a->has_field && a->field.mark.start == p->after.mark.start &&
+				     a->field.value == e->there.value;
 		e->belief = a->has_field ? UPLINK_PRESENT : UPLINK_ABSENT;
 		e->there = a->field;
 	}
@@ -189,8 +201,10 @@ bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *p, co
 		e->is_looked_at = false;
 		e->is_in_doubt = e->is_lost = may_change(t, e, p, a);
 	}
-	if (a->outcome == UPLINK_LOST && !p->is_look)
+	if (a->outcome == UPLINK_LOST && !p->is_look) {
 		e->is_in_doubt = e->is_lost = true;
+		e->is_only_marked |= p->is_fence && is_others_mark(e, p);
+	}
 	/* Where nothing can be looked at any more nothing would be found out later, either. */
 	if (a->outcome == UPLINK_BROKEN || (a->outcome == UPLINK_REFUSED && t->is_looking && !e->is_lost))
 		e->is_in_doubt = e->is_lost = false;

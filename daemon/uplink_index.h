@@ -29,14 +29,15 @@ struct uplink_entry {
 	int64_t committed; /* its value as is on disk; 0: none */
 	STAILQ_ENTRY(uplink_entry) link;
 	uint8_t belief, place;
-	bool is_changed : 1;   /* while it was under way */
-	bool is_looked_at : 1; /* sent also when it is what is believed: a sweep */
-	bool is_in_doubt : 1;  /* a push of it may have been done since `there` */
-	bool is_lost : 1;      /* ... or may be done yet: its request is somewhere */
-	bool is_refused : 1;   /* by the cluster, the last time */
-	bool is_new : 1;       /* made by this start, so nothing is expected to be there */
-	bool is_reserved : 1;  /* an epoch that is being written gives it an object */
-	bool is_found : 1;     /* nobody here has ever had the name: only the cluster has told of it */
+	bool is_changed : 1;	 /* while it was under way */
+	bool is_looked_at : 1;	 /* sent also when it is what is believed: a sweep */
+	bool is_in_doubt : 1;	 /* a push of it may have been done since `there` */
+	bool is_lost : 1;	 /* ... or may be done yet: its request is somewhere */
+	bool is_refused : 1;	 /* by the cluster, the last time */
+	bool is_new : 1;	 /* made by this start, so nothing is expected to be there */
+	bool is_reserved : 1;	 /* an epoch that is being written gives it an object */
+	bool is_found : 1;	 /* nobody here has ever had the name: only the cluster has told of it */
+	bool is_only_marked : 1; /* `there` has this start's mark, and what another one has brought */
 	uint8_t name_len;
 	int64_t baseline;	   /* of the value, what is in fields of other incarnations */
 	int64_t at_start;	   /* the value that this start has found */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* uplink_push.c - a round of the uplink: this start's record, then a push of each name that is due. */
+/* uplink_push.c - a round of the uplink: a push of each name that is due. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -12,26 +12,8 @@
 #include "uplink.h"
 
 enum {
-	RECORD_MS = 10000, /* between two looks at the record, while there is something to push */
-	SHOWN_MAX = 100,   /* bytes of a name in a sentence, so that it has room for the reason */
-	/* A round, and what must come before it, gives nobody up as soon as UPLINK_CALL_MS would: a node with
-	 * many daemons answers each of them now and then. What is given up there is done all the same, is
-	 * sent again, and has all names looked at; so it would have more to do than before. */
-	ROUND_MS = 4 * UPLINK_CALL_MS,
+	SHOWN_MAX = 100, /* bytes of a name in a sentence, so that it has room for the reason */
 };
-
-static const char senseless[] = "the answer to a script makes no sense";
-
-/* An array whose first element is a number, and the second a string. */
-static bool read_pair(const struct resp_reply *reply, bool *is_done, struct slice *text)
-{
-	if (reply->type != RESP_ARRAY || reply->count != 2 || reply->elements[0].type != RESP_INT ||
-	    reply->elements[1].type != RESP_BULK)
-		return false;
-	*is_done = reply->elements[0].i64 == 1;
-	*text = reply->elements[1].str;
-	return true;
-}
 
 static int shown_len(const struct uplink_push *p)
 {
@@ -51,148 +33,22 @@ static enum uplink_outcome outcome_of(enum shc_status status)
 	}
 }
 
-static void see_epoch(struct uplink *u)
-{
-	uint64_t fed;
-
-	u->lineage.now.epoch = uplink_table_epoch(&u->table, &fed);
-}
-
-/* Where others go on with it, it does not matter any more that it was given up. */
-static void break_off(struct uplink *u, enum uplink_break why)
-{
-	if (why > u->broken)
-		u->broken = why;
-}
-
-/* ---- the record ---- */
-
-struct registration {
-	struct uplink *uplink;
-	char mark[UPLINK_MARK_CHARS_MAX];
-	size_t mark_len;
-	uint64_t epoch;
-	bool is_done, is_again;
-};
-
-static void believe_record(struct uplink *u, struct slice there)
-{
-	u->record_len = there.len;
-	if (there.len)
-		memcpy(u->record, there.data, there.len);
-}
-
-static void judge_record(struct registration *r, struct slice there)
-{
-	struct uplink *u = r->uplink;
-
-	see_epoch(u);
-	switch (uplink_judge_record(&u->lineage, there)) {
-	case UPLINK_NOTHING:
-	case UPLINK_OURS:
-		believe_record(u, there);
-		r->is_again = true;
-		break;
-	case UPLINK_STRANGE: break_off(u, UPLINK_COPIED); break;
-	case UPLINK_RETIRED: break_off(u, UPLINK_GIVEN_UP); break;
-	case UPLINK_SENSELESS:
-		uplink_say(u, "shc:uplink:%s is nothing that a daemon writes: delete it", u->incarnation_id);
-		break;
-	}
-}
-
-static void take_registration(void *arg, const struct op *op, enum shc_status status,
-			      const struct resp_reply *reply)
-{
-	struct registration *r = arg;
-	struct uplink *u = r->uplink;
-	struct slice there;
-
-	(void)op;
-	if (uplink_is_refusal(status, reply)) {
-		uplink_say(u, "shc:uplink:%s: %.*s", u->incarnation_id, (int)reply->str.len, reply->str.data);
-		return;
-	}
-	if (status || !read_pair(reply, &r->is_done, &there)) {
-		r->is_done = false;
-		uplink_note(u, status == SHC_OK ? senseless : cluster_error(u->cluster));
-		return;
-	}
-	if (!r->is_done) {
-		judge_record(r, there);
-		return;
-	}
-	believe_record(u, (struct slice){r->mark, r->mark_len});
-	u->record_epoch = r->epoch;
-	u->is_registered = true;
-	u->is_record_due = false;
-	u->registered_ms = clock_ms(CLOCK_MONOTONIC);
-}
-
-static unsigned record_key(const struct uplink *u, struct shard_key *key)
-{
-	shard_record(key, slice_str(u->incarnation_id));
-	return slot_of(shard_slice(key));
-}
-
-static void ask_registration(struct registration *r)
-{
-	struct uplink *u = r->uplink;
-	struct shard_key key;
-	struct cluster_way way = {.kind = OP_REPEATABLE, .done = take_registration, .arg = r};
-
-	see_epoch(u);
-	r->epoch = u->lineage.now.epoch;
-	r->mark_len = uplink_put_mark(r->mark, &u->lineage.now);
-	r->is_again = false;
-	way.slot = record_key(u, &key);
-	const struct slice argv[] = {slice_str("1"),
-				     shard_slice(&key),
-				     {u->record, u->record_len},
-				     {r->mark, r->mark_len},
-				     slice_str(u->host)};
-	if (cluster_put_script(u->cluster, &way, &script_register, 5, argv) == SHC_OK)
-		cluster_run(u->cluster, 0);
-}
-
-bool uplink_register(struct uplink *u)
-{
-	struct registration r = {.uplink = u};
-	struct shard_key key;
-
-	if (u->broken)
-		return false;
-	see_epoch(u);
-	if (u->is_registered && !u->is_record_due &&
-	    (u->lineage.now.epoch == u->record_epoch ||
-	     clock_ms(CLOCK_MONOTONIC) - u->registered_ms < RECORD_MS))
-		return true;
-	if (u->until_ms && !uplink_is_slot_there(u, record_key(u, &key)))
-		return u->is_registered;
-	uplink_begin(u, ROUND_MS);
-	do
-		ask_registration(&r);
-	while (r.is_again && !cluster_is_over(u->cluster));
-	/* Who could not ask again goes on: fields tell the same. */
-	return u->is_registered && !u->broken;
-}
-
 /* ---- a push ---- */
 
 static struct uplink_answer judge_field(struct uplink *u, const struct uplink_push *p, struct slice there)
 {
 	struct uplink_answer a = {.outcome = UPLINK_OTHER};
 
-	see_epoch(u);
+	uplink_see_epoch(u);
 	switch (uplink_judge_field(&u->lineage, there, &a.field)) {
 	case UPLINK_NOTHING: break;
 	case UPLINK_OURS: a.has_field = true; break;
 	case UPLINK_STRANGE:
-		break_off(u, UPLINK_COPIED);
+		uplink_break_off(u, UPLINK_COPIED);
 		a.outcome = UPLINK_BROKEN;
 		break;
 	case UPLINK_RETIRED:
-		break_off(u, UPLINK_GIVEN_UP);
+		uplink_break_off(u, UPLINK_GIVEN_UP);
 		/* It stays as it is: so that is what there is of it. */
 		a.is_final = a.has_field = u->table.is_looking && a.field.mark.start;
 		a.outcome = a.has_field ? UPLINK_OTHER : UPLINK_BROKEN;
@@ -224,7 +80,7 @@ static struct uplink_answer read_answer(struct uplink *u, struct uplink_node *n,
 	struct slice text;
 	bool is_done;
 
-	if (status == SHC_OK && read_pair(reply, &is_done, &text)) {
+	if (status == SHC_OK && uplink_read_pair(reply, &is_done, &text)) {
 		if (is_done && slice_is_word(text, "expires"))
 			say_of(u, n, p,
 			       slice_str("somebody has given it an expiry in the cluster, where it will be "
@@ -235,7 +91,7 @@ static struct uplink_answer read_answer(struct uplink *u, struct uplink_node *n,
 		say_of(u, n, p, reply->str);
 		return (struct uplink_answer){.outcome = UPLINK_REFUSED};
 	}
-	uplink_note(u, status == SHC_OK ? senseless : cluster_error(u->cluster));
+	uplink_note(u, status == SHC_OK ? uplink_senseless : cluster_error(u->cluster));
 	return (struct uplink_answer){.outcome = status ? outcome_of(status) : UPLINK_LOST};
 }
 
@@ -356,7 +212,7 @@ bool uplink_round(struct uplink *u)
 	bool is_through;
 
 	uplink_table_begin_round(&u->table);
-	uplink_begin(u, ROUND_MS);
+	uplink_begin(u, UPLINK_ROUND_MS);
 	for (;;) {
 		uint64_t answered = u->answers;
 		bool is_idle = cluster_left(u->cluster) == 0;

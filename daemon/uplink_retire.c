@@ -53,10 +53,9 @@ static bool record(struct uplink *u, const char *id)
 
 	shard_record(&key, slice_str(id));
 	way.slot = slot_of(shard_slice(&key));
-	const struct slice argv[] = {slice_str("HSET"), shard_slice(&key), slice_str("at"),
-				     slice_str("retired")};
+	const struct slice argv[] = {slice_str("1"), shard_slice(&key)};
 	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
-	if (cluster_put(u->cluster, &way, 4, argv))
+	if (cluster_put_script(u->cluster, &way, &script_give_up, 2, argv))
 		return false;
 	cluster_run(u->cluster, 0);
 	return a.is_done;

@@ -8,6 +8,8 @@
 
 #include "../lib/num.h"
 
+static const struct slice retired = {"retired", 7}, tombstone = {"retired ", 8};
+
 /* ---- texts ---- */
 
 void uplink_put_id(char out[UPLINK_ID_SIZE], uint64_t id)
@@ -48,6 +50,14 @@ size_t uplink_put_mark(char out[UPLINK_MARK_CHARS_MAX], const struct uplink_mark
 	memcpy(out, id, UPLINK_ID_CHARS);
 	out[UPLINK_ID_CHARS] = ' ';
 	return UPLINK_ID_CHARS + 1 + num_format_i64(out + UPLINK_ID_CHARS + 1, (int64_t)mark->epoch);
+}
+
+size_t uplink_put_record(char out[UPLINK_RECORD_CHARS_MAX], const struct uplink_mark *mark, bool is_claim)
+{
+	size_t len = is_claim ? tombstone.len : 0;
+
+	memcpy(out, tombstone.data, len);
+	return len + uplink_put_mark(out + len, mark);
 }
 
 size_t uplink_put_field(char out[UPLINK_FIELD_CHARS_MAX], const struct uplink_field *field)
@@ -154,8 +164,6 @@ static bool has_been_at(const struct uplink_lineage *l, const struct uplink_mark
 
 /* ---- judgement ---- */
 
-static const struct slice retired = {"retired", 7}, tombstone = {"retired ", 8};
-
 static bool is_tombstone(struct slice there)
 {
 	return there.len >= tombstone.len && memcmp(there.data, tombstone.data, tombstone.len) == 0;
@@ -187,14 +195,20 @@ enum uplink_verdict uplink_judge_field(const struct uplink_lineage *l, struct sl
 enum uplink_verdict uplink_judge_record(const struct uplink_lineage *l, struct slice there)
 {
 	struct uplink_mark mark;
+	bool is_claimed;
 
 	if (there.len == 0)
 		return UPLINK_NOTHING;
 	if (there.len == retired.len && memcmp(there.data, retired.data, retired.len) == 0)
 		return UPLINK_RETIRED;
+	is_claimed = is_tombstone(there);
+	if (is_claimed)
+		there = (struct slice){there.data + tombstone.len, there.len - tombstone.len};
 	if (!next_mark(&there, &mark) || there.data)
 		return UPLINK_SENSELESS;
-	return has_been_at(l, &mark) ? UPLINK_OURS : UPLINK_STRANGE;
+	if (!has_been_at(l, &mark))
+		return UPLINK_STRANGE;
+	return is_claimed ? UPLINK_RETIRED : UPLINK_OURS;
 }
 
 /* ---- the next push ---- */

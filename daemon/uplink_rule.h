@@ -15,6 +15,7 @@
 enum {
 	UPLINK_ID_CHARS = 16,					       /* of a start, of an incarnation */
 	UPLINK_MARK_CHARS_MAX = UPLINK_ID_CHARS + 1 + 20,	       /* START EPOCH: a record */
+	UPLINK_RECORD_CHARS_MAX = 8 + UPLINK_MARK_CHARS_MAX,	       /* also "retired MARK" */
 	UPLINK_FIELD_CHARS_MAX = UPLINK_MARK_CHARS_MAX + 3 * (1 + 20), /* START EPOCH VALUE OBJECT OFFSET */
 	UPLINK_TEXT_CHARS_MAX =
 		8 + UPLINK_FIELD_CHARS_MAX, /* what may be in a ledger: also "retired FIELD" */
@@ -83,7 +84,11 @@ enum uplink_verdict {
  * then: its mark is 0 when this disk was never there. */
 enum uplink_verdict uplink_judge_field(const struct uplink_lineage *l, struct slice there,
 				       struct uplink_field *field);
-/* The same of a record. */
+/* A record: of a start that pushes, or of the one that goes on where an incarnation was given up. */
+size_t uplink_put_record(char out[UPLINK_RECORD_CHARS_MAX], const struct uplink_mark *mark, bool is_claim);
+
+/* The same of a record; UPLINK_STRANGE also for one that was given up, and from which another disk goes on.
+ */
 enum uplink_verdict uplink_judge_record(const struct uplink_lineage *l, struct slice there);
 
 /* ---- the next push ---- */

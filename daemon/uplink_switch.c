@@ -72,6 +72,8 @@ static bool is_looking(const struct uplink *u)
 static bool resolve_doubts(struct uplink *u)
 {
 	if (!is_looking(u)) {
+		if (u->broken == UPLINK_GIVEN_UP && !uplink_claim(u))
+			return false;
 		uplink_table_doubt(&u->table, u->lineage.now.start, u->broken == UPLINK_GIVEN_UP);
 		u->switch_topology = u->topology;
 	}

@@ -78,6 +78,7 @@ size_t uplink_table_begin_round(struct uplink_table *t);
 struct uplink_push {
 	struct uplink_entry *entry;
 	bool is_look;			     /* only to be compared with `before` */
+	bool is_fence;			     /* changes nothing but the mark */
 	char before[UPLINK_FIELD_CHARS_MAX]; /* what is believed to be there */
 	uint8_t before_len;
 	struct uplink_field after; /* to be written, not when it is a look; the mark is the present one */

@@ -90,12 +90,15 @@ extern const struct script script_look;
 extern const struct script script_reset;
 
 /* KEYS: ledger. ARGV: incarnation. Moves what its field stands for into `retired`, and leaves that word
- * there. Returns [1, the field], or [0, ""] when there is no such field, or that word in it. What
- * HINCRBY has added before it fails is taken back. */
+ * there, and the field behind it. Returns [1, the field], or [0, ""] when there is no such field, or that word
+ * in it. What HINCRBY has added before it fails is taken back. */
 extern const struct script script_retire;
 
 /* KEYS: record of an incarnation. ARGV: the `at` that is expected ("": none), the new one, host. Returns [1,
  * ""] when it was as expected, and is replaced; else [0, the `at` that is there or ""]. One change. */
 extern const struct script script_register;
+
+/* KEYS: record of an incarnation. Its `at` is "retired", unless it begins so already. Returns 0. */
+extern const struct script script_give_up;
 
 #endif

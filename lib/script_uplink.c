@@ -104,3 +104,11 @@ const struct script script_register = {
 		"redis.call('HSET', KEYS[1], 'at', ARGV[2], 'host', ARGV[3])\n"
 		"return {1, ''}\n",
 };
+
+/* Who goes on from there stays so when the operator asks again. */
+const struct script script_give_up = {
+	.sha1 = "6a29c9497441b054b995230a5a5c6f1f8a1e1af4",
+	.text = "local at = redis.call('HGET', KEYS[1], 'at') or ''\n"
+		"if string.sub(at, 1, 7) ~= 'retired' then redis.call('HSET', KEYS[1], 'at', 'retired') end\n"
+		"return 0\n",
+};

@@ -152,6 +152,7 @@ DAEMON := \
 	daemon/uplink_index.c \
 	daemon/uplink_nodes.c \
 	daemon/uplink_push.c \
+	daemon/uplink_record.c \
 	daemon/uplink_retire.c \
 	daemon/uplink_rule.c \
 	daemon/uplink_sweep.c \

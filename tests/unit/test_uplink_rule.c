@@ -161,6 +161,10 @@ static void test_nothing_retired_and_senseless_are_told_apart(void **state)
 	assert_int_equal(uplink_judge_field(&l, text("retired "), &f), UPLINK_SENSELESS);
 	assert_int_equal(uplink_judge_record(&l, text("Retired")), UPLINK_SENSELESS);
 	assert_int_equal(uplink_judge_field(&l, text("5"), &f), UPLINK_SENSELESS);
+	/* Who goes on from where an incarnation was given up. */
+	assert_int_equal(uplink_judge_record(&l, text("retired 000000000000000b 0")), UPLINK_RETIRED);
+	assert_int_equal(uplink_judge_record(&l, text("retired 000000000000000d 0")), UPLINK_STRANGE);
+	assert_int_equal(uplink_judge_record(&l, text("retired ")), UPLINK_SENSELESS);
 	/* Each has its own form. */
 	assert_int_equal(uplink_judge_record(&l, text("000000000000000b 0 1 1 0")), UPLINK_SENSELESS);
 	assert_int_equal(uplink_judge_field(&l, text("000000000000000b 0"), &f), UPLINK_SENSELESS);

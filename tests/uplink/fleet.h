@@ -96,7 +96,7 @@ struct ledger {
 	bool is_murky;
 };
 struct record {
-	char id[UPLINK_ID_SIZE], at[UPLINK_MARK_CHARS_MAX + 1];
+	char id[UPLINK_ID_SIZE], at[UPLINK_RECORD_CHARS_MAX + 1];
 };
 /* What a master has. */
 struct redis {

@@ -237,6 +237,16 @@ static void enrol(struct redis *r, const struct request *q, struct answer *out)
 	put_pair(out, 1, "");
 }
 
+static void give_up(struct redis *r, const struct request *q, struct answer *out)
+{
+	struct record *record = record_of(r, q->words[1]);
+
+	if (strncmp(record->at, "retired", strlen("retired")) != 0)
+		copy(record->at, sizeof(record->at), "retired");
+	out->status = SHC_OK;
+	out->reply = (struct resp_reply){.type = RESP_INT, .i64 = 0};
+}
+
 /* ---- commands ---- */
 
 /* Pages of two keys. */
@@ -281,11 +291,7 @@ static void command(struct redis *r, const struct request *q, struct answer *out
 		put_error(out, "NOPERM");
 		return;
 	}
-	sim_check(strcmp(q->words[0], "HSET") == 0 && strcmp(q->words[2], "at") == 0 && q->argc == 4,
-		  "%s was not expected", q->words[0]);
-	copy(record_of(r, q->words[1])->at, UPLINK_MARK_CHARS_MAX + 1, q->words[3]);
-	out->status = SHC_OK;
-	out->reply = (struct resp_reply){.type = RESP_INT, .i64 = 0};
+	sim_check(false, "%s was not expected", q->words[0]);
 }
 
 void redis_execute(struct redis *r, const struct request *q, struct answer *out)
@@ -296,6 +302,8 @@ void redis_execute(struct redis *r, const struct request *q, struct answer *out)
 		retire(r, q, out);
 	else if (q->script == &script_reset)
 		reset(r, q, out);
+	else if (q->script == &script_give_up)
+		give_up(r, q, out);
 	else if (q->script == &script_register)
 		enrol(r, q, out);
 	else if (!q->script)

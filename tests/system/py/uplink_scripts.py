@@ -31,7 +31,7 @@ def read_scripts():
     for name, sha1, text in re.findall(r'struct script script_(\w+) = \{\s*\.sha1 = "(\w+)",\s*\.text = (.*?),\n\};', source, re.S):
         lines = re.findall(r'"(?:[^"\\]|\\.)*"', text)
         found[name] = (sha1, b"".join(ast.literal_eval("b" + line) for line in lines))
-    equal(sorted(found), ["look", "push", "register", "reset", "retire"])
+    equal(sorted(found), ["give_up", "look", "push", "register", "reset", "retire"])
     return found
 
 
@@ -542,6 +542,16 @@ def register(address):
     equal(place.script("register", [key], first, second, "late"), [0, second.encode()])
     place.do("HSET", key, "at", "retired")
     equal(place.script("register", [key], second, first, "h"), [0, b"retired"])
+    equal(place.script("register", [key], "retired", "retired " + first, "h"), [1, b""])
+    equal(place.script("give_up", [key]), 0)
+    equal(place.do("HGET", key, "at"), ("retired " + first).encode())
+    place.do("HSET", key, "at", first)
+    for _ in range(2):
+        equal(place.script("give_up", [key]), 0)
+        equal(place.do("HGET", key, "at"), b"retired")
+    place.do("DEL", key)
+    equal(place.script("give_up", [key]), 0)
+    equal(place.do("HGETALL", key), [b"at", b"retired"])
     place.do("DEL", key)
     place.do("SET", key, 1)
     check(str(place.script("register", [key], "", first, "h")).startswith("WRONGTYPE"))
