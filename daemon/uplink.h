@@ -50,8 +50,9 @@ enum uplink_break {
 	UPLINK_COPIED,	 /* another disk goes on with it, or another one has */
 };
 
-/* A switch asks so often whether a replica of each master has what is there, then it goes on. */
-enum { UPLINK_WAITS = 3 };
+/* A switch asks so often whether a replica of each master has what is there, then it goes on: about a minute,
+ * in which an old master that lives on behind a partition has noticed. */
+enum { UPLINK_WAITS = 20 };
 
 enum uplink_condition { UPLINK_STARTING, UPLINK_UP, UPLINK_DOWN };
 

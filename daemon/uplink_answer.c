@@ -145,7 +145,7 @@ static void put_total_question(struct uplink *u, struct uplink_question *q)
 {
 	struct asked *a = malloc(sizeof(*a));
 	const struct cluster_way way = {
-		.kind = OP_READ, .slot = slot_of(name_of(q)), .done = take_total, .arg = a};
+		.kind = OP_READ, .slot = slot_of(name_of(q)), .is_hasty = true, .done = take_total, .arg = a};
 	const struct slice argv[] = {slice_str("GET"), name_of(q)};
 
 	if (a) {

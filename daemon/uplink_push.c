@@ -143,7 +143,7 @@ static void put_push(struct uplink *u, struct uplink_flight *f)
 	struct slice name = {p->entry->name, p->entry->name_len};
 	char after[UPLINK_FIELD_CHARS_MAX], digits[NUM_I64_CHARS_MAX];
 	struct slice before = {p->before, p->before_len};
-	struct cluster_way way = {.kind = OP_REPEATABLE, .done = take_answer, .arg = f};
+	struct cluster_way way = {.kind = OP_REPEATABLE, .is_hasty = true, .done = take_answer, .arg = f};
 	struct shard_key ledger;
 
 	uplink_ledger_key(u, name, &ledger, &way.slot);

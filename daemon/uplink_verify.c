@@ -150,14 +150,16 @@ static void put_row(struct uplink_question *q, const struct row *r)
 
 /* ---- a page ---- */
 
-/* False: not all of them were answered. */
+/* Names whose slot is half moved are no reason to tell nothing of the others. False: a master did not answer.
+ */
 static bool look(struct uplink *u, struct row *rows, size_t count)
 {
 	bool is_whole = true;
 
 	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
 	for (size_t i = 0; i < count; i++) {
-		struct cluster_way way = {.kind = OP_READ, .done = take_look, .arg = &rows[i]};
+		struct cluster_way way = {
+			.kind = OP_READ, .is_hasty = true, .done = take_look, .arg = &rows[i]};
 		struct shard_key ledger;
 
 		rows[i].uplink = u;
@@ -166,12 +168,15 @@ static bool look(struct uplink *u, struct row *rows, size_t count)
 		if (shard_is_own(name_of(&rows[i])))
 			rows[i].is_answered = true; /* stays here */
 		else
-			is_whole &= cluster_put_script(u->cluster, &way, &script_look, 3, argv) == SHC_OK;
+			(void)cluster_put_script(u->cluster, &way, &script_look, 3, argv);
 	}
 	cluster_run(u->cluster, 0);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		is_whole &= rows[i].is_answered;
-	return is_whole;
+		if (!rows[i].is_answered)
+			say(&rows[i], "it cannot be read now: %s", cluster_error(u->cluster));
+	}
+	return is_whole || !cluster_is_over(u->cluster);
 }
 
 /* A name that was deleted, and of which nothing is left, is no counter. */

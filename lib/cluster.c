@@ -210,6 +210,7 @@ static struct op *op_of(const struct cluster_way *way, const struct buf *words)
 		.slot = (uint16_t)way->slot,
 		.kind = (uint8_t)way->kind,
 		.is_once = way->is_once,
+		.is_hasty = way->is_hasty,
 		.len = buf_len(words),
 	};
 	memcpy(op->request, buf_head(words), op->len);

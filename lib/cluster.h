@@ -49,6 +49,8 @@ struct cluster_way {
 	struct node *node; /* OP_ANY_SLOT: this one */
 	uint64_t over; /* OP_ANY_SLOT: only over this connection (cluster_connection) of the node; 0: any */
 	bool is_once;  /* OP_ANY_SLOT: when it cannot be sent, or its connection is lost, that is its end */
+	bool is_hasty; /* who is asked to come again later does so twice, then that is its end: not executed
+			*/
 	op_done_fn *done;
 	void *arg;
 	uint64_t tag;

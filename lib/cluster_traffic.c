@@ -10,6 +10,7 @@
 #include "shcount_impl.h"
 
 enum {
+	HASTY_ATTEMPTS = 2,    /* of a request that does not wait for its slot */
 	UNANSWERED_MAX = 8192, /* requests on one link */
 	OUT_BYTES_MAX = 256 << 10,
 	QUICK_REDIRECTS = 3, /* so many are followed at once; a circle of them must not become a storm */
@@ -97,7 +98,12 @@ static void take_answer(struct cluster *c, struct node *n, struct op *op, const 
 	case REDIRECT_MOVED: learn(c, op, &r, n); /* fall through */
 	case REDIRECT_ASK: redirect_to(c, op, &r, n); return;
 	case REDIRECT_REFRESH: map_want(c); /* fall through */
-	case REDIRECT_PAUSE: op_again(c, op); return;
+	case REDIRECT_PAUSE:
+		if (op->is_hasty && op->attempts >= HASTY_ATTEMPTS)
+			op_settle_unsent(c, op, SHC_UNREACHABLE);
+		else
+			op_again(c, op);
+		return;
 	}
 }
 

@@ -55,6 +55,7 @@ struct op {
 	bool is_asking;	  /* behind ASKING */
 	bool is_text;	  /* the script's text, not its SHA-1 */
 	bool is_once;	  /* is not sent again */
+	bool is_hasty;	  /* has better to do than to wait for its slot */
 	bool is_own;	  /* the cluster's own: nobody waits for it */
 	uint32_t argc;	  /* a script's words, EVALSHA and its SHA-1 included */
 	size_t len;

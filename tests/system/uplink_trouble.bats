@@ -73,6 +73,10 @@ teardown_file() {
 	drive uplink bad_settings
 }
 
+@test "a slot that is half moved holds up its names, and nobody else" {
+	drive uplink half_moved_slot
+}
+
 @test "users with less than all permissions, TLS: what is missing is told" {
 	drive uplink without_permission
 }

@@ -232,7 +232,8 @@ void oracle_switching(struct daemon *d, uint64_t incarnation)
 	for (unsigned name = 0; name < NAMES; name++) {
 		bool is_others = is_others_row(d, redis_row(ledger_of(name), d->uplink.incarnation_id));
 		bool is_old = d->uplink.table.is_given_up && net_sees_old_master(d, group_number(name));
-		const struct object *o = is_others ? &d->disk.objects[name] : &d->past[0].objects[name];
+		const struct object *o =
+			is_others || is_old ? &d->disk.objects[name] : &d->past[0].objects[name];
 
 		count_atoms(ledger_of(name), counts);
 		/* Nobody else goes on with it: all is known, but from a master that is none any more. */
@@ -389,20 +390,21 @@ static void check_atoms(unsigned name)
 {
 	const struct ledger *l = ledger_of(name);
 	int counts[ATOMS];
-	bool must_be[ATOMS] = {false};
+	int owner[ATOMS] = {0}; /* a daemon that has it, from 1 */
 
 	if (is_murky(l))
 		return;
 	count_atoms(l, counts);
 	for (int d = 0; d < DAEMONS; d++)
 		for (unsigned i = 0; daemons[d].is_running && i < atom_counts[name]; i++)
-			must_be[i] |= atoms_has(&daemons[d].disk.objects[name].atoms, i);
+			if (atoms_has(&daemons[d].disk.objects[name].atoms, i))
+				owner[i] = d + 1;
 	for (unsigned i = 0; i < atom_counts[name]; i++) {
-		totals.lost += counts[i] == 0 && must_be[i];
+		totals.lost += counts[i] == 0 && owner[i];
 		totals.doubled += counts[i] > 1;
-		sim_check(counts[i] > 0 || !must_be[i] || atom_may_be_lost[name][i] || plan->is_huge,
-			  "%s: addition %u (%" PRId64 ") is in no field", names[name], i,
-			  atom_values[name][i]);
+		sim_check(counts[i] > 0 || !owner[i] || atom_may_be_lost[name][i] || plan->is_huge,
+			  "%s: addition %u (%" PRId64 ") of daemon %d is in no field", names[name], i,
+			  atom_values[name][i], owner[i] - 1);
 		sim_check(counts[i] <= 1 || (atom_may_be_double[name][i] && !is_strict),
 			  "%s: addition %u (%" PRId64 ") is in the total %d times", names[name], i,
 			  atom_values[name][i], counts[i]);

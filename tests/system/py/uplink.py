@@ -916,6 +916,30 @@ def stops_without_one_master():
             equal(d.differing(), {})
 
 
+def half_moved_slot():
+    """A name whose slot is half moved cannot be brought: it alone waits, and it alone is what verify has to say something of."""
+    cluster = Cluster().empty()
+    with Up(cluster) as d:
+        d.do("INCR", "m{tug}")
+        d.sync()
+        slot = cluster.fleet("slot", "m{tug}")
+        owner = cluster.fleet.server_of("m{tug}")
+        other = cluster.fleet.other_master(owner)
+        cluster.fleet("half", slot, owner, other)
+        d.do("INCRBY", "new{tug}", 3)
+        names = [f"n{i}" for i in range(50)]
+        for name in names:
+            d.do("INCRBY", name, 2)
+        wait_until(lambda: all(cluster.ask("GET", name) == b"2" for name in names), "the others are there")
+        with d.conn(30) as c:
+            rows = {row[0]: row[6] for row in c.do("SHC.UPLINK", "VERIFY", 0)[1]}
+        equal(rows[b"n7"], b"")
+        check(b"cannot be read" in rows[b"new{tug}"], rows[b"new{tug}"])
+        cluster.fleet("finish", slot, owner, other)
+        d.sync(timeout_ms=60000)
+        equal((cluster.total("new{tug}"), d.differing()), (3, {}))
+
+
 def stops_while_retiring():
     """SIGTERM in the middle of RETIRE: it ends, and who asked is told."""
     server = plain()
@@ -1113,6 +1137,6 @@ CASES = [totals, totals_while_down, sync_replicas, sync_many, sync_of_nothing, s
          verify_pages, tampering, record_touched, resets, reset_in_doubt, reset_of_unpushed, retirement, retirement_of_somebody_alive,
          retirement_of_damaged, restored_backup, copied_while_stopped, cloned, killed, killed_behind_the_audit_log, without_and_with,
          another_cluster, another_cluster_of_a_copy, every_way, many_at_start, changing_names, one_master_down, stops,
-         stops_without_one_master, stops_while_retiring, interval_is_reloaded, bad_settings, password_is_kept, locked_out, without_permission]
+         stops_without_one_master, stops_while_retiring, half_moved_slot, interval_is_reloaded, bad_settings, password_is_kept, locked_out, without_permission]
 
 main(CASES)
