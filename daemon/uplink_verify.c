@@ -25,6 +25,7 @@ struct row {
 	struct uplink *uplink;
 	struct uplink_state state;
 	bool is_answered, has_total, has_field;
+	bool is_denied; /* nothing may be read */
 	bool is_late;		  /* what was due could not be pushed before */
 	int64_t total, ledger;	  /* of this incarnation */
 	uint64_t fields, retired; /* sums, modulo 2^64 */
@@ -105,6 +106,7 @@ static void take_look(void *arg, const struct op *op, enum shc_status status, co
 
 	(void)op;
 	r->is_answered = true;
+	r->is_denied = status == SHC_DENIED;
 	if (uplink_is_refusal(status, reply))
 		say(r, "%.*s", (int)reply->str.len, reply->str.data);
 	else if (status || !read_look(r, reply))
@@ -179,6 +181,15 @@ static bool look(struct uplink *u, struct row *rows, size_t count)
 	return is_whole || !cluster_is_over(u->cluster);
 }
 
+/* One sentence is enough where none may be read. */
+static bool is_denied(const struct row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!rows[i].is_denied)
+			return false;
+	return count > 0;
+}
+
 /* A name that was deleted, and of which nothing is left, is no counter. */
 static bool is_told(const struct row *r)
 {
@@ -244,14 +255,16 @@ void uplink_verify(struct uplink *u, struct uplink_question *q)
 	if (u->condition != UPLINK_DOWN && uplink_register(u))
 		is_pushed = uplink_round(u);
 	refresh(u, rows, count);
-	if (look(u, rows, count)) {
+	if (!look(u, rows, count)) {
+		resp_put_errorf(&q->reply, "UPLINKDOWN %s", cluster_error(u->cluster));
+	} else if (is_denied(rows, count)) {
+		resp_put_error(&q->reply, rows[0].why);
+	} else {
 		for (size_t i = 0; i < count; i++) {
 			rows[i].is_late = !is_pushed;
 			compare(&rows[i]);
 		}
 		put_page(q, rows, count, next);
-	} else {
-		resp_put_errorf(&q->reply, "UPLINKDOWN %s", cluster_error(u->cluster));
 	}
 	free(rows);
 }

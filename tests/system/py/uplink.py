@@ -1072,6 +1072,9 @@ def locked_out():
         server.do("ACL", "SETUSER", "up", "on")
         d.sync()
         equal(server.total("a"), 2)
+        server.do("ACL", "SETUSER", "up", "-@all")
+        check(d.refuses("SHC.UPLINK", "VERIFY", 0).startswith("NOPERM "), "one sentence for all")
+        equal(d.shcount("uplink", "verify")[0], 77)
         server.do("ACL", "DELUSER", "up")
 
 
