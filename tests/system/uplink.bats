@@ -17,6 +17,10 @@ teardown_file() {
 	drive uplink totals
 }
 
+@test "explain tells the total and its age, as text and as JSON" {
+	drive uplink explained
+}
+
 @test "many wait for a silent cluster; some leave, some give up, the others hear of it when it is back" {
 	drive uplink sync_many
 }
