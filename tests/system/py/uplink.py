@@ -193,6 +193,36 @@ def refused_names():
 
 # ---- the state ----
 
+def eviction():
+    """A server that may evict keys is told of, in status and log, whatever its policy is called; and no more when it is mended."""
+    server = plain()
+
+    def memory(policy, limit):
+        equal(server.do("CONFIG", "SET", "maxmemory-policy", policy, "maxmemory", limit), "OK")
+
+    def warning(d):
+        return [dict(zip(n[::2], n[1::2]))[b"last_error"].decode() for n in d.status()["nodes"]]
+
+    try:
+        for policy in "volatile-lru", "allkeys-lru", "volatile-ttl", "allkeys-random":
+            memory(policy, "100mb")
+            with Up(server) as d:
+                d.do("INCR", "a")
+                wait_until(lambda: "maxmemory-policy " + policy in "".join(warning(d)), "it is told of")
+                wait_until(lambda: "maxmemory-policy " + policy in d.log(), "in the log")
+                if policy != "allkeys-lru":
+                    continue
+                memory("noeviction", "100mb")
+                wait_until(lambda: warning(d) == [""], "it is mended", 40)
+                memory("volatile-lfu", "100mb")
+                wait_until(lambda: "volatile-lfu" in warning(d)[0], "at runtime", 40)
+                memory("volatile-lfu", "0")
+                wait_until(lambda: warning(d) == [""], "there is no limit", 40)
+                equal(d.log().count("evicts keys"), 2, "said once each time")
+    finally:
+        memory("noeviction", "0")
+
+
 def status_of_trouble():
     """STATUS is a map in RESP3 and the same in RESP2, and tells of trouble while it lasts."""
     server = plain()
@@ -1154,7 +1184,7 @@ def server_restarts():
         equal(d.differing(), {})
 
 
-CASES = [totals, totals_while_down, explained, sync_replicas, sync_many, sync_of_nothing, server_restarts, refused_names,
+CASES = [totals, totals_while_down, explained, eviction, sync_replicas, sync_many, sync_of_nothing, server_restarts, refused_names,
          status_of_trouble, verify_pages, tampering, record_touched, resets, reset_in_doubt, reset_of_unpushed, retirement,
          retirement_of_somebody_alive, retirement_of_damaged, restored_backup, copied_while_stopped, cloned, killed, killed_behind_the_audit_log, without_and_with,
          another_cluster, another_cluster_of_a_copy, every_way, many_at_start, changing_names, one_master_down, stops,
