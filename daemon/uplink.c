@@ -473,5 +473,6 @@ void uplink_finish(struct uplink *u)
 		(void)uplink_round(u);
 	if (uplink_table_counts(&u->table).due)
 		log_warning(
-			"uplink: some changes are not in the cluster yet; the next start brings them there");
+			"uplink: some changes are not in the cluster yet; the next start brings them, if no "
+			"copy of this state is started before");
 }
