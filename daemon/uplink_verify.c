@@ -25,7 +25,8 @@ struct row {
 	struct uplink *uplink;
 	struct uplink_state state;
 	bool is_answered, has_total, has_field;
-	bool is_denied; /* nothing may be read */
+	bool is_denied;		  /* nothing may be read */
+	bool is_lost;		  /* there is nobody to read it from */
 	bool is_late;		  /* what was due could not be pushed before */
 	int64_t total, ledger;	  /* of this incarnation */
 	uint64_t fields, retired; /* sums, modulo 2^64 */
@@ -111,6 +112,7 @@ static void take_look(void *arg, const struct op *op, enum shc_status status, co
 		say(r, "%.*s", (int)reply->str.len, reply->str.data);
 	else if (status || !read_look(r, reply))
 		r->is_answered = false;
+	r->is_lost = !r->is_answered && status != SHC_UNREACHABLE;
 }
 
 /* What should be there; of a name that has changed since, what was pushed. */
@@ -156,7 +158,7 @@ static void put_row(struct uplink_question *q, const struct row *r)
  */
 static bool look(struct uplink *u, struct row *rows, size_t count)
 {
-	bool is_whole = true;
+	bool is_whole = true, is_lost = false;
 
 	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
 	for (size_t i = 0; i < count; i++) {
@@ -175,10 +177,11 @@ static bool look(struct uplink *u, struct row *rows, size_t count)
 	cluster_run(u->cluster, 0);
 	for (size_t i = 0; i < count; i++) {
 		is_whole &= rows[i].is_answered;
+		is_lost |= rows[i].is_lost;
 		if (!rows[i].is_answered)
 			say(&rows[i], "it cannot be read now: %s", cluster_error(u->cluster));
 	}
-	return is_whole || !cluster_is_over(u->cluster);
+	return is_whole || (!is_lost && !cluster_is_over(u->cluster));
 }
 
 /* One sentence is enough where none may be read. */

@@ -415,6 +415,20 @@ DIRTY='{match: ["SHC.UPLINK", "VERIFY", "0"], do: page("k2"; [row("a"; 5; 8; "")
 	expect "$(requests | cut -d';' -f1,3,5)" "SHC.UPLINK RESET a b;SHC.UPLINK RETIRE 0123456789abcdef;SHC.UPLINK ACCEPT"
 }
 
+@test "an incarnation that was in no ledger is a digit that is wrong, likely: uplink retire says so" {
+	daemon '{match: ["SHC.UPLINK", "RETIRE"], do: {int: 0}}'
+	run --separate-stderr asks uplink retire 0123456789ABCDEF
+	expect_status 0
+	expect "$output" 0
+	expect "$stderr" "shcount: no ledger had anything of 0123456789abcdef: it was never there, or is retired already"
+	run --separate-stderr asks --json uplink retire 0123456789abcdef
+	expect "$output" '{"incarnation":"0123456789abcdef","ledgers":0}'
+	expect_contains "$stderr" "never there"
+	daemon '{match: ["SHC.UPLINK", "RETIRE"], do: {int: 1}}'
+	run --separate-stderr asks uplink retire 0123456789abcdef
+	expect "$output$stderr" 1
+}
+
 @test "what an operator wanted is in doubt without an answer, and a no when it is refused" {
 	daemon '{match: ["SHC.UPLINK", "RESET"], do: "close"}, {match: ["SHC.UPLINK", "RETIRE"], do: {line: "-ERR this is our own"}},
 		{match: ["SHC.UPLINK", "ACCEPT"], do: "close"}'

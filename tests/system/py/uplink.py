@@ -77,6 +77,27 @@ def totals_while_down():
         d.await_state("up")
 
 
+def explained():
+    """`shcount explain` tells the total and its age, to people and to programs; of a name that the cluster does not have, too."""
+    server = plain()
+    with Up(server) as d:
+        def told(name):
+            lines = d.shcount("explain", name)[1].splitlines()
+            found = json.loads(d.shcount("explain", "--json", name)[1])
+            return [line for line in lines if line.startswith("cluster\t")], found["global"], found["global_age_ms"]
+
+        d.do("INCRBY", "a", 5)
+        d.do("INCRBY", "b", -5)
+        d.sync()
+        server.do("INCRBY", "a", 2)
+        equal(told("a"), (["cluster\t7 (all daemons together, 0.000 s ago)"], 7, 0))
+        equal(told("b"), (["cluster\t-5 (all daemons together, 0.000 s ago)"], -5, 0))
+        equal(told("none"), (["cluster\tno such counter (all daemons together, 0.000 s ago)"], None, 0))
+        with server.silent():
+            lines, total, age_ms = told("a")
+            check(lines[0].startswith("cluster\t7 (all daemons") and total == 7 and age_ms > 0, lines, total, age_ms)
+
+
 # ---- SYNC ----
 
 def sync_replicas():
@@ -171,6 +192,36 @@ def refused_names():
 
 
 # ---- the state ----
+
+def eviction():
+    """A server that may evict keys is told of, in status and log, whatever its policy is called; and no more when it is mended."""
+    server = plain()
+
+    def memory(policy, limit):
+        equal(server.do("CONFIG", "SET", "maxmemory-policy", policy, "maxmemory", limit), "OK")
+
+    def warning(d):
+        return [dict(zip(n[::2], n[1::2]))[b"last_error"].decode() for n in d.status()["nodes"]]
+
+    try:
+        for policy in "volatile-lru", "allkeys-lru", "volatile-ttl", "allkeys-random":
+            memory(policy, "100mb")
+            with Up(server) as d:
+                d.do("INCR", "a")
+                wait_until(lambda: "maxmemory-policy " + policy in "".join(warning(d)), "it is told of")
+                wait_until(lambda: "maxmemory-policy " + policy in d.log(), "in the log")
+                if policy != "allkeys-lru":
+                    continue
+                memory("noeviction", "100mb")
+                wait_until(lambda: warning(d) == [""], "it is mended", 40)
+                memory("volatile-lfu", "100mb")
+                wait_until(lambda: "volatile-lfu" in warning(d)[0], "at runtime", 40)
+                memory("volatile-lfu", "0")
+                wait_until(lambda: warning(d) == [""], "there is no limit", 40)
+                equal(d.log().count("evicts keys"), 2, "said once each time")
+    finally:
+        memory("noeviction", "0")
+
 
 def status_of_trouble():
     """STATUS is a map in RESP3 and the same in RESP2, and tells of trouble while it lasts."""
@@ -1136,9 +1187,9 @@ def server_restarts():
         equal(d.differing(), {})
 
 
-CASES = [totals, totals_while_down, sync_replicas, sync_many, sync_of_nothing, server_restarts, refused_names, status_of_trouble,
-         verify_pages, tampering, record_touched, resets, reset_in_doubt, reset_of_unpushed, retirement, retirement_of_somebody_alive,
-         retirement_of_damaged, restored_backup, copied_while_stopped, cloned, killed, killed_behind_the_audit_log, without_and_with,
+CASES = [totals, totals_while_down, explained, eviction, sync_replicas, sync_many, sync_of_nothing, server_restarts, refused_names,
+         status_of_trouble, verify_pages, tampering, record_touched, resets, reset_in_doubt, reset_of_unpushed, retirement,
+         retirement_of_somebody_alive, retirement_of_damaged, restored_backup, copied_while_stopped, cloned, killed, killed_behind_the_audit_log, without_and_with,
          another_cluster, another_cluster_of_a_copy, every_way, many_at_start, changing_names, one_master_down, stops,
          stops_without_one_master, stops_while_retiring, half_moved_slot, interval_is_reloaded, bad_settings, password_is_kept, locked_out, without_permission]
 
