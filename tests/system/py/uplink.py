@@ -1182,6 +1182,10 @@ def one_master_down():
                 d.do("INCR", n)
             wait_until(lambda: server.total(there) == 2, "the others get what is theirs")
             equal(d.do("SHC.UPLINK", "SYNC", 0, 300), 0)
+            for value in 3, 4:
+                equal(d.shcount("--timeout", "30s", "incr", "--durable=cluster", there), (0, f"{value}\n", ""))
+                equal(server.total(there), value)
+            equal(d.do("SHC.UPLINK", "SYNC", 0, 300, names[0]), 0, "a name of the master that is gone")
             said = d.refuses("SHC.UPLINK", "VERIFY", 0)
             check(said.startswith("UPLINKDOWN "), said)
             node = next(n for n in d.status()["nodes"] if n[1].decode().endswith(f":{server.fleet.nodes()[gone][0]}"))
@@ -1193,7 +1197,7 @@ def one_master_down():
             equal(server.fleet.ask(n, "CONFIG", "SET", "cluster-require-full-coverage", "yes"), "OK")
         server.fleet.settle()
         d.sync(1)
-        equal([server.total(n) for n in names], [2] * len(names))
+        equal([server.total(n) for n in names if n != there], [2] * (len(names) - 1))
         equal(d.differing(), {})
 
 
