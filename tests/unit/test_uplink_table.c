@@ -409,6 +409,31 @@ static void test_what_changes_under_way_is_due_again(void **state)
 
 /* ---- what is refused ---- */
 
+static void test_what_does_not_fit_any_more_while_it_is_under_way_is_refused(void **state)
+{
+	static const struct uplink_answer pushed = {.outcome = UPLINK_PUSHED};
+	struct uplink_rig *g = malloc(sizeof(*g));
+	struct uplink_push p;
+
+	(void)state;
+	assert_non_null(g);
+	begin(g, 1);
+	assert_int_equal(uplink_table_load(&g->t, 1, slice_str("name1"), 5), 0);
+	uplink_table_load_baseline(&g->t, 1, -1);
+	assert_int_equal(epoch_buffer_add(any(g), 1, 1), 0);
+	end_epoch(g, true);
+	assert_int_equal(uplink_table_begin_round(&g->t), 1);
+	assert_true(uplink_table_take(&g->t, START, &p));
+	assert_int_equal(epoch_buffer_add(any(g), 1, INT64_MAX - 6), 0);
+	end_epoch(g, true);
+	uplink_table_answer(&g->t, &p, &pushed);
+	uplink_table_begin_round(&g->t);
+	assert_false(uplink_table_take(&g->t, START, &p));
+	assert_int_equal(uplink_table_counts(&g->t).refused, 1);
+	end(g);
+	free(g);
+}
+
 static struct uplink_rig *begin_with(unsigned names)
 {
 	struct uplink_rig *g = malloc(sizeof(*g));
@@ -959,6 +984,7 @@ int main(void)
 		cmocka_unit_test(test_a_deleted_name_is_kept_until_a_zero_is_there_and_a_sweep_has_gone_by),
 		cmocka_unit_test(test_an_answer_that_is_lost_leaves_its_name_for_the_next_round),
 		cmocka_unit_test(test_what_changes_under_way_is_due_again),
+		cmocka_unit_test(test_what_does_not_fit_any_more_while_it_is_under_way_is_refused),
 		cmocka_unit_test(test_what_is_refused_is_tried_again_in_turn_and_not_for_a_change),
 		cmocka_unit_test(test_what_is_refused_and_is_right_is_looked_at_before_that_is_believed),
 		cmocka_unit_test(test_an_answer_that_is_lost_says_nothing_of_a_refusal),
