@@ -344,7 +344,9 @@ static void push_some(struct uplink *u)
 	if (uplink_register(u)) {
 		if (sweep_due_ms(u, clock_ms(CLOCK_MONOTONIC)) == 0)
 			is_swept = uplink_sweep_some(u);
+		uplink_retry_some(u);
 		is_through = uplink_round(u);
+		uplink_retry_end(u, is_through);
 	}
 	uplink_look_at_topology(u);
 	if (u->broken)
@@ -363,15 +365,21 @@ static void push_some(struct uplink *u)
 	pause_growing(u);
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Milliseconds until a round is to begin. */
 static int64_t round_due_ms(struct uplink *u, int64_t now)
 {
 	int64_t at = u->round_ms + atomic_load(&u->config->uplink_interval_ms);
+	int64_t idle_ms = earlier(u->sweep_due_ms, uplink_retry_ms(u));
 
-	if (u->is_wanted || u->round_ms == 0)
+	if (u->is_wanted || u->round_ms == 0 || u->refusals.is_all_due)
 		at = 0;
-	else if (uplink_table_counts(&u->table).due == 0 && u->sweep_due_ms > at)
-		at = u->sweep_due_ms;
+	else if (uplink_table_counts(&u->table).due == 0 && idle_ms > at)
+		at = idle_ms;
 	if (u->retry_ms > at)
 		at = u->retry_ms;
 	return at > now ? at - now : 0;
@@ -389,11 +397,6 @@ static void check(struct uplink *u)
 		set_condition(u, UPLINK_DOWN);
 	else if (u->condition == UPLINK_DOWN)
 		u->round_ms = 0; /* one tells whether it is up; nobody may wait for it */
-}
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
 }
 
 /* What is due now. Milliseconds until there is more. */

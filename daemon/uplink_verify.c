@@ -120,6 +120,7 @@ static void compare(struct row *r)
 {
 	const struct uplink_state *s = &r->state;
 	int64_t wanted = r->ledger;
+	char why[WHY_SIZE];
 
 	if (!uplink_contribution(s->committed, s->baseline, &wanted))
 		say(r, "its contribution does not fit 64 bits");
@@ -127,8 +128,8 @@ static void compare(struct row *r)
 		wanted = s->there.value;
 	else if (s->is_due)
 		wanted = r->ledger;
-	if (s->is_refused)
-		say(r, "the cluster refuses it: %s", r->uplink->error);
+	if (uplink_put_why(r->uplink, s, why, sizeof(why)))
+		say(r, "%s", why);
 	else if (s->is_due && r->is_late)
 		say(r, "what has changed is not in the cluster yet: %s", r->uplink->error);
 	if (wanted != r->ledger)

@@ -153,6 +153,7 @@ DAEMON := \
 	daemon/uplink_nodes.c \
 	daemon/uplink_push.c \
 	daemon/uplink_record.c \
+	daemon/uplink_refused.c \
 	daemon/uplink_retire.c \
 	daemon/uplink_rule.c \
 	daemon/uplink_sweep.c \

@@ -29,6 +29,14 @@ teardown_file() {
 	drive uplink refused_names
 }
 
+@test "a server out of memory refuses all, in a few lines; behind that all is brought there by itself, or before SYNC is answered" {
+	drive uplink refused_for_a_while
+}
+
+@test "what is right and may not be looked at for a while stops being refused by itself" {
+	drive uplink not_permitted_for_a_while
+}
+
 @test "VERIFY tells of ledgers and totals that somebody has touched, REPAIR mends what can be mended" {
 	drive uplink tampering
 }

@@ -205,10 +205,13 @@ ONCE='{match: ["SHC.ONCE"], do: {array: [{int: 9}, {int: 1}]}}'
 	expect "$(asks decr --durable=cluster wait)" 2
 	expect "$(asks incr -q --durable=cluster wait)" ""
 	expect "$(asks incr --durable=cluster --once t a --json)" '{"name":"a","value":9,"applied":true}'
-	expect "$(requests)" "CONFIG GET uplink;INCRBY wait 3;SHC.UPLINK SYNC 0 4500;CONFIG GET uplink;INCRBY wait -1;SHC.UPLINK SYNC 0 4500;CONFIG GET uplink;SHC.ADD wait 1;SHC.UPLINK SYNC 0 4500;CONFIG GET uplink;SHC.ONCE t a 1;SHC.UPLINK SYNC 0 4500"
+	expect "$(requests)" "CONFIG GET uplink;INCRBY wait 3;SHC.UPLINK SYNC 0 4500 wait;CONFIG GET uplink;INCRBY wait -1;SHC.UPLINK SYNC 0 4500 wait;CONFIG GET uplink;SHC.ADD wait 1;SHC.UPLINK SYNC 0 4500 wait;CONFIG GET uplink;SHC.ONCE t a 1;SHC.UPLINK SYNC 0 4500 a"
 	run asks incr --durable=clusters a
 	expect_status 64
 	expect_contains "$output" "disk or cluster is expected"
+	run asks incr --durable= a
+	expect_status 64
+	expect_contains "$output" "--durable needs a value: disk|cluster"
 }
 
 @test "--durable=cluster that does not get there in time is counted, and in doubt" {
@@ -348,7 +351,7 @@ DIRTY='{match: ["SHC.UPLINK", "VERIFY", "0"], do: page("k2"; [row("a"; 5; 8; "")
 	daemon "$DIRTY"
 	run --separate-stderr asks uplink verify --repair
 	expect_status 1
-	expect_contains "$stderr" "3 counters, 2 differences were to be repaired"
+	expect_contains "$stderr" "3 counters, 2 differences are left"
 	expect "$(requests)" "SHC.UPLINK VERIFY 0 REPAIR;SHC.UPLINK VERIFY k2 REPAIR"
 	daemon '{match: ["SHC.UPLINK", "VERIFY", "k2"], do: "close"}, '"$DIRTY"
 	run --separate-stderr asks uplink verify --repair
