@@ -138,7 +138,7 @@ $(call say,AR,$@)
 $(Q)$(AR) rcs $@ $(filter %.o,$^)
 endef
 
-$(BUILD)/libbase.a: $(call object_files,$(LIB)) mk/sources.mk
+$(BUILD)/libbase.a: $(call object_files,$(LIB) $(LIB_SERVICE)) mk/sources.mk
 	$(make_archive)
 $(BUILD)/libdaemon.a: $(call object_files,$(call without_main,$(DAEMON))) mk/sources.mk
 	$(make_archive)
@@ -225,7 +225,7 @@ fault-libraries: $(FAULT_LIBRARIES)
 sim_objects = $(patsubst %.c,$(BUILD)/sim/%.o,$(1))
 SIM_HOOKS := -fsanitize=thread -Wno-tsan -Wno-unknown-warning-option
 SIM_CFLAGS = $(filter-out -D_FORTIFY_SOURCE=%,$(ALL_CFLAGS)) -U_FORTIFY_SOURCE
-SIM_SHIPPED := $(LIB_BASE) lib/url.c $(filter-out $(SIM_REPLACED) $(SIM_STORE) $(SIM_UPLINK) %/main.c,$(DAEMON))
+SIM_SHIPPED := $(LIB_BASE) $(LIB_SERVICE) lib/url.c $(filter-out $(SIM_REPLACED) $(SIM_STORE) $(SIM_UPLINK) %/main.c,$(DAEMON))
 
 $(BUILD)/sim/daemon/arena.o: daemon/arena.c tests/sim/arena.syms $(BUILD)/flags
 	$(call say,CC,$< (simulation))
@@ -271,7 +271,7 @@ bench-programs: $(BENCH_PROGRAMS)
 fuzz-programs: $(FUZZ_PROGRAMS)
 programs: $(PROGRAMS)
 # Every file looked at once, nothing written: for the warnings of another compiler.
-LOOKED_AT := $(addprefix warnings/,$(LIB) $(DAEMON) $(CMD) $(UNIT) $(CRASH) $(CRASH_MODEL) $(BENCH) $(FUZZ) $(FAULT))
+LOOKED_AT := $(addprefix warnings/,$(LIB) $(LIB_SERVICE) $(DAEMON) $(CMD) $(UNIT) $(CRASH) $(CRASH_MODEL) $(BENCH) $(FUZZ) $(FAULT))
 .PHONY: $(LOOKED_AT)
 warnings: $(LOOKED_AT)
 $(LOOKED_AT): warnings/%: %
@@ -371,7 +371,7 @@ uninstall:
 	! cmp -s systemd/shcounterd.conf '$(DESTDIR)$(CONF)' || $(call drop,$(CONF))
 
 # A new file that is in no list would show as a riddle of the linker.
-UNLISTED := $(filter-out $(LIB) $(DAEMON) $(CMD),$(wildcard lib/*.c daemon/*.c cmd/*.c))
+UNLISTED := $(filter-out $(LIB) $(LIB_SERVICE) $(DAEMON) $(CMD),$(wildcard lib/*.c daemon/*.c cmd/*.c))
 $(foreach f,$(UNLISTED),$(warning $f is not in mk/sources.mk))
 .PHONY: check-sources
 check-sources:

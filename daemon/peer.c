@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "../lib/log.h"
 #include "request_quick.h"
 #include "server.h"
 #include "worker.h"

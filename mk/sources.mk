@@ -22,6 +22,10 @@ LIB_BASE := \
 	lib/slot.c \
 	lib/slots.c
 
+# What services share, and no client needs.
+LIB_SERVICE := \
+	lib/log.c
+
 # The client library on top of it; the daemon's uplink takes what speaks to a cluster.
 LIB_CLIENT := \
 	lib/cluster.c \
@@ -85,7 +89,6 @@ DAEMON := \
 	daemon/journal.c \
 	daemon/journal_set.c \
 	daemon/journal_stream.c \
-	daemon/log.c \
 	daemon/main.c \
 	daemon/notify.c \
 	daemon/once.c \
@@ -275,7 +278,7 @@ CRASH := $(sort $(wildcard tests/crash/test_*.c))
 BENCH := $(sort $(wildcard bench/*.c))
 FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # What parses bytes from outside, and what that needs.
-FUZZED := $(LIB_BASE) \
+FUZZED := $(LIB_BASE) $(LIB_SERVICE) \
 	cmd/bench_reply.c \
 	cmd/csv.c \
 	cmd/fields.c \

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* job.c - see job.h. */
+#include "job.h"
+
+#include <stdlib.h>
+
+void job_fini(struct job *job)
+{
+	for (size_t i = 0; i < job->add_count; i++)
+		free(job->adds[i].name);
+	free(job->adds);
+	free(job->parts);
+	free(job->log);
+	job->adds = NULL;
+	job->parts = NULL;
+	job->log = NULL;
+	job->add_count = job->part_count = job->log_count = 0;
+}

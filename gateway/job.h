@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * job.h - what one HTTP request wants of a backend, and what came of it. Plain data: filled in by a route,
+ * run by backend.c, read by the route's reply.
+ */
+#ifndef SHC_GATEWAY_JOB_H
+#define SHC_GATEWAY_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../lib/shcount.h"
+
+enum {
+	JOB_NAME_MAX = 255,
+	JOB_TOKEN_MAX = 255,
+	JOB_ADDS_MAX = 1000,	/* operations of a batch */
+	JOB_LOG_MAX = 1000,	/* entries of a log */
+	JOB_BACKENDS_MAX = 16,
+	JOB_ERROR_SIZE = 256,
+};
+
+enum job_kind {
+	JOB_NONE,   /* nothing: the reply is known already */
+	JOB_ADD,    /* name, delta, perhaps a token: value */
+	JOB_GET,    /* name: value, is_there */
+	JOB_PARTS,  /* name: value, parts */
+	JOB_CREATE, /* name: value, is_new, parts */
+	JOB_HIT,    /* name, delta: value */
+	JOB_HITS,   /* name, window_ms: value, resolution_ms */
+	JOB_LOG,    /* name, limit: log */
+	JOB_BATCH,  /* adds, perhaps a token: their values */
+};
+
+/* One addition of a batch. */
+struct job_add {
+	char *name; /* owned */
+	size_t name_len;
+	int64_t delta, value;
+	enum shc_status status;
+};
+
+/* An entry of a log. */
+struct job_entry {
+	int64_t time_us, delta, value;
+	char operation[16];
+	char peer[64];
+};
+
+struct job {
+	enum job_kind kind;
+	/* what is wanted */
+	uint8_t name_len, token_len; /* token_len 0: none */
+	char name[JOB_NAME_MAX + 1], token[JOB_TOKEN_MAX + 1];
+	int64_t delta, window_ms;
+	size_t limit;
+	struct job_add *adds; /* owned */
+	size_t add_count;
+	/* what came of it */
+	enum shc_status status; /* SHC_MISSING is SHC_OK with is_there false */
+	bool is_there, is_new, is_sum; /* is_sum: value is over several backends, each read on its own */
+	int64_t value, resolution_ms;
+	int64_t part; /* JOB_ADD: the value on the backend that took it */
+	int64_t *parts; /* owned: of each backend; of one: its base and cells */
+	size_t part_count;
+	struct job_entry *log; /* owned */
+	size_t log_count;
+	char error[JOB_ERROR_SIZE];
+	struct job *next; /* of a batch of the loop */
+};
+
+/* Frees what it owns. */
+void job_fini(struct job *job);
+
+#endif
