@@ -74,6 +74,7 @@ PROCTITLE_LIBS := -Wl,-z,nodlopen -Wl,-u,libbsd_init_func -lbsd-ctor
 # `shcount` starts for every increment of a script: nothing is loaded but libc, which comes first, so that what it
 # has is not taken from libbsd.
 CMD_INPUT_LIBS := -ljansson -lz -lzstd
+GATEWAY_LIBS := -lmicrohttpd -ljansson -lbsd
 CMD_LIBS := -lc -Wl,-Bstatic $(CMD_INPUT_LIBS) -lbsd -lmd -Wl,-Bdynamic
 # For the same reason functions are bound when they are called (incr calls 22 of 180), code and constants are one
 # mapping, and what incr needs lies together: 162 000 instead of 261 000 instructions, 57 instead of 65 page faults,
@@ -102,12 +103,12 @@ CRASH_PROGRAMS := $(patsubst tests/crash/%.c,$(BUILD)/crash/%,$(CRASH))
 BENCH_PROGRAMS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH)) $(BUILD)/bench/client-static
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ))
 
-PROGRAMS := $(BUILD)/shcounterd $(BUILD)/shcount
+PROGRAMS := $(BUILD)/shcounterd $(BUILD)/shcount $(BUILD)/shcount-gateway
 LIBRARIES := $(BUILD)/libshcount.a $(BUILD)/libshcount.so.0
 FILLED_IN := $(BUILD)/shcounterd.service $(BUILD)/shcount.pc
 
 # Everything a test may link: `main` stays out.
-ARCHIVES := $(BUILD)/libdaemon.a $(BUILD)/libcmd.a $(BUILD)/libbase.a
+ARCHIVES := $(BUILD)/libdaemon.a $(BUILD)/libcmd.a $(BUILD)/libgateway.a $(BUILD)/libbase.a
 
 .DELETE_ON_ERROR:
 .PHONY: all
@@ -144,6 +145,8 @@ $(BUILD)/libdaemon.a: $(call object_files,$(call without_main,$(DAEMON))) mk/sou
 	$(make_archive)
 $(BUILD)/libcmd.a: $(call object_files,$(call without_main,$(CMD))) mk/sources.mk
 	$(make_archive)
+$(BUILD)/libgateway.a: $(call object_files,$(call without_main,$(GATEWAY))) mk/sources.mk
+	$(make_archive)
 
 # The client library is in libbase.a: the uplink has the daemon take from it what speaks to a cluster. OpenSSL, which
 # that may need, is loaded when a URL asks for it.
@@ -154,6 +157,10 @@ $(BUILD)/shcounterd: $(BUILD)/daemon/main.o $(BUILD)/libdaemon.a $(BUILD)/libbas
 $(BUILD)/shcount: $(call object_files,$(CMD_QUICK)) $(BUILD)/libcmd.a $(BUILD)/libbase.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -pie -o $@ $^ -Wl,--as-needed $(ALL_LDFLAGS) $(QUICK_LDFLAGS) $(CMD_LIBS)
+
+$(BUILD)/shcount-gateway: $(BUILD)/gateway/main.o $(BUILD)/libgateway.a $(BUILD)/libbase.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -pie -o $@ $^ -Wl,--as-needed $(ALL_LDFLAGS) $(GATEWAY_LIBS)
 
 # One object in which only shc_* is visible, so that our short inner names cannot clash with a user's.
 $(BUILD)/libshcount.a: $(patsubst %.c,$(BUILD)/%.pic.o,$(LIB)) mk/sources.mk
@@ -170,7 +177,7 @@ $(BUILD)/libshcount.so.0: $(patsubst %.c,$(BUILD)/%.pic.o,$(LIB)) lib/libshcount
 
 # ---- tests, benchmarks, fuzzers ---------------------------------------------------------------------------------
 
-TEST_LIBS := $(DAEMON_LIBS) $(CMD_INPUT_LIBS)
+TEST_LIBS := $(DAEMON_LIBS) $(CMD_INPUT_LIBS) $(GATEWAY_LIBS)
 
 # In whichever order the archives need each other.
 test_link = $(CC) -pie -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group -Wl,--as-needed $(ALL_LDFLAGS)
@@ -271,7 +278,7 @@ bench-programs: $(BENCH_PROGRAMS)
 fuzz-programs: $(FUZZ_PROGRAMS)
 programs: $(PROGRAMS)
 # Every file looked at once, nothing written: for the warnings of another compiler.
-LOOKED_AT := $(addprefix warnings/,$(LIB) $(LIB_SERVICE) $(DAEMON) $(CMD) $(UNIT) $(CRASH) $(CRASH_MODEL) $(BENCH) $(FUZZ) $(FAULT))
+LOOKED_AT := $(addprefix warnings/,$(LIB) $(LIB_SERVICE) $(DAEMON) $(CMD) $(GATEWAY) $(UNIT) $(CRASH) $(CRASH_MODEL) $(BENCH) $(FUZZ) $(FAULT))
 .PHONY: $(LOOKED_AT)
 warnings: $(LOOKED_AT)
 $(LOOKED_AT): warnings/%: %
@@ -371,7 +378,7 @@ uninstall:
 	! cmp -s systemd/shcounterd.conf '$(DESTDIR)$(CONF)' || $(call drop,$(CONF))
 
 # A new file that is in no list would show as a riddle of the linker.
-UNLISTED := $(filter-out $(LIB) $(LIB_SERVICE) $(DAEMON) $(CMD),$(wildcard lib/*.c daemon/*.c cmd/*.c))
+UNLISTED := $(filter-out $(LIB) $(LIB_SERVICE) $(DAEMON) $(CMD) $(GATEWAY),$(wildcard lib/*.c daemon/*.c cmd/*.c gateway/*.c))
 $(foreach f,$(UNLISTED),$(warning $f is not in mk/sources.mk))
 .PHONY: check-sources
 check-sources:

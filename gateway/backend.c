@@ -13,16 +13,16 @@
 
 #include "../lib/conn.h"
 #include "../lib/hash.h"
+#include "../lib/log.h"
 #include "../lib/num.h"
 #include "../lib/url.h"
-#include "backend_calls.h"
-#include "log.h"
+#include "calls.h"
 
 enum { PAUSE_MS_MIN = 100, PAUSE_MS_MAX = 2000 };
 
 struct lane {
 	struct shc *shc; /* owned */
-	const char *url;
+	char shown[96];	 /* of its URL: no user, no password */
 	bool is_cluster;
 	bool is_tried; /* by this batch, and has failed */
 	int64_t pause_ms, retry_ns;
@@ -39,24 +39,34 @@ struct backend {
 
 /* ---- open, close ---- */
 
-/* For people: without user and password. */
+/* For people. */
+static void show(struct lane *l, const struct url *url)
+{
+	if (url->kind == URL_UNIX)
+		(void)snprintf(l->shown, sizeof(l->shown), "%s", url->path);
+	else
+		(void)snprintf(l->shown, sizeof(l->shown), "%s:%u",
+			       url->kind == URL_CLUSTER ? url->hosts[0].host : url->host,
+			       url->kind == URL_CLUSTER ? url->hosts[0].port : url->port);
+}
+
 static void open_lane(struct lane *l, const char *text, int timeout_ms, int *rc, char why[JOB_ERROR_SIZE])
 {
 	char sentence[URL_ERROR_SIZE];
 	struct url url;
 
-	l->url = text;
 	*rc = url_parse(&url, text, sentence);
 	if (*rc != URL_OK) {
-		(void)snprintf(why, JOB_ERROR_SIZE, "backend %s: %s", text, sentence);
+		(void)snprintf(why, JOB_ERROR_SIZE, "%s", sentence);
 		*rc = -EINVAL;
 		return;
 	}
 	l->is_cluster = url.kind == URL_CLUSTER;
+	show(l, &url);
 	url_fini(&url);
 	*rc = shc_open(&l->shc, text, timeout_ms) == SHC_OK ? 0 : -EINVAL;
 	if (*rc)
-		(void)snprintf(why, JOB_ERROR_SIZE, "backend %s: %s", text, shc_error(l->shc));
+		(void)snprintf(why, JOB_ERROR_SIZE, "%s: %s", l->shown, shc_error(l->shc));
 }
 
 int backend_open(struct backend **out, const char *const *urls, size_t count, int timeout_ms, unsigned turn,
@@ -110,7 +120,7 @@ static void note_failure(struct lane *l)
 	if (atomic_exchange_explicit(&l->breaker, BREAKER_OPEN, memory_order_relaxed) == BREAKER_OPEN)
 		return;
 	atomic_fetch_add_explicit(&l->opened, 1, memory_order_relaxed);
-	log_say(LOG_WARNING, "backend %s: %s; requests are refused until it answers", log_url(l->url), l->error);
+	log_warning("backend %s: %s; requests are refused until it answers", l->shown, l->error);
 }
 
 static void note_success(struct lane *l)
@@ -119,7 +129,7 @@ static void note_success(struct lane *l)
 		return;
 	l->pause_ms = 0;
 	atomic_store_explicit(&l->breaker, BREAKER_CLOSED, memory_order_relaxed);
-	log_say(LOG_INFO, "backend %s answers again", log_url(l->url));
+	log_info("backend %s answers again", l->shown);
 }
 
 static void note(struct lane *l, enum shc_status status)
@@ -144,7 +154,7 @@ void backend_states(const struct backend *b, struct backend_state out[JOB_BACKEN
 /* A token is its backend's, whoever of us is asked to do it again. */
 static struct lane *lane_of_token(struct backend *b, const struct job *job)
 {
-	static const struct hash_key fixed = {{0x736863, 0x746f6b656e}};
+	static const struct hash_key fixed = {0x736863, 0x746f6b656e};
 
 	return &b->lanes[hash_bytes(&fixed, job->token, job->token_len) % b->count];
 }
@@ -173,96 +183,184 @@ static void fail(struct job *job, enum shc_status status, const char *why)
 
 /* ---- in a pipeline ---- */
 
-static bool is_short(const struct job *job)
-{
-	return (job->kind == JOB_ADD && !job->token_len) || job->kind == JOB_GET;
-}
-
-static enum shc_status append(struct lane *l, const struct job *job)
+static enum shc_status append(struct shc *shc, const struct job *job, bool is_add)
 {
 	char digits[NUM_I64_CHARS_MAX];
 	const char *const add[] = {"INCRBY", job->name, digits}, *const get[] = {"GET", job->name};
-	const size_t add_lens[] = {6, job->name_len, job->kind == JOB_ADD ? num_format_i64(digits, job->delta) : 0},
+	const size_t add_lens[] = {6, job->name_len, num_format_i64(digits, job->delta)},
 		     get_lens[] = {3, job->name_len};
 
-	return job->kind == JOB_ADD ? shc_append(l->shc, 3, add, add_lens, true)
-				    : shc_append(l->shc, 2, get, get_lens, false);
-}
-
-static void add_to_value(struct job *job, int64_t part)
-{
-	if (__builtin_add_overflow(job->value, part, &job->value))
-		fail(job, SHC_REFUSED, "the sum over all backends does not fit 64 bits");
+	return is_add ? shc_append(shc, 3, add, add_lens, true) : shc_append(shc, 2, get, get_lens, false);
 }
 
 /* Of one pipelined request. */
 static void take_reply(struct job *job, enum shc_status status, const struct shc_reply *reply)
 {
 	int64_t value = 0;
+	char why[JOB_ERROR_SIZE];
 
 	if (status) {
-		fail(job, status, reply ? "" : "no answer");
-		if (reply)
-			(void)snprintf(job->error, sizeof(job->error), "%.*s", (int)reply->len, reply->data);
+		(void)snprintf(why, sizeof(why), "%.*s", (int)reply->len, reply->data);
+		fail(job, status, why);
 		return;
 	}
 	if (reply->type == SHC_T_INT)
 		value = reply->integer;
-	else if (reply->type == SHC_T_STRING && !num_parse_i64((struct slice){reply->data, reply->len}, &value))
+	else if (reply->type == SHC_T_STRING &&
+		 !num_parse_i64((struct slice){reply->data, reply->len}, &value))
 		fail(job, SHC_REFUSED, "ERR value is not an integer or out of range");
 	job->is_there |= reply->type != SHC_T_NIL;
 	job->part = value;
-	add_to_value(job, value);
+	calls_add(job, value);
 }
 
-/* Those in `jobs` for which `belongs` says yes. The connection is lost for all of them at once. */
-typedef bool belongs_fn(struct backend *b, const struct lane *l, const struct job *job);
-
-static void run_pipeline(struct backend *b, struct lane *l, struct job *jobs, belongs_fn *belongs)
+static void send_all(struct lane *l, struct job *jobs, bool (*is_here)(const struct job *, size_t),
+		     size_t lane, bool is_add)
 {
-	enum shc_status lost = SHC_OK;
-	const struct shc_reply *reply;
-	size_t count = 0;
-
 	for (struct job *j = jobs; j; j = j->next) {
-		if (!belongs(b, l, j))
+		j->is_sent = false;
+		if (!is_here(j, lane))
 			continue;
 		if (!is_usable(l))
 			fail(j, SHC_UNREACHABLE, l->error);
-		else if (append(l, j) != SHC_OK)
+		else if (append(l->shc, j, is_add))
 			fail(j, SHC_MEMORY, "out of memory");
 		else
-			count++, j->is_sent = true;
+			j->is_sent = true;
 	}
-	for (struct job *j = jobs; j && count; j = j->next) {
+}
+
+/* When the connection is lost all that are behind are lost with it. */
+static void receive_all(struct lane *l, struct job *jobs, bool is_add)
+{
+	const struct shc_reply *reply;
+	enum shc_status lost = SHC_OK;
+
+	for (struct job *j = jobs; j; j = j->next) {
+		enum shc_status status = lost;
+
+		if (!j->is_sent)
+			continue;
+		reply = NULL;
+		if (!lost)
+			status = shc_next(l->shc, &reply);
+		if (!lost && !reply) {
+			note_failure(l);
+			lost = status;
+		}
+		if (reply) {
+			note_success(l);
+			take_reply(j, status, reply);
+		} else {
+			fail(j, lost == SHC_IN_DOUBT && is_add ? SHC_IN_DOUBT : SHC_UNREACHABLE, l->error);
+		}
+	}
+}
+
+static bool adds_here(const struct job *job, size_t lane)
+{
+	return job->kind == JOB_ADD && job->lane == lane && !job->token_len;
+}
+
+static bool reads_here(const struct job *job, size_t lane)
+{
+	(void)lane;
+	return job->kind == JOB_GET;
+}
+
+/* What it is now on the others. */
+static bool sums_here(const struct job *job, size_t lane)
+{
+	return job->kind == JOB_ADD && job->lane != lane && job->status == SHC_OK;
+}
+
+static void run_short(struct backend *b, struct job *jobs, bool (*is_here)(const struct job *, size_t),
+		      bool is_add)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		struct lane *l = &b->lanes[i];
+
+		if (l->is_cluster)
+			continue;
+		send_all(l, jobs, is_here, i, is_add);
+		receive_all(l, jobs, is_add);
+	}
+}
+
+/* ---- one after the other ---- */
+
+static bool is_pipelined(const struct lane *l, const struct job *job)
+{
+	return !l->is_cluster && (job->kind == JOB_GET || (job->kind == JOB_ADD && !job->token_len));
+}
+
+static void call(struct lane *l, size_t at, struct job *job, bool is_only)
+{
+	enum shc_status status;
+	char why[JOB_ERROR_SIZE];
+
+	if (!is_usable(l)) {
+		fail(job, SHC_UNREACHABLE, l->error);
+		return;
+	}
+	why[0] = '\0';
+	job->is_each |= l->is_cluster;
+	job->at = at;
+	status = calls_run(l->shc, job, is_only, why);
+	note(l, status);
+	if (status)
+		fail(job, status == SHC_PROTOCOL ? SHC_UNREACHABLE : status, why[0] ? why : l->error);
+}
+
+static bool is_for_all(const struct job *job)
+{
+	return job->kind == JOB_GET || job->kind == JOB_PARTS || job->kind == JOB_HITS ||
+	       job->kind == JOB_LOG;
+}
+
+static void run_calls(struct backend *b, struct job *job)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		struct lane *l = &b->lanes[i];
+
+		if (job->kind != JOB_NONE && !is_pipelined(l, job) && (is_for_all(job) || job->lane == i))
+			call(l, i, job, b->count == 1);
+	}
+}
+
+void backend_run(struct backend *b, struct job *jobs)
+{
+	for (size_t i = 0; i < b->count; i++)
+		b->lanes[i].is_tried = false;
+	for (struct job *j = jobs; j; j = j->next) {
+		j->status = SHC_OK;
+		j->lane = (size_t)(lane_to_add(b, j) - b->lanes);
+		j->is_sum = b->count > 1;
+	}
+	run_short(b, jobs, adds_here, true);
+	run_short(b, jobs, reads_here, false);
+	for (struct job *j = jobs; j; j = j->next)
+		run_calls(b, j);
+	if (b->count > 1)
+		run_short(b, jobs, sums_here, false);
+}
+
+bool backend_is_ready(struct backend *b, char why[JOB_ERROR_SIZE])
+{
+	for (size_t i = 0; i < b->count; i++) {
+		struct lane *l = &b->lanes[i];
 		enum shc_status status;
 
-		if (!belongs(b, l, j) || !j->is_sent)
-			continue;
-		j->is_sent = false;
-		count--;
-		reply = NULL;
-		status = lost ? lost : shc_next(l->shc, &reply);
-		if (lost || (is_away(status)) || (status == SHC_DENIED && !reply)) {
-			if (!lost)
-				note(l, status);
-			lost = status == SHC_IN_DOUBT ? SHC_IN_DOUBT : SHC_UNREACHABLE;
-			fail(j, j->kind == JOB_ADD ? lost : SHC_UNREACHABLE, l->error);
-			continue;
+		l->is_tried = false;
+		if (is_usable(l)) {
+			status = shc_connect(l->shc);
+			note(l, status);
+			(void)snprintf(l->error, sizeof(l->error), "%s", shc_error(l->shc));
+			if (status == SHC_OK)
+				continue;
 		}
-		note_success(l);
-		take_reply(j, status, reply);
+		(void)snprintf(why, JOB_ERROR_SIZE, "backend %s: %s", l->shown, l->error);
+		return false;
 	}
+	return true;
 }
-
-static bool adds_here(struct backend *b, const struct lane *l, const struct job *job)
-{
-	return job->kind == JOB_ADD && is_short(job) && !l->is_cluster && job->lane == l - b->lanes;
-}
-
-static bool reads_here(struct backend *b, const struct lane *l, const struct job *job)
-{
-	(void)b;
-	return job->kind == JOB_GET && !l->is_cluster;
-}
-

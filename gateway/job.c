@@ -11,6 +11,13 @@ void job_fini(struct job *job)
 	free(job->adds);
 	free(job->parts);
 	free(job->log);
+	for (size_t i = 0; i < JOB_BACKENDS_MAX; i++) {
+		free(job->texts[i]);
+		job->texts[i] = NULL;
+	}
+	free(job->top);
+	job->top = NULL;
+	job->top_count = 0;
 	job->adds = NULL;
 	job->parts = NULL;
 	job->log = NULL;

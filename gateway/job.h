@@ -15,8 +15,8 @@
 enum {
 	JOB_NAME_MAX = 255,
 	JOB_TOKEN_MAX = 255,
-	JOB_ADDS_MAX = 1000,	/* operations of a batch */
-	JOB_LOG_MAX = 1000,	/* entries of a log */
+	JOB_ADDS_MAX = 1000, /* operations of a batch */
+	JOB_LOG_MAX = 1000,  /* entries of a log */
 	JOB_BACKENDS_MAX = 16,
 	JOB_ERROR_SIZE = 256,
 };
@@ -31,6 +31,7 @@ enum job_kind {
 	JOB_HITS,   /* name, window_ms: value, resolution_ms */
 	JOB_LOG,    /* name, limit: log */
 	JOB_BATCH,  /* adds, perhaps a token: their values */
+	JOB_INFO,   /* of each backend what INFO says, and of one what is busiest: texts, top */
 };
 
 /* One addition of a batch. */
@@ -48,6 +49,14 @@ struct job_entry {
 	char peer[64];
 };
 
+/* A counter that changes fast. */
+struct job_top {
+	char name[JOB_NAME_MAX + 1];
+	uint8_t name_len;
+	int64_t value, change;
+	double rate; /* a second */
+};
+
 struct job {
 	enum job_kind kind;
 	/* what is wanted */
@@ -58,16 +67,25 @@ struct job {
 	struct job_add *adds; /* owned */
 	size_t add_count;
 	/* what came of it */
-	enum shc_status status; /* SHC_MISSING is SHC_OK with is_there false */
+	enum shc_status status;	       /* SHC_MISSING is SHC_OK with is_there false */
 	bool is_there, is_new, is_sum; /* is_sum: value is over several backends, each read on its own */
 	int64_t value, resolution_ms;
-	int64_t part; /* JOB_ADD: the value on the backend that took it */
+	int64_t part;	/* JOB_ADD: the value on the backend that took it */
 	int64_t *parts; /* owned: of each backend; of one: its base and cells */
 	size_t part_count;
-	struct job_entry *log; /* owned */
+	struct job_entry *log;	       /* owned */
+	char *texts[JOB_BACKENDS_MAX]; /* owned: JOB_INFO; null: that one does not answer */
+	struct job_top *top;	       /* owned: JOB_INFO, limit rows at most */
+	size_t top_count;
 	size_t log_count;
 	char error[JOB_ERROR_SIZE];
-	struct job *next; /* of a batch of the loop */
+	/* while it is run */
+	struct job *next;
+	size_t lane; /* JOB_ADD: the backend that takes it */
+	size_t at;   /* the backend that is asked */
+	bool is_sent;
+	bool is_events; /* no exchange's, but that of the loop's events */
+	bool is_each;	/* JOB_BATCH: the backend has no way to do all or none */
 };
 
 /* Frees what it owns. */

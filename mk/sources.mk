@@ -272,6 +272,25 @@ CMD_QUICK := \
 	lib/shard.c \
 	lib/tls.c
 
+# shcount-gateway, on libmicrohttpd and jansson.
+GATEWAY := \
+	gateway/api.c \
+	gateway/backend.c \
+	gateway/calls.c \
+	gateway/events.c \
+	gateway/exchange.c \
+	gateway/guard.c \
+	gateway/input.c \
+	gateway/job.c \
+	gateway/listen.c \
+	gateway/loop.c \
+	gateway/main.c \
+	gateway/metrics.c \
+	gateway/options.c \
+	gateway/page.c \
+	gateway/report.c \
+	gateway/route.c
+
 # One program a file.
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
 CRASH := $(sort $(wildcard tests/crash/test_*.c))

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * input.h - what a request says: fields of its JSON body, arguments of its query, its Idempotency-Key. Each
+ * says what is wrong with exchange_fail, and returns false then. The thread of the exchange.
+ */
+#ifndef SHC_GATEWAY_INPUT_H
+#define SHC_GATEWAY_INPUT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct exchange;
+struct job;
+
+/* The body as an object that has none but these keys (ends with null). An empty body is an empty object.
+ * Null: it is none. */
+json_t *input_body(struct exchange *x, const char *const *keys);
+
+/* None but these arguments (ends with null). */
+bool input_has_only(struct exchange *x, const char *const *names);
+
+/* job->name, of "counter_id" or "counterId"; "default" when there is neither. Of an object, or of the query.
+ */
+bool input_name(struct exchange *x, const json_t *object);
+bool input_name_of_query(struct exchange *x);
+/* The same of another key, into `out`, with a NUL behind it; it must be there. */
+bool input_name_of_key(struct exchange *x, const json_t *object, const char *key, char *out, uint8_t *len);
+
+/* An integer under one of these keys (`b` may be null); `otherwise` when there is none. */
+bool input_integer(struct exchange *x, const json_t *object, const char *a, const char *b, int64_t otherwise,
+		   int64_t *out);
+/* Of the query, from 1 to `max`. */
+bool input_count(struct exchange *x, const char *name, int64_t otherwise, int64_t max, int64_t *out);
+/* Of the query: "500ms", "60s", "5m", "24h", "7d". */
+bool input_duration(struct exchange *x, const char *name, const char *otherwise, int64_t *ms);
+
+/* job->token, of the header Idempotency-Key, if there is one. */
+bool input_token(struct exchange *x);
+
+#endif
