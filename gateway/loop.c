@@ -15,7 +15,7 @@
 #include "exchange.h"
 
 enum {
-	MEMORY_EACH = 32 << 10, /* of a connection: its head must fit */
+	MEMORY_EACH = 8 << 10, /* of a connection, in which the head of a request must fit; cleared for each of them */
 	WAIT_MS_MAX = 1000,
 };
 
