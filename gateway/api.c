@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* api.c - see api.h. Spellings and replies are docs/openapi.json's. */
+/* api.c - see api.h. Spellings and replies are page/openapi.json's. */
 #include "api.h"
 
 #include <inttypes.h>
@@ -63,10 +63,26 @@ void ask_decrement(struct exchange *x)
 	ask_add(x, true);
 }
 
+/* It is in, on one of several backends, and another cannot say what it has. */
+static void tell_untold(struct exchange *x)
+{
+	char message[JOB_ERROR_SIZE + 64];
+
+	(void)snprintf(message, sizeof(message), "it was added; the sum is not known now: %s", x->job.error);
+	exchange_reply(x, MHD_HTTP_ACCEPTED,
+		       json_pack("{s:b, s:o, s:n, s:{s:o, s:n}}", "success", 1, "message",
+				 exchange_text(message), "new_value", "data", "counter_id", name_of(x),
+				 "value"));
+}
+
 void tell_new_value(struct exchange *x)
 {
 	char message[JOB_NAME_MAX + 64];
 
+	if (x->job.is_untold) {
+		tell_untold(x);
+		return;
+	}
 	(void)snprintf(message, sizeof(message), "%s is %" PRId64 " now", x->job.name, x->job.value);
 	exchange_reply(x, MHD_HTTP_OK,
 		       json_pack("{s:b, s:s, s:I, s:o}", "success", 1, "message", message, "new_value",
@@ -92,9 +108,8 @@ void ask_create(struct exchange *x)
 {
 	static const char *const keys[] = {"name", "counter_name", NULL};
 	json_t *body = input_body(x, keys);
-	const char *key = json_object_get(body, "counter_name") ? "counter_name" : "name";
 
-	if (body && input_name_of_key(x, body, key, x->job.name, &x->job.name_len))
+	if (body && input_name_of_keys(x, body, "name", "counter_name"))
 		x->job.kind = JOB_CREATE;
 	json_decref(body);
 }
@@ -176,6 +191,7 @@ void ask_sharded(struct exchange *x)
 		x->job.kind = JOB_PARTS;
 	else if (strcmp(type, "INCREMENT") == 0 || negate(x, &x->job.delta))
 		x->job.kind = JOB_ADD;
+	x->job.wants_part = true;
 	json_decref(body);
 }
 
@@ -190,6 +206,8 @@ static json_t *parts_of(const struct exchange *x)
 			(void)snprintf(key, sizeof(key), "backend-%zu", i);
 		else if (i == 0)
 			(void)snprintf(key, sizeof(key), "base");
+		else if (x->job.is_redis)
+			(void)snprintf(key, sizeof(key), "shard-%zu", i);
 		else
 			(void)snprintf(key, sizeof(key), "cell-%zu", i - 1);
 		json_object_set_new(parts, key, json_integer(x->job.parts[i]));
@@ -215,7 +233,8 @@ void ask_hit(struct exchange *x)
 	static const char *const keys[] = {"counter_id", "counterId", "value", NULL};
 	json_t *body = input_body(x, keys);
 
-	if (body && input_name(x, body) && input_integer(x, body, "value", NULL, 1, &x->job.delta)) {
+	if (body && input_name(x, body) && input_integer(x, body, "value", NULL, 1, &x->job.delta) &&
+	    input_no_token(x)) {
 		if (x->job.delta > 0)
 			x->job.kind = JOB_HIT;
 		else
@@ -320,12 +339,13 @@ void ask_health(struct exchange *x)
 
 void ask_ready(struct exchange *x)
 {
-	char why[JOB_ERROR_SIZE];
-
 	if (atomic_load(&x->loop->gateway->is_draining))
 		exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is stopping");
-	else if (!backend_is_ready(x->loop->backend, why))
-		exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "%s", why);
 	else
-		exchange_reply(x, MHD_HTTP_OK, json_pack("{s:b, s:s}", "success", 1, "status", "ready"));
+		x->job.kind = JOB_READY;
+}
+
+void tell_ready(struct exchange *x)
+{
+	exchange_reply(x, MHD_HTTP_OK, json_pack("{s:b, s:s}", "success", 1, "status", "ready"));
 }

@@ -33,5 +33,6 @@ void tell_batch(struct exchange *x);
 
 void ask_health(struct exchange *x);
 void ask_ready(struct exchange *x);
+void tell_ready(struct exchange *x);
 
 #endif

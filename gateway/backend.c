@@ -103,12 +103,6 @@ static bool is_away(enum shc_status status)
 	return status == SHC_UNREACHABLE || status == SHC_IN_DOUBT || status == SHC_PROTOCOL;
 }
 
-/* Whether it is tried now. */
-static bool is_usable(const struct lane *l)
-{
-	return !l->is_tried && (!l->pause_ms || conn_now_ns() >= l->retry_ns);
-}
-
 static void note_failure(struct lane *l)
 {
 	(void)snprintf(l->error, sizeof(l->error), "%s", shc_error(l->shc));
@@ -138,6 +132,25 @@ static void note(struct lane *l, enum shc_status status)
 		note_failure(l);
 	else
 		note_success(l);
+}
+
+/* A breaker that is open lets a question through before anything that would change something: what is sent
+ * to a backend that hangs is in doubt. */
+static bool probe(struct lane *l)
+{
+	static const char *const ping[] = {"PING"};
+	const struct shc_reply *reply;
+
+	note(l, l->is_cluster ? shc_connect(l->shc) : shc_command(l->shc, 1, ping, NULL, false, &reply));
+	return !l->is_tried;
+}
+
+/* Whether it is tried now. Not while replies are pending, unless it was asked before them. */
+static bool is_usable(struct lane *l)
+{
+	if (l->is_tried || !l->pause_ms)
+		return !l->is_tried;
+	return conn_now_ns() >= l->retry_ns && probe(l);
 }
 
 void backend_states(const struct backend *b, struct backend_state out[JOB_BACKENDS_MAX])
@@ -175,7 +188,10 @@ static struct lane *lane_to_add(struct backend *b, const struct job *job)
 
 static void fail(struct job *job, enum shc_status status, const char *why)
 {
-	if (job->status == SHC_OK || status == SHC_IN_DOUBT) {
+	if (job->is_added) {
+		job->is_untold = true;
+		(void)snprintf(job->error, sizeof(job->error), "%s", why);
+	} else if (job->status == SHC_OK || status == SHC_IN_DOUBT) {
 		job->status = status;
 		(void)snprintf(job->error, sizeof(job->error), "%s", why);
 	}
@@ -194,7 +210,7 @@ static enum shc_status append(struct shc *shc, const struct job *job, bool is_ad
 }
 
 /* Of one pipelined request. */
-static void take_reply(struct job *job, enum shc_status status, const struct shc_reply *reply)
+static void take_reply(struct job *job, enum shc_status status, const struct shc_reply *reply, bool is_add)
 {
 	int64_t value = 0;
 	char why[JOB_ERROR_SIZE];
@@ -210,8 +226,10 @@ static void take_reply(struct job *job, enum shc_status status, const struct shc
 		 !num_parse_i64((struct slice){reply->data, reply->len}, &value))
 		fail(job, SHC_REFUSED, "ERR value is not an integer or out of range");
 	job->is_there |= reply->type != SHC_T_NIL;
-	job->part = value;
-	calls_add(job, value);
+	if (is_add)
+		calls_added(job, value);
+	else
+		calls_add(job, value);
 }
 
 static void send_all(struct lane *l, struct job *jobs, bool (*is_here)(const struct job *, size_t),
@@ -250,7 +268,7 @@ static void receive_all(struct lane *l, struct job *jobs, bool is_add)
 		}
 		if (reply) {
 			note_success(l);
-			take_reply(j, status, reply);
+			take_reply(j, status, reply, is_add);
 		} else {
 			fail(j, lost == SHC_IN_DOUBT && is_add ? SHC_IN_DOUBT : SHC_UNREACHABLE, l->error);
 		}
@@ -271,7 +289,7 @@ static bool reads_here(const struct job *job, size_t lane)
 /* What it is now on the others. */
 static bool sums_here(const struct job *job, size_t lane)
 {
-	return job->kind == JOB_ADD && job->lane != lane && job->status == SHC_OK;
+	return job->is_added && !job->wants_part && job->lane != lane;
 }
 
 static void run_short(struct backend *b, struct job *jobs, bool (*is_here)(const struct job *, size_t),
@@ -294,13 +312,26 @@ static bool is_pipelined(const struct lane *l, const struct job *job)
 	return !l->is_cluster && (job->kind == JOB_GET || (job->kind == JOB_ADD && !job->token_len));
 }
 
+/* Whether all are ready is asked of all: whose answer it is must be said. */
+static void fail_here(const struct lane *l, struct job *job, enum shc_status status, const char *why)
+{
+	char text[JOB_ERROR_SIZE];
+
+	if (job->kind != JOB_READY) {
+		fail(job, status, why);
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "backend %s: %.140s", l->shown, why);
+	fail(job, status, text);
+}
+
 static void call(struct lane *l, size_t at, struct job *job, bool is_only)
 {
 	enum shc_status status;
 	char why[JOB_ERROR_SIZE];
 
 	if (!is_usable(l)) {
-		fail(job, SHC_UNREACHABLE, l->error);
+		fail_here(l, job, SHC_UNREACHABLE, l->error);
 		return;
 	}
 	why[0] = '\0';
@@ -309,13 +340,13 @@ static void call(struct lane *l, size_t at, struct job *job, bool is_only)
 	status = calls_run(l->shc, job, is_only, why);
 	note(l, status);
 	if (status)
-		fail(job, status == SHC_PROTOCOL ? SHC_UNREACHABLE : status, why[0] ? why : l->error);
+		fail_here(l, job, status == SHC_PROTOCOL ? SHC_UNREACHABLE : status, why[0] ? why : l->error);
 }
 
 static bool is_for_all(const struct job *job)
 {
 	return job->kind == JOB_GET || job->kind == JOB_PARTS || job->kind == JOB_HITS ||
-	       job->kind == JOB_LOG;
+	       job->kind == JOB_LOG || job->kind == JOB_CREATE || job->kind == JOB_READY;
 }
 
 static void run_calls(struct backend *b, struct job *job)
@@ -326,6 +357,32 @@ static void run_calls(struct backend *b, struct job *job)
 		if (job->kind != JOB_NONE && !is_pipelined(l, job) && (is_for_all(job) || job->lane == i))
 			call(l, i, job, b->count == 1);
 	}
+}
+
+static void sum_on_cluster(struct lane *l, struct job *job)
+{
+	int64_t value = 0;
+	enum shc_status status;
+
+	if (!is_usable(l)) {
+		fail(job, SHC_UNREACHABLE, l->error);
+		return;
+	}
+	status = shc_get(l->shc, job->name, job->name_len, &value);
+	note(l, status);
+	if (status == SHC_OK || status == SHC_MISSING)
+		calls_add(job, value);
+	else
+		fail(job, status, shc_error(l->shc));
+}
+
+static void run_sums(struct backend *b, struct job *jobs)
+{
+	run_short(b, jobs, sums_here, false);
+	for (size_t i = 0; i < b->count; i++)
+		for (struct job *j = jobs; b->lanes[i].is_cluster && j; j = j->next)
+			if (sums_here(j, i))
+				sum_on_cluster(&b->lanes[i], j);
 }
 
 void backend_run(struct backend *b, struct job *jobs)
@@ -342,25 +399,5 @@ void backend_run(struct backend *b, struct job *jobs)
 	for (struct job *j = jobs; j; j = j->next)
 		run_calls(b, j);
 	if (b->count > 1)
-		run_short(b, jobs, sums_here, false);
-}
-
-bool backend_is_ready(struct backend *b, char why[JOB_ERROR_SIZE])
-{
-	for (size_t i = 0; i < b->count; i++) {
-		struct lane *l = &b->lanes[i];
-		enum shc_status status;
-
-		l->is_tried = false;
-		if (is_usable(l)) {
-			status = shc_connect(l->shc);
-			note(l, status);
-			(void)snprintf(l->error, sizeof(l->error), "%s", shc_error(l->shc));
-			if (status == SHC_OK)
-				continue;
-		}
-		(void)snprintf(why, JOB_ERROR_SIZE, "backend %s: %s", l->shown, l->error);
-		return false;
-	}
-	return true;
+		run_sums(b, jobs);
 }

@@ -28,9 +28,6 @@ void backend_close(struct backend *b);
  * long as `timeout_ms` for each backend that does not answer, once. */
 void backend_run(struct backend *b, struct job *jobs);
 
-/* Whether all answer; asks them when that is not known. Milliseconds as above. */
-bool backend_is_ready(struct backend *b, char why[JOB_ERROR_SIZE]);
-
 /* ---- breakers ---- any thread */
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN };

@@ -7,13 +7,24 @@
 #include <string.h>
 
 #include "../lib/num.h"
+#include "../lib/redis.h"
 
 void calls_add(struct job *job, int64_t part)
 {
 	if (!__builtin_add_overflow(job->value, part, &job->value))
 		return;
-	job->status = SHC_REFUSED;
+	if (job->is_added)
+		job->is_untold = true;
+	else
+		job->status = SHC_REFUSED;
 	(void)snprintf(job->error, sizeof(job->error), "ERR the sum over all backends does not fit 64 bits");
+}
+
+void calls_added(struct job *job, int64_t value)
+{
+	job->is_added = true;
+	job->part = value;
+	calls_add(job, value);
 }
 
 /* ---- one counter ---- */
@@ -28,10 +39,8 @@ static enum shc_status add(struct shc *shc, struct job *job)
 				  false, &value, NULL);
 	else
 		status = shc_incr(shc, job->name, job->name_len, job->delta, &value);
-	if (status == SHC_OK) {
-		job->part = value;
-		calls_add(job, value);
-	}
+	if (status == SHC_OK)
+		calls_added(job, value);
 	return status;
 }
 
@@ -59,39 +68,71 @@ static bool put_part(struct job *job, int64_t value)
 	return true;
 }
 
-/* Of one daemon its cells; of several what each has. Redis has no cells. */
-static enum shc_status parts(struct shc *shc, struct job *job, bool is_only)
+/* The base first, then each cell. On the way a sum may leave 64 bits: modulo 2^64 it comes back. */
+static enum shc_status cells(struct shc *shc, struct job *job)
 {
 	const char *const argv[] = {"SHC.SHARDS", job->name};
 	const size_t lens[] = {10, job->name_len};
 	const struct shc_reply *reply;
-	int64_t before = job->value;
-	enum shc_status status = get(shc, job);
+	uint64_t sum = 0;
+	enum shc_status status = shc_command(shc, 2, argv, lens, false, &reply);
 
 	if (status)
 		return status;
-	if (is_only && shc_command(shc, 2, argv, lens, false, &reply) == SHC_OK &&
-	    reply->type == SHC_T_ARRAY) {
-		job->value = 0;
-		for (size_t i = 0; i < reply->count; i++) {
-			if (!put_part(job, reply->elements[i].integer))
-				return SHC_MEMORY;
-			calls_add(job, reply->elements[i].integer);
-		}
-		return SHC_OK;
+	for (size_t i = 0; reply->type == SHC_T_ARRAY && i < reply->count; i++) {
+		if (!put_part(job, reply->elements[i].integer))
+			return SHC_MEMORY;
+		sum += (uint64_t)reply->elements[i].integer;
 	}
+	job->value = (int64_t)sum;
+	return job->part_count || put_part(job, 0) ? SHC_OK : SHC_MEMORY;
+}
+
+/* The counter's own key first, then those that additions were spread over. */
+static enum shc_status sub_counters(struct shc *shc, struct job *job)
+{
+	const struct slice name = {job->name, job->name_len};
+	struct redis_part *rows;
+	size_t count;
+	bool is_put = true;
+	enum shc_status status = redis_parts(shc, name, &rows, &count);
+
+	if (status)
+		return status;
+	job->is_redis = true;
+	for (size_t i = 0; is_put && i < count; i++) {
+		is_put = put_part(job, rows[i].value);
+		calls_add(job, rows[i].value);
+	}
+	free(rows);
+	return is_put ? SHC_OK : SHC_MEMORY;
+}
+
+/* Of one daemon or Redis its parts; of several backends what each has. */
+static enum shc_status parts(struct shc *shc, struct job *job, bool is_only)
+{
+	enum shc_status status = redis_identify(shc);
+	int64_t before = job->value;
+
+	if (status)
+		return status;
+	if (is_only)
+		return redis_is(shc) ? sub_counters(shc, job) : cells(shc, job);
+	status = get(shc, job);
+	if (status || job->status)
+		return status;
 	return put_part(job, job->value - before) ? SHC_OK : SHC_MEMORY;
 }
 
-/* A counter of 0, if there is none. */
+/* A counter of 0, if there is none: on each, so that it is there whoever is asked. */
 static enum shc_status create(struct shc *shc, struct job *job, bool is_only)
 {
 	enum shc_status status = shc_get(shc, job->name, job->name_len, NULL);
+	bool was_there = status == SHC_OK;
 
-	if (status == SHC_MISSING) {
-		job->is_new = true;
+	if (status == SHC_MISSING)
 		status = shc_incr(shc, job->name, job->name_len, 0, NULL);
-	}
+	job->is_new = !was_there && (job->at == 0 || job->is_new);
 	return status ? status : parts(shc, job, is_only);
 }
 
@@ -102,10 +143,8 @@ static enum shc_status hit(struct shc *shc, struct job *job)
 	int64_t value = 0;
 	enum shc_status status = shc_hit(shc, job->name, job->name_len, job->delta, &value);
 
-	if (status == SHC_OK) {
-		job->part = value;
-		calls_add(job, value);
-	}
+	if (status == SHC_OK)
+		calls_added(job, value);
 	return status;
 }
 
@@ -129,7 +168,7 @@ static int by_time(const void *a, const void *b)
 }
 
 /* Of several backends the newest of all. */
-static enum shc_status read_log(struct shc *shc, struct job *job)
+static enum shc_status read_log(struct shc *shc, struct job *job, char why[JOB_ERROR_SIZE])
 {
 	struct shc_log_entry *entries = calloc(job->limit, sizeof(*entries));
 	struct job_entry *more;
@@ -155,6 +194,11 @@ static enum shc_status read_log(struct shc *shc, struct job *job)
 		(void)snprintf(e->peer, sizeof(e->peer), "%.*s", (int)entries[i].peer_len, entries[i].peer);
 	}
 	free(entries);
+	if (status == SHC_USAGE || (status == SHC_REFUSED && strstr(shc_error(shc), "unknown command"))) {
+		(void)snprintf(why, JOB_ERROR_SIZE,
+			       "ERR not audited: Redis keeps no log of changes, shcounterd does");
+		status = SHC_REFUSED;
+	}
 	qsort(job->log, job->log_count, sizeof(*job->log), by_time);
 	if (job->log_count > job->limit) {
 		memmove(job->log, job->log + (job->log_count - job->limit), job->limit * sizeof(*job->log));
@@ -213,26 +257,65 @@ static enum shc_status info(struct shc *shc, struct job *job, bool is_only)
 	return status == SHC_USAGE ? SHC_OK : status;
 }
 
+static void count_answer(void *arg, const struct node *node, enum shc_status status,
+			 const struct resp_reply *reply, const char *error)
+{
+	unsigned *count = arg;
+
+	(void)node, (void)reply, (void)error;
+	*count += status == SHC_OK;
+}
+
+/* Of a cluster one master does: that another is away must not take the gateway from all the rest. */
+static enum shc_status ready(struct shc *shc)
+{
+	static const char *const ping[] = {"PING"};
+	const struct slice word = slice_str(ping[0]);
+	const struct shc_reply *reply;
+	enum shc_status status;
+	unsigned count = 0;
+
+	if (!redis_is(shc) || !redis_is_cluster(shc))
+		return shc_command(shc, 1, ping, NULL, false, &reply);
+	status = redis_each(shc, false, 1, &word, count_answer, &count);
+	return status || count ? status : SHC_UNREACHABLE;
+}
+
 /* ---- many ---- */
 
 /* With a token each has its own, so that a half that was done is not done again. */
-static enum shc_status add_each(struct shc *shc, struct job *job)
+static enum shc_status add_one(struct shc *shc, struct job *job, size_t i)
 {
+	struct job_add *a = &job->adds[i];
 	char token[JOB_TOKEN_MAX + 1];
-	enum shc_status first = SHC_OK;
+	int len = snprintf(token, sizeof(token), "%.*s#%zu", (int)job->token_len, job->token, i);
 
+	if (!job->token_len)
+		return shc_incr(shc, a->name, a->name_len, a->delta, &a->value);
+	return shc_once(shc, token, (size_t)len, a->name, a->name_len, a->delta, false, &a->value, NULL);
+}
+
+/* One that is refused holds up no other; a backend that is gone does. */
+static enum shc_status add_each(struct shc *shc, struct job *job, char why[JOB_ERROR_SIZE])
+{
+	enum shc_status first = SHC_OK, status = SHC_OK;
+	bool is_any = false;
+
+	job->is_each = true;
 	for (size_t i = 0; i < job->add_count; i++) {
-		struct job_add *a = &job->adds[i];
-		int len = snprintf(token, sizeof(token), "%.*s#%zu", (int)job->token_len, job->token, i);
-
-		a->status = job->token_len ? shc_once(shc, token, (size_t)len, a->name, a->name_len, a->delta,
-						      false, &a->value, NULL)
-					   : shc_incr(shc, a->name, a->name_len, a->delta, &a->value);
-		first = first ? first : a->status;
-		if (a->status == SHC_UNREACHABLE || a->status == SHC_IN_DOUBT)
-			return a->status;
+		if (status != SHC_UNREACHABLE && status != SHC_IN_DOUBT && status != SHC_MEMORY)
+			status = add_one(shc, job, i);
+		job->adds[i].status = status;
+		is_any |= status == SHC_OK;
+		if (status && !first)
+			(void)snprintf(why, JOB_ERROR_SIZE, "operation %zu: %s", i, shc_error(shc));
+		first = first ? first : status;
 	}
-	return first;
+	job->is_partly = first && is_any;
+	/* What says that nothing was done may not be said when something was. */
+	return status == SHC_IN_DOUBT || (is_any && (status == SHC_UNREACHABLE || status == SHC_MEMORY))
+		       ? SHC_IN_DOUBT
+		       : first;
 }
 
 static bool append(struct shc *shc, const char *word, const struct job_add *a, bool is_write)
@@ -272,7 +355,7 @@ static bool append_adds(struct shc *shc, const struct job *job)
 static enum shc_status take_exec(struct job *job, const struct shc_reply *reply, char why[JOB_ERROR_SIZE])
 {
 	if (reply->type != SHC_T_ARRAY || reply->count != 1 + job->add_count)
-		return SHC_PROTOCOL;
+		return SHC_IN_DOUBT;
 	if (reply->elements[0].type == SHC_T_ERROR) {
 		(void)snprintf(why, JOB_ERROR_SIZE, "%.*s", (int)reply->elements[0].len,
 			       reply->elements[0].data);
@@ -283,7 +366,7 @@ static enum shc_status take_exec(struct job *job, const struct shc_reply *reply,
 
 		if (e->type != SHC_T_STRING ||
 		    !num_parse_i64((struct slice){e->data, e->len}, &job->adds[i].value))
-			return SHC_PROTOCOL;
+			return SHC_IN_DOUBT;
 	}
 	return SHC_OK;
 }
@@ -317,13 +400,12 @@ static enum shc_status add_many(struct shc *shc, struct job *job, char why[JOB_E
 	enum shc_status status;
 
 	if (job->token_len || job->is_each)
-		return add_each(shc, job);
+		return add_each(shc, job, why);
 	status = add_all(shc, job, why);
 	if (status != SHC_REFUSED || strncmp(why, unknown, sizeof(unknown) - 1) != 0)
 		return status;
 	why[0] = '\0';
-	job->is_each = true;
-	return add_each(shc, job);
+	return add_each(shc, job, why);
 }
 
 /* ---- which ---- */
@@ -337,9 +419,10 @@ static enum shc_status run(struct shc *shc, struct job *job, bool is_only, char 
 	case JOB_CREATE: return create(shc, job, is_only);
 	case JOB_HIT: return hit(shc, job);
 	case JOB_HITS: return hits(shc, job);
-	case JOB_LOG: return read_log(shc, job);
+	case JOB_LOG: return read_log(shc, job, why);
 	case JOB_BATCH: return add_many(shc, job, why);
 	case JOB_INFO: return info(shc, job, is_only);
+	case JOB_READY: return ready(shc);
 	case JOB_NONE: break;
 	}
 	return SHC_OK;

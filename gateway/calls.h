@@ -5,8 +5,11 @@
 
 #include "job.h"
 
-/* Adds to job->value; beyond 64 bits the job has failed. */
+/* Adds to job->value; beyond 64 bits the job has failed, or, when its addition is in, has no value to tell.
+ */
 void calls_add(struct job *job, int64_t part);
+/* Its addition is in, and this is the value there. */
+void calls_added(struct job *job, int64_t value);
 
 /* What this backend has to say to it is added to what the job has. `is_only`: there is no other backend.
  * The statuses of libshcount, but for SHC_MISSING; with a sentence in `why`, or "". */

@@ -11,7 +11,7 @@
 #include "loop.h"
 #include "route.h"
 
-enum { MESSAGE_SIZE = 512 };
+enum { MESSAGE_SIZE = 512, DROPPED_TIMES_MAX = 4 /* the largest body */ };
 
 /* ---- replies ---- */
 
@@ -43,22 +43,50 @@ static const char *word_of(unsigned status)
 	}
 }
 
+/* How many bytes of a character stand here, which is no ASCII; 0: none. */
+static size_t utf8_len(const char *text)
+{
+	for (size_t len = 2; len <= 4 && text[len - 1]; len++) {
+		json_t *one = json_stringn(text, len);
+
+		json_decref(one);
+		if (one)
+			return len;
+	}
+	return 0;
+}
+
+json_t *exchange_text(const char *text)
+{
+	char clean[MESSAGE_SIZE];
+	size_t at = 0;
+
+	while (*text && at + 4 < sizeof(clean)) {
+		size_t len = (unsigned char)*text < 0x80 ? 1 : utf8_len(text);
+
+		if (len == 0) {
+			clean[at++] = '?';
+			text++;
+			continue;
+		}
+		memcpy(clean + at, text, len);
+		at += len;
+		text += len;
+	}
+	return json_stringn(clean, at);
+}
+
 void exchange_fail(struct exchange *x, unsigned status, const char *fmt, ...)
 {
 	char text[MESSAGE_SIZE];
 	va_list ap;
-	json_t *details;
 
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	/* What a backend says may hold any bytes. */
-	details = json_string(text);
-	if (!details)
-		details = json_string("the reason is no UTF-8");
 	exchange_reply(x, status,
 		       json_pack("{s:b, s:s, s:{s:i, s:o}}", "success", 0, "message", word_of(status),
-				 "error", "code", (int)status, "details", details));
+				 "error", "code", (int)status, "details", exchange_text(text)));
 	if (status == MHD_HTTP_SERVICE_UNAVAILABLE && !x->retry_after_s)
 		x->retry_after_s = 1;
 }
@@ -87,6 +115,42 @@ static void tell_refusal(struct exchange *x)
 	exchange_fail(x, status, "%s", why);
 }
 
+/* What has become of each operation of a batch, where some are in and some are not. */
+static void add_operations(struct exchange *x)
+{
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < x->job.add_count; i++) {
+		const struct job_add *a = &x->job.adds[i];
+		json_t *row = json_pack("{s:o, s:b}", "counter_id", json_stringn(a->name, a->name_len),
+					"is_added", a->status == SHC_OK);
+
+		if (a->status == SHC_OK)
+			json_object_set_new(row, "value", json_integer(a->value));
+		json_array_append_new(rows, row);
+	}
+	json_object_set_new(json_object_get(x->json, "error"), "operations", rows);
+}
+
+/* Whether to ask again, and how. */
+static void tell_doubt(struct exchange *x)
+{
+	const struct job *job = &x->job;
+
+	if (job->token_len)
+		exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE,
+			      "%s; it may have been done: ask again with the same Idempotency-Key",
+			      job->error);
+	else if (job->kind == JOB_ADD || job->kind == JOB_BATCH)
+		exchange_fail(x, MHD_HTTP_GATEWAY_TIMEOUT,
+			      "%s; it may have been done: an Idempotency-Key makes asking again safe",
+			      job->error);
+	else if (job->kind == JOB_CREATE)
+		exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "%s; asking again is safe", job->error);
+	else
+		exchange_fail(x, MHD_HTTP_GATEWAY_TIMEOUT, "%s; it may have been done", job->error);
+}
+
 static void tell(struct exchange *x)
 {
 	const struct job *job = &x->job;
@@ -97,18 +161,11 @@ static void tell(struct exchange *x)
 	case SHC_OK: x->route->tell(x); break;
 	case SHC_REFUSED: tell_refusal(x); break;
 	case SHC_USAGE: exchange_fail(x, MHD_HTTP_BAD_REQUEST, "%s", job->error); break;
-	case SHC_IN_DOUBT:
-		if (job->token_len)
-			exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE,
-				      "%s; it may have been done: ask again with the same Idempotency-Key",
-				      job->error);
-		else
-			exchange_fail(x, MHD_HTTP_GATEWAY_TIMEOUT,
-				      "%s; it may have been done: an Idempotency-Key makes asking again safe",
-				      job->error);
-		break;
+	case SHC_IN_DOUBT: tell_doubt(x); break;
 	default: exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "%s", job->error);
 	}
+	if (job->is_partly)
+		add_operations(x);
 }
 
 /* ---- sending ---- */
@@ -191,14 +248,30 @@ static void judge(struct exchange *x, const char *method)
 		exchange_fail(x, v.status, "%s", v.details);
 }
 
-/* A body that is too large is not read: who sends it hears so at once. */
-static void judge_length(struct exchange *x)
+static uint64_t body_max(const struct exchange *x)
+{
+	return (uint64_t)x->loop->gateway->options->max_body_bytes;
+}
+
+static uint64_t announced(struct exchange *x)
 {
 	const char *length = header(x, "Content-Length");
 
-	if (length && strtoull(length, NULL, 10) > (uint64_t)x->loop->gateway->options->max_body_bytes)
-		exchange_fail(x, MHD_HTTP_CONTENT_TOO_LARGE, "a body has at most %lld bytes",
-			      (long long)x->loop->gateway->options->max_body_bytes);
+	return length ? strtoull(length, NULL, 10) : 0;
+}
+
+static void fail_too_large(struct exchange *x)
+{
+	exchange_fail(x, MHD_HTTP_CONTENT_TOO_LARGE, "a body has at most %lld bytes", (long long)body_max(x));
+}
+
+/* Many clients send all of a body before they look for a reply, and would find the connection gone: so what
+ * is not too much is read and dropped. Who may not ask at all is not worth that. */
+static bool is_worth_dropping(struct exchange *x)
+{
+	return (x->status == MHD_HTTP_NOT_FOUND || x->status == MHD_HTTP_METHOD_NOT_ALLOWED ||
+		x->status == MHD_HTTP_CONTENT_TOO_LARGE) &&
+	       announced(x) <= DROPPED_TIMES_MAX * body_max(x);
 }
 
 static void look_at_head(struct exchange *x, const char *path, const char *method)
@@ -213,11 +286,12 @@ static void look_at_head(struct exchange *x, const char *path, const char *metho
 			      path);
 	else if (!x->status && is_other)
 		exchange_fail(x, MHD_HTTP_METHOD_NOT_ALLOWED, "%s takes %s", path, route_allow(x->route));
-	if (!x->status)
-		judge_length(x);
+	if (!x->status && announced(x) > body_max(x))
+		fail_too_large(x);
 	x->state = EXCHANGE_BODY;
 	/* What follows of the body is nobody's. */
-	x->is_closing = x->status != 0 && (header(x, "Content-Length") || header(x, "Transfer-Encoding"));
+	x->is_closing = x->status && !is_worth_dropping(x) &&
+			(header(x, "Content-Length") || header(x, "Transfer-Encoding"));
 }
 
 /* ---- MHD's callbacks ---- */
@@ -234,17 +308,17 @@ static struct exchange *begin(struct loop *l, struct MHD_Connection *connection)
 	return x;
 }
 
-static void take_body(struct exchange *x, const char *data, size_t len)
+/* False: enough of that. */
+static bool take_body(struct exchange *x, const char *data, size_t len)
 {
-	if (x->status)
-		return;
-	if (buf_len(&x->body) + len > (size_t)x->loop->gateway->options->max_body_bytes) {
-		exchange_fail(x, MHD_HTTP_CONTENT_TOO_LARGE, "a body has at most %lld bytes",
-			      (long long)x->loop->gateway->options->max_body_bytes);
-		x->is_closing = true;
-		return;
+	if (!x->status && buf_len(&x->body) + len > body_max(x))
+		fail_too_large(x);
+	if (x->status) {
+		x->dropped += len;
+		return x->dropped <= DROPPED_TIMES_MAX * body_max(x);
 	}
 	buf_append(&x->body, data, len);
+	return true;
 }
 
 enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *connection, const char *url,
@@ -259,10 +333,11 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *connection, co
 		if (!x)
 			return MHD_NO;
 		look_at_head(x, url, method);
-		return x->status ? send_reply(x) : MHD_YES;
+		return x->status && !is_worth_dropping(x) ? send_reply(x) : MHD_YES;
 	}
 	if (*upload_size) {
-		take_body(x, upload_data, *upload_size);
+		if (!take_body(x, upload_data, *upload_size))
+			return MHD_NO;
 		*upload_size = 0;
 		return MHD_YES;
 	}

@@ -30,6 +30,7 @@ struct exchange {
 	struct MHD_Connection *connection;
 	const struct route *route;
 	struct buf body;
+	uint64_t dropped; /* bytes of a body that nobody wants any more */
 	int64_t begun_ns;
 	/* the reply */
 	unsigned status; /* HTTP; 0: none yet */
@@ -42,6 +43,9 @@ struct exchange {
 /* {"success":false,...}. */
 void exchange_fail(struct exchange *x, unsigned status, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* A JSON string of what may hold any bytes: those that are not UTF-8 become "?". Null: no memory. */
+json_t *exchange_text(const char *text);
 
 /* Takes over `json`; null: no memory. */
 void exchange_reply(struct exchange *x, unsigned status, json_t *json);

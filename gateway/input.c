@@ -11,6 +11,53 @@
 
 static const char control[] = "may not hold control characters";
 
+/* ---- the query ---- */
+
+struct only {
+	struct exchange *exchange;
+	const char *const *names;
+	unsigned seen; /* a bit each */
+};
+
+static enum MHD_Result check_argument(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct only *o = cls;
+	unsigned bit = 1;
+
+	(void)kind;
+	if (!*name && (!value || !*value))
+		return MHD_YES; /* "a=1&&b=2" */
+	for (const char *const *known = o->names; *known; known++, bit <<= 1) {
+		if (strcmp(*known, name) != 0)
+			continue;
+		if (!(o->seen & bit)) {
+			o->seen |= bit;
+			return MHD_YES;
+		}
+		exchange_fail(o->exchange, MHD_HTTP_BAD_REQUEST, "the query has \"%s\" more than once", name);
+		return MHD_NO;
+	}
+	exchange_fail(o->exchange, MHD_HTTP_BAD_REQUEST,
+		      "the query has \"%.100s\", which this request does not know", name);
+	return MHD_NO;
+}
+
+static bool has_only_arguments(struct exchange *x, const char *const *names)
+{
+	struct only o = {x, names, 0};
+
+	MHD_get_connection_values(x->connection, MHD_GET_ARGUMENT_KIND, check_argument, &o);
+	return x->status == 0;
+}
+
+bool input_has_only(struct exchange *x, const char *const *names)
+{
+	if (buf_len(&x->body))
+		exchange_fail(x, MHD_HTTP_BAD_REQUEST,
+			      "this request has no body: what it wants stands in its query");
+	return x->status == 0 && has_only_arguments(x, names);
+}
+
 /* ---- the body ---- */
 
 /* curl says that what -d gives is a form. */
@@ -55,9 +102,12 @@ static bool has_only(struct exchange *x, json_t *object, const char *const *keys
 json_t *input_body(struct exchange *x, const char *const *keys)
 {
 	const char *type = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, "Content-Type");
+	static const char *const nothing[] = {NULL};
 	json_error_t error;
 	json_t *body;
 
+	if (!has_only_arguments(x, nothing))
+		return NULL;
 	if (x->body.failed) {
 		exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
 		return NULL;
@@ -79,33 +129,6 @@ json_t *input_body(struct exchange *x, const char *const *keys)
 		return NULL;
 	}
 	return body;
-}
-
-/* ---- the query ---- */
-
-struct only {
-	struct exchange *exchange;
-	const char *const *names;
-};
-
-static enum MHD_Result check_argument(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-	struct only *o = cls;
-
-	(void)kind, (void)value;
-	if (is_among(name, o->names))
-		return MHD_YES;
-	exchange_fail(o->exchange, MHD_HTTP_BAD_REQUEST,
-		      "the query has \"%.100s\", which this request does not know", name);
-	return MHD_NO;
-}
-
-bool input_has_only(struct exchange *x, const char *const *names)
-{
-	struct only o = {x, names};
-
-	MHD_get_connection_values(x->connection, MHD_GET_ARGUMENT_KIND, check_argument, &o);
-	return x->status == 0;
 }
 
 /* ---- names ---- */
@@ -173,13 +196,16 @@ bool input_name(struct exchange *x, const json_t *object)
 	return take_string(x, value, key, x->job.name, &x->job.name_len);
 }
 
-bool input_name_of_key(struct exchange *x, const json_t *object, const char *key, char *out, uint8_t *len)
+bool input_name_of_keys(struct exchange *x, const json_t *object, const char *a, const char *b)
 {
-	const json_t *value = json_object_get(object, key);
+	const char *key;
+	const json_t *value = either(x, object, a, b, &key);
 
+	if (x->status)
+		return false;
 	if (value)
-		return take_string(x, value, key, out, len);
-	exchange_fail(x, MHD_HTTP_BAD_REQUEST, "the body must have \"%s\"", key);
+		return take_string(x, value, key, x->job.name, &x->job.name_len);
+	exchange_fail(x, MHD_HTTP_BAD_REQUEST, "the body must have \"%s\"", a);
 	return false;
 }
 
@@ -197,11 +223,18 @@ static const char *argument(struct exchange *x, const char *name, size_t *len)
 
 bool input_name_of_query(struct exchange *x)
 {
-	size_t len;
-	const char *text = argument(x, "counter_id", &len);
+	size_t len, other_len;
+	const char *text = argument(x, "counter_id", &len), *other = argument(x, "counterId", &other_len);
 
-	if (!text)
-		text = argument(x, "counterId", &len);
+	if (text && other) {
+		exchange_fail(x, MHD_HTTP_BAD_REQUEST,
+			      "\"counter_id\" and \"counterId\" are the same: give one");
+		return false;
+	}
+	if (other) {
+		text = other;
+		len = other_len;
+	}
 	if (!text)
 		return take_name(x, "default", 7, x->job.name, &x->job.name_len);
 	return take_name(x, text, len, x->job.name, &x->job.name_len);
@@ -272,4 +305,13 @@ bool input_token(struct exchange *x)
 	memcpy(x->job.token, text, len);
 	x->job.token_len = (uint8_t)len;
 	return true;
+}
+
+bool input_no_token(struct exchange *x)
+{
+	if (!MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, "Idempotency-Key"))
+		return true;
+	exchange_fail(x, MHD_HTTP_BAD_REQUEST,
+		      "hits in time know no Idempotency-Key; /counter/increment does");
+	return false;
 }

@@ -14,19 +14,19 @@
 struct exchange;
 struct job;
 
-/* The body as an object that has none but these keys (ends with null). An empty body is an empty object.
- * Null: it is none. */
+/* The body as an object that has none but these keys (ends with null); then the query has nothing. An empty
+ * body is an empty object. Null: it is none. */
 json_t *input_body(struct exchange *x, const char *const *keys);
 
-/* None but these arguments (ends with null). */
+/* None but these arguments (ends with null), each once; then there is no body. */
 bool input_has_only(struct exchange *x, const char *const *names);
 
 /* job->name, of "counter_id" or "counterId"; "default" when there is neither. Of an object, or of the query.
  */
 bool input_name(struct exchange *x, const json_t *object);
 bool input_name_of_query(struct exchange *x);
-/* The same of another key, into `out`, with a NUL behind it; it must be there. */
-bool input_name_of_key(struct exchange *x, const json_t *object, const char *key, char *out, uint8_t *len);
+/* The same of one of these keys, which must be there. */
+bool input_name_of_keys(struct exchange *x, const json_t *object, const char *a, const char *b);
 
 /* An integer under one of these keys (`b` may be null); `otherwise` when there is none. */
 bool input_integer(struct exchange *x, const json_t *object, const char *a, const char *b, int64_t otherwise,
@@ -38,5 +38,7 @@ bool input_duration(struct exchange *x, const char *name, const char *otherwise,
 
 /* job->token, of the header Idempotency-Key, if there is one. */
 bool input_token(struct exchange *x);
+/* There may be none: the request cannot be made to count once. */
+bool input_no_token(struct exchange *x);
 
 #endif

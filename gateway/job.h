@@ -32,6 +32,7 @@ enum job_kind {
 	JOB_LOG,    /* name, limit: log */
 	JOB_BATCH,  /* adds, perhaps a token: their values */
 	JOB_INFO,   /* of each backend what INFO says, and of one what is busiest: texts, top */
+	JOB_READY,  /* whether all backends answer */
 };
 
 /* One addition of a batch. */
@@ -64,15 +65,20 @@ struct job {
 	char name[JOB_NAME_MAX + 1], token[JOB_TOKEN_MAX + 1];
 	int64_t delta, window_ms;
 	size_t limit;
+	bool wants_part;      /* JOB_ADD: not the sum over several backends */
 	struct job_add *adds; /* owned */
 	size_t add_count;
 	/* what came of it */
 	enum shc_status status;	       /* SHC_MISSING is SHC_OK with is_there false */
 	bool is_there, is_new, is_sum; /* is_sum: value is over several backends, each read on its own */
+	/* JOB_ADD, JOB_HIT. is_added: it is in, and whatever fails from then on is not that; is_untold: and
+	 * its value could not be had, `error` says why. */
+	bool is_added, is_untold;
 	int64_t value, resolution_ms;
 	int64_t part;	/* JOB_ADD: the value on the backend that took it */
-	int64_t *parts; /* owned: of each backend; of one: its base and cells */
+	int64_t *parts; /* owned: of each backend; of one: its base and cells, or sub-counters */
 	size_t part_count;
+	bool is_redis;		       /* JOB_PARTS: they are sub-counters */
 	struct job_entry *log;	       /* owned */
 	char *texts[JOB_BACKENDS_MAX]; /* owned: JOB_INFO; null: that one does not answer */
 	struct job_top *top;	       /* owned: JOB_INFO, limit rows at most */
@@ -85,7 +91,9 @@ struct job {
 	size_t at;   /* the backend that is asked */
 	bool is_sent;
 	bool is_events; /* no exchange's, but that of the loop's events */
-	bool is_each;	/* JOB_BATCH: the backend has no way to do all or none */
+	bool is_each; /* JOB_BATCH: one by one: the backend has no way to do all or none, or there is a token
+		       */
+	bool is_partly; /* JOB_BATCH: failed, and some are in: adds[i].status */
 };
 
 /* Frees what it owns. */

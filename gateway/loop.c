@@ -15,7 +15,8 @@
 #include "exchange.h"
 
 enum {
-	MEMORY_EACH = 8 << 10, /* of a connection, in which the head of a request must fit; cleared for each of them */
+	MEMORY_EACH = 8 << 10, /* of a connection, in which the head of a request must fit; cleared for each
+				  of them */
 	WAIT_MS_MAX = 1000,
 };
 
@@ -129,6 +130,18 @@ static void note_trouble(void *cls, const char *fmt, va_list ap)
 	log_debug("http: %s", text);
 }
 
+/* "%00" would end a path or a key early: what stands there instead is in none. */
+static size_t unescape(void *cls, struct MHD_Connection *connection, char *text)
+{
+	size_t len = MHD_http_unescape(text);
+
+	(void)cls, (void)connection;
+	for (size_t i = 0; i < len; i++)
+		if (text[i] == '\0')
+			text[i] = '\1';
+	return len;
+}
+
 static struct MHD_Daemon *start_http(struct loop *l, int fd)
 {
 	const struct options *o = l->gateway->options;
@@ -141,14 +154,14 @@ static struct MHD_Daemon *start_http(struct loop *l, int fd)
 
 	if (l->gateway->cert)
 		flags |= MHD_USE_TLS;
-	return MHD_start_daemon(flags, 0, NULL, NULL, exchange_handle, l, MHD_OPTION_EXTERNAL_LOGGER,
-				note_trouble, l, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED,
-				exchange_end, l, MHD_OPTION_NOTIFY_CONNECTION, note_connection, l,
-				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_EACH,
-				MHD_OPTION_CONNECTION_LIMIT, connections ? connections : 1,
-				MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)o->max_connections_each,
-				MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)o->idle_timeout_s, MHD_OPTION_ARRAY,
-				l->gateway->cert ? tls : none, MHD_OPTION_END);
+	return MHD_start_daemon(
+		flags, 0, NULL, NULL, exchange_handle, l, MHD_OPTION_EXTERNAL_LOGGER, note_trouble, l,
+		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, exchange_end, l,
+		MHD_OPTION_NOTIFY_CONNECTION, note_connection, l, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
+		NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_EACH, MHD_OPTION_CONNECTION_LIMIT,
+		connections ? connections : 1, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+		(unsigned)o->max_connections_each, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)o->idle_timeout_s,
+		MHD_OPTION_ARRAY, l->gateway->cert ? tls : none, MHD_OPTION_END);
 }
 
 static int open_backend(struct loop *l, char why[OPTIONS_ERROR_SIZE])

@@ -23,7 +23,7 @@ const struct route routes[] = {
 	{"/hit", METHOD_POST | METHOD_PUT, ROLE_WRITE, true, ask_hit, tell_new_value, NULL},
 	{"/hits", METHOD_GET, ROLE_READ, false, ask_hits, tell_hits, NULL},
 	{"/health", METHOD_GET, ROLE_NOBODY, false, ask_health, NULL, NULL},
-	{"/ready", METHOD_GET, ROLE_NOBODY, false, ask_ready, NULL, NULL},
+	{"/ready", METHOD_GET, ROLE_NOBODY, false, ask_ready, tell_ready, NULL},
 	{"/metrics", METHOD_GET, ROLE_READ, false, ask_report, tell_report, report_send},
 	{"/events", METHOD_GET, ROLE_READ, false, ask_events, NULL, events_send},
 	{"/", METHOD_GET, ROLE_NOBODY, false, ask_page, NULL, page_send},

@@ -15,7 +15,13 @@ import sys
 
 from shc import DIR, Daemon, Skip, check, equal, wait_until
 
+try:
+    import jsonschema
+except ImportError:  # gateway_api.py, which is about that, wants it
+    jsonschema = None
+
 PROGRAM = os.environ.get("SHCOUNT_GATEWAY") or os.path.join(os.environ.get("BUILD", "build"), "shcount-gateway")
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
 READY = re.compile(r"ready: (https?)://(\S+):(\d+)/, (\d+) threads")
 SANITIZER_SAYS = ("Sanitizer", "runtime error:", "Assertion")
 
@@ -176,7 +182,52 @@ def ask(conn, method, path, body=None, headers=None):
     if body is not None:
         headers.setdefault("Content-Type", "application/json")
     conn.request(method, path, body, headers)
-    return reply_of(conn.getresponse())
+    status, got, reply = reply_of(conn.getresponse())
+    check_described(method, path, status, got, reply)
+    return status, got, reply
+
+
+# ---- what the API says of itself ----
+
+with open(os.path.join(TOP, "gateway/page/openapi.json"), encoding="utf-8") as file:
+    DESCRIPTION = json.load(file)
+
+
+def resolve(part):
+    while "$ref" in part:
+        found = DESCRIPTION
+        for word in part["$ref"].removeprefix("#/").split("/"):
+            found = found[word]
+        part = found
+    return part
+
+
+def check_schema(schema, value, what):
+    if jsonschema:
+        whole = {**schema, "components": DESCRIPTION["components"]}
+        errors = [e.message for e in jsonschema.Draft202012Validator(whole).iter_errors(value)]
+        check(not errors, what, value, "does not fit:", errors)
+
+
+def check_described(method, path, status, headers, reply):
+    """A reply fits what the description of the API says of it."""
+    path = path.partition("?")[0]
+    methods = DESCRIPTION["paths"].get(path)
+    operation = methods and methods.get("get" if method == "HEAD" else method.lower())
+    if status in (404, 405):
+        check(status == (405 if methods else 404) and not operation, method, path, "is not what", status, "says")
+        if method != "HEAD":
+            check_schema({"$ref": "#/components/schemas/Error"}, reply, path)
+        return
+    check(operation, f"{method} {path} is not described, and gives", status)
+    check(str(status) in operation["responses"], f"{method} {path}: {status} is not described:", reply)
+    response = resolve(operation["responses"][str(status)])
+    for name in response.get("headers", {}):
+        check(name.lower() in headers, f"{method} {path}: {status} without {name}")
+    kind = headers.get("content-type", "").partition(";")[0]
+    check(kind in response["content"], f"{method} {path}: {status} has the type {kind!r}")
+    if method != "HEAD" and kind == "application/json":
+        check_schema(response["content"][kind].get("schema", {}), reply, f"{method} {path}: {status}:")
 
 
 def reply_of(response):
@@ -188,7 +239,8 @@ def reply_of(response):
 
 
 def check_error(status, reply):
-    """{"success": false, "message": ..., "error": {"code": ..., "details": ...}}, and nothing else."""
+    """{"success": false, "message": ..., "error": {"code": ..., "details": ...}}; of a batch "operations", too."""
     equal(sorted(reply), ["error", "message", "success"], reply)
-    equal((reply["success"], sorted(reply["error"]), reply["error"]["code"]), (False, ["code", "details"], status), reply)
+    keys = sorted(set(reply["error"]) - {"operations"})
+    equal((reply["success"], keys, reply["error"]["code"]), (False, ["code", "details"], status), reply)
     check(reply["message"] and reply["error"]["details"], reply)
