@@ -266,8 +266,9 @@ void tell_hits(struct exchange *x)
 
 /* ---- batches ---- */
 
-static bool take_operation(struct exchange *x, const json_t *operation, struct job_add *add)
+static bool take_operation(struct exchange *x, json_t *operation, struct job_add *add)
 {
+	static const char *const keys[] = {"operation", "counter_id", "counterId", "value", "delta", NULL};
 	const char *type;
 	const json_t *given = json_object_get(operation, "operation");
 
@@ -275,7 +276,8 @@ static bool take_operation(struct exchange *x, const json_t *operation, struct j
 		exchange_fail(x, MHD_HTTP_BAD_REQUEST, "an operation must be an object");
 		return false;
 	}
-	if (!input_name(x, operation) || !input_integer(x, operation, "value", "delta", 1, &add->delta))
+	if (!input_has_only_keys(x, operation, keys) || !input_name(x, operation) ||
+	    !input_integer(x, operation, "value", "delta", 1, &add->delta))
 		return false;
 	type = given ? json_string_value(given) : "increment";
 	if (!type || (strcmp(type, "increment") && strcmp(type, "decrement"))) {

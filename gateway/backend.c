@@ -277,7 +277,8 @@ static void receive_all(struct lane *l, struct job *jobs, bool is_add)
 
 static bool adds_here(const struct job *job, size_t lane)
 {
-	return job->kind == JOB_ADD && job->lane == lane && !job->token_len;
+	return job->kind == JOB_ADD && job->lane == lane && !job->token_len && !job->is_added &&
+	       job->status == SHC_OK;
 }
 
 static bool reads_here(const struct job *job, size_t lane)
@@ -359,6 +360,26 @@ static void run_calls(struct backend *b, struct job *job)
 	}
 }
 
+/* What was surely not done by one that is away is for the next one. False: there is none. */
+static bool pass_on(struct backend *b, struct job *jobs)
+{
+	bool is_any = false;
+
+	for (struct job *j = jobs; j; j = j->next) {
+		struct lane *next;
+
+		if (j->kind != JOB_ADD || j->token_len || j->status != SHC_UNREACHABLE)
+			continue;
+		next = lane_to_add(b, j);
+		if (next->is_cluster || !is_usable(next))
+			continue;
+		j->lane = (size_t)(next - b->lanes);
+		j->status = SHC_OK;
+		is_any = true;
+	}
+	return is_any;
+}
+
 static void sum_on_cluster(struct lane *l, struct job *job)
 {
 	int64_t value = 0;
@@ -394,7 +415,9 @@ void backend_run(struct backend *b, struct job *jobs)
 		j->lane = (size_t)(lane_to_add(b, j) - b->lanes);
 		j->is_sum = b->count > 1;
 	}
-	run_short(b, jobs, adds_here, true);
+	do
+		run_short(b, jobs, adds_here, true);
+	while (pass_on(b, jobs));
 	run_short(b, jobs, reads_here, false);
 	for (struct job *j = jobs; j; j = j->next)
 		run_calls(b, j);

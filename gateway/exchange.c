@@ -106,7 +106,8 @@ static void tell_refusal(struct exchange *x)
 
 	if (begins_with(why, "ERR not audited"))
 		status = MHD_HTTP_CONFLICT;
-	else if (begins_with(why, "WRONGTYPE") || strstr(why, "not an integer"))
+	else if (begins_with(why, "WRONGTYPE") || strstr(why, "not an integer") ||
+		 strstr(why, "is not a counter"))
 		status = MHD_HTTP_CONFLICT;
 	else if (begins_with(why, "MISCONF") || begins_with(why, "OOM") || begins_with(why, "LOADING") ||
 		 begins_with(why, "SESSIONRESTORED") || begins_with(why, "CLUSTERDOWN") ||

@@ -83,7 +83,7 @@ static bool is_among(const char *key, const char *const *keys)
 	return false;
 }
 
-static bool has_only(struct exchange *x, json_t *object, const char *const *keys)
+bool input_has_only_keys(struct exchange *x, json_t *object, const char *const *keys)
 {
 	const char *key;
 	json_t *value;
@@ -93,7 +93,7 @@ static bool has_only(struct exchange *x, json_t *object, const char *const *keys
 		if (is_among(key, keys))
 			continue;
 		exchange_fail(x, MHD_HTTP_BAD_REQUEST,
-			      "the body has a key \"%.100s\" that this request does not know", key);
+			      "there is a key \"%.100s\" that this request does not know", key);
 		return false;
 	}
 	return true;
@@ -124,7 +124,7 @@ json_t *input_body(struct exchange *x, const char *const *keys)
 			      error.position);
 	else if (!json_is_object(body))
 		exchange_fail(x, MHD_HTTP_BAD_REQUEST, "the body must be a JSON object");
-	if (body && (!json_is_object(body) || !has_only(x, body, keys))) {
+	if (body && (!json_is_object(body) || !input_has_only_keys(x, body, keys))) {
 		json_decref(body);
 		return NULL;
 	}

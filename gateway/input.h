@@ -21,6 +21,9 @@ json_t *input_body(struct exchange *x, const char *const *keys);
 /* None but these arguments (ends with null), each once; then there is no body. */
 bool input_has_only(struct exchange *x, const char *const *names);
 
+/* None but these keys, likewise. */
+bool input_has_only_keys(struct exchange *x, json_t *object, const char *const *keys);
+
 /* job->name, of "counter_id" or "counterId"; "default" when there is neither. Of an object, or of the query.
  */
 bool input_name(struct exchange *x, const json_t *object);

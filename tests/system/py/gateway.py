@@ -144,6 +144,14 @@ class Gateway:
         finally:
             conn.close()
 
+    def raw_body(self, method, path):
+        """Its bytes, as they came."""
+        conn = self.client()
+        conn.request(method, path)
+        body = conn.getresponse().read()
+        conn.close()
+        return body
+
     def get(self, path, headers=None):
         return self.request("GET", path, None, headers)
 
