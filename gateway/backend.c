@@ -50,23 +50,52 @@ static void show(struct lane *l, const struct url *url)
 			       url->kind == URL_CLUSTER ? url->hosts[0].port : url->port);
 }
 
-static void open_lane(struct lane *l, const char *text, int timeout_ms, int *rc, char why[JOB_ERROR_SIZE])
+static const char *environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
+/* As shcount has it: $SHCOUNT_AUTH is PASSWORD or USER:PASSWORD, $REDISCLI_AUTH the password, for a URL
+ * without one. The daemon on a Unix socket knows its users without. */
+static enum shc_status set_auth(struct shc *shc, const struct url *url)
+{
+	const char *text = environment("SHCOUNT_AUTH"), *colon = text ? strchr(text, ':') : NULL;
+	enum shc_status status;
+	char *user;
+
+	if (!text)
+		text = environment("REDISCLI_AUTH");
+	if (!text || url->kind == URL_UNIX || url->password)
+		return SHC_OK;
+	if (!colon || colon == text)
+		return shc_set_auth(shc, NULL, colon ? colon + 1 : text);
+	user = strndup(text, (size_t)(colon - text));
+	status = user ? shc_set_auth(shc, user, colon + 1) : SHC_MEMORY;
+	free(user);
+	return status;
+}
+
+static int open_lane(struct lane *l, const char *text, int timeout_ms, char why[JOB_ERROR_SIZE])
 {
 	char sentence[URL_ERROR_SIZE];
 	struct url url;
+	enum shc_status status;
 
-	*rc = url_parse(&url, text, sentence);
-	if (*rc != URL_OK) {
-		(void)snprintf(why, JOB_ERROR_SIZE, "%s", sentence);
-		*rc = -EINVAL;
-		return;
+	if (url_parse(&url, text, sentence) != URL_OK) {
+		(void)snprintf(why, JOB_ERROR_SIZE, "backend: %s", sentence);
+		return -EINVAL;
 	}
 	l->is_cluster = url.kind == URL_CLUSTER;
 	show(l, &url);
+	status = shc_open(&l->shc, text, timeout_ms);
+	if (status == SHC_OK)
+		status = set_auth(l->shc, &url);
 	url_fini(&url);
-	*rc = shc_open(&l->shc, text, timeout_ms) == SHC_OK ? 0 : -EINVAL;
-	if (*rc)
-		(void)snprintf(why, JOB_ERROR_SIZE, "%s: %s", l->shown, shc_error(l->shc));
+	if (status)
+		(void)snprintf(why, JOB_ERROR_SIZE, "backend %s: %s", l->shown, shc_error(l->shc));
+	return status ? -EINVAL : 0;
 }
 
 int backend_open(struct backend **out, const char *const *urls, size_t count, int timeout_ms, unsigned turn,
@@ -78,7 +107,7 @@ int backend_open(struct backend **out, const char *const *urls, size_t count, in
 	(void)snprintf(why, JOB_ERROR_SIZE, "out of memory");
 	for (size_t i = 0; i < count && !rc; i++) {
 		b->count++;
-		open_lane(&b->lanes[i], urls[i], timeout_ms, &rc, why);
+		rc = open_lane(&b->lanes[i], urls[i], timeout_ms, why);
 	}
 	if (rc) {
 		backend_close(b);

@@ -7,9 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "../lib/fill.h"
 #include "../lib/log.h"
 #include "../lib/num.h"
+#include "../lib/url.h"
 
 enum kind { TEXT, MANY, NUMBER, DURATION, CHOICE };
 
@@ -134,7 +137,7 @@ static const struct option table[] = {
 	 {"text", "json"},
 	 "of lines on stderr"},
 	{"log-level",
-	 "LEVEL",
+	 "debug|info|warning|error",
 	 "info",
 	 CHOICE,
 	 AT(log_level),
@@ -142,23 +145,46 @@ static const struct option table[] = {
 	 0,
 	 0,
 	 {"debug", "info", "warning", "error"},
-	 "debug, info, warning, error"},
+	 "what is logged at least"},
 };
 enum { TABLE = sizeof(table) / sizeof(table[0]) };
 
 static const char usage[] =
 	"usage: shcount-gateway [-f FILE] [--NAME VALUE]...\n\n"
-	"HTTP and JSON, metrics and a live page, in front of shcounterd or a Redis Cluster.\n"
+	"  shcount-gateway --backend unix:///run/shcounterd/shcounterd.sock\n"
+	"  curl -d '{\"counter_id\": \"visits\"}' http://127.0.0.1:8480/counter/increment\n\n"
+	"HTTP and JSON, metrics and a live page, in front of shcounterd or a Redis\n"
+	"Cluster. Runs in the foreground and logs to standard error.\n"
 	"shcount-gateway(8) has the whole story.\n\n"
 	"  -f, --config FILE\n        settings, a `name = value` a line; options win over the file\n"
-	"  -V, --version\n  -h, --help\n\nSettings, each an option and a line of the file:\n";
+	"  -V, --version\n        the version\n  -h, --help\n        this\n\n"
+	"Settings, each an option and a line of the file:\n";
+
+enum { HELP_INDENT = 8, HELP_COLUMNS = 80 };
+
+static void help_setting(const struct option *t, struct buf *out)
+{
+	char text[512];
+	int at = snprintf(text, sizeof(text), "      --%s %s\n", t->name, t->value_name);
+
+	fill_append(out, text, 0, 0, HELP_COLUMNS);
+	at = snprintf(text, sizeof(text), "%s", t->help);
+	if (t->kind == NUMBER)
+		at += snprintf(text + at, sizeof(text) - (size_t)at, "; %lld to %lld", (long long)t->min,
+			       (long long)t->max);
+	if (t->otherwise)
+		(void)snprintf(text + at, sizeof(text) - (size_t)at, "; default: %s", t->otherwise);
+	fill_append(out, text, 0, HELP_INDENT, HELP_COLUMNS);
+}
 
 static void print_help(void)
 {
-	fputs(usage, stdout);
+	struct buf out = {0};
+
 	for (size_t i = 0; i < TABLE; i++)
-		printf("      --%s %s\n        %s%s%s\n", table[i].name, table[i].value_name, table[i].help,
-		       table[i].otherwise ? "; default: " : "", table[i].otherwise ? table[i].otherwise : "");
+		help_setting(&table[i], &out);
+	printf("%s%.*s", usage, (int)buf_len(&out), buf_head(&out));
+	buf_fini(&out);
 }
 
 /* ---- values ---- */
@@ -336,6 +362,25 @@ static int set_defaults(struct options *o, char why[OPTIONS_ERROR_SIZE])
 	return rc;
 }
 
+/* Where shcount would look: its variables, a daemon of the user's own that is there, that of the system. */
+static int set_backend(struct options *o, char why[OPTIONS_ERROR_SIZE])
+{
+	const char *url = getenv("SHCOUNT_URL"), *path = getenv("SHCOUNT_SOCKET");
+	const char *run = getenv("XDG_RUNTIME_DIR");
+	char own[URL_PATH_MAX + 1];
+
+	if (url && *url)
+		return set(o, find("backend", 7), url, "$SHCOUNT_URL: ", why);
+	if (!path || !*path) {
+		int len = snprintf(own, sizeof(own), "%s/shcounterd/shcounterd.sock", run ? run : "");
+
+		path = run && *run && len < (int)sizeof(own) && access(own, F_OK) == 0
+			       ? own
+			       : "/run/shcounterd/shcounterd.sock";
+	}
+	return set(o, find("backend", 7), path, "$SHCOUNT_SOCKET: ", why);
+}
+
 int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_ERROR_SIZE])
 {
 	bool given[TABLE] = {false};
@@ -357,6 +402,8 @@ int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_ERR
 	}
 	if (!rc && file)
 		rc = read_file(o, file, given, why);
+	if (!rc && !o->backend_count)
+		rc = set_backend(o, why);
 	if (!rc && !o->tls_cert != !o->tls_key) {
 		(void)snprintf(why, OPTIONS_ERROR_SIZE, "tls-cert and tls-key go together");
 		rc = -EINVAL;
