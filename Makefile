@@ -105,7 +105,7 @@ FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ))
 
 PROGRAMS := $(BUILD)/shcounterd $(BUILD)/shcount $(BUILD)/shcount-gateway
 LIBRARIES := $(BUILD)/libshcount.a $(BUILD)/libshcount.so.0
-FILLED_IN := $(BUILD)/shcounterd.service $(BUILD)/shcount.pc
+FILLED_IN := $(BUILD)/shcounterd.service $(BUILD)/shcount-gateway.service $(BUILD)/shcount.pc
 
 # Everything a test may link: `main` stays out.
 ARCHIVES := $(BUILD)/libdaemon.a $(BUILD)/libcmd.a $(BUILD)/libgateway.a $(BUILD)/libbase.a
@@ -322,7 +322,7 @@ COMPLETIONS_ZSH := $(sort $(wildcard completions/_*))
 BASH_DIR := $(DATADIR)/bash-completion/completions
 FISH_DIR := $(DATADIR)/fish/vendor_completions.d
 ZSH_DIR := $(DATADIR)/zsh/site-functions
-CONF := $(SYSCONFDIR)/shcounterd.conf
+CONFS := shcounterd.conf shcount-gateway.conf
 
 DIRS := PREFIX BINDIR LIBDIR INCLUDEDIR SYSCONFDIR
 fill_in = sed -e 's|@VERSION@|$(VERSION)|g' $(foreach d,$(DIRS),-e 's|@$d@|$($d)|g') $< > $@
@@ -347,16 +347,18 @@ drop = rm -f $(foreach f,$(1),'$(DESTDIR)$f')
 install: all
 	$(call put,755,$(BUILD)/shcounterd,$(BINDIR)/shcounterd)
 	$(call put,755,$(BUILD)/shcount,$(BINDIR)/shcount)
+	$(call put,755,$(BUILD)/shcount-gateway,$(BINDIR)/shcount-gateway)
 	$(call put,644,$(BUILD)/libshcount.a,$(LIBDIR)/libshcount.a)
 	$(call put,644,$(BUILD)/libshcount.so.0,$(LIBDIR)/libshcount.so.0)
 	ln -sf libshcount.so.0 '$(DESTDIR)$(LIBDIR)/libshcount.so'
 	$(call put,644,lib/shcount.h,$(INCLUDEDIR)/shcount.h)
 	$(call put,644,$(BUILD)/shcount.pc,$(LIBDIR)/pkgconfig/shcount.pc)
 	$(call put,644,$(BUILD)/shcounterd.service,$(UNITDIR)/shcounterd.service)
+	$(call put,644,$(BUILD)/shcount-gateway.service,$(UNITDIR)/shcount-gateway.service)
 	$(call put,644,systemd/shcounterd.socket,$(UNITDIR)/shcounterd.socket)
 	$(call put,644,systemd/shcounterd.sysusers.conf,$(SYSUSERSDIR)/shcounterd.conf)
 	@# What an operator has written stays.
-	test -e '$(DESTDIR)$(CONF)' || $(call put,644,systemd/shcounterd.conf,$(CONF))
+	$(foreach f,$(CONFS),{ test -e '$(DESTDIR)$(SYSCONFDIR)/$f' || $(call put,644,systemd/$f,$(SYSCONFDIR)/$f); } &&) :
 	$(foreach f,$(MAN_PAGES),$(call put,644,$f,$(MANDIR)/man$(subst .,,$(suffix $f))/$(notdir $f)) &&) :
 	for link in $(MAN3_LINKS); do ln -sf libshcount.3 '$(DESTDIR)$(MANDIR)/man3/'$$link || exit; done
 	$(foreach f,$(EXAMPLES),$(call put,644,$f,$(DOCDIR)/$f) &&) :
@@ -365,17 +367,17 @@ install: all
 	$(foreach f,$(COMPLETIONS_ZSH),$(call put,644,$f,$(ZSH_DIR)/$(notdir $f)) &&) :
 
 uninstall:
-	$(call drop,$(BINDIR)/shcounterd $(BINDIR)/shcount)
+	$(call drop,$(addprefix $(BINDIR)/,shcounterd shcount shcount-gateway))
 	$(call drop,$(addprefix $(LIBDIR)/,libshcount.a libshcount.so libshcount.so.0 pkgconfig/shcount.pc))
 	$(call drop,$(INCLUDEDIR)/shcount.h $(SYSUSERSDIR)/shcounterd.conf)
-	$(call drop,$(addprefix $(UNITDIR)/,shcounterd.service shcounterd.socket))
+	$(call drop,$(addprefix $(UNITDIR)/,shcounterd.service shcounterd.socket shcount-gateway.service))
 	$(call drop,$(foreach f,$(MAN_PAGES),$(MANDIR)/man$(subst .,,$(suffix $f))/$(notdir $f)))
 	$(call drop,$(addprefix $(MANDIR)/man3/,$(MAN3_LINKS)) $(addprefix $(DOCDIR)/,$(EXAMPLES)))
 	$(call drop,$(foreach f,$(COMPLETIONS_BASH),$(BASH_DIR)/$(basename $(notdir $f))))
 	$(call drop,$(addprefix $(FISH_DIR)/,$(notdir $(COMPLETIONS_FISH))))
 	$(call drop,$(addprefix $(ZSH_DIR)/,$(notdir $(COMPLETIONS_ZSH))))
 	@# A configuration that was never touched goes too.
-	! cmp -s systemd/shcounterd.conf '$(DESTDIR)$(CONF)' || $(call drop,$(CONF))
+	$(foreach f,$(CONFS),{ ! cmp -s systemd/$f '$(DESTDIR)$(SYSCONFDIR)/$f' || $(call drop,$(SYSCONFDIR)/$f); } &&) :
 
 # A new file that is in no list would show as a riddle of the linker.
 UNLISTED := $(filter-out $(LIB) $(LIB_SERVICE) $(DAEMON) $(CMD) $(GATEWAY),$(wildcard lib/*.c daemon/*.c cmd/*.c gateway/*.c))
@@ -391,7 +393,7 @@ clean:
 	rm -rf $(BUILD) build-*
 
 help:
-	@echo 'make             build shcounterd, shcount and libshcount into $(BUILD)/'
+	@echo 'make             build shcounterd, shcount, shcount-gateway and libshcount into $(BUILD)/'
 	@echo 'make demo        install what building needs, build, and show it at work on the log of this machine'
 	@echo 'make test        install what tests need, build, run every test; the last line has the counts'
 	@echo 'make install     PREFIX=$(PREFIX), below DESTDIR; programs, library, manuals, systemd units'

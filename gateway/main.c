@@ -127,6 +127,19 @@ static void stop(struct service *s)
 	options_fini(&s->options);
 }
 
+static int status_of(int rc)
+{
+	switch (rc) {
+	case 0: return EX_OK;
+	case -EACCES:
+	case -EPERM: return EX_NOPERM;
+	case -EADDRINUSE:
+	case -EADDRNOTAVAIL: return EX_UNAVAILABLE; /* it may be there later */
+	case -EINVAL: return EX_CONFIG;
+	default: return EX_OSERR;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static struct service s;
@@ -139,7 +152,7 @@ int main(int argc, char **argv)
 	}
 	if (rc < 0) {
 		fprintf(stderr, "shcount-gateway: %s\n", why);
-		return EX_USAGE;
+		return rc == -EBADMSG ? EX_CONFIG : EX_USAGE;
 	}
 	log_init(s.options.is_log_json, (enum log_level)s.options.log_level);
 	sigemptyset(&s.signals);
@@ -155,5 +168,5 @@ int main(int argc, char **argv)
 	else
 		log_error("%s", why);
 	stop(&s);
-	return rc ? EX_CONFIG : EX_OK;
+	return status_of(rc);
 }

@@ -401,7 +401,7 @@ int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_ERR
 		rc = take_word(o, argc, argv, &i, given, &file, why);
 	}
 	if (!rc && file)
-		rc = read_file(o, file, given, why);
+		rc = read_file(o, file, given, why) ? -EBADMSG : 0;
 	if (!rc && !o->backend_count)
 		rc = set_backend(o, why);
 	if (!rc && !o->tls_cert != !o->tls_key) {

@@ -37,7 +37,7 @@ struct options {
 	int log_level; /* enum log_level */
 };
 
-/* 0: go on; 1: --help or --version was answered; -EINVAL: a sentence in `why`. */
+/* 0: go on; 1: --help or --version was answered; -EINVAL, or -EBADMSG for the file: a sentence in `why`. */
 int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_ERROR_SIZE]);
 void options_fini(struct options *o);
 

@@ -59,6 +59,10 @@ words() {
 	words settings
 }
 
+@test "shcount-gateway(8) and the installed file have every setting of the gateway and its default, every path, and no others" {
+	words gateway
+}
+
 @test "shcounter-protocol(7) has every command of COMMAND DOCS with its syntax, and no others" {
 	words protocol
 }
