@@ -309,6 +309,7 @@ FUZZED := $(LIB_BASE) $(LIB_SERVICE) \
 	daemon/journal_set.c \
 	daemon/journal_stream.c \
 	daemon/window.c \
+	gateway/job.c \
 	lib/url.c
 FAULT := $(sort $(wildcard tests/fault/*.c))
 
