@@ -322,6 +322,20 @@ static bool take_body(struct exchange *x, const char *data, size_t len)
 	return true;
 }
 
+/* It is whole. */
+static void ask(struct exchange *x)
+{
+	x->state = EXCHANGE_DONE;
+	if (x->status)
+		return;
+	if (!atomic_load_explicit(&x->loop->gateway->is_stopping, memory_order_relaxed)) {
+		x->route->ask(x);
+		return;
+	}
+	exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is stopping");
+	x->is_closing = true;
+}
+
 enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *connection, const char *url,
 				const char *method, const char *version, const char *upload_data,
 				size_t *upload_size, void **req_cls)
@@ -343,9 +357,7 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *connection, co
 		return MHD_YES;
 	}
 	if (x->state == EXCHANGE_BODY) {
-		x->state = EXCHANGE_DONE;
-		if (!x->status)
-			x->route->ask(x);
+		ask(x);
 		if (!x->status && x->job.kind != JOB_NONE) {
 			x->state = EXCHANGE_RUNS;
 			loop_put(x->loop, x);

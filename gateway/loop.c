@@ -18,6 +18,7 @@ enum {
 	MEMORY_EACH = 8 << 10, /* of a connection, in which the head of a request must fit; cleared for each
 				  of them */
 	WAIT_MS_MAX = 1000,
+	BATCHES_MAX = 16, /* behind each other, before something else is looked after */
 };
 
 /* ---- turns ---- */
@@ -67,7 +68,7 @@ static int earlier(int a, int64_t b)
 static int wait_ms(struct loop *l)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
-	int wait = WAIT_MS_MAX;
+	int wait = l->jobs ? 0 : WAIT_MS_MAX;
 
 	if (MHD_get_timeout(l->http, &ms) == MHD_YES)
 		wait = earlier(wait, (int64_t)ms);
@@ -90,7 +91,7 @@ static void turn(struct loop *l, int http_fd)
 		drain(l->wake_fd);
 	MHD_run(l->http);
 	events_tick(l->events, conn_now_ns() / 1000000);
-	while (l->jobs) {
+	for (int i = 0; l->jobs && i < BATCHES_MAX; i++) {
 		run_jobs(l);
 		MHD_run(l->http); /* answers them, and takes what has come meanwhile */
 	}
@@ -105,7 +106,13 @@ static void *run(void *arg)
 	while (!atomic_load_explicit(&l->gateway->is_stopping, memory_order_relaxed))
 		turn(l, fd);
 	events_end(l->events);
-	MHD_run(l->http);
+	/* No request becomes a job any more (exchange.c). A connection must not be suspended when
+	 * libmicrohttpd ends. */
+	do {
+		if (l->jobs)
+			run_jobs(l);
+		MHD_run(l->http);
+	} while (l->jobs);
 	return NULL;
 }
 

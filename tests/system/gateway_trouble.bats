@@ -36,6 +36,10 @@ teardown_file() {
 	drive gateway_trouble gateway_stopped
 }
 
+@test "a gateway that is busy beyond its means stops all the same, and tells nothing by halves" {
+	drive gateway_trouble busy_stopped
+}
+
 @test "a master of a cluster hangs for a while: with keys each addition counts once" {
 	drive gateway_trouble cluster_failover
 }

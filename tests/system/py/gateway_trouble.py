@@ -2,15 +2,11 @@
 """The gateway while what is behind it is away, hangs or comes back, and while it is itself ended: no addition is lost that was
 acknowledged, none is done that was refused, and nobody waits without an end."""
 import http.client
-import json
-import os
-import random
 import re
 import signal
 import threading
 import time
 
-import gateway
 from fleet import Fleet
 from gateway import Gateway, ask, check_error
 from shc import Daemon, check, equal, main, wait_until
@@ -283,6 +279,46 @@ def gateway_stopped():
         check("stopping" in g.log(), g.log())
 
 
+def busy_stopped():
+    """SIGTERM while every thread has more to do than it can: it ends all the same, and each connection has its replies up to some point, in
+    full, of which all but the last one may be known to be done."""
+    conns, each = 16, 5000
+    body = b'{"counter_id":"x"}'
+    pipeline = b"POST /counter/increment HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body) * each
+    with Daemon() as d, Gateway(d, "--threads", 2) as g:
+        socks = [g.raw() for _ in range(conns)]
+        told = [b""] * conns
+
+        def send(i):
+            try:
+                socks[i].sendall(pipeline)
+            except OSError:
+                pass
+
+        def receive(i):
+            try:
+                while True:
+                    data = socks[i].recv(1 << 16)
+                    if not data:
+                        return
+                    told[i] += data
+            except OSError:
+                pass
+
+        threads = [threading.Thread(target=do, args=(i,), daemon=True) for i in range(conns) for do in (send, receive)]
+        for thread in threads:
+            thread.start()
+        with d.conn() as c:
+            wait_until(lambda: (c.value("x") or 0) > 500, "it is busy")
+        equal(g.stop(BOUND_S), 0)
+        for thread in threads:
+            thread.join(BOUND_S)
+        done = sum(len(re.findall(rb'"success":true,[^\n]*?"new_value":', text)) for text in told)
+        value = d.counters()[b"x"]
+        check(done <= value <= done + conns, "it is", value, "and", done, "have heard of it")
+        check(value < conns * each, "it was busy", value)
+
+
 # ---- a cluster ----
 
 def cluster_failover():
@@ -307,4 +343,4 @@ def cluster_failover():
 
 
 if __name__ == "__main__":
-    main([killed, stopped, away, frozen, gateway_killed, gateway_stopped, cluster_failover])
+    main([killed, stopped, away, frozen, gateway_killed, gateway_stopped, busy_stopped, cluster_failover])
