@@ -40,6 +40,10 @@ teardown_file() {
 	drive gateway_trouble busy_stopped
 }
 
+@test "a gateway whose clients leave it no moment without work stops all the same" {
+	drive gateway_trouble saturated_stopped
+}
+
 @test "a master of a cluster hangs for a while: with keys each addition counts once" {
 	drive gateway_trouble cluster_failover
 }

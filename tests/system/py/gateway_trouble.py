@@ -2,14 +2,17 @@
 """The gateway while what is behind it is away, hangs or comes back, and while it is itself ended: no addition is lost that was
 acknowledged, none is done that was refused, and nobody waits without an end."""
 import http.client
+import os
 import re
+import shutil
 import signal
+import subprocess
 import threading
 import time
 
 from fleet import Fleet
 from gateway import Gateway, ask, check_error
-from shc import Daemon, check, equal, main, wait_until
+from shc import DIR, Daemon, Skip, check, equal, main, wait_until
 from uplink_daemon import Cluster
 
 # What a request may take when a backend is away: its time limit, and what a loaded machine adds to that.
@@ -319,6 +322,25 @@ def busy_stopped():
         check(value < conns * each, "it was busy", value)
 
 
+def saturated_stopped():
+    """SIGTERM while clients that do not wait for each other leave a thread no moment without work."""
+    if not shutil.which("wrk"):
+        raise Skip("wrk is not installed")
+    script = os.path.join(DIR, "post.lua")
+    with open(script, "w", encoding="ascii") as f:
+        f.write("wrk.method='POST'; wrk.body='{\"counter_id\":\"x\"}'")
+    with Daemon() as d, Gateway(d, "--threads", 1) as g:
+        url = f"http://127.0.0.1:{g.address[1]}/counter/increment"
+        with subprocess.Popen(["wrk", "-t2", "-c64", f"-d{3 * BOUND_S}", "-s", script, url], stdout=subprocess.DEVNULL) as wrk:
+            try:
+                with d.conn() as c:
+                    wait_until(lambda: (c.value("x") or 0) > 2000, "it is busy")
+                equal(g.stop(BOUND_S), 0)
+                check(wrk.poll() is None, "it was busy")
+            finally:
+                wrk.kill()
+
+
 # ---- a cluster ----
 
 def cluster_failover():
@@ -343,4 +365,4 @@ def cluster_failover():
 
 
 if __name__ == "__main__":
-    main([killed, stopped, away, frozen, gateway_killed, gateway_stopped, busy_stopped, cluster_failover])
+    main([killed, stopped, away, frozen, gateway_killed, gateway_stopped, busy_stopped, saturated_stopped, cluster_failover])
