@@ -24,7 +24,8 @@ LIB_BASE := \
 
 # What services share, and no client needs.
 LIB_SERVICE := \
-	lib/log.c
+	lib/log.c \
+	lib/metric.c
 
 # The client library on top of it; the daemon's uplink takes what speaks to a cluster.
 LIB_CLIENT := \
