@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../lib/conn.h"
+#include "events.h"
 #include "loop.h"
 #include "route.h"
 
@@ -377,7 +378,8 @@ void exchange_end(void *cls, struct MHD_Connection *connection, void **req_cls,
 	(void)connection, (void)why;
 	if (!x)
 		return;
-	metrics_request(&l->metrics, route_number(x->route), x->status, conn_now_ns() - x->begun_ns);
+	metrics_request(&l->metrics, route_number(x->route), x->status,
+			x->route && x->route->send == events_send ? -1 : conn_now_ns() - x->begun_ns);
 	json_decref(x->json);
 	job_fini(&x->job);
 	buf_fini(&x->body);

@@ -212,6 +212,10 @@ void loop_stop(struct loop *l)
 	loop_wake(l);
 	if (l->thread)
 		pthread_join(l->thread, NULL);
+}
+
+void loop_fini(struct loop *l)
+{
 	if (l->http)
 		MHD_stop_daemon(l->http); /* closes what it listened on */
 	events_close(l->events);

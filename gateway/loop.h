@@ -25,7 +25,7 @@ struct gateway {
 	struct guard *guard;
 	char *cert, *key; /* of TLS, their text; null: plain HTTP */
 	struct loop *loops;
-	size_t loop_count;
+	_Atomic size_t loop_count; /* those that have started, or failed to; loops may look at each other */
 	_Atomic bool is_stopping;
 	_Atomic bool is_draining; /* says no to /ready: others are to be asked now */
 };
@@ -48,8 +48,10 @@ int loop_start(struct loop *l, struct gateway *gateway, unsigned number, int fd,
 	       char why[OPTIONS_ERROR_SIZE]);
 /* Any thread. */
 void loop_wake(struct loop *l);
-/* Behind is_stopping: ends it. */
+/* Behind is_stopping: ends the thread. */
 void loop_stop(struct loop *l);
+/* When all threads have ended. */
+void loop_fini(struct loop *l);
 
 /* The thread's own: the exchange's job is run with the next batch, and its connection waits. */
 void loop_put(struct loop *l, struct exchange *x);

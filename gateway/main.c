@@ -118,6 +118,8 @@ static void stop(struct service *s)
 	atomic_store(&s->gateway.is_stopping, true);
 	for (size_t i = 0; i < s->gateway.loop_count; i++)
 		loop_stop(&s->gateway.loops[i]);
+	for (size_t i = 0; i < s->gateway.loop_count; i++)
+		loop_fini(&s->gateway.loops[i]);
 	free(s->gateway.loops);
 	guard_close(s->gateway.guard);
 	free(s->gateway.cert);

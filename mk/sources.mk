@@ -290,7 +290,8 @@ GATEWAY := \
 	gateway/options.c \
 	gateway/page.c \
 	gateway/report.c \
-	gateway/route.c
+	gateway/route.c \
+	gateway/values.c
 
 # One program a file.
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
