@@ -421,8 +421,7 @@ static bool are_known(const struct report *r)
 
 	for (size_t i = 0; i < r->backend_count; i++)
 		are_all_up &= r->job->is_up[i];
-	return are_all_up && !r->job->is_partial &&
-	       (r->backend_count == 1 || !r->job->is_unseen || !are_known(r));
+	return are_all_up && !r->job->is_partial && (r->backend_count == 1 || !r->job->is_unseen);
 }
 
 static void put_values(struct report *r)
@@ -448,7 +447,7 @@ static void put_values(struct report *r)
 	put_left_out(r, "cap", r->job->values_cut);
 	put_left_out(r, "encoding", not_utf8);
 	put_left_out(r, "overflow", beyond);
-	put_own(r, "shcount_gateway_values_unseen", r->job->is_unseen);
+	put_own(r, "shcount_gateway_values_unseen", r->job->is_unseen || !are_known(r));
 }
 
 /* ---- the request ---- */
