@@ -12,7 +12,8 @@
 #include "../lib/shcount.h"
 #include "job.h"
 
-/* Names are looked through for so long: a thread's clients wait meanwhile. A million or so of a daemon's. */
+/* Names are looked through for so long: a thread's clients wait meanwhile. Some hundred thousand of a
+ * daemon's. */
 enum { VALUES_WALK_MS = 100 };
 
 /* What this backend has of them is added to job->values, which is in order and has no name twice. */

@@ -87,3 +87,34 @@ class Scrape:
 
     def sum(self, metric, **labels):
         return sum(float(v) for v in self.find(metric, **labels).values())
+
+
+# ---- the manual ----
+
+def item(row):
+    """What stands of it in shcounter-metrics(7): the lines of an item."""
+    if not row.name:
+        return [f".It Li {row.key}", f"{row.help}."]
+    lines = [f".It Li {row.name}", f"{row.help}."]
+    if not row.key:
+        return lines + [f"A {row.type}."]
+    line = {"METRIC_WORKER": f"{row.key} in worker_N"}.get(row.macro, row.key)
+    return lines + [f"A {row.type};", f".Li {line}", "in INFO."]
+
+
+def lists(rows):
+    """The lists of shcounter-metrics(7), by the title of their section: lines of mdoc."""
+    named = [r for r in rows if r.name]
+    titles = {
+        "A daemon": [r for r in named if r.macro in ("METRIC_WORDS", "METRIC_DAEMON", "METRIC_TIMES") and r.section != "UPLINK"],
+        "Its workers": [r for r in named if r.macro == "METRIC_WORKER"],
+        "Its uplink": [r for r in named if r.section == "UPLINK"],
+        "The gateway": [r for r in named if r.macro == "METRIC_GATEWAY"],
+        "Only in INFO": [r for r in rows if not r.name],
+    }
+    return {title: [line for row in of_it for line in item(row)] for title, of_it in titles.items()}
+
+
+if __name__ == "__main__":
+    for heading, content in lists(read()).items():
+        print("\n".join([f".Ss {heading}", ".Bl -tag -width Ds"] + content + [".El"]))
