@@ -307,6 +307,7 @@ deps:
 	@scripts/deps.sh build
 test-deps:
 	@scripts/deps.sh build test bench
+	@scripts/npm.sh tests/deploy build/npm-deploy
 bench-deps:
 	@scripts/deps.sh build bench
 
