@@ -74,6 +74,7 @@ PROCTITLE_LIBS := -Wl,-z,nodlopen -Wl,-u,libbsd_init_func -lbsd-ctor
 # `shcount` starts for every increment of a script: nothing is loaded but libc, which comes first, so that what it
 # has is not taken from libbsd.
 CMD_INPUT_LIBS := -ljansson -lz -lzstd
+GATEWAY_LIBS := -lmicrohttpd -ljansson -lbsd
 CMD_LIBS := -lc -Wl,-Bstatic $(CMD_INPUT_LIBS) -lbsd -lmd -Wl,-Bdynamic
 # For the same reason functions are bound when they are called (incr calls 22 of 180), code and constants are one
 # mapping, and what incr needs lies together: 162 000 instead of 261 000 instructions, 57 instead of 65 page faults,
@@ -102,12 +103,12 @@ CRASH_PROGRAMS := $(patsubst tests/crash/%.c,$(BUILD)/crash/%,$(CRASH))
 BENCH_PROGRAMS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH)) $(BUILD)/bench/client-static
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ))
 
-PROGRAMS := $(BUILD)/shcounterd $(BUILD)/shcount
+PROGRAMS := $(BUILD)/shcounterd $(BUILD)/shcount $(BUILD)/shcount-gateway
 LIBRARIES := $(BUILD)/libshcount.a $(BUILD)/libshcount.so.0
-FILLED_IN := $(BUILD)/shcounterd.service $(BUILD)/shcount.pc
+FILLED_IN := $(BUILD)/shcounterd.service $(BUILD)/shcount-gateway.service $(BUILD)/shcount.pc
 
 # Everything a test may link: `main` stays out.
-ARCHIVES := $(BUILD)/libdaemon.a $(BUILD)/libcmd.a $(BUILD)/libbase.a
+ARCHIVES := $(BUILD)/libdaemon.a $(BUILD)/libcmd.a $(BUILD)/libgateway.a $(BUILD)/libbase.a
 
 .DELETE_ON_ERROR:
 .PHONY: all
@@ -138,11 +139,13 @@ $(call say,AR,$@)
 $(Q)$(AR) rcs $@ $(filter %.o,$^)
 endef
 
-$(BUILD)/libbase.a: $(call object_files,$(LIB)) mk/sources.mk
+$(BUILD)/libbase.a: $(call object_files,$(LIB) $(LIB_SERVICE)) mk/sources.mk
 	$(make_archive)
 $(BUILD)/libdaemon.a: $(call object_files,$(call without_main,$(DAEMON))) mk/sources.mk
 	$(make_archive)
 $(BUILD)/libcmd.a: $(call object_files,$(call without_main,$(CMD))) mk/sources.mk
+	$(make_archive)
+$(BUILD)/libgateway.a: $(call object_files,$(call without_main,$(GATEWAY))) mk/sources.mk
 	$(make_archive)
 
 # The client library is in libbase.a: the uplink has the daemon take from it what speaks to a cluster. OpenSSL, which
@@ -154,6 +157,10 @@ $(BUILD)/shcounterd: $(BUILD)/daemon/main.o $(BUILD)/libdaemon.a $(BUILD)/libbas
 $(BUILD)/shcount: $(call object_files,$(CMD_QUICK)) $(BUILD)/libcmd.a $(BUILD)/libbase.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -pie -o $@ $^ -Wl,--as-needed $(ALL_LDFLAGS) $(QUICK_LDFLAGS) $(CMD_LIBS)
+
+$(BUILD)/shcount-gateway: $(BUILD)/gateway/main.o $(BUILD)/libgateway.a $(BUILD)/libbase.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -pie -o $@ $^ -Wl,--as-needed $(ALL_LDFLAGS) $(GATEWAY_LIBS)
 
 # One object in which only shc_* is visible, so that our short inner names cannot clash with a user's.
 $(BUILD)/libshcount.a: $(patsubst %.c,$(BUILD)/%.pic.o,$(LIB)) mk/sources.mk
@@ -170,7 +177,7 @@ $(BUILD)/libshcount.so.0: $(patsubst %.c,$(BUILD)/%.pic.o,$(LIB)) lib/libshcount
 
 # ---- tests, benchmarks, fuzzers ---------------------------------------------------------------------------------
 
-TEST_LIBS := $(DAEMON_LIBS) $(CMD_INPUT_LIBS)
+TEST_LIBS := $(DAEMON_LIBS) $(CMD_INPUT_LIBS) $(GATEWAY_LIBS)
 
 # In whichever order the archives need each other.
 test_link = $(CC) -pie -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group -Wl,--as-needed $(ALL_LDFLAGS)
@@ -225,7 +232,7 @@ fault-libraries: $(FAULT_LIBRARIES)
 sim_objects = $(patsubst %.c,$(BUILD)/sim/%.o,$(1))
 SIM_HOOKS := -fsanitize=thread -Wno-tsan -Wno-unknown-warning-option
 SIM_CFLAGS = $(filter-out -D_FORTIFY_SOURCE=%,$(ALL_CFLAGS)) -U_FORTIFY_SOURCE
-SIM_SHIPPED := $(LIB_BASE) lib/url.c $(filter-out $(SIM_REPLACED) $(SIM_STORE) $(SIM_UPLINK) %/main.c,$(DAEMON))
+SIM_SHIPPED := $(LIB_BASE) $(LIB_SERVICE) lib/url.c $(filter-out $(SIM_REPLACED) $(SIM_STORE) $(SIM_UPLINK) %/main.c,$(DAEMON))
 
 $(BUILD)/sim/daemon/arena.o: daemon/arena.c tests/sim/arena.syms $(BUILD)/flags
 	$(call say,CC,$< (simulation))
@@ -271,7 +278,7 @@ bench-programs: $(BENCH_PROGRAMS)
 fuzz-programs: $(FUZZ_PROGRAMS)
 programs: $(PROGRAMS)
 # Every file looked at once, nothing written: for the warnings of another compiler.
-LOOKED_AT := $(addprefix warnings/,$(LIB) $(DAEMON) $(CMD) $(UNIT) $(CRASH) $(CRASH_MODEL) $(BENCH) $(FUZZ) $(FAULT))
+LOOKED_AT := $(addprefix warnings/,$(LIB) $(LIB_SERVICE) $(DAEMON) $(CMD) $(GATEWAY) $(UNIT) $(CRASH) $(CRASH_MODEL) $(BENCH) $(FUZZ) $(FAULT))
 .PHONY: $(LOOKED_AT)
 warnings: $(LOOKED_AT)
 $(LOOKED_AT): warnings/%: %
@@ -300,6 +307,7 @@ deps:
 	@scripts/deps.sh build
 test-deps:
 	@scripts/deps.sh build test bench
+	@scripts/npm.sh tests/deploy build/npm-deploy
 bench-deps:
 	@scripts/deps.sh build bench
 
@@ -315,7 +323,7 @@ COMPLETIONS_ZSH := $(sort $(wildcard completions/_*))
 BASH_DIR := $(DATADIR)/bash-completion/completions
 FISH_DIR := $(DATADIR)/fish/vendor_completions.d
 ZSH_DIR := $(DATADIR)/zsh/site-functions
-CONF := $(SYSCONFDIR)/shcounterd.conf
+CONFS := shcounterd.conf shcount-gateway.conf
 
 DIRS := PREFIX BINDIR LIBDIR INCLUDEDIR SYSCONFDIR
 fill_in = sed -e 's|@VERSION@|$(VERSION)|g' $(foreach d,$(DIRS),-e 's|@$d@|$($d)|g') $< > $@
@@ -340,16 +348,18 @@ drop = rm -f $(foreach f,$(1),'$(DESTDIR)$f')
 install: all
 	$(call put,755,$(BUILD)/shcounterd,$(BINDIR)/shcounterd)
 	$(call put,755,$(BUILD)/shcount,$(BINDIR)/shcount)
+	$(call put,755,$(BUILD)/shcount-gateway,$(BINDIR)/shcount-gateway)
 	$(call put,644,$(BUILD)/libshcount.a,$(LIBDIR)/libshcount.a)
 	$(call put,644,$(BUILD)/libshcount.so.0,$(LIBDIR)/libshcount.so.0)
 	ln -sf libshcount.so.0 '$(DESTDIR)$(LIBDIR)/libshcount.so'
 	$(call put,644,lib/shcount.h,$(INCLUDEDIR)/shcount.h)
 	$(call put,644,$(BUILD)/shcount.pc,$(LIBDIR)/pkgconfig/shcount.pc)
 	$(call put,644,$(BUILD)/shcounterd.service,$(UNITDIR)/shcounterd.service)
+	$(call put,644,$(BUILD)/shcount-gateway.service,$(UNITDIR)/shcount-gateway.service)
 	$(call put,644,systemd/shcounterd.socket,$(UNITDIR)/shcounterd.socket)
 	$(call put,644,systemd/shcounterd.sysusers.conf,$(SYSUSERSDIR)/shcounterd.conf)
 	@# What an operator has written stays.
-	test -e '$(DESTDIR)$(CONF)' || $(call put,644,systemd/shcounterd.conf,$(CONF))
+	$(foreach f,$(CONFS),{ test -e '$(DESTDIR)$(SYSCONFDIR)/$f' || $(call put,644,systemd/$f,$(SYSCONFDIR)/$f); } &&) :
 	$(foreach f,$(MAN_PAGES),$(call put,644,$f,$(MANDIR)/man$(subst .,,$(suffix $f))/$(notdir $f)) &&) :
 	for link in $(MAN3_LINKS); do ln -sf libshcount.3 '$(DESTDIR)$(MANDIR)/man3/'$$link || exit; done
 	$(foreach f,$(EXAMPLES),$(call put,644,$f,$(DOCDIR)/$f) &&) :
@@ -358,20 +368,20 @@ install: all
 	$(foreach f,$(COMPLETIONS_ZSH),$(call put,644,$f,$(ZSH_DIR)/$(notdir $f)) &&) :
 
 uninstall:
-	$(call drop,$(BINDIR)/shcounterd $(BINDIR)/shcount)
+	$(call drop,$(addprefix $(BINDIR)/,shcounterd shcount shcount-gateway))
 	$(call drop,$(addprefix $(LIBDIR)/,libshcount.a libshcount.so libshcount.so.0 pkgconfig/shcount.pc))
 	$(call drop,$(INCLUDEDIR)/shcount.h $(SYSUSERSDIR)/shcounterd.conf)
-	$(call drop,$(addprefix $(UNITDIR)/,shcounterd.service shcounterd.socket))
+	$(call drop,$(addprefix $(UNITDIR)/,shcounterd.service shcounterd.socket shcount-gateway.service))
 	$(call drop,$(foreach f,$(MAN_PAGES),$(MANDIR)/man$(subst .,,$(suffix $f))/$(notdir $f)))
 	$(call drop,$(addprefix $(MANDIR)/man3/,$(MAN3_LINKS)) $(addprefix $(DOCDIR)/,$(EXAMPLES)))
 	$(call drop,$(foreach f,$(COMPLETIONS_BASH),$(BASH_DIR)/$(basename $(notdir $f))))
 	$(call drop,$(addprefix $(FISH_DIR)/,$(notdir $(COMPLETIONS_FISH))))
 	$(call drop,$(addprefix $(ZSH_DIR)/,$(notdir $(COMPLETIONS_ZSH))))
 	@# A configuration that was never touched goes too.
-	! cmp -s systemd/shcounterd.conf '$(DESTDIR)$(CONF)' || $(call drop,$(CONF))
+	$(foreach f,$(CONFS),{ ! cmp -s systemd/$f '$(DESTDIR)$(SYSCONFDIR)/$f' || $(call drop,$(SYSCONFDIR)/$f); } &&) :
 
 # A new file that is in no list would show as a riddle of the linker.
-UNLISTED := $(filter-out $(LIB) $(DAEMON) $(CMD),$(wildcard lib/*.c daemon/*.c cmd/*.c))
+UNLISTED := $(filter-out $(LIB) $(LIB_SERVICE) $(DAEMON) $(CMD) $(GATEWAY),$(wildcard lib/*.c daemon/*.c cmd/*.c gateway/*.c))
 $(foreach f,$(UNLISTED),$(warning $f is not in mk/sources.mk))
 .PHONY: check-sources
 check-sources:
@@ -384,7 +394,7 @@ clean:
 	rm -rf $(BUILD) build-*
 
 help:
-	@echo 'make             build shcounterd, shcount and libshcount into $(BUILD)/'
+	@echo 'make             build shcounterd, shcount, shcount-gateway and libshcount into $(BUILD)/'
 	@echo 'make demo        install what building needs, build, and show it at work on the log of this machine'
 	@echo 'make test        install what tests need, build, run every test; the last line has the counts'
 	@echo 'make install     PREFIX=$(PREFIX), below DESTDIR; programs, library, manuals, systemd units'

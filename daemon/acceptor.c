@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "log.h"
+#include "../lib/log.h"
 #include "server.h"
 #include "worker.h"
 

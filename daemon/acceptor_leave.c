@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "acceptor.h"
-#include "log.h"
+#include "../lib/log.h"
 
 /* Of the byte with the flags in the TCP header, where the filter's packet begins. */
 enum { FLAGS_OFFSET = 13 };

@@ -25,7 +25,7 @@
 
 #include "acceptor.h"
 #include "config.h"
-#include "log.h"
+#include "../lib/log.h"
 #include "notify.h"
 #include "server.h"
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "log.h"
+#include "../lib/log.h"
 
 enum { SLICE = 1000 /* records a turn */, KEEP_BYTES_MAX = 64 << 10 };
 

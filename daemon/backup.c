@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "../lib/log.h"
 #include "store.h"
 
 void backup_init(struct backup *b, const char *db)

@@ -16,7 +16,7 @@
 
 #include "../lib/buf.h"
 #include "io.h"
-#include "log.h"
+#include "../lib/log.h"
 
 enum cells_mode { CELLS_AUTO, CELLS_ALWAYS };
 enum durability { DURABILITY_INTERVAL, DURABILITY_COMMIT };

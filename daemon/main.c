@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "config.h"
-#include "log.h"
+#include "../lib/log.h"
 #include "server.h"
 #include "store.h"
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "../lib/resp.h"
-#include "log.h"
+#include "../lib/log.h"
 #include "peer.h"
 #include "request_sub.h"
 #include "server.h"

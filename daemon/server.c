@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "log.h"
+#include "../lib/log.h"
 #include "notify.h"
 #include "recover.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "log.h"
+#include "../lib/log.h"
 
 enum {
 	NS_A_MS = 1000000,

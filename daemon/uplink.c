@@ -15,7 +15,7 @@
 #include "clock.h"
 #include "commit.h"
 #include "config_value.h"
-#include "log.h"
+#include "../lib/log.h"
 #include "store.h"
 
 enum {

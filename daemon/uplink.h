@@ -131,13 +131,15 @@ struct uplink {
 	struct waker waker;
 	_Atomic bool is_stopping;
 	_Atomic bool is_restored; /* this state is a copy: sessions and tokens are refused */
+	/* written by the thread, read by any; relaxed, each for itself */
+	_Atomic uint64_t pushes, repairs;
+	_Atomic(enum uplink_condition) condition;
 	/* the thread's own */
 	pthread_t thread;
 	bool has_thread;
 	uint64_t incarnation;
 	char incarnation_id[UPLINK_ID_SIZE];
 	struct uplink_lineage lineage;
-	enum uplink_condition condition;
 	bool is_registered;		      /* the record is this start's */
 	bool is_record_due;		      /* ... or was: it is to be looked at */
 	char record[UPLINK_RECORD_CHARS_MAX]; /* what is believed to be in it */
@@ -157,7 +159,7 @@ struct uplink {
 	struct uplink_retirement retirement;
 	struct uplink_total *totals; /* owned: UPLINK_TOTALS of them, by hash */
 	uint64_t topology;	     /* what it was when a sweep began: lost connections, who serves what */
-	uint64_t pushes, repairs, answers, sweeps;
+	uint64_t answers, sweeps;
 	char error[UPLINK_ERROR_SIZE];
 	struct uplink_refusals refusals;
 	int64_t until_ms;	  /* monotonic: of a stop, which waits for nobody beyond; 0: it is none */

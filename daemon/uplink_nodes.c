@@ -5,7 +5,7 @@
 
 #include "../lib/cluster.h"
 #include "../lib/num.h"
-#include "log.h"
+#include "../lib/log.h"
 #include "uplink.h"
 
 enum {

@@ -8,7 +8,7 @@
 #include "../lib/num.h"
 #include "../lib/script.h"
 #include "clock.h"
-#include "log.h"
+#include "../lib/log.h"
 #include "uplink.h"
 
 enum {

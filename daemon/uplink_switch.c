@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "commit.h"
-#include "log.h"
+#include "../lib/log.h"
 #include "store.h"
 #include "uplink.h"
 

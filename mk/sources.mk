@@ -22,6 +22,11 @@ LIB_BASE := \
 	lib/slot.c \
 	lib/slots.c
 
+# What services share, and no client needs.
+LIB_SERVICE := \
+	lib/log.c \
+	lib/metric.c
+
 # The client library on top of it; the daemon's uplink takes what speaks to a cluster.
 LIB_CLIENT := \
 	lib/cluster.c \
@@ -85,7 +90,6 @@ DAEMON := \
 	daemon/journal.c \
 	daemon/journal_set.c \
 	daemon/journal_stream.c \
-	daemon/log.c \
 	daemon/main.c \
 	daemon/notify.c \
 	daemon/once.c \
@@ -270,13 +274,33 @@ CMD_QUICK := \
 	lib/shard.c \
 	lib/tls.c
 
+# shcount-gateway, on libmicrohttpd and jansson.
+GATEWAY := \
+	gateway/api.c \
+	gateway/backend.c \
+	gateway/calls.c \
+	gateway/events.c \
+	gateway/exchange.c \
+	gateway/guard.c \
+	gateway/input.c \
+	gateway/job.c \
+	gateway/listen.c \
+	gateway/loop.c \
+	gateway/main.c \
+	gateway/metrics.c \
+	gateway/options.c \
+	gateway/page.c \
+	gateway/report.c \
+	gateway/route.c \
+	gateway/values.c
+
 # One program a file.
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
 CRASH := $(sort $(wildcard tests/crash/test_*.c))
 BENCH := $(sort $(wildcard bench/*.c))
 FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # What parses bytes from outside, and what that needs.
-FUZZED := $(LIB_BASE) \
+FUZZED := $(LIB_BASE) $(LIB_SERVICE) \
 	cmd/bench_reply.c \
 	cmd/csv.c \
 	cmd/fields.c \
@@ -288,6 +312,7 @@ FUZZED := $(LIB_BASE) \
 	daemon/journal_set.c \
 	daemon/journal_stream.c \
 	daemon/window.c \
+	gateway/job.c \
 	lib/url.c
 FAULT := $(sort $(wildcard tests/fault/*.c))
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Servers in a private directory. Leaving the `with` ends them and removes it; a server also ends with this process,
-however that ends. Nothing here listens on anything but a Unix socket in that directory.
+however that ends. They listen on Unix sockets in that directory; those that speak HTTP on a port of loopback that the kernel chooses.
 """
 import contextlib
 import glob
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -200,6 +201,28 @@ class Place:
         server = self._start("floor", [os.path.join(self.build, "bench", "floor"), path], cpu, ["-s", path])
         server.has_counters = False
         return server
+
+    def _http(self, name, argv):
+        """One that says where it listens: `url` of the server."""
+        server = self._start(name, argv, None, [])
+        end = time.monotonic() + START_SECONDS_MAX
+        while True:
+            with open(server.path + ".log", encoding="utf-8", errors="replace") as log:
+                found = re.findall(r"ready: (http://\S+:\d+/)", log.read())
+            if found:
+                server.url = found[-1]
+                return server
+            if server.process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"{name} does not listen")
+            time.sleep(0.005)
+
+    def gateway(self, daemon, threads):
+        return self._http(f"gateway-{threads}", [os.path.join(self.build, "shcount-gateway"), "--backend", "unix://" + daemon.path,
+                                                 "--listen", "127.0.0.1:0", "--threads", str(threads)])
+
+    def bare_http(self, threads):
+        """It counts nothing (bench/bare_http.c)."""
+        return self._http(f"bare-{threads}", [os.path.join(self.build, "bench", "bare_http"), str(threads)])
 
     def memcached(self, *options, name="memcached", cpu=None):
         """One thread: on one CPU more cost it more."""

@@ -48,7 +48,10 @@ class Row:
     @property
     def name(self):
         """Of ours."""
-        return "shcount" if self.id.split("/")[0] in ("command", "ingest", "cluster") else "shcounterd"
+        part = self.id.split("/")[0]
+        if part == "gateway":
+            return "shcount-gateway"
+        return "shcount" if part in ("command", "ingest", "cluster") else "shcounterd"
 
 
 @dataclasses.dataclass

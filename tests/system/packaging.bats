@@ -17,9 +17,12 @@ make_it() {
 
 @test "install puts every file below DESTDIR, and only there" {
 	make_it install DESTDIR="$dest" PREFIX=/usr
-	for file in usr/bin/shcounterd usr/bin/shcount usr/lib/libshcount.a usr/lib/libshcount.so.0 \
+	for file in usr/bin/shcounterd usr/bin/shcount usr/bin/shcount-gateway usr/lib/libshcount.a usr/lib/libshcount.so.0 \
 		usr/include/shcount.h usr/lib/pkgconfig/shcount.pc usr/lib/systemd/system/shcounterd.service \
 		usr/lib/systemd/system/shcounterd.socket usr/lib/sysusers.d/shcounterd.conf etc/shcounterd.conf \
+		usr/lib/systemd/system/shcount-gateway.service etc/shcount-gateway.conf usr/share/man/man8/shcount-gateway.8 \
+		usr/share/bash-completion/completions/shcount-gateway usr/share/zsh/site-functions/_shcount-gateway \
+		usr/share/fish/vendor_completions.d/shcount-gateway.fish \
 		usr/share/man/man1/shcount.1 usr/share/man/man8/shcounterd.8 usr/share/man/man5/shcounterd.conf.5 \
 		usr/share/man/man3/libshcount.3 usr/share/man/man3/shc_incr.3 \
 		usr/share/man/man7/shcounter-protocol.7 usr/share/bash-completion/completions/shcount \
@@ -46,22 +49,28 @@ make_it() {
 	make_it install DESTDIR="$dest"
 	make_it uninstall DESTDIR="$dest"
 	[ "$(cat "$dest/etc/shcounterd.conf")" = "workers = 1" ]
+	[ ! -e "$dest/etc/shcount-gateway.conf" ]
 }
 
-@test "the unit starts the daemon where PREFIX put it, with the configuration of that place" {
+@test "the units start daemon and gateway where PREFIX put it, with the configuration of that place" {
 	make_it install DESTDIR="$dest" PREFIX=/opt/counters
 	unit=$dest/opt/counters/lib/systemd/system/shcounterd.service
 	grep -qx 'ExecStart=/opt/counters/bin/shcounterd -f /opt/counters/etc/shcounterd.conf' "$unit"
 	[ -f "$dest/opt/counters/etc/shcounterd.conf" ]
+	unit=$dest/opt/counters/lib/systemd/system/shcount-gateway.service
+	grep -qx 'ExecStart=/opt/counters/bin/shcount-gateway -f /opt/counters/etc/shcount-gateway.conf' "$unit"
+	[ -f "$dest/opt/counters/etc/shcount-gateway.conf" ]
 	run grep -rlI '@[A-Z][A-Z]*@' "$dest"
 	[ "$output" = "" ]
 }
 
-@test "the unit is closed enough for systemd-analyze security" {
+@test "the units are closed enough for systemd-analyze security" {
 	command -v systemd-analyze >/dev/null || skip "systemd-analyze is not installed"
 	make_it install DESTDIR="$dest"
-	run systemd-analyze security --offline=true --threshold=20 "$dest/usr/local/lib/systemd/system/shcounterd.service"
-	[ "$status" -eq 0 ]
+	for unit in shcounterd shcount-gateway; do
+		run systemd-analyze security --offline=true --threshold=20 "$dest/usr/local/lib/systemd/system/$unit.service"
+		[ "$status" -eq 0 ]
+	done
 }
 
 loaded_by() { # PROGRAM
@@ -78,9 +87,15 @@ loaded_by() { # PROGRAM
 	[ "$output" = "libbsd libc libsqlite3 liburing" ]
 }
 
+@test "shcount-gateway loads libmicrohttpd, jansson and libbsd" {
+	run bash -c "$(declare -f loaded_by); loaded_by shcount-gateway | LC_ALL=C sort | sed 's/\.so.*//' | paste -sd' '"
+	[ "$output" = "libbsd libc libjansson libmicrohttpd" ]
+}
+
 @test "the programs tell the version of the file VERSION" {
 	[[ "$("$BUILD/shcounterd" --version)" == *"$(cat VERSION)"* ]]
 	[[ "$("$BUILD/shcount" --version)" == *"$(cat VERSION)"* ]]
+	[[ "$("$BUILD/shcount-gateway" --version)" == *"$(cat VERSION)"* ]]
 }
 
 @test "every line of the installed configuration is right when its # is taken away" {
@@ -91,6 +106,15 @@ loaded_by() { # PROGRAM
 	[[ "$output" != *all.conf:* ]]
 	# It came as far as the database, which is not there.
 	[[ "$output" == *none.db* ]]
+}
+
+@test "every line of the gateway's installed configuration is right when its # is taken away" {
+	sed -e 's/^#\([a-z-]* = \)/\1/' systemd/shcount-gateway.conf >"$BATS_TEST_TMPDIR/all.conf"
+	# It comes as far as the certificate, which is not there.
+	run "$BUILD/shcount-gateway" -f "$BATS_TEST_TMPDIR/all.conf" --tls-cert "$BATS_TEST_TMPDIR/none.pem" --tls-key "$BATS_TEST_TMPDIR/none.pem"
+	[ "$status" -eq 78 ]
+	[[ "$output" != *all.conf:* ]]
+	[[ "$output" == *none.pem* ]]
 }
 
 @test "make help names every target that people call" {

@@ -59,8 +59,16 @@ words() {
 	words settings
 }
 
+@test "shcount-gateway(8) and the installed file have every setting of the gateway and its default, every path, and no others" {
+	words gateway
+}
+
 @test "shcounter-protocol(7) has every command of COMMAND DOCS with its syntax, and no others" {
 	words protocol
+}
+
+@test "shcounter-metrics(7) has every number of the table in the code with its meaning, and no others" {
+	words metrics
 }
 
 @test "the examples of shcounter-protocol(7) answer what stands there" {

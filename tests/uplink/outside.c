@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../daemon/log.h"
+#include "../../lib/log.h"
 #include "../../daemon/waker.h"
 #include "fleet.h"
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """words.py CHECK: holds what is written about the programs against what they are.
 
-What they are is asked of them: `shcount help`, `shcount help COMMAND` and `shcounterd --help`, which are made from the tables in
+What they are is asked of them: `shcount help`, `shcount help COMMAND`, `shcounterd --help` and `shcount-gateway --help`, which are made from the tables in
 the code, COMMAND DOCS and CONFIG GET of a running daemon ($SHC_SOCK), and the exit statuses that the sources name. Prints a
 line for each difference, and fails when there is one. Run in the top directory, with the programs on the PATH.
 """
@@ -13,6 +13,8 @@ import re
 import shlex
 import subprocess
 import sys
+
+import metric_table
 
 # Manuals of others that ours may point to.
 FOREIGN_PAGES = {
@@ -118,12 +120,22 @@ class Shcount:
         return every
 
 
-class Shcounterd:
-    def __init__(self):
-        self.page = said("shcounterd", "--help")
+class Service:
+    """shcounterd, or the gateway."""
+
+    def __init__(self, program):
+        self.page = said(program, "--help")
         head, settings = self.page.split("Settings, each an option")
         self.others = options_in(head.splitlines())
         self.settings = options_in(settings.splitlines())
+
+
+def Shcounterd():
+    return Service("shcounterd")
+
+
+def Gateway():
+    return Service("shcount-gateway")
 
 
 def redis(*words):
@@ -349,7 +361,11 @@ def check_help():
         for option in program.options_of(name).values():
             if option.arg.isupper() and re.search(r"\b[a-z]+ \(default\)", option.help):
                 differ(f"shcount help {name}", f"--{option.word} {option.arg}: for completions its words belong in its argument, as this|that")
-    pages = {"shcount help": program.page, "shcounterd --help": said("shcounterd", "--help")}
+    pages = {"shcount help": program.page, "shcounterd --help": Shcounterd().page, "shcount-gateway --help": Gateway().page}
+    for name in "shcounterd", "shcount-gateway":
+        lines = pages[f"{name} --help"].splitlines()
+        if not next(line for line in lines[1:] if line and not line.startswith("       ")).startswith(f"  {name} -"):
+            differ(f"{name} --help", f"does not begin with an example: {lines[2]}")
     for name, command in program.commands.items():
         pages[f"shcount help {name}"] = command.page
         lines = command.page.splitlines()
@@ -405,6 +421,35 @@ def check_settings():
             differ("CONFIG GET", f"{name}: the default of --help is {default}, not {told[name]}")
 
 
+def check_gateway():
+    """shcount-gateway(8) and its installed file have every setting of --help with its default, and no others."""
+    program, page = Gateway(), MANUALS["shcount-gateway.8"]
+    described = {}
+    for head, body in page.items("Fl"):
+        for option, arg in options_of_head(macro_words(head)).items():
+            described[option] = (arg, " ".join(body))
+    known = {**program.settings, **program.others}
+    compare("shcount-gateway.8", [o for o in described if o.startswith("--")], {f"--{word}" for word in known}, "option")
+    sample = dict(re.findall(r"^#([a-z-]+) = (.*)$", read("systemd/shcount-gateway.conf"), re.M))
+    compare("systemd/shcount-gateway.conf", sample, program.settings, "setting")
+    for name, option in program.settings.items():
+        arg, body = described.get(f"--{name}", (option.arg, ""))
+        if not alike(arg, option.arg):
+            differ("shcount-gateway.8", f"--{name} takes '{option.arg}', not '{arg}'")
+        found = re.search(r"default: (\S+)$", option.help)
+        default = re.search(r"Default: ([^\s,;]+?)[.,;]?(?: |$)", plain(body))
+        if f"--{name}" in described and not default:
+            differ("shcount-gateway.8", f"--{name}: no default is named")
+        elif found and default and default[1] != found[1]:
+            differ("shcount-gateway.8", f"--{name}: the default is {found[1]}, not {default[1]}")
+        if found and sample.get(name, found[1]) != found[1]:
+            differ("systemd/shcount-gateway.conf", f"{name}: the default is {found[1]}, not {sample[name]}")
+    paths = set(re.findall(r"\{\"(/[^\"]*)\", METHOD", read("gateway/route.c")))
+    told = set(re.findall(r"\b(?:POST|GET|PUT) (/[a-z/.]*)", "\n".join(page.section("Requests"))))
+    told |= {path for path in paths if re.search(r"\.(js|css|svg)$", path)}  # of the live page
+    compare("shcount-gateway.8", told, paths, "path")
+
+
 def syntax_of(name, docs):
     words = [name.replace("|", " ").upper()]
     for argument in docs.get("arguments", []):
@@ -427,6 +472,18 @@ def check_protocol():
         if title not in ("ERROR CODES", "LIMITS", "A stream of additions"):
             found += [re.match(r'\.It Li "(.*)"', line)[1] for line in page.section(title) if line.startswith('.It Li "')]
     compare("shcounter-protocol.7", found, wanted, "command")
+
+
+def check_metrics():
+    """shcounter-metrics(7) has every row of lib/metric_table.h, and says of it what stands there."""
+    page = MANUALS["shcounter-metrics.7"]
+    for title, wanted in metric_table.lists(metric_table.read()).items():
+        lines = page.section(title)
+        start = next((i for i, line in enumerate(lines) if line.startswith(".Bl ")), len(lines))
+        if lines[start + 1:] != wanted + [".El"]:
+            differ("shcounter-metrics.7", f"{title}: is not what tests/system/py/metric_table.py prints")
+        compare("shcounter-metrics.7", [line for line in lines if line.startswith(".It ")],
+                [line for line in wanted if line.startswith(".It ")], "item")
 
 
 def check_examples():
@@ -463,6 +520,10 @@ def check_exit_status():
     for path in glob.glob("daemon/*.[ch]"):
         used |= {int(n) for n in re.findall(r"\b(?:STATUS|EXIT|CONFIG)_[A-Z_]+ = (\d+)", read(path)) if 64 <= int(n) <= 78}
     compare_statuses("shcounterd.8", used)
+    used = {0}
+    for path in glob.glob("gateway/*.c"):
+        used |= {SYSEXITS[name] for name in re.findall(r"\bEX_[A-Z]+\b", strip_comments(read(path))) if name in SYSEXITS}
+    compare_statuses("shcount-gateway.8", used)
 
 
 def strip_comments(source):
@@ -500,13 +561,13 @@ def segments(line):
             words = part.split()
         while words and re.match(r"[A-Za-z_]+=|sudo$|time$|!$|if$|while$|until$|then$|do$|xargs$|env$|-", words[0]):
             words.pop(0)
-        if words and words[0] in ("shcount", "shcounterd"):
+        if words and words[0] in ("shcount", "shcounterd", "shcount-gateway"):
             yield words
 
 
-def check_call(where, words, shcount, shcounterd):
-    if words[0] == "shcounterd":
-        known = {**shcounterd.settings, **shcounterd.others}
+def check_call(where, words, shcount, services):
+    if words[0] in services:
+        known = {**services[words[0]].settings, **services[words[0]].others}
         letters = {o.letter for o in known.values()}
     else:
         names = [w for w in words[1:] if w in shcount.commands or w == "help"]
@@ -528,7 +589,7 @@ def check_call(where, words, shcount, shcounterd):
 
 def check_calls():
     """README, manuals and help call commands that there are, with options that they have."""
-    shcount, shcounterd = Shcount(), Shcounterd()
+    shcount, services = Shcount(), {name: Service(name) for name in ("shcounterd", "shcount-gateway")}
     lines, readme = [], read("README.md")
     lines += [("README.md", line) for line in re.findall(r"^\$ (.*)$", readme, re.M)]
     lines += [("README.md", code) for code in re.findall(r"`([^`\n]+)`", readme)]
@@ -542,7 +603,7 @@ def check_calls():
     if len(calls) < 30:
         differ("words.py", f"only {len(calls)} calls were found")
     for where, words in calls:
-        check_call(where, words, shcount, shcounterd)
+        check_call(where, words, shcount, services)
 
 
 # ---- the completions ----
@@ -564,10 +625,11 @@ def offers_of_fish(lines):
 
 def check_completion(shell):
     """The completion of a shell offers every command, option and word that an argument may be, and nothing else."""
-    program, daemon = Shcount(), Shcounterd()
+    program, daemon, gateway = Shcount(), Shcounterd(), Gateway()
     cases = [("shcount ", set(program.commands) | {"help"}), ("shcount help ", set(program.commands) | {"help"})]
     tables = [(f"shcount {name} ", program.options_of(name)) for name in program.commands]
     tables += [("shcounterd ", {**daemon.settings, **daemon.others})]
+    tables += [("shcount-gateway ", {**gateway.settings, **gateway.others})]
     for name, command in program.commands.items():
         if re.match(r"[a-z]", command.operands):
             cases.append((f"shcount {name} ", set(command.operands.split()[0].split("|"))))

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+/* exchange.c - see exchange.h. */
+#include "exchange.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../lib/conn.h"
+#include "events.h"
+#include "loop.h"
+#include "route.h"
+
+enum { MESSAGE_SIZE = 512, DROPPED_TIMES_MAX = 4 /* the largest body */ };
+
+/* ---- replies ---- */
+
+void exchange_reply(struct exchange *x, unsigned status, json_t *json)
+{
+	json_decref(x->json);
+	x->json = json;
+	x->status = status;
+	if (!json)
+		x->status = MHD_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static const char *word_of(unsigned status)
+{
+	switch (status) {
+	case 400: return "bad request";
+	case 401: return "unauthorized";
+	case 403: return "forbidden";
+	case 404: return "not found";
+	case 405: return "method not allowed";
+	case 409: return "conflict";
+	case 413: return "too large";
+	case 415: return "unsupported media type";
+	case 422: return "cannot be done";
+	case 429: return "too many requests";
+	case 503: return "unavailable";
+	case 504: return "in doubt";
+	default: return "error";
+	}
+}
+
+/* How many bytes of a character stand here, which is no ASCII; 0: none. */
+static size_t utf8_len(const char *text)
+{
+	for (size_t len = 2; len <= 4 && text[len - 1]; len++) {
+		json_t *one = json_stringn(text, len);
+
+		json_decref(one);
+		if (one)
+			return len;
+	}
+	return 0;
+}
+
+json_t *exchange_text(const char *text)
+{
+	char clean[MESSAGE_SIZE];
+	size_t at = 0;
+
+	while (*text && at + 4 < sizeof(clean)) {
+		size_t len = (unsigned char)*text < 0x80 ? 1 : utf8_len(text);
+
+		if (len == 0) {
+			clean[at++] = '?';
+			text++;
+			continue;
+		}
+		memcpy(clean + at, text, len);
+		at += len;
+		text += len;
+	}
+	return json_stringn(clean, at);
+}
+
+void exchange_fail(struct exchange *x, unsigned status, const char *fmt, ...)
+{
+	char text[MESSAGE_SIZE];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	exchange_reply(x, status,
+		       json_pack("{s:b, s:s, s:{s:i, s:o}}", "success", 0, "message", word_of(status),
+				 "error", "code", (int)status, "details", exchange_text(text)));
+	if (status == MHD_HTTP_SERVICE_UNAVAILABLE && !x->retry_after_s)
+		x->retry_after_s = 1;
+}
+
+/* ---- what has come of a job ---- */
+
+static bool begins_with(const char *text, const char *word)
+{
+	return strncmp(text, word, strlen(word)) == 0;
+}
+
+/* Nothing has changed, for a reason that is the client's, the operator's or passes. */
+static void tell_refusal(struct exchange *x)
+{
+	const char *why = x->job.error;
+	unsigned status = MHD_HTTP_UNPROCESSABLE_CONTENT;
+
+	if (begins_with(why, "ERR not audited"))
+		status = MHD_HTTP_CONFLICT;
+	else if (begins_with(why, "WRONGTYPE") || strstr(why, "not an integer") ||
+		 strstr(why, "is not a counter"))
+		status = MHD_HTTP_CONFLICT;
+	else if (begins_with(why, "MISCONF") || begins_with(why, "OOM") || begins_with(why, "LOADING") ||
+		 begins_with(why, "SESSIONRESTORED") || begins_with(why, "CLUSTERDOWN") ||
+		 begins_with(why, "READONLY"))
+		status = MHD_HTTP_SERVICE_UNAVAILABLE;
+	exchange_fail(x, status, "%s", why);
+}
+
+/* What has become of each operation of a batch, where some are in and some are not. */
+static void add_operations(struct exchange *x)
+{
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < x->job.add_count; i++) {
+		const struct job_add *a = &x->job.adds[i];
+		json_t *row = json_pack("{s:o, s:b}", "counter_id", json_stringn(a->name, a->name_len),
+					"is_added", a->status == SHC_OK);
+
+		if (a->status == SHC_OK)
+			json_object_set_new(row, "value", json_integer(a->value));
+		json_array_append_new(rows, row);
+	}
+	json_object_set_new(json_object_get(x->json, "error"), "operations", rows);
+}
+
+/* Whether to ask again, and how. */
+static void tell_doubt(struct exchange *x)
+{
+	const struct job *job = &x->job;
+
+	if (job->token_len)
+		exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE,
+			      "%s; it may have been done: ask again with the same Idempotency-Key",
+			      job->error);
+	else if (job->kind == JOB_ADD || job->kind == JOB_BATCH)
+		exchange_fail(x, MHD_HTTP_GATEWAY_TIMEOUT,
+			      "%s; it may have been done: an Idempotency-Key makes asking again safe",
+			      job->error);
+	else if (job->kind == JOB_CREATE)
+		exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "%s; asking again is safe", job->error);
+	else
+		exchange_fail(x, MHD_HTTP_GATEWAY_TIMEOUT, "%s; it may have been done", job->error);
+}
+
+static void tell(struct exchange *x)
+{
+	const struct job *job = &x->job;
+
+	if (x->status)
+		return;
+	switch (job->status) {
+	case SHC_OK: x->route->tell(x); break;
+	case SHC_REFUSED: tell_refusal(x); break;
+	case SHC_USAGE: exchange_fail(x, MHD_HTTP_BAD_REQUEST, "%s", job->error); break;
+	case SHC_IN_DOUBT: tell_doubt(x); break;
+	default: exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "%s", job->error);
+	}
+	if (job->is_partly)
+		add_operations(x);
+}
+
+/* ---- sending ---- */
+
+static void add_headers(struct exchange *x, struct MHD_Response *r)
+{
+	char digits[16];
+
+	MHD_add_response_header(r, "Content-Type", "application/json");
+	MHD_add_response_header(r, "Cache-Control", "no-store");
+	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+	if (x->retry_after_s) {
+		(void)snprintf(digits, sizeof(digits), "%u", x->retry_after_s);
+		MHD_add_response_header(r, "Retry-After", digits);
+	}
+	if (x->status == MHD_HTTP_UNAUTHORIZED)
+		MHD_add_response_header(r, "WWW-Authenticate", "Bearer");
+	if (x->status == MHD_HTTP_METHOD_NOT_ALLOWED && x->route)
+		MHD_add_response_header(r, "Allow", route_allow(x->route));
+	if (x->is_closing)
+		MHD_add_response_header(r, "Connection", "close");
+}
+
+static enum MHD_Result send_reply(struct exchange *x)
+{
+	struct MHD_Response *response;
+	enum MHD_Result rc;
+	char *text;
+
+	if (x->route && x->route->send && x->status < 300)
+		return x->route->send(x);
+	text = x->json ? json_dumps(x->json, JSON_COMPACT) : NULL;
+	if (!text)
+		return MHD_NO; /* no memory: the connection is closed */
+	response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+	if (!response) {
+		free(text);
+		return MHD_NO;
+	}
+	add_headers(x, response);
+	rc = MHD_queue_response(x->connection, x->status, response);
+	MHD_destroy_response(response);
+	return rc;
+}
+
+/* ---- the head ---- */
+
+static const char *header(struct exchange *x, const char *name)
+{
+	return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
+}
+
+static unsigned method_of(struct exchange *x, const char *method)
+{
+	x->is_head = strcmp(method, "HEAD") == 0;
+	if (x->is_head || strcmp(method, "GET") == 0)
+		return METHOD_GET;
+	if (strcmp(method, "POST") == 0)
+		return METHOD_POST;
+	return strcmp(method, "PUT") == 0 ? METHOD_PUT : 0;
+}
+
+static void judge(struct exchange *x, const char *method)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct guard_request r = {
+		.peer = info ? info->client_addr : NULL,
+		.method = method,
+		.host = header(x, "Host"),
+		.origin = header(x, "Origin"),
+		.fetch_site = header(x, "Sec-Fetch-Site"),
+		.authorization = header(x, "Authorization"),
+		.role = x->route ? x->route->role : ROLE_READ,
+	};
+	const struct verdict v = guard_judge(x->loop->gateway->guard, &r, conn_now_ns() / 1000000);
+
+	x->retry_after_s = v.retry_after_s;
+	if (v.status)
+		exchange_fail(x, v.status, "%s", v.details);
+}
+
+static uint64_t body_max(const struct exchange *x)
+{
+	return (uint64_t)x->loop->gateway->options->max_body_bytes;
+}
+
+static uint64_t announced(struct exchange *x)
+{
+	const char *length = header(x, "Content-Length");
+
+	return length ? strtoull(length, NULL, 10) : 0;
+}
+
+static void fail_too_large(struct exchange *x)
+{
+	exchange_fail(x, MHD_HTTP_CONTENT_TOO_LARGE, "a body has at most %lld bytes", (long long)body_max(x));
+}
+
+/* Many clients send all of a body before they look for a reply, and would find the connection gone: so what
+ * is not too much is read and dropped. Who may not ask at all is not worth that. */
+static bool is_worth_dropping(struct exchange *x)
+{
+	return (x->status == MHD_HTTP_NOT_FOUND || x->status == MHD_HTTP_METHOD_NOT_ALLOWED ||
+		x->status == MHD_HTTP_CONTENT_TOO_LARGE) &&
+	       announced(x) <= DROPPED_TIMES_MAX * body_max(x);
+}
+
+static void look_at_head(struct exchange *x, const char *path, const char *method)
+{
+	unsigned m = method_of(x, method);
+	bool is_other;
+
+	x->route = route_find(path, m, &is_other);
+	judge(x, method);
+	if (!x->status && !x->route)
+		exchange_fail(x, MHD_HTTP_NOT_FOUND, "there is no %s; /openapi.json says what there is",
+			      path);
+	else if (!x->status && is_other)
+		exchange_fail(x, MHD_HTTP_METHOD_NOT_ALLOWED, "%s takes %s", path, route_allow(x->route));
+	if (!x->status && announced(x) > body_max(x))
+		fail_too_large(x);
+	x->state = EXCHANGE_BODY;
+	/* What follows of the body is nobody's. */
+	x->is_closing = x->status && !is_worth_dropping(x) &&
+			(header(x, "Content-Length") || header(x, "Transfer-Encoding"));
+}
+
+/* ---- MHD's callbacks ---- */
+
+static struct exchange *begin(struct loop *l, struct MHD_Connection *connection)
+{
+	struct exchange *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return NULL;
+	x->loop = l;
+	x->connection = connection;
+	x->begun_ns = conn_now_ns();
+	return x;
+}
+
+/* False: enough of that. */
+static bool take_body(struct exchange *x, const char *data, size_t len)
+{
+	if (!x->status && buf_len(&x->body) + len > body_max(x))
+		fail_too_large(x);
+	if (x->status) {
+		x->dropped += len;
+		return x->dropped <= DROPPED_TIMES_MAX * body_max(x);
+	}
+	buf_append(&x->body, data, len);
+	return true;
+}
+
+/* It is whole. */
+static void ask(struct exchange *x)
+{
+	x->state = EXCHANGE_DONE;
+	if (x->status)
+		return;
+	if (!atomic_load_explicit(&x->loop->gateway->is_stopping, memory_order_relaxed)) {
+		x->route->ask(x);
+		return;
+	}
+	exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is stopping");
+	x->is_closing = true;
+}
+
+enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *connection, const char *url,
+				const char *method, const char *version, const char *upload_data,
+				size_t *upload_size, void **req_cls)
+{
+	struct exchange *x = *req_cls;
+
+	(void)version;
+	if (!x) {
+		x = *req_cls = begin(cls, connection);
+		if (!x)
+			return MHD_NO;
+		look_at_head(x, url, method);
+		return x->status && !is_worth_dropping(x) ? send_reply(x) : MHD_YES;
+	}
+	if (*upload_size) {
+		if (!take_body(x, upload_data, *upload_size))
+			return MHD_NO;
+		*upload_size = 0;
+		return MHD_YES;
+	}
+	if (x->state == EXCHANGE_BODY) {
+		ask(x);
+		if (!x->status && x->job.kind != JOB_NONE) {
+			x->state = EXCHANGE_RUNS;
+			loop_put(x->loop, x);
+			return MHD_YES;
+		}
+	}
+	tell(x);
+	return send_reply(x);
+}
+
+void exchange_end(void *cls, struct MHD_Connection *connection, void **req_cls,
+		  enum MHD_RequestTerminationCode why)
+{
+	struct exchange *x = *req_cls;
+	struct loop *l = cls;
+
+	(void)connection, (void)why;
+	if (!x)
+		return;
+	metrics_request(&l->metrics, route_number(x->route), x->status,
+			x->route && x->route->send == events_send ? -1 : conn_now_ns() - x->begun_ns);
+	json_decref(x->json);
+	job_fini(&x->job);
+	buf_fini(&x->body);
+	free(x);
+	*req_cls = NULL;
+}

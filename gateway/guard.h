@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * guard.h - who may ask what: the page of another origin may not, a client without a token may not where
+ * tokens are wanted, and nobody more often than the rate limit says.
+ *
+ * Any thread.
+ */
+#ifndef SHC_GATEWAY_GUARD_H
+#define SHC_GATEWAY_GUARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "options.h"
+
+struct guard;
+
+/* ROLE_NOBODY: what anybody may ask who is let in at all (health). Each has what the ones before it have. */
+enum role { ROLE_NOBODY, ROLE_READ, ROLE_WRITE, ROLE_ADMIN };
+
+/* Reads the tokens. 0 or negative with a sentence in `why`. `options` is borrowed. */
+int guard_open(struct guard **out, const struct options *options, char why[OPTIONS_ERROR_SIZE]);
+void guard_close(struct guard *g);
+
+/* Reads the tokens again (SIGHUP); what was stays when that fails. */
+int guard_reload(struct guard *g, char why[OPTIONS_ERROR_SIZE]);
+
+/* What is looked at of a request; strings are null when there is no such header. */
+struct guard_request {
+	const struct sockaddr *peer;
+	const char *method, *host, *origin, *fetch_site, *authorization;
+	enum role role; /* that it needs */
+};
+
+struct verdict {
+	unsigned status;	/* HTTP; 0: go on */
+	const char *details;	/* static: what is wrong, and what to do */
+	unsigned retry_after_s; /* 429 */
+	const char *client;	/* whose token it was; the guard's until the next reload; null: none */
+};
+
+/* `now_ms` is monotonic. */
+struct verdict guard_judge(struct guard *g, const struct guard_request *r, int64_t now_ms);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* listen.c - see listen.h. */
+#include "listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { BACKLOG = 1024 };
+
+static bool is_loopback_address(const struct sockaddr *addr)
+{
+	const struct sockaddr_in *v4 = (const void *)addr;
+	const struct sockaddr_in6 *v6 = (const void *)addr;
+
+	if (addr->sa_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+	return addr->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+/* "HOST:PORT" in two. */
+static bool split(const char *where, char host[256], char port[8])
+{
+	const char *colon = strrchr(where, ':');
+	size_t len = colon ? (size_t)(colon - where) : 0;
+
+	if (!colon || len == 0 || len >= 256 || strlen(colon + 1) == 0 || strlen(colon + 1) >= 8)
+		return false;
+	if (where[0] == '[' && where[len - 1] == ']') {
+		where++;
+		len -= 2;
+	}
+	memcpy(host, where, len);
+	host[len] = '\0';
+	strcpy(port, colon + 1);
+	return true;
+}
+
+static int open_one(const struct sockaddr *addr, socklen_t len)
+{
+	static const int on = 1;
+	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), saved;
+
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) || bind(fd, addr, len) ||
+	    listen(fd, BACKLOG)) {
+		saved = errno;
+		close(fd);
+		return -saved;
+	}
+	return fd;
+}
+
+/* The others at the port that the first one has got. */
+static int open_all(struct addrinfo *a, int *fds, size_t count)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = a->ai_addrlen;
+
+	memcpy(&addr, a->ai_addr, len);
+	for (size_t i = 0; i < count; i++) {
+		fds[i] = open_one((struct sockaddr *)&addr, len);
+		if (fds[i] < 0) {
+			int rc = fds[i];
+
+			while (i-- > 0)
+				close(fds[i]);
+			return rc;
+		}
+		(void)getsockname(fds[i], (struct sockaddr *)&addr, &len);
+	}
+	return 0;
+}
+
+int listen_open(const char *where, int *fds, size_t count, bool *is_loopback, char why[OPTIONS_ERROR_SIZE])
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+	struct addrinfo *found;
+	char host[256], port[8];
+	int rc;
+
+	if (!split(where, host, port)) {
+		(void)snprintf(why, OPTIONS_ERROR_SIZE, "listen: '%.100s' is not HOST:PORT", where);
+		return -EINVAL;
+	}
+	rc = getaddrinfo(strcmp(host, "*") ? host : NULL, port, &hints, &found);
+	if (rc) {
+		(void)snprintf(why, OPTIONS_ERROR_SIZE, "listen: %.100s: %s", where, gai_strerror(rc));
+		return -EINVAL;
+	}
+	*is_loopback = is_loopback_address(found->ai_addr);
+	rc = open_all(found, fds, count);
+	if (rc)
+		(void)snprintf(why, OPTIONS_ERROR_SIZE, "cannot listen on %.100s: %s", where, strerror(-rc));
+	freeaddrinfo(found);
+	return rc;
+}
+
+void listen_name(int fd, char *out, size_t size)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	char host[INET6_ADDRSTRLEN], port[8];
+
+	(void)snprintf(out, size, "?");
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) ||
+	    getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port),
+			NI_NUMERICHOST | NI_NUMERICSERV))
+		return;
+	(void)snprintf(out, size, addr.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* main.c - shcount-gateway: start, signals, stop. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "../lib/log.h"
+#include "listen.h"
+#include "loop.h"
+
+struct service {
+	struct options options;
+	struct gateway gateway;
+	int fds[64];
+	sigset_t signals;
+};
+
+/* For a certificate and its key. */
+static int read_text(const char *path, char **out, char why[OPTIONS_ERROR_SIZE])
+{
+	FILE *f = fopen(path, "re");
+	size_t size = 0;
+
+	*out = NULL;
+	if (f && getdelim(out, &size, '\0', f) < 0 && !errno)
+		errno = ENODATA;
+	if (!f || !*out || ferror(f)) {
+		(void)snprintf(why, OPTIONS_ERROR_SIZE, "%s: %s", path, strerror(errno));
+		if (f)
+			fclose(f);
+		return -EINVAL;
+	}
+	fclose(f);
+	return 0;
+}
+
+static int read_tls(struct service *s, char why[OPTIONS_ERROR_SIZE])
+{
+	int rc = 0;
+
+	if (s->options.tls_cert)
+		rc = read_text(s->options.tls_cert, &s->gateway.cert, why);
+	if (!rc && s->options.tls_key)
+		rc = read_text(s->options.tls_key, &s->gateway.key, why);
+	return rc;
+}
+
+/* Nobody else's machine may ask without a token. */
+static int open_listeners(struct service *s, char why[OPTIONS_ERROR_SIZE])
+{
+	bool is_loopback;
+	int rc = listen_open(s->options.listen, s->fds, (size_t)s->options.threads, &is_loopback, why);
+
+	if (rc || is_loopback || s->options.tokens)
+		return rc;
+	(void)snprintf(why, OPTIONS_ERROR_SIZE,
+		       "listen: %.100s can be reached from other machines: that needs tokens = FILE",
+		       s->options.listen);
+	return -EINVAL;
+}
+
+static int start_loops(struct service *s, char why[OPTIONS_ERROR_SIZE])
+{
+	struct gateway *g = &s->gateway;
+	int rc = 0;
+
+	g->loops = calloc((size_t)s->options.threads, sizeof(*g->loops));
+	if (!g->loops)
+		return -ENOMEM;
+	for (size_t i = 0; i < (size_t)s->options.threads && !rc; i++) {
+		rc = loop_start(&g->loops[i], g, (unsigned)i, s->fds[i], why);
+		g->loop_count++;
+	}
+	return rc;
+}
+
+static int start(struct service *s, char why[OPTIONS_ERROR_SIZE])
+{
+	int rc = read_tls(s, why);
+
+	if (!rc)
+		rc = guard_open(&s->gateway.guard, &s->options, why);
+	if (!rc)
+		rc = open_listeners(s, why);
+	if (!rc)
+		rc = start_loops(s, why);
+	return rc;
+}
+
+static void serve(struct service *s)
+{
+	char name[64], why[OPTIONS_ERROR_SIZE];
+	int number;
+
+	listen_name(s->fds[0], name, sizeof(name));
+	log_info("ready: %s://%s/, %zu threads", s->gateway.cert ? "https" : "http", name,
+		 s->gateway.loop_count);
+	for (;;) {
+		if (sigwait(&s->signals, &number))
+			continue;
+		if (number != SIGHUP)
+			break;
+		if (guard_reload(s->gateway.guard, why))
+			log_error("%s; what was in force stays so", why);
+		else
+			log_info("tokens were read again");
+	}
+	log_info("stopping: %s", strsignal(number));
+}
+
+static void stop(struct service *s)
+{
+	atomic_store(&s->gateway.is_draining, true);
+	atomic_store(&s->gateway.is_stopping, true);
+	for (size_t i = 0; i < s->gateway.loop_count; i++)
+		loop_stop(&s->gateway.loops[i]);
+	for (size_t i = 0; i < s->gateway.loop_count; i++)
+		loop_fini(&s->gateway.loops[i]);
+	free(s->gateway.loops);
+	guard_close(s->gateway.guard);
+	free(s->gateway.cert);
+	if (s->gateway.key)
+		explicit_bzero(s->gateway.key, strlen(s->gateway.key));
+	free(s->gateway.key);
+	options_fini(&s->options);
+}
+
+static int status_of(int rc)
+{
+	switch (rc) {
+	case 0: return EX_OK;
+	case -EACCES:
+	case -EPERM: return EX_NOPERM;
+	case -EADDRINUSE:
+	case -EADDRNOTAVAIL: return EX_UNAVAILABLE; /* it may be there later */
+	case -EINVAL: return EX_CONFIG;
+	default: return EX_OSERR;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct service s;
+	char why[OPTIONS_ERROR_SIZE] = "out of memory";
+	int rc = options_parse(&s.options, argc, argv, why);
+
+	if (rc > 0) {
+		options_fini(&s.options);
+		return fflush(stdout) ? EX_IOERR : EX_OK;
+	}
+	if (rc < 0) {
+		fprintf(stderr, "shcount-gateway: %s\n", why);
+		return rc == -EBADMSG ? EX_CONFIG : EX_USAGE;
+	}
+	log_init(s.options.is_log_json, (enum log_level)s.options.log_level);
+	sigemptyset(&s.signals);
+	sigaddset(&s.signals, SIGTERM);
+	sigaddset(&s.signals, SIGINT);
+	sigaddset(&s.signals, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &s.signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	s.gateway.options = &s.options;
+	rc = start(&s, why);
+	if (!rc)
+		serve(&s);
+	else
+		log_error("%s", why);
+	stop(&s);
+	return status_of(rc);
+}

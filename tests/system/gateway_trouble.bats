@@ -1,0 +1,49 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# The gateway while its backend is away, hangs or comes back, and while it is itself ended: the cases are in py/gateway_trouble.py.
+
+load servers
+
+setup_file() {
+	start_servers
+}
+
+teardown_file() {
+	stop_servers
+}
+
+@test "a daemon killed under load: what was acknowledged is there, what had a key is there once" {
+	drive gateway_trouble killed
+}
+
+@test "a daemon stopped and started under load: the same" {
+	drive gateway_trouble stopped
+}
+
+@test "while the daemon is away all is refused in time, readiness tells, the log has a line when it goes and when it is back" {
+	drive gateway_trouble away
+}
+
+@test "a daemon that hangs: what was sent is in doubt, what comes then is refused and never done" {
+	drive gateway_trouble frozen
+}
+
+@test "a gateway killed under load keeps nothing and loses nothing" {
+	drive gateway_trouble gateway_killed
+}
+
+@test "a gateway that is stopped answers what it has taken, closes the rest, and exits 0" {
+	drive gateway_trouble gateway_stopped
+}
+
+@test "a gateway that is busy beyond its means stops all the same, and tells nothing by halves" {
+	drive gateway_trouble busy_stopped
+}
+
+@test "a gateway whose clients leave it no moment without work stops all the same" {
+	drive gateway_trouble saturated_stopped
+}
+
+@test "a master of a cluster hangs for a while: with keys each addition counts once" {
+	drive gateway_trouble cluster_failover
+}
