@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "../lib/conn.h"
 #include "loop.h"
@@ -229,21 +230,41 @@ static unsigned method_of(struct exchange *x, const char *method)
 	return strcmp(method, "PUT") == 0 ? METHOD_PUT : 0;
 }
 
-static void judge(struct exchange *x, const char *method)
+/* What the guard looks at; one way through the headers. */
+static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct guard_request *r = cls;
+	const struct {
+		const char *name, **at;
+	} wanted[] = {{"Host", &r->host},
+		      {"Origin", &r->origin},
+		      {"Sec-Fetch-Site", &r->fetch_site},
+		      {"Sec-Fetch-Mode", &r->fetch_mode},
+		      {"Sec-Fetch-Dest", &r->fetch_dest},
+		      {"Authorization", &r->authorization}};
+
+	(void)kind;
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		if (strcasecmp(wanted[i].name, name) == 0) {
+			r->is_twice |= *wanted[i].at != NULL;
+			*wanted[i].at = value ? value : "";
+		}
+	return MHD_YES;
+}
+
+static void judge(struct exchange *x, unsigned method)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	const struct guard_request r = {
+	struct guard_request r = {
 		.peer = info ? info->client_addr : NULL,
-		.method = method,
-		.host = header(x, "Host"),
-		.origin = header(x, "Origin"),
-		.fetch_site = header(x, "Sec-Fetch-Site"),
-		.authorization = header(x, "Authorization"),
+		.is_get = method == METHOD_GET,
 		.role = x->route ? x->route->role : ROLE_READ,
 	};
-	const struct verdict v = guard_judge(x->loop->gateway->guard, &r, conn_now_ns() / 1000000);
+	struct verdict v;
 
+	MHD_get_connection_values(x->connection, MHD_HEADER_KIND, take_header, &r);
+	v = guard_judge(x->loop->gateway->guard, &r, conn_now_ns() / 1000000);
 	x->retry_after_s = v.retry_after_s;
 	if (v.status)
 		exchange_fail(x, v.status, "%s", v.details);
@@ -281,7 +302,7 @@ static void look_at_head(struct exchange *x, const char *path, const char *metho
 	bool is_other;
 
 	x->route = route_find(path, m, &is_other);
-	judge(x, method);
+	judge(x, m);
 	if (!x->status && !x->route)
 		exchange_fail(x, MHD_HTTP_NOT_FOUND, "there is no %s; /openapi.json says what there is",
 			      path);

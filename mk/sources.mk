@@ -287,9 +287,12 @@ GATEWAY := \
 	gateway/main.c \
 	gateway/metrics.c \
 	gateway/options.c \
+	gateway/origin.c \
 	gateway/page.c \
+	gateway/rate.c \
 	gateway/report.c \
-	gateway/route.c
+	gateway/route.c \
+	gateway/tokens.c
 
 # One program a file.
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
