@@ -280,6 +280,7 @@ GATEWAY := \
 	gateway/events.c \
 	gateway/exchange.c \
 	gateway/guard.c \
+	gateway/hash_token.c \
 	gateway/input.c \
 	gateway/job.c \
 	gateway/listen.c \
