@@ -89,7 +89,7 @@ static size_t is_same(const uint8_t *a, const uint8_t *b)
 }
 
 /* All are compared, and the place is chosen without a jump: how long it takes tells nothing of what is there.
- * 0.3 us for the hash and 10 ns an entry. */
+ * 0.3 us for the hash and 3 ns an entry (AMD EPYC). */
 const struct token *tokens_find(const struct tokens *t, const char *token, size_t len)
 {
 	uint8_t hash[TOKEN_HASH_SIZE];
@@ -318,7 +318,7 @@ static int read_open(struct tokens **out, int fd, const char *path, char why[OPT
 	else
 		rc = tokens_parse(out, text, (size_t)len, path, why);
 	free(text);
-	return rc;
+	return rc && rc != -ENOMEM ? -EINVAL : rc; /* a mistake in the configuration, whichever it is */
 }
 
 int tokens_read(struct tokens **out, const char *path, char why[OPTIONS_ERROR_SIZE])

@@ -32,8 +32,8 @@ struct token {
 
 struct tokens;
 
-/* Reads the file, which nobody but us and root may be able to change. 0 or negative with a sentence in `why`,
- * which says where; -EINVAL: it is not as it must be, or names nobody. */
+/* Reads the file, which nobody but us and root may be able to change. 0; -EINVAL: it is not there or not as
+ * it must be, or names nobody; -ENOMEM. With a sentence in `why`, which says where. */
 int tokens_read(struct tokens **out, const char *path, char why[OPTIONS_ERROR_SIZE]);
 /* The same of a text; `path` is for the sentence. Pure. */
 int tokens_parse(struct tokens **out, const char *text, size_t len, const char *path,

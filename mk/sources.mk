@@ -277,6 +277,7 @@ GATEWAY := \
 	gateway/api.c \
 	gateway/backend.c \
 	gateway/calls.c \
+	gateway/clients.c \
 	gateway/events.c \
 	gateway/exchange.c \
 	gateway/guard.c \
