@@ -314,6 +314,8 @@ FUZZED := $(LIB_BASE) $(LIB_SERVICE) \
 	daemon/journal_set.c \
 	daemon/journal_stream.c \
 	daemon/window.c \
+	gateway/origin.c \
+	gateway/tokens.c \
 	lib/url.c
 FAULT := $(sort $(wildcard tests/fault/*.c))
 
