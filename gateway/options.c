@@ -158,7 +158,7 @@ static const char usage[] =
 	"Cluster. Runs in the foreground and logs to standard error.\n"
 	"shcount-gateway(8) has the whole story.\n\n"
 	"  -f, --config FILE\n        settings, a `name = value` a line; options win over the file\n"
-	"      --hash-token\n        reads a token from stdin, prints what stands for it in the file of tokens\n"
+	"      --hash-token\n        reads a token from stdin, prints what the file of tokens has of it\n"
 	"  -V, --version\n        the version\n  -h, --help\n        this\n\n"
 	"Settings, each an option and a line of the file:\n";
 
