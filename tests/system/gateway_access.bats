@@ -54,6 +54,10 @@ load drive
 	drive gateway_access slow_clients
 }
 
+@test "a client that does not read its replies is closed" {
+	drive gateway_access deaf_client
+}
+
 @test "a connection that is used stays" {
 	drive gateway_access kept_alive
 }

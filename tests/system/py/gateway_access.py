@@ -423,9 +423,11 @@ def slow_clients():
         for c, half in zip(still, halves):
             c.send(half)
         # A byte now and then: it moves, and yet will not come to an end.
-        dribblers = [(Raw(g), bytes([b]) * 4000) for b in b"Ga"]
-        head = request("POST", ADD, {"Content-Length": "4000"})
-        dribblers[1][0].send(head)
+        # In the first line, in the body, in a request behind one that was good.
+        dribblers = [(Raw(g), bytes([b]) * 4000) for b in b"GaG"]
+        dribblers[1][0].send(request("POST", ADD, {"Content-Length": "4000"}))
+        dribblers[2][0].send(request("GET", VALUE))
+        equal(dribblers[2][0].reply()[0], 200)
         closed_at = {}
         end = time.monotonic() + 30
         while len(closed_at) < len(dribblers) and time.monotonic() < end:
@@ -454,6 +456,27 @@ def slow_clients():
         equal(g.value("x"), 1)
         for c, _ in dribblers:
             c.sock.close()
+
+
+def deaf_client():
+    """It asks and never reads what it is told, until there is no more room for it."""
+    with Daemon() as d, Gateway(d, "--idle-timeout", 1, "--threads", 1) as g:
+        equal(g.value("x"), 0)
+        before = fds_of(g)
+        with Raw(g) as c:
+            c.sock.setblocking(False)
+            asked = request("GET", VALUE) * 100
+            full = 0
+            while full < 20:
+                try:
+                    c.sock.send(asked)
+                    full = 0
+                except BlockingIOError:
+                    full += 1
+                    equal(g.get("/health")[0], 200, "others are answered meanwhile")
+                except ConnectionError:
+                    break
+            wait_until(lambda: fds_of(g) <= before, "it is closed")
 
 
 def kept_alive():
@@ -624,4 +647,4 @@ def tls_bad():
 
 if __name__ == "__main__":
     main([origins, tokens, reload, bad_start, beyond_loopback, hash_token, rate, body_limit, header_limit, connections, slow_clients,
-          kept_alive, clients_that_come_and_go, refusals_keep_the_connection, pipelined, head, expect_continue, tls, tls_bad])
+          deaf_client, kept_alive, clients_that_come_and_go, refusals_keep_the_connection, pipelined, head, expect_continue, tls, tls_bad])
