@@ -11,7 +11,7 @@
 
 #include "../lib/shard.h"
 #include "clock.h"
-#include "log.h"
+#include "../lib/log.h"
 #include "uplink.h"
 
 enum {

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "backend.h"
+#include "clients.h"
 #include "guard.h"
 #include "metrics.h"
 #include "options.h"
@@ -41,6 +42,7 @@ struct loop {
 	/* the thread's own */
 	struct job *jobs, **jobs_end; /* to be run */
 	struct events *events;	      /* who wants to be told; owned */
+	struct clients clients;
 };
 
 /* Listens on `fd`, which it takes over; starts its thread. 0 or negative with a sentence in `why`. */

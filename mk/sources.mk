@@ -279,9 +279,11 @@ GATEWAY := \
 	gateway/api.c \
 	gateway/backend.c \
 	gateway/calls.c \
+	gateway/clients.c \
 	gateway/events.c \
 	gateway/exchange.c \
 	gateway/guard.c \
+	gateway/hash_token.c \
 	gateway/input.c \
 	gateway/job.c \
 	gateway/listen.c \
@@ -289,9 +291,12 @@ GATEWAY := \
 	gateway/main.c \
 	gateway/metrics.c \
 	gateway/options.c \
+	gateway/origin.c \
 	gateway/page.c \
+	gateway/rate.c \
 	gateway/report.c \
 	gateway/route.c \
+	gateway/tokens.c \
 	gateway/values.c
 
 # One program a file.
@@ -313,6 +318,8 @@ FUZZED := $(LIB_BASE) $(LIB_SERVICE) \
 	daemon/journal_stream.c \
 	daemon/window.c \
 	gateway/job.c \
+	gateway/origin.c \
+	gateway/tokens.c \
 	lib/url.c
 FAULT := $(sort $(wildcard tests/fault/*.c))
 
