@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * clients.h - the connections of a loop, and since when each of them owes us a whole request. libmicrohttpd
- * closes one on which nothing moves; here is an end for those on which a byte moves now and then. A loop's
- * thread.
+ * closes one on which nothing moves; here is an end for those on which a byte moves now and then, and for
+ * those whose client has said that it sends no more: when that comes together with bytes, libmicrohttpd
+ * (0.9.75) reads these, and looks no further until the next ones. A loop's thread.
  */
 #ifndef SHC_GATEWAY_CLIENTS_H
 #define SHC_GATEWAY_CLIENTS_H
@@ -21,6 +22,7 @@ struct client {
 /* `patience_ms` is how long a request may take to come. */
 struct clients {
 	TAILQ_HEAD(, client) waited_for; /* the longest first */
+	struct client *unseen;		 /* the first of them that was not looked at */
 	int64_t patience_ms;
 };
 
@@ -34,7 +36,8 @@ void clients_remove(struct clients *c, struct client *client);
 void clients_has_asked(struct clients *c, struct client *client);
 void clients_has_reply(struct clients *c, struct client *client, int64_t now_ms);
 
-/* Shuts the sockets of those who are too slow: libmicrohttpd closes them next. */
-void clients_shut_slow(struct clients *c, int64_t now_ms);
+/* Shuts the sockets of those who are too slow, and of those who will send no more: libmicrohttpd closes them
+ * next. */
+void clients_shut(struct clients *c, int64_t now_ms);
 
 #endif

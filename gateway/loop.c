@@ -88,7 +88,7 @@ static void turn(struct loop *l, int http_fd)
 
 	if (poll(fds, 2, wait_ms(l)) > 0 && fds[1].revents)
 		drain(l->wake_fd);
-	clients_shut_slow(&l->clients, conn_now_ns() / 1000000);
+	clients_shut(&l->clients, conn_now_ns() / 1000000);
 	MHD_run(l->http);
 	events_tick(l->events, conn_now_ns() / 1000000);
 	for (int i = 0; l->jobs && i < BATCHES_MAX; i++) {
@@ -133,7 +133,7 @@ static void note_connection(void *cls, struct MHD_Connection *connection, void *
 	metrics_add(what == MHD_CONNECTION_NOTIFY_STARTED ? &l->metrics.accepted : &l->metrics.ended, 1);
 }
 
-static void note_trouble(void *cls, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void note_trouble(void *cls, const char *fmt, va_list ap)
 {
 	char text[256];
 
