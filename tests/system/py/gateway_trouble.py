@@ -3,16 +3,19 @@
 acknowledged, none is done that was refused, and nobody waits without an end."""
 import http.client
 import os
+import random
 import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import threading
 import time
 
 from fleet import Fleet
 from gateway import Gateway, ask, check_error
-from shc import DIR, Daemon, Skip, check, equal, main, wait_until
+from shc import DIR, Daemon, Skip, check, equal, main, scaled, wait_until
 from uplink_daemon import Cluster
 
 # What a request may take when a backend is away: its time limit, and what a loaded machine adds to that.
@@ -322,6 +325,31 @@ def busy_stopped():
         check(value < conns * each, "it was busy", value)
 
 
+def clients_leave():
+    """Clients that are gone before their reply, by a FIN or a RST, at any byte: it goes on, and nothing is done twice."""
+    body = b'{"counter_id":"x"}'
+    one = b"POST /counter/increment HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with Daemon() as d, Gateway(d, "--threads", 1) as g:
+        sent = 0
+        for i in range(scaled(600)):
+            socks = [g.raw() for _ in range(3)]
+            for sock in socks:
+                whole = random.random() < 0.7
+                data = one * random.randrange(1, 4) if whole else one[:random.randrange(len(one))]
+                sent += data.count(body)
+                sock.sendall(data)
+                if i % 2:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            for sock in socks:
+                sock.close()
+        # One that says that it will send no more still hears.
+        with g.raw() as sock:
+            sock.sendall(one)
+            sock.shutdown(socket.SHUT_WR)
+            check(b"200 OK" in sock.makefile("rb").read(), "half closed")
+        check(1 <= g.value("x") <= sent + 1, g.value("x"), "of", sent)
+
+
 def saturated_stopped():
     """SIGTERM while clients that do not wait for each other leave a thread no moment without work."""
     if not shutil.which("wrk"):
@@ -365,4 +393,4 @@ def cluster_failover():
 
 
 if __name__ == "__main__":
-    main([killed, stopped, away, frozen, gateway_killed, gateway_stopped, busy_stopped, saturated_stopped, cluster_failover])
+    main([killed, stopped, away, frozen, gateway_killed, gateway_stopped, busy_stopped, clients_leave, saturated_stopped, cluster_failover])
