@@ -140,6 +140,18 @@ class Load:
         return found
 
 
+def value_of(g):
+    """What it is when every thread has its backend back."""
+    def value(name):
+        def told():
+            status, _, reply = g.get("/counter/value?counter_id=" + name)
+            return status == 200 and [reply["current_value"]]
+
+        return wait_until(told, f"{name} is told")[0]
+
+    return value
+
+
 # ---- the daemon ----
 
 def killed():
@@ -153,7 +165,7 @@ def killed():
             d.start()
         load.goes_on(200)
         load.end()
-        load.check_values(g.value)
+        load.check_values(value_of(g))
         check(load.statuses().get(503), "somebody was refused", load.statuses())
         check(opened(g) >= 1, g.log())
 
@@ -168,7 +180,7 @@ def stopped():
             d.start()
         load.goes_on(200)
         load.end()
-        load.check_values(g.value)
+        load.check_values(value_of(g))
 
 
 def away():
@@ -257,7 +269,7 @@ def gateway_killed():
             g.start()
         load.goes_on(200)
         load.end()
-        load.check_values(g.value)
+        load.check_values(value_of(g))
 
 
 def gateway_stopped():
@@ -271,7 +283,7 @@ def gateway_stopped():
             g.start()
         load.goes_on(200)
         load.end()
-        load.check_values(g.value)
+        load.check_values(value_of(g))
         # Nobody, with and without connections.
         conns = [g.raw() for _ in range(5)]
         conns[0].sendall(b"GET /health HTTP/1.1\r\nHost: local")
@@ -344,7 +356,7 @@ def clients_leave():
                 sock.close()
         # One that says that it will send no more still hears.
         with g.raw() as sock:
-            sock.sendall(one)
+            sock.sendall(one.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
             sock.shutdown(socket.SHUT_WR)
             check(b"200 OK" in sock.makefile("rb").read(), "half closed")
         check(1 <= g.value("x") <= sent + 1, g.value("x"), "of", sent)
@@ -389,7 +401,7 @@ def cluster_failover():
         for client in load.clients:
             client.join(60)
             check(not client.wrong, client.name, client.wrong)
-        load.check_values(g.value)
+        load.check_values(value_of(g))
 
 
 if __name__ == "__main__":
