@@ -54,9 +54,12 @@ static const struct shc_reply *part(const struct explanation *e, const char *key
 	return NULL;
 }
 
+/* An integer, or the digits of one: what has been asked of the cluster comes as texts. */
 static bool part_i64(const struct explanation *e, const char *key, int64_t *out)
 {
 	const struct shc_reply *p = part(e, key);
+	if (p && p->type == SHC_T_STRING)
+		return num_parse_i64((struct slice){p->data, p->len}, out);
 	if (!p || p->type != SHC_T_INT)
 		return false;
 	*out = p->integer;

@@ -113,9 +113,10 @@ static int still_counted(const struct invocation *inv, const struct shc *shc, en
 			    "counted, but not known to be on disk: `shcount sync` returns when it is");
 }
 
-static int make_durable(const struct invocation *inv, struct shc *shc)
+static int make_durable(const struct invocation *inv, struct shc *shc, const struct addition *a)
 {
-	enum shc_status status = is_for_cluster(inv) ? shc_sync_uplink(shc, 0) : shc_sync(shc);
+	enum shc_status status =
+		is_for_cluster(inv) ? shc_sync_uplink_name(shc, a->name.data, a->name.len, 0) : shc_sync(shc);
 	return status ? still_counted(inv, shc, status) : EX_OK;
 }
 
@@ -167,7 +168,7 @@ static int add_and_wait(struct invocation *inv, struct shc *shc, struct addition
 	bool is_first = !is_for_cluster(inv);
 	int shown = is_first && !inv->is_quiet ? show(inv, a) : EX_OK;
 	if (shown == EX_OK && is_to_wait(inv))
-		rc = make_durable(inv, shc);
+		rc = make_durable(inv, shc, a);
 	if (!is_first && !inv->is_quiet)
 		shown = show(inv, a);
 	return rc ? rc : shown;

@@ -78,6 +78,10 @@ static int retire(const struct invocation *inv, struct shc *shc)
 		return rc;
 	if (reply->type != SHC_T_INT)
 		return uplink_no_sense("SHC.UPLINK RETIRE");
+	/* As likely as not a digit is wrong. */
+	if (reply->integer == 0)
+		command_fail(EX_OK, "no ledger had anything of %s: it was never there, or is retired already",
+			     id);
 	return show(inv, "incarnation", "ledgers", reply->integer);
 }
 

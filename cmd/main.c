@@ -111,6 +111,8 @@ static int scan_long(struct scan *s, const char *word)
 		return SCAN_UNKNOWN;
 	if (s->spec->arg == OPTION_FLAG)
 		return equals ? SCAN_NEEDS_NO_VALUE : SCAN_OPTION;
+	if (s->spec->arg == OPTION_MAYBE && equals && s->value[0] == '\0')
+		return SCAN_NO_VALUE;
 	if (s->spec->arg == OPTION_VALUE && !equals) {
 		if (s->index >= s->argc)
 			return SCAN_NO_VALUE;

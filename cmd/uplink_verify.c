@@ -206,11 +206,11 @@ static int summarize(const struct verify *v)
 	int rc = v->differences ? EXIT_NO : EX_OK;
 	if (v->inv->is_quiet)
 		return rc;
-	return command_fail(rc, "%" PRIu64 " %s, %" PRIu64 " %s", v->counters,
-			    command_noun(v->counters, "counter", "counters"), v->differences,
-			    v->is_repairing ? command_noun(v->differences, "difference was to be repaired",
-							   "differences were to be repaired")
-					    : command_noun(v->differences, "difference", "differences"));
+	return command_fail(
+		rc, "%" PRIu64 " %s, %" PRIu64 " %s", v->counters,
+		command_noun(v->counters, "counter", "counters"), v->differences,
+		v->is_repairing ? command_noun(v->differences, "difference is left", "differences are left")
+				: command_noun(v->differences, "difference", "differences"));
 }
 
 int uplink_verify(const struct invocation *inv, struct shc *shc, bool is_repairing)

@@ -261,6 +261,17 @@ static void tell_top(struct commit *c, int64_t ended_ns)
 		wake_waiting(c, EPOCH_WAITS_DISK);
 }
 
+/* From the end of the epoch until it is on disk, the tries that the disk refused included. */
+static void note_time(struct commit_times *t, int64_t ns)
+{
+	size_t i = 0;
+
+	while (i < METRIC_TIMES_BOUNDS && ns > metric_times_bounds_us[i] * 1000)
+		i++;
+	atomic_fetch_add_explicit(&t->counts[i], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&t->sum_ns, (uint64_t)ns, memory_order_relaxed);
+}
+
 static void close_epoch(struct commit *c)
 {
 	uint64_t e = epoch_advance(c->clock);
@@ -274,6 +285,7 @@ static void close_epoch(struct commit *c)
 	is_in_journal = commit_content(c, e);
 	atomic_store(&c->clock->durable, e);
 	wake_waiting(c, EPOCH_WAITS_DISK);
+	note_time(&c->times, clock_ns(CLOCK_MONOTONIC) - ended_ns);
 	if (c->uplink)
 		uplink_end_epoch(c->uplink, c->buffers, c->buffer_count, e, is_in_journal);
 	tell_top(c, ended_ns);

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../lib/metric.h"
 #include "commit_call.h"
 #include "config.h"
 #include "epoch.h"
@@ -36,6 +37,12 @@
 struct commit_worker {
 	struct epoch_slot *slot;
 	struct waker *waker; /* wakes the slot's worker */
+};
+
+/* How long commits took. Written by the committer, read by any; relaxed: each number stands for itself. */
+struct commit_times {
+	_Atomic uint64_t counts[METRIC_TIMES_BOUNDS + 1]; /* by metric_times_bounds_us */
+	_Atomic uint64_t sum_ns;
 };
 
 struct commit {
@@ -58,8 +65,9 @@ struct commit {
 	_Atomic bool is_stopping;
 	_Atomic int64_t last_save_s; /* wall clock of the last complete snapshot, LASTSAVE */
 	_Atomic uint64_t epochs;     /* closed with content */
-	struct top top;		     /* what SHC.TOP tells; its own rules */
-	struct commit_call call;     /* its own rules, too */
+	struct commit_times times;
+	struct top top;		 /* what SHC.TOP tells; its own rules */
+	struct commit_call call; /* its own rules, too */
 	/* the thread's own */
 	pthread_t thread;
 	struct pack pack;

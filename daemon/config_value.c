@@ -290,14 +290,18 @@ static void check_uplink(const char *text, char *why, size_t why_size)
 {
 	char error[URL_ERROR_SIZE];
 	struct url url;
-	int rc = url_parse(&url, text, error);
-	if (rc != URL_OK) {
-		snprintf(why, why_size, "%s", rc == URL_BAD ? error : strerror(-rc));
+	/* A socket would be another URL's answer. */
+	if (strncmp(text, "redis", strlen("redis")) != 0) {
+		snprintf(why, why_size, "give a Redis Cluster, as in redis+cluster://HOST:PORT");
 		return;
 	}
-	if (url.kind == URL_UNIX)
+	int rc = url_parse(&url, text, error);
+	if (rc == URL_OK && url.kind == URL_UNIX)
 		snprintf(why, why_size, "give a Redis Cluster, as in redis+cluster://HOST:PORT");
-	url_fini(&url);
+	else if (rc != URL_OK)
+		snprintf(why, why_size, "%s", rc == URL_BAD ? error : strerror(-rc));
+	if (rc == URL_OK)
+		url_fini(&url);
 }
 
 const char *config_value_socket_complaint(const char *path, char *why, size_t why_size)

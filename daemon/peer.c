@@ -229,7 +229,8 @@ static enum request_result execute(struct peer *p, const struct batch_item *item
 	epoch_look(&w->slot);
 	if (item->has_name)
 		txn_hint(&w->txn, item->argv[1], item->hash);
-	stat_add(&w->stats.requests, 1);
+	/* One that has waited is executed again, and is one all the same. */
+	stat_add(&w->stats.requests, !p->wait.is_resumed);
 	result = request_execute(p, item->command, item->argv, item->argc);
 	txn_hint(&w->txn, (struct slice){0}, 0);
 	return result;

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/utsname.h>
 
+#include "../lib/metric_table.h"
 #include "../lib/resp.h"
 #include "request.h"
 #include "server.h"
@@ -64,15 +65,23 @@ static void put_server(const struct server *s, struct buf *out)
 	line(out, "config_file:%s", s->config->config_path ? s->config->config_path : "");
 }
 
+#define WORKER_VALUE(key, unit, name, field, in_one_of_it, help)                                             \
+	(long long)atomic_load_explicit(&st->field, memory_order_relaxed) / (in_one_of_it),
+
 static void put_workers(const struct server *s, struct buf *out)
 {
 	for (uint32_t i = 0; i < s->worker_count; i++) {
 		const struct worker_stats *st = &s->workers[i].stats;
 
-		line(out, "worker_%u:connections=%lld,requests=%llu,busy_ms=%lld", i,
-		     (long long)atomic_load_explicit(&st->peers, memory_order_relaxed),
-		     (unsigned long long)atomic_load_explicit(&st->requests, memory_order_relaxed),
-		     (long long)atomic_load_explicit(&st->busy_ns, memory_order_relaxed) / 1000000);
+		/* As they are one behind the other. */
+		const long long values[] = {METRIC_WORKER(WORKER_VALUE)};
+		char text[256];
+		int at = 0;
+
+		for (size_t k = 0; k < metric_worker_count; k++)
+			at += snprintf(text + at, sizeof(text) - (size_t)at, "%s%s=%lld", k ? "," : "",
+				       metric_worker[k].key, values[k]);
+		line(out, "worker_%u:%s", i, text);
 	}
 }
 
@@ -92,6 +101,24 @@ static void put_memory(const struct server *s, struct buf *out)
 	line(out, "maxmemory_policy:noeviction");
 }
 
+/* Each class with those before it: that is what readers of such histograms want. */
+static void put_commit_times(const struct server *s, struct buf *out)
+{
+	const struct commit_times *t = &s->commit.times;
+	char text[METRIC_TIMES_BOUNDS * 32];
+	uint64_t sum = 0;
+	int at = 0;
+
+	for (size_t i = 0; i < METRIC_TIMES_BOUNDS; i++) {
+		sum += atomic_load_explicit(&t->counts[i], memory_order_relaxed);
+		at += snprintf(text + at, sizeof(text) - (size_t)at, "le_%lld=%llu,",
+			       (long long)metric_times_bounds_us[i], (unsigned long long)sum);
+	}
+	sum += atomic_load_explicit(&t->counts[METRIC_TIMES_BOUNDS], memory_order_relaxed);
+	line(out, "commit_times:%sle_inf=%llu,sum_us=%llu", text, (unsigned long long)sum,
+	     (unsigned long long)atomic_load_explicit(&t->sum_ns, memory_order_relaxed) / 1000);
+}
+
 static void put_persistence(const struct server *s, struct buf *out)
 {
 	bool is_stuck = commit_is_stuck(&s->commit);
@@ -100,6 +127,7 @@ static void put_persistence(const struct server *s, struct buf *out)
 	line(out, "store_status:%s", is_stuck ? "retrying" : "ok");
 	line(out, "rdb_last_bgsave_status:%s", is_stuck ? "err" : "ok");
 	line(out, "aof_last_write_status:%s", is_stuck ? "err" : "ok");
+	put_commit_times(s, out);
 }
 
 static void put_replication(const struct server *s, struct buf *out)
@@ -145,6 +173,7 @@ static const struct section {
 	{"cpu", "CPU", STAT_CPU, put_cpu, NULL},
 	{"cluster", "Cluster", STAT_CLUSTER, NULL, NULL},
 	{"keyspace", "Keyspace", STAT_KEYSPACE, put_keyspace, NULL},
+	{"uplink", "Uplink", STAT_UPLINK, NULL, NULL},
 };
 
 static void put_section(const struct server *s, const struct section *section, struct buf *out)
@@ -165,6 +194,8 @@ static bool is_wanted(const struct request *r, const struct section *section)
 {
 	static const char *const all[] = {"default", "all", "everything"};
 
+	if (section->section == STAT_UPLINK && !r->worker->server->uplink)
+		return false;
 	for (size_t i = 1; i < r->argc; i++) {
 		if (slice_is_word(r->argv[i], section->name))
 			return true;

@@ -58,6 +58,12 @@ static struct uplink_question question(const struct request *r, enum uplink_ask_
 	return (struct uplink_question){.kind = kind, .is_resp3 = r->proto == 3};
 }
 
+static void put_name(struct uplink_question *q, struct slice name)
+{
+	q->name_len = (uint8_t)name.len;
+	memcpy(q->name, name.data, name.len);
+}
+
 /* What needs no more than to be asked. */
 static enum request_result ask_simply(struct request *r, const struct uplink_question *wanted)
 {
@@ -72,8 +78,7 @@ bool request_ask_uplink(struct request *r, struct slice name, struct buf *pairs,
 	if (!r->worker->server->uplink)
 		return false;
 	if (!r->peer->uplink_question) {
-		wanted.name_len = (uint8_t)name.len;
-		memcpy(wanted.name, name.data, name.len);
+		put_name(&wanted, name);
 		*result = ask(r, &wanted, EXPLAIN_MS);
 		return true;
 	}
@@ -90,8 +95,7 @@ static enum request_result ask_about(struct request *r, enum uplink_ask_kind kin
 
 	if (!slice_is_name(name))
 		return reply_bad_name(r);
-	wanted.name_len = (uint8_t)name.len;
-	memcpy(wanted.name, name.data, name.len);
+	put_name(&wanted, name);
 	return ask_simply(r, &wanted);
 }
 
@@ -122,6 +126,10 @@ static enum request_result uplink_sync(struct request *r)
 		return reply_error(r, "ERR a number of replicas from 0 to 65535 is expected");
 	if (!num_parse_i64(r->argv[3], &timeout_ms) || timeout_ms < 0)
 		return reply_error(r, "ERR timeout is not an integer or out of range");
+	if (r->argc > 5)
+		return reply_syntax(r);
+	if (r->argc == 5 && !slice_is_name(r->argv[4]))
+		return reply_bad_name(r);
 	if (r->peer->uplink_question && !wait->is_timed_out)
 		return put_answer(r);
 	if (wait->is_resumed && wait->is_timed_out) {
@@ -137,6 +145,8 @@ static enum request_result uplink_sync(struct request *r)
 		return reply_stuck(r);
 	wanted.number = wait->target;
 	wanted.replicas = (uint32_t)replicas;
+	if (r->argc == 5)
+		put_name(&wanted, r->argv[4]);
 	return ask(r, &wanted, -2);
 }
 
@@ -201,9 +211,10 @@ static const struct subcommand rows[] = {
 	 "Gives an incarnation up: what it has brought stays; returns how many ledgers had something of it.",
 	 "incarnation"},
 	{"shc.uplink|status", 2, uplink_status, "0.4.0", "Returns what is known of the uplink.", ""},
-	{"shc.uplink|sync", 4, uplink_sync, "0.4.0",
-	 "Returns 1 when everything acknowledged so far is in the cluster, 0 after the timeout.",
-	 "numreplicas timeout"},
+	{"shc.uplink|sync", -4, uplink_sync, "0.4.0",
+	 "Returns 1 when everything acknowledged so far, or that of one name, is in the cluster, 0 after the "
+	 "timeout.",
+	 "numreplicas timeout [name]"},
 	{"shc.uplink|verify", -3, uplink_verify_page, "0.4.0",
 	 "Compares a page of names with what the cluster has.", "cursor [REPAIR]"},
 };

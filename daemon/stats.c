@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../lib/metric_table.h"
 #include "server.h"
 #include "worker.h"
 
@@ -196,6 +197,96 @@ static int64_t accept_failures(const struct server *s)
 	return (int64_t)LOAD(s->acceptor.failures);
 }
 
+static int64_t store_retrying(const struct server *s)
+{
+	return commit_is_stuck(&s->commit);
+}
+
+static int64_t store_refusals(const struct server *s)
+{
+	return (int64_t)LOAD(s->commit.refusals);
+}
+
+static int64_t names(const struct server *s)
+{
+	return LOAD(s->registry.live_count);
+}
+
+static int64_t names_expiring(const struct server *s)
+{
+	return (int64_t)expiry_count(&s->registry.expiry);
+}
+
+static int64_t microseconds(const struct timeval *time)
+{
+	return (int64_t)time->tv_sec * 1000000 + time->tv_usec;
+}
+
+static int64_t cpu_user(const struct server *s)
+{
+	struct rusage u;
+
+	(void)s;
+	return getrusage(RUSAGE_SELF, &u) ? 0 : microseconds(&u.ru_utime);
+}
+
+static int64_t cpu_system(const struct server *s)
+{
+	struct rusage u;
+
+	(void)s;
+	return getrusage(RUSAGE_SELF, &u) ? 0 : microseconds(&u.ru_stime);
+}
+
+/* ---- of the uplink, only when there is one ---- */
+
+static int64_t uplink_up(const struct server *s)
+{
+	return LOAD(s->uplink->condition) == UPLINK_UP;
+}
+
+static int64_t uplink_restored(const struct server *s)
+{
+	return LOAD(s->uplink->is_restored);
+}
+
+static int64_t uplink_names(const struct server *s)
+{
+	return (int64_t)uplink_table_counts(&s->uplink->table).names;
+}
+
+static int64_t uplink_due(const struct server *s)
+{
+	return (int64_t)uplink_table_counts(&s->uplink->table).due;
+}
+
+static int64_t uplink_refused(const struct server *s)
+{
+	return (int64_t)uplink_table_counts(&s->uplink->table).refused;
+}
+
+static int64_t uplink_synced(const struct server *s)
+{
+	return (int64_t)uplink_table_counts(&s->uplink->table).synced_epoch;
+}
+
+static int64_t uplink_lag(const struct server *s)
+{
+	return uplink_table_lag_ms(&s->uplink->table, clock_ms(CLOCK_MONOTONIC));
+}
+
+static int64_t uplink_pushes(const struct server *s)
+{
+	return (int64_t)LOAD(s->uplink->pushes);
+}
+
+static int64_t uplink_repairs(const struct server *s)
+{
+	return (int64_t)LOAD(s->uplink->repairs);
+}
+
+/* ---- */
+
 static int64_t one(const struct server *s)
 {
 	(void)s;
@@ -213,93 +304,9 @@ static int64_t zero(const struct server *s)
 #define WORKER(field) offsetof(struct worker_stats, field), NULL
 #define VALUE(fn)     0, fn
 
-/* clang-format off: a metric a line */
-static const struct stat_row table[] = {
-	{"process_id", STAT_SERVER, STAT_GAUGE, "process id", VALUE(process_id)},
-	{"tcp_port", STAT_SERVER, STAT_GAUGE, "port on the loopback interface, 0 without one",
-	 VALUE(tcp_port)},
-	{"server_time_usec", STAT_SERVER, STAT_GAUGE, "Unix time in microseconds", VALUE(server_time_usec)},
-	{"uptime_in_seconds", STAT_SERVER, STAT_SECONDS, "time since the start", VALUE(uptime_seconds)},
-	{"uptime_in_days", STAT_SERVER, STAT_GAUGE, "the same in days", VALUE(uptime_days)},
-	{"workers", STAT_SERVER, STAT_GAUGE, "threads that serve connections", VALUE(worker_count)},
+#define ROW(key, section, unit, name, source, help) {#key, STAT_##section, METRIC_##unit, help, source},
 
-	{"connected_clients", STAT_CLIENTS, STAT_GAUGE, "connections now", VALUE(client_count)},
-	{"maxclients", STAT_CLIENTS, STAT_GAUGE, "connections allowed at a time (max-clients)",
-	 VALUE(max_clients)},
-	{"blocked_clients", STAT_CLIENTS, STAT_GAUGE,
-	 "connections whose request waits for the disk or for cells", WORKER(waiting)},
-
-	{"used_memory", STAT_MEMORY, STAT_BYTES, "counters, their names and the table that finds them",
-	 VALUE(memory_used)},
-	{"counters_memory_reserved", STAT_MEMORY, STAT_BYTES, "the same with what is kept for new ones",
-	 VALUE(memory_reserved)},
-	{"used_memory_rss", STAT_MEMORY, STAT_BYTES, "memory of the process that is resident",
-	 VALUE(memory_rss)},
-	{"maxmemory", STAT_MEMORY, STAT_BYTES, "no new counters beyond it (max-memory), 0 without a limit",
-	 VALUE(memory_max)},
-
-	{"loading", STAT_PERSISTENCE, STAT_FLAG, "always 0: connections are accepted after loading",
-	 VALUE(zero)},
-	{"open_epoch", STAT_PERSISTENCE, STAT_GAUGE, "the epoch that changes are recorded in now",
-	 VALUE(epoch_open_now)},
-	{"durable_epoch", STAT_PERSISTENCE, STAT_GAUGE, "the newest epoch that is on disk",
-	 VALUE(epoch_durable_now)},
-	{"journal_bytes", STAT_PERSISTENCE, STAT_BYTES,
-	 "changes on disk that are not folded into the snapshot yet", VALUE(journal_bytes)},
-	{"commits", STAT_PERSISTENCE, STAT_COUNT, "epochs written to disk", VALUE(commits)},
-	{"fold_transactions", STAT_PERSISTENCE, STAT_COUNT, "transactions that folded the journal",
-	 VALUE(fold_transactions)},
-	{"rows_folded", STAT_PERSISTENCE, STAT_COUNT, "counters' rows written by folding",
-	 VALUE(rows_folded)},
-	{"journal_merges", STAT_PERSISTENCE, STAT_COUNT, "merges of a journal that had outgrown folding",
-	 VALUE(journal_merges)},
-	{"checkpoints", STAT_PERSISTENCE, STAT_COUNT, "checkpoints of the write-ahead log",
-	 VALUE(checkpoints)},
-	{"sessions", STAT_PERSISTENCE, STAT_GAUGE, "sessions remembered (SHC.SESSION)", VALUE(sessions)},
-	{"max_sessions", STAT_PERSISTENCE, STAT_GAUGE, "sessions remembered at most (max-sessions)",
-	 VALUE(max_sessions)},
-	{"tokens", STAT_PERSISTENCE, STAT_GAUGE, "tokens remembered (SHC.ONCE)", VALUE(tokens)},
-	{"max_tokens", STAT_PERSISTENCE, STAT_GAUGE, "tokens remembered at most (max-tokens)",
-	 VALUE(max_tokens)},
-	{"last_snapshot_time", STAT_PERSISTENCE, STAT_TIME, "end of the last complete snapshot",
-	 VALUE(snapshot_time)},
-	{"rdb_last_save_time", STAT_PERSISTENCE, STAT_TIME, "the same by Redis's name", VALUE(snapshot_time)},
-	{"rdb_bgsave_in_progress", STAT_PERSISTENCE, STAT_FLAG, "somebody waits for a complete snapshot",
-	 VALUE(snapshot_asked)},
-	{"aof_enabled", STAT_PERSISTENCE, STAT_FLAG, "always 1: every change goes to the journal",
-	 VALUE(one)},
-	{"aof_rewrite_in_progress", STAT_PERSISTENCE, STAT_FLAG,
-	 "always 0: the journal is folded, not rewritten", VALUE(zero)},
-	{"aof_current_size", STAT_PERSISTENCE, STAT_BYTES, "journal_bytes by Redis's name",
-	 VALUE(journal_bytes)},
-
-	{"total_connections_received", STAT_STATS, STAT_COUNT, "connections served", WORKER(connections)},
-	{"total_commands_processed", STAT_STATS, STAT_COUNT, "requests executed", WORKER(requests)},
-	{"total_net_input_bytes", STAT_STATS, STAT_VOLUME, "bytes received", WORKER(bytes_in)},
-	{"total_net_output_bytes", STAT_STATS, STAT_VOLUME, "bytes sent", WORKER(bytes_out)},
-	{"rejected_connections", STAT_STATS, STAT_COUNT, "connections refused for max-clients",
-	 VALUE(refused)},
-	{"accept_failures", STAT_STATS, STAT_COUNT,
-	 "times that accepting failed for want of descriptors or memory", VALUE(accept_failures)},
-	{"total_error_replies", STAT_STATS, STAT_COUNT,
-	 "requests that no handler took: unknown, wrong arity, no RESP", WORKER(errors)},
-	{"transactions", STAT_STATS, STAT_COUNT, "EXECs", WORKER(transactions)},
-	{"parked_requests", STAT_STATS, STAT_COUNT, "times that a request had to wait", WORKER(parked)},
-	{"throttled_clients", STAT_STATS, STAT_COUNT,
-	 "times that a connection was not read from for its unread replies", WORKER(throttled)},
-	{"output_timeouts", STAT_STATS, STAT_COUNT, "connections closed for their unread replies",
-	 WORKER(timed_out)},
-	{"top_periods", STAT_STATS, STAT_COUNT, "periods counted for SHC.TOP", VALUE(top_periods)},
-	{"top_changes", STAT_STATS, STAT_COUNT, "changes of counters that were added up for SHC.TOP",
-	 VALUE(top_changes)},
-	{"expired_keys", STAT_STATS, STAT_COUNT, "counters that have ended because their time had come",
-	 VALUE(expired)},
-	{"evicted_keys", STAT_STATS, STAT_COUNT, "always 0: nothing is evicted", VALUE(zero)},
-
-	{"connected_slaves", STAT_REPLICATION, STAT_GAUGE, "always 0: there is no replication", VALUE(zero)},
-	{"cluster_enabled", STAT_CLUSTER, STAT_FLAG, "always 0: a daemon stands alone", VALUE(zero)},
-};
-/* clang-format on */
+static const struct stat_row table[] = {METRIC_DAEMON(ROW)};
 
 size_t stats_count(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stats.h - the daemon's own metrics: one table with name, section, unit and meaning of each. INFO prints it;
- * whoever exports metrics elsewhere reads it, too.
+ * stats.h - the daemon's own metrics: the table of lib/metric_table.h with where each value comes from. INFO
+ * prints it.
  *
  * Values are relaxed snapshots of counters that others write. Any thread.
  */
@@ -10,6 +10,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "../lib/metric.h"
 
 struct server;
 
@@ -23,23 +25,14 @@ enum stat_section {
 	STAT_CPU,
 	STAT_CLUSTER,
 	STAT_KEYSPACE,
+	STAT_UPLINK,
 	STAT_SECTIONS,
-};
-
-enum stat_unit {
-	STAT_COUNT,   /* since the start; only grows */
-	STAT_GAUGE,   /* a number that goes up and down */
-	STAT_BYTES,   /* a gauge */
-	STAT_VOLUME,  /* bytes since the start */
-	STAT_SECONDS, /* a duration */
-	STAT_TIME,    /* Unix time in seconds; 0: never */
-	STAT_FLAG,    /* 0 or 1 */
 };
 
 struct stat_row {
 	const char *name; /* as in INFO */
 	enum stat_section section;
-	enum stat_unit unit;
+	enum metric_unit unit;
 	const char *help;
 	/* one of the two */
 	size_t worker_offset; /* of a 64-bit number in struct worker_stats, summed over the workers; when

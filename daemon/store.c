@@ -12,7 +12,7 @@
  *				fold_epoch	the newest pass, finished or not, folds up to here
  *				created		milliseconds since 1970
  *				log_id		every log_id of an entry that was forgotten is at or below
- *				uplink_incarnation, uplink_restored	store_uplink.c
+ *				uplink_incarnation, uplink_restored, uplink_copy	store_uplink.c
  *	name	id, name	a counter as of the last fold
  *	value	id, value, as_of, updated_at	its value with all epochs up to as_of; milliseconds
  *	state	id, version, expire_at, tat	as of the last fold; milliseconds, nanoseconds, 0: none

@@ -171,8 +171,9 @@ struct store_start {
 };
 
 struct store_uplink {
-	uint64_t incarnation;	    /* 0: none */
-	bool is_restored;	    /* since store_uplink_switch, until store_uplink_accept */
+	uint64_t incarnation; /* 0: none */
+	bool is_restored;     /* since store_uplink_switch, until store_uplink_accept */
+	bool is_copy; /* a backup; its original goes on with the incarnation. Until store_uplink_switch */
 	struct store_start *starts; /* oldest first; malloc'ed, the caller's */
 	size_t start_count;
 };
@@ -204,8 +205,8 @@ struct store_baseline {
 int store_put_baselines(struct store *s, uint64_t incarnation, const struct store_baseline *rows,
 			size_t count);
 
-/* From here on it is the present one, and this state a restored one: in one durable transaction. STORE_OK,
- * STORE_RETRY, negative. */
+/* From here on it is the present one, and this state a restored one and no copy: in one durable transaction.
+ * STORE_OK, STORE_RETRY, negative. */
 int store_uplink_switch(struct store *s, uint64_t incarnation);
 
 /* An operator has accepted that it is a restored one; durable. STORE_OK, STORE_RETRY, negative. */
@@ -243,8 +244,9 @@ void store_stats(const struct store *s, struct store_stats *out);
 /* ---- beside the store ---- */
 
 /* Copies the database at `path`, as last committed, to the new file `target` (one that is there is removed),
- * over a read-only connection of its own: any thread, beside the owner's work. Blocks for as long as it
- * takes, or until *is_cancelled. 0, or negative with a sentence in `why`; then nothing is left. */
+ * over a read-only connection of its own: any thread, beside the owner's work. One that an uplink knows is
+ * marked as a copy there (store_uplink.is_copy). Blocks for as long as it takes, or until *is_cancelled. 0,
+ * or negative with a sentence in `why`; then nothing is left. */
 int store_backup(const char *path, const char *target, const _Atomic bool *is_cancelled, char *why,
 		 size_t why_size);
 

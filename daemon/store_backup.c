@@ -45,6 +45,33 @@ static int copy_into(sqlite3 *db, const char *target)
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
+/* Whoever goes on from the copy is not its original, which may be alive and have something that the cluster
+ * does not have yet: two that bring the same would not always meet in time. What no cluster knows has no
+ * original. On the copy alone, before anybody else sees it: a crash leaves one that nobody takes. */
+static int mark(sqlite3 *db)
+{
+	return sqlite3_exec(db,
+			    "PRAGMA journal_mode = MEMORY;"
+			    "UPDATE meta SET value = 1 WHERE key = 'uplink_copy'"
+			    " AND (SELECT value FROM meta WHERE key = 'uplink_incarnation') != 0",
+			    NULL, NULL, NULL);
+}
+
+static int mark_copy(const char *target, char *why, size_t why_size)
+{
+	sqlite3 *db = NULL;
+	int r = 0, rc;
+
+	rc = sqlite3_open_v2(target, &db,
+			     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
+	if (rc == SQLITE_OK)
+		rc = mark(db);
+	if (rc != SQLITE_OK)
+		r = fail(db, rc, target, why, why_size);
+	sqlite3_close_v2(db);
+	return r;
+}
+
 int store_backup(const char *path, const char *target, const _Atomic bool *is_cancelled, char *why,
 		 size_t why_size)
 {
@@ -61,10 +88,12 @@ int store_backup(const char *path, const char *target, const _Atomic bool *is_ca
 		sqlite3_progress_handler(db, OPCODES_PER_LOOK, is_stopped, (void *)(uintptr_t)is_cancelled);
 		rc = copy_into(db, target);
 	}
-	if (rc != SQLITE_OK) {
+	if (rc != SQLITE_OK)
 		r = fail(db, rc, target, why, why_size);
-		(void)unlink(target);
-	}
 	sqlite3_close_v2(db);
+	if (r == 0)
+		r = mark_copy(target, why, why_size);
+	if (r)
+		(void)unlink(target);
 	return r;
 }

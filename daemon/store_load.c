@@ -42,14 +42,19 @@ static int get_meta(struct store *s, const char *key, uint64_t *out)
 
 static int get_uplink_meta(struct store *s)
 {
-	uint64_t is_restored = 0;
+	uint64_t is_restored = 0, is_copy = 0;
 	int r = get_meta(s, "uplink_incarnation", &s->uplink.incarnation);
 
 	if (r == 0)
 		r = get_meta(s, "uplink_restored", &is_restored);
 	if (r == 0 && is_restored > 1)
 		return store_damaged(s, "meta has no sensible uplink_restored");
+	if (r == 0)
+		r = get_meta(s, "uplink_copy", &is_copy);
+	if (r == 0 && is_copy > 1)
+		return store_damaged(s, "meta has no sensible uplink_copy");
 	s->uplink.is_restored = is_restored;
+	s->uplink.is_copy = is_copy;
 	return r;
 }
 

@@ -83,7 +83,7 @@ static const char schema_uplink[] =
 	" after_epoch INTEGER NOT NULL) STRICT;"
 	"CREATE TABLE baseline(id INTEGER NOT NULL, incarnation INTEGER NOT NULL, value INTEGER NOT NULL,"
 	" PRIMARY KEY(id, incarnation)) STRICT, WITHOUT ROWID;"
-	"INSERT INTO meta VALUES ('uplink_incarnation', 0), ('uplink_restored', 0);";
+	"INSERT INTO meta VALUES ('uplink_incarnation', 0), ('uplink_restored', 0), ('uplink_copy', 0);";
 
 /* What each version has more than the one before. */
 static const struct {

@@ -126,8 +126,8 @@ struct store {
 	} audit;
 
 	struct {
-		uint64_t incarnation; /* meta, as is_restored; 0: none */
-		bool is_restored;
+		uint64_t incarnation; /* meta, as the two below; 0: none */
+		bool is_restored, is_copy;
 		uint64_t preparing;  /* the incarnation of what was put last; 0: none, or present */
 		uint64_t put_epoch;  /* all counters that have a baseline are of this epoch or before */
 		uint64_t sweep_id;   /* where store_forget_baselines goes on; 0: it begins */

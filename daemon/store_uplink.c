@@ -5,10 +5,10 @@
  *
  *	meta		uplink_incarnation	the number of the fields that are this state's; 0: none yet
  *			uplink_restored		1: it has taken a new one, and nobody has accepted that
- *	uplink_start	number			starts that have pushed, in their order
- *			start, after_epoch	the number that was drawn; store_last_epoch when it began
- *	baseline	id, incarnation, value	the contribution to a field of this incarnation is counted
- *from here
+ *			uplink_copy		1: this is a backup (store_backup.c): the number is its
+ *original's uplink_start	number			starts that have pushed, in their order start,
+ *after_epoch	the number that was drawn; store_last_epoch when it began baseline	id, incarnation, value
+ *the contribution to a field of this incarnation is counted from here
  *
  * Each start is on disk before anything is pushed in its name, so a field that speaks of a start which is not
  * here, or of an epoch behind the next one's after_epoch, was written by another copy of this state.
@@ -90,6 +90,7 @@ int store_uplink_load(struct store *s, struct store_uplink *out)
 	struct store_uplink found = {
 		.incarnation = s->uplink.incarnation,
 		.is_restored = s->uplink.is_restored,
+		.is_copy = s->uplink.is_copy,
 	};
 	int r = read_starts(s, &found);
 
@@ -193,11 +194,14 @@ int store_uplink_switch(struct store *s, uint64_t incarnation)
 	r = store_meta_set(s, "uplink_incarnation", incarnation);
 	if (r == 0)
 		r = store_meta_set(s, "uplink_restored", 1);
+	if (r == 0)
+		r = store_meta_set(s, "uplink_copy", 0);
 	r = store_end_durable(s, r, "taking a new incarnation");
 	if (r != 0)
 		return r;
 	s->uplink.incarnation = incarnation;
 	s->uplink.is_restored = true;
+	s->uplink.is_copy = false;
 	s->uplink.preparing = 0;
 	begin_sweep(s);
 	return STORE_OK;

@@ -24,6 +24,7 @@ enum {
 	CHECK_MS = 10000, /* between two looks at masters that are well */
 	FINISH_MS = 2000, /* a stop waits so long for the cluster */
 	YIELDING = 5,	  /* of nice(2), as the committer */
+	ROWS = 2000,	  /* of a transaction: as folding */
 };
 
 /* ---- start and end ---- */
@@ -164,6 +165,44 @@ static int load_baseline(void *arg, uint64_t id, int64_t value)
 	return 0;
 }
 
+static int put_baselines(struct store *store, uint64_t incarnation, const struct store_baseline *rows,
+			 size_t count)
+{
+	int rc = 0;
+
+	for (size_t at = 0; at < count && !rc; at += ROWS)
+		rc = store_put_baselines(store, incarnation, rows + at,
+					 count - at < ROWS ? count - at : ROWS);
+	return rc;
+}
+
+/* A backup has begun to live: all that it holds is its original's to bring, which may be alive and not have
+ * done so yet. Before anybody counts here, so that nothing of that is lost, whenever this is cut off. */
+static int leave_original(struct uplink *u, struct store *store, struct store_uplink *found)
+{
+	char before[UPLINK_ID_SIZE], after[UPLINK_ID_SIZE];
+	uint64_t incarnation = uplink_draw_id();
+	size_t count;
+	struct store_baseline *rows = uplink_table_baselines(&u->table, 0, &count);
+	int rc = rows ? put_baselines(store, incarnation, rows, count) : -ENOMEM;
+
+	free(rows);
+	if (!rc)
+		rc = store_uplink_switch(store, incarnation);
+	if (rc)
+		return rc;
+	uplink_put_id(before, found->incarnation);
+	uplink_put_id(after, incarnation);
+	log_warning(
+		"uplink: this state is a backup: incarnation %s stays its original's, this one goes on as %s "
+		"and brings what is counted from now on. Sessions and tokens are refused until somebody has "
+		"looked: shcount uplink accept",
+		before, after);
+	found->incarnation = incarnation;
+	found->is_restored = true;
+	return 0;
+}
+
 static int begin_start(struct uplink *u, struct store *store, const struct store_uplink *found)
 {
 	const struct uplink_mark now = {.start = uplink_draw_id(), .epoch = store_last_epoch(store)};
@@ -178,7 +217,7 @@ static int begin_start(struct uplink *u, struct store *store, const struct store
 		rc = store_uplink_begin(store, u->incarnation, now.start, now.epoch);
 	if (!rc)
 		uplink_table_loaded(&u->table, now.epoch);
-	return rc > 0 ? -ENOSPC : rc;
+	return rc;
 }
 
 int uplink_load(struct uplink *u, struct store *store)
@@ -188,9 +227,12 @@ int uplink_load(struct uplink *u, struct store *store)
 
 	if (rc)
 		return rc;
-	rc = begin_start(u, store, &found);
+	if (found.is_copy)
+		rc = leave_original(u, store, &found);
+	if (!rc)
+		rc = begin_start(u, store, &found);
 	free(found.starts);
-	return rc;
+	return rc > 0 ? -ENOSPC : rc;
 }
 
 /* ---- shared by its files ---- */
@@ -302,7 +344,9 @@ static void push_some(struct uplink *u)
 	if (uplink_register(u)) {
 		if (sweep_due_ms(u, clock_ms(CLOCK_MONOTONIC)) == 0)
 			is_swept = uplink_sweep_some(u);
+		uplink_retry_some(u);
 		is_through = uplink_round(u);
+		uplink_retry_end(u, is_through);
 	}
 	uplink_look_at_topology(u);
 	if (u->broken)
@@ -321,15 +365,21 @@ static void push_some(struct uplink *u)
 	pause_growing(u);
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Milliseconds until a round is to begin. */
 static int64_t round_due_ms(struct uplink *u, int64_t now)
 {
 	int64_t at = u->round_ms + atomic_load(&u->config->uplink_interval_ms);
+	int64_t idle_ms = earlier(u->sweep_due_ms, uplink_retry_ms(u));
 
-	if (u->is_wanted || u->round_ms == 0)
+	if (u->is_wanted || u->round_ms == 0 || u->refusals.is_all_due)
 		at = 0;
-	else if (uplink_table_counts(&u->table).due == 0 && u->sweep_due_ms > at)
-		at = u->sweep_due_ms;
+	else if (uplink_table_counts(&u->table).due == 0 && idle_ms > at)
+		at = idle_ms;
 	if (u->retry_ms > at)
 		at = u->retry_ms;
 	return at > now ? at - now : 0;
@@ -347,11 +397,6 @@ static void check(struct uplink *u)
 		set_condition(u, UPLINK_DOWN);
 	else if (u->condition == UPLINK_DOWN)
 		u->round_ms = 0; /* one tells whether it is up; nobody may wait for it */
-}
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
 }
 
 /* What is due now. Milliseconds until there is more. */
@@ -431,5 +476,6 @@ void uplink_finish(struct uplink *u)
 		(void)uplink_round(u);
 	if (uplink_table_counts(&u->table).due)
 		log_warning(
-			"uplink: some changes are not in the cluster yet; the next start brings them there");
+			"uplink: some changes are not in the cluster yet; the next start brings them, if no "
+			"copy of this state is started before");
 }

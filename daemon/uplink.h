@@ -93,6 +93,22 @@ struct uplink_total {
 	char name[NAME_LEN_MAX];
 };
 
+/* What the cluster refuses. Why, by the numbers that entries have: each reason once, the last one stands for
+ * all for which there was no room. */
+enum { UPLINK_WHYS = 16, UPLINK_WHY_SIZE = 160 };
+struct uplink_refusals {
+	char why[UPLINK_WHYS][UPLINK_WHY_SIZE];
+	uint8_t why_count;
+	char last[UPLINK_ERROR_SIZE]; /* a name, and why */
+	size_t said_count;	      /* so many are said to be refused in the log; 0: nothing is said */
+	int64_t said_ms;	      /* monotonic: of that line */
+	bool is_kept_said;	      /* that names that begin with shc: stay here */
+	int64_t due_ms;		      /* monotonic: some are tried again then, */
+	bool is_all_due, is_all;      /* ... all at once, in the next round; in this one */
+	uint64_t trying, tried;	      /* whoever asked before: of the round that goes on, and of one that is
+				       * through */
+};
+
 /* A push that is under way. */
 struct uplink_flight {
 	struct uplink *uplink;
@@ -115,13 +131,15 @@ struct uplink {
 	struct waker waker;
 	_Atomic bool is_stopping;
 	_Atomic bool is_restored; /* this state is a copy: sessions and tokens are refused */
+	/* written by the thread, read by any; relaxed, each for itself */
+	_Atomic uint64_t pushes, repairs;
+	_Atomic(enum uplink_condition) condition;
 	/* the thread's own */
 	pthread_t thread;
 	bool has_thread;
 	uint64_t incarnation;
 	char incarnation_id[UPLINK_ID_SIZE];
 	struct uplink_lineage lineage;
-	enum uplink_condition condition;
 	bool is_registered;		      /* the record is this start's */
 	bool is_record_due;		      /* ... or was: it is to be looked at */
 	char record[UPLINK_RECORD_CHARS_MAX]; /* what is believed to be in it */
@@ -141,8 +159,9 @@ struct uplink {
 	struct uplink_retirement retirement;
 	struct uplink_total *totals; /* owned: UPLINK_TOTALS of them, by hash */
 	uint64_t topology;	     /* what it was when a sweep began: lost connections, who serves what */
-	uint64_t pushes, repairs, answers, sweeps;
+	uint64_t answers, sweeps;
 	char error[UPLINK_ERROR_SIZE];
+	struct uplink_refusals refusals;
 	int64_t until_ms;	  /* monotonic: of a stop, which waits for nobody beyond; 0: it is none */
 	int64_t check_due_ms;	  /* monotonic: masters are looked at then */
 	bool is_somebody_missing; /* one did not answer */
@@ -226,6 +245,20 @@ bool uplink_register(struct uplink *u);
 bool uplink_claim(struct uplink *u);
 /* One round: everything that is due, once. True: it is through. uplink_push.c */
 bool uplink_round(struct uplink *u);
+
+/* The cluster refuses this, and that is said; the number of the reason. `n`: the node, null: not known.
+ * uplink_refused.c */
+uint8_t uplink_refuse(struct uplink *u, struct uplink_node *n, const struct uplink_push *p, struct slice why);
+/* A name that begins with shc:, which is this daemon's own affair. True: there is no more to do about it. */
+bool uplink_keep(struct uplink *u, const struct uplink_push *p);
+/* Before a round: what is refused is tried again, in turn, or all of it. Behind the round: what came of it.
+ */
+void uplink_retry_some(struct uplink *u);
+void uplink_retry_end(struct uplink *u, bool is_through);
+/* When that is to be done, monotonic. */
+int64_t uplink_retry_ms(struct uplink *u);
+/* Why a name is not in the cluster, and will not be as things are; false: it is, or may come there. */
+bool uplink_put_why(const struct uplink *u, const struct uplink_state *s, char *out, size_t size);
 
 /* A random number for a start, or for an incarnation: not 0, and below 2^63. */
 uint64_t uplink_draw_id(void);

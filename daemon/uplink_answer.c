@@ -214,7 +214,7 @@ static void put_status(struct uplink *u, struct uplink_question *q)
 	put_text(out, "start", start);
 	put_number(out, "restored", atomic_load(&u->is_restored));
 	put_number(out, "names", (int64_t)counts.names);
-	put_number(out, "due", (int64_t)counts.due);
+	put_number(out, "due", (int64_t)(counts.due + counts.aside));
 	put_number(out, "lag_ms", uplink_table_lag_ms(&u->table, now));
 	put_number(out, "synced_epoch", (int64_t)counts.synced_epoch);
 	put_number(out, "durable_epoch", (int64_t)epoch_durable(u->commit->clock));
@@ -231,14 +231,27 @@ static void put_status(struct uplink *u, struct uplink_question *q)
 
 /* ---- until it is in the cluster ---- */
 
-static bool is_synced(const struct uplink *u, const struct uplink_counts *counts, uint64_t epoch)
+/* A sweep at full speed looks for what was there, and may be lost. And what is refused is tried once more
+ * first, for whoever asks may have mended it. */
+static bool is_synced(struct uplink *u, const struct uplink_counts *counts, const struct uplink_question *q)
 {
-	/* A sweep at full speed looks for what was there, and may be lost. */
-	return counts->synced_epoch >= epoch && u->sweeps > 0 && !u->is_fast;
+	if (counts->synced_epoch < q->number || u->sweeps == 0 || u->is_fast)
+		return false;
+	u->refusals.is_all_due |= counts->refused && q->serial > u->refusals.tried;
+	return counts->refused == 0 || q->serial <= u->refusals.tried;
+}
+
+/* One name is looked at for whoever asks, whatever becomes of others. */
+static bool is_name_through(struct uplink *u, const struct uplink_question *q)
+{
+	uint8_t why;
+
+	return q->is_begun && !u->broken &&
+	       uplink_table_presence(&u->table, name_of(q), &why) != UPLINK_NOT_YET;
 }
 
 struct sync_fit {
-	const struct uplink *uplink;
+	struct uplink *uplink;
 	struct uplink_counts counts;
 	bool is_waiting; /* somebody does */
 	bool has_ready;	 /* somebody waits for nothing but replicas: */
@@ -253,11 +266,12 @@ static bool fits_sync(void *arg, const struct uplink_question *q)
 
 	if (q->kind != UPLINK_ASK_SYNC)
 		return false;
-	if (!is_synced(f->uplink, &f->counts, q->number)) {
+	if (q->name_len ? !is_name_through(f->uplink, q) : !is_synced(f->uplink, &f->counts, q)) {
 		f->is_waiting = true;
 		return false;
 	}
-	if (q->replicas <= f->there)
+	/* The master of a name has just answered. */
+	if (q->replicas <= f->there || (q->name_len && q->replicas == 0))
 		return true;
 	if (!f->has_ready || q->replicas < f->fewest)
 		f->fewest = q->replicas;
@@ -265,12 +279,25 @@ static bool fits_sync(void *arg, const struct uplink_question *q)
 	return false;
 }
 
+static void put_name_synced(struct uplink *u, struct uplink_question *q)
+{
+	struct uplink_state s;
+	char text[UPLINK_ERROR_SIZE];
+
+	if (uplink_table_state(&u->table, name_of(q), &s) && uplink_put_why(u, &s, text, sizeof(text)))
+		resp_put_errorf(&q->reply, "ERR %s", text);
+	else
+		resp_put_int(&q->reply, 1);
+}
+
 /* What is refused is not there, and will not be. */
 static void put_synced(struct uplink *u, struct uplink_question *q, const struct uplink_counts *counts)
 {
-	if (counts->refused)
-		resp_put_errorf(&q->reply, "ERR the cluster refuses %zu counters, the last one: %s",
-				counts->refused, u->error);
+	if (q->name_len)
+		put_name_synced(u, q);
+	else if (counts->refused)
+		resp_put_errorf(&q->reply, "ERR the cluster refuses %zu counter%s, the last one: %s",
+				counts->refused, counts->refused == 1 ? "" : "s", u->refusals.last);
 	else
 		resp_put_int(&q->reply, 1);
 }
@@ -287,11 +314,54 @@ static void answer_fitting(struct uplink *u, struct sync_fit *f)
 	}
 }
 
+static bool fits_begin(void *arg, const struct uplink_question *q)
+{
+	return q->kind == UPLINK_ASK_SYNC && q->name_len && !q->is_begun && q->number <= *(uint64_t *)arg;
+}
+
+/* Names that somebody waits for are put into the round. */
+static void begin_names(struct uplink *u)
+{
+	struct uplink_question *q;
+	uint64_t fed;
+	int rc = 1;
+
+	(void)uplink_table_epoch(&u->table, &fed);
+	while (rc > 0 && (q = uplink_take(&u->asks, fits_begin, &fed))) {
+		rc = uplink_table_await(&u->table, name_of(q));
+		q->is_begun = rc > 0;
+		if (rc >= 0) {
+			uplink_put_back(&u->asks, q);
+		} else {
+			resp_put_error(&q->reply, "OOM out of memory");
+			uplink_answer(&u->asks, q);
+		}
+	}
+}
+
+static bool fits_name(void *arg, const struct uplink_question *q)
+{
+	return q->kind == UPLINK_ASK_SYNC && q->name_len && q->replicas == 0 && is_name_through(arg, q);
+}
+
+/* In a round, which may have to wait for others. */
+static void answer_names(struct uplink *u)
+{
+	struct uplink_question *q;
+
+	begin_names(u);
+	while ((q = uplink_take(&u->asks, fits_name, u))) {
+		put_name_synced(u, q);
+		uplink_answer(&u->asks, q);
+	}
+}
+
 /* Those who want fewer replicas come first: who wants more than there are holds up nobody else. */
 static void answer_syncs(struct uplink *u)
 {
 	struct sync_fit f = {.uplink = u, .counts = uplink_table_counts(&u->table), .there = -1};
 
+	begin_names(u);
 	for (;;) {
 		answer_fitting(u, &f);
 		if (!f.has_ready)
@@ -403,6 +473,7 @@ void uplink_answer_meanwhile(struct uplink *u)
 {
 	answer_all(u, UPLINK_ASK_STATUS, put_status);
 	put_total_questions(u);
+	answer_names(u);
 }
 
 void uplink_answer_questions(struct uplink *u)

@@ -42,8 +42,10 @@ struct uplink_question *uplink_ask(struct uplink_asks *a, const struct uplink_qu
 	q->waker = waker;
 	pthread_mutex_lock(&a->mutex);
 	is_over = a->is_over;
-	if (!is_over)
+	if (!is_over) {
+		q->serial = ++a->count;
 		TAILQ_INSERT_TAIL(&a->waiting, q, link);
+	}
 	pthread_mutex_unlock(&a->mutex);
 	if (is_over) {
 		free(q);
@@ -97,6 +99,16 @@ struct uplink_question *uplink_take(struct uplink_asks *a, uplink_fits_fn *fits,
 	}
 	pthread_mutex_unlock(&a->mutex);
 	return q;
+}
+
+uint64_t uplink_asks_count(struct uplink_asks *a)
+{
+	uint64_t count;
+
+	pthread_mutex_lock(&a->mutex);
+	count = a->count;
+	pthread_mutex_unlock(&a->mutex);
+	return count;
 }
 
 void uplink_answer(struct uplink_asks *a, struct uplink_question *q)

@@ -22,7 +22,7 @@ enum uplink_ask_kind {
 	UPLINK_ASK_GLOBAL,  /* name */
 	UPLINK_ASK_EXPLAIN, /* name; the answer is two pairs of a map, or nothing */
 	UPLINK_ASK_STATUS,
-	UPLINK_ASK_SYNC,   /* number: epoch that must be in the cluster; replicas */
+	UPLINK_ASK_SYNC,   /* number: epoch that must be in the cluster; replicas; name: of this one alone */
 	UPLINK_ASK_VERIFY, /* number: cursor; is_repair */
 	UPLINK_ASK_RESET,  /* name */
 	UPLINK_ASK_RETIRE, /* number: the incarnation */
@@ -34,9 +34,11 @@ struct uplink_question {
 	enum uplink_ask_kind kind;
 	uint8_t state;	     /* of uplink_ask.c, under the mutex */
 	struct waker *waker; /* of the worker */
+	uint64_t serial;     /* of this question, from 1 */
 	uint64_t number;
 	uint32_t replicas;
 	bool is_repair, is_resp3;
+	bool is_begun; /* UPLINK_ASK_SYNC of a name: that is looked at, or has been */
 	uint8_t name_len;
 	char name[NAME_LEN_MAX];
 	struct buf reply; /* the thread's while it is answered, then the worker's */
@@ -47,7 +49,8 @@ struct uplink_asks {
 	pthread_mutex_t mutex;
 	/* under it */
 	struct uplink_question_list waiting;
-	bool is_over; /* nobody answers any more */
+	uint64_t count; /* so many have been asked */
+	bool is_over;	/* nobody answers any more */
 };
 
 void uplink_asks_init(struct uplink_asks *a);
@@ -69,6 +72,8 @@ struct uplink_question *uplink_drop(struct uplink_asks *a, struct uplink_questio
  * uplink_put_back. */
 typedef bool uplink_fits_fn(void *arg, const struct uplink_question *q);
 struct uplink_question *uplink_take(struct uplink_asks *a, uplink_fits_fn *fits, void *arg);
+/* How many have been asked: the serial number of the last one. */
+uint64_t uplink_asks_count(struct uplink_asks *a);
 /* `reply` is filled. */
 void uplink_answer(struct uplink_asks *a, struct uplink_question *q);
 void uplink_put_back(struct uplink_asks *a, struct uplink_question *q);

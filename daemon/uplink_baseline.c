@@ -32,13 +32,15 @@ size_t uplink_table_look(struct uplink_table *t)
 	for (size_t i = 0; i <= t->by_name.mask; i++)
 		if (t->by_name.slots[i])
 			count += t->by_name.slots[i]->is_in_doubt;
-	/* Those that are refused meanwhile are in no queue; the others may be in any. */
-	STAILQ_CONCAT(&t->round, &t->due);
+	/* Those that are refused meanwhile are aside; the others may be in any queue, or in none. */
+	TAILQ_CONCAT(&t->round, &t->due, link);
 	t->round_count += t->due_count;
 	t->due_count = 0;
 	for (size_t i = 0; i <= t->by_name.mask; i++) {
 		struct uplink_entry *e = t->by_name.slots[i];
 
+		if (e && e->is_in_doubt && e->place == UPLINK_ASIDE)
+			uplink_table_fetch(t, e);
 		if (e && e->is_in_doubt && e->place == UPLINK_AT_REST)
 			uplink_table_to_round(t, e);
 	}
@@ -101,6 +103,9 @@ void uplink_table_switch(struct uplink_table *t, uint64_t start)
 		e->there = (struct uplink_field){.value = 0};
 		e->is_in_doubt = e->is_lost = e->is_only_marked = false;
 		e->is_new = true;
+		e->is_looked_at = true; /* whoever waits for it waits on */
+		if (e->place == UPLINK_ASIDE)
+			uplink_table_fetch(t, e);
 		if (e->place == UPLINK_AT_REST)
 			uplink_table_to_due(t, e);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * uplink_due.c - see uplink_table.h: what is due is taken into a round, sent, and answered; a sweep puts more
- * into it.
+ * into it, and so does what was refused.
  */
 #include "uplink_table.h"
 
@@ -38,11 +38,11 @@ size_t uplink_table_begin_round(struct uplink_table *t)
 	size_t count;
 
 	pthread_mutex_lock(&t->mutex);
-	STAILQ_CONCAT(&t->round, &t->left);
+	TAILQ_CONCAT(&t->round, &t->left, link);
 	t->round_count += t->left_count;
 	t->left_count = 0;
 	if (!t->is_looking) {
-		STAILQ_CONCAT(&t->round, &t->due);
+		TAILQ_CONCAT(&t->round, &t->due, link);
 		t->round_count += t->due_count;
 		t->due_count = 0;
 		if (!t->round_since_ms)
@@ -124,8 +124,8 @@ bool uplink_table_take(struct uplink_table *t, uint64_t start, struct uplink_pus
 	int64_t wanted;
 
 	pthread_mutex_lock(&t->mutex);
-	while (!is_found && (e = STAILQ_FIRST(&t->round))) {
-		STAILQ_REMOVE_HEAD(&t->round, link);
+	while (!is_found && (e = TAILQ_FIRST(&t->round))) {
+		TAILQ_REMOVE(&t->round, e, link);
 		t->round_count--;
 		e->place = UPLINK_AT_REST;
 		if (t->is_looking && !e->is_in_doubt)
@@ -135,7 +135,7 @@ bool uplink_table_take(struct uplink_table *t, uint64_t start, struct uplink_pus
 		else if (is_unheard_of(e) && t->sweep_at == 0)
 			forget(t, e);
 		else if (!uplink_contribution(e->committed, e->baseline, &wanted))
-			uplink_table_note_refused(t, e, true);
+			uplink_table_put_aside(t, e, UPLINK_WHY_RANGE);
 		else
 			is_found = prepare(t, e, start, wanted, out);
 	}
@@ -166,7 +166,7 @@ static bool believe(struct uplink_entry *e, const struct uplink_push *p, const s
 		e->is_only_marked = p->is_fence && (e->is_only_marked || is_others_mark(e, p));
 		e->belief = UPLINK_PRESENT;
 		e->there = p->after;
-	} else if (a->outcome == UPLINK_OTHER) {
+	} else if (a->outcome == UPLINK_OTHER || a->outcome == UPLINK_KEPT) {
 		e->is_only_marked &= a->has_field && a->field.mark.start == p->after.mark.start &&
 				     a->field.value == e->there.value;
 		e->belief = a->has_field ? UPLINK_PRESENT : UPLINK_ABSENT;
@@ -185,6 +185,17 @@ static bool may_change(const struct uplink_table *t, const struct uplink_entry *
 	       !(e->belief == UPLINK_PRESENT && e->there.mark.start == p->after.mark.start);
 }
 
+/* Of one that was not answered, or has to be sent again, nothing else is known than before. */
+static void note_accepted(struct uplink_table *t, struct uplink_entry *e, enum uplink_outcome outcome,
+			  bool is_again)
+{
+	if (outcome == UPLINK_LOST || outcome == UPLINK_UNSENT || outcome == UPLINK_REFUSED ||
+	    (outcome == UPLINK_OTHER && is_again))
+		return;
+	t->has_recovered |= e->is_refused && outcome == UPLINK_PUSHED;
+	uplink_table_note_refused(t, e, false);
+}
+
 bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *p, const struct uplink_answer *a)
 {
 	struct uplink_entry *e = p->entry;
@@ -198,19 +209,27 @@ bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *p, co
 		is_repair &= !e->is_in_doubt;
 		is_again = believe(e, p, a);
 		e->is_found &= !a->has_field;
-		e->is_looked_at = false;
+		/* What was found there instead is to be replaced first. */
+		e->is_looked_at = a->outcome == UPLINK_OTHER && is_again;
 		e->is_in_doubt = e->is_lost = may_change(t, e, p, a);
 	}
 	if (a->outcome == UPLINK_LOST && !p->is_look) {
 		e->is_in_doubt = e->is_lost = true;
 		e->is_only_marked |= p->is_fence && is_others_mark(e, p);
 	}
+	if (a->outcome == UPLINK_KEPT) {
+		(void)believe(e, p, a); /* and what differs stays so */
+		e->is_looked_at = false;
+	}
 	/* Where nothing can be looked at any more nothing would be found out later, either. */
-	if (a->outcome == UPLINK_BROKEN || (a->outcome == UPLINK_REFUSED && t->is_looking && !e->is_lost))
+	if (a->outcome == UPLINK_BROKEN || a->outcome == UPLINK_KEPT ||
+	    (a->outcome == UPLINK_REFUSED && t->is_looking && !e->is_lost))
 		e->is_in_doubt = e->is_lost = false;
-	uplink_table_note_refused(t, e, a->outcome == UPLINK_REFUSED);
+	note_accepted(t, e, a->outcome, is_again);
 	if (a->outcome == UPLINK_LOST || a->outcome == UPLINK_UNSENT)
 		uplink_table_to_left(t, e);
+	else if (a->outcome == UPLINK_REFUSED)
+		uplink_table_put_aside(t, e, a->why);
 	else if ((is_again || a->outcome == UPLINK_BROKEN) && !t->is_looking)
 		uplink_table_to_round(t, e);
 	else if (is_again || e->is_changed || a->outcome == UPLINK_BROKEN)
@@ -235,6 +254,31 @@ bool uplink_table_end_round(struct uplink_table *t)
 	return is_through;
 }
 
+/* ---- what is refused ---- */
+
+void uplink_table_retry(struct uplink_table *t, size_t max)
+{
+	struct uplink_entry *e;
+
+	pthread_mutex_lock(&t->mutex);
+	while (max-- > 0 && (e = TAILQ_FIRST(&t->aside))) {
+		uplink_table_fetch(t, e);
+		uplink_table_to_round(t, e);
+	}
+	pthread_mutex_unlock(&t->mutex);
+}
+
+bool uplink_table_has_recovered(struct uplink_table *t)
+{
+	bool has_recovered;
+
+	pthread_mutex_lock(&t->mutex);
+	has_recovered = t->has_recovered;
+	t->has_recovered = false;
+	pthread_mutex_unlock(&t->mutex);
+	return has_recovered;
+}
+
 /* ---- sweeps ---- */
 
 bool uplink_table_sweep(struct uplink_table *t, size_t max)
@@ -250,6 +294,8 @@ bool uplink_table_sweep(struct uplink_table *t, size_t max)
 			forget(t, e);
 			continue;
 		}
+		if (e && e->place == UPLINK_ASIDE)
+			uplink_table_fetch(t, e);
 		if (e && e->place == UPLINK_AT_REST) {
 			e->is_looked_at = true;
 			uplink_table_to_round(t, e);
@@ -297,19 +343,19 @@ int uplink_table_found(struct uplink_table *t, struct slice name)
 
 static void tidy_queue(struct uplink_table *t, struct uplink_queue *q, size_t *count)
 {
-	struct uplink_queue kept = STAILQ_HEAD_INITIALIZER(kept);
+	struct uplink_queue kept = TAILQ_HEAD_INITIALIZER(kept);
 	struct uplink_entry *e;
 
-	while ((e = STAILQ_FIRST(q))) {
-		STAILQ_REMOVE_HEAD(q, link);
+	while ((e = TAILQ_FIRST(q))) {
+		TAILQ_REMOVE(q, e, link);
 		if (is_unheard_of(e)) {
 			forget(t, e);
 			--*count;
 		} else {
-			STAILQ_INSERT_TAIL(&kept, e, link);
+			TAILQ_INSERT_TAIL(&kept, e, link);
 		}
 	}
-	STAILQ_CONCAT(q, &kept);
+	TAILQ_CONCAT(q, &kept, link);
 }
 
 /* All at once: so many have come and gone since the last time. */
@@ -324,11 +370,21 @@ void uplink_table_tidy(struct uplink_table *t)
 		tidy_queue(t, &t->due, &t->due_count);
 		tidy_queue(t, &t->round, &t->round_count);
 		tidy_queue(t, &t->left, &t->left_count);
+		tidy_queue(t, &t->aside, &t->aside_count);
 		t->gone_count = t->by_name.count - t->by_id.count;
 		if (count != t->by_name.count)
 			t->sweep_at = 0; /* others stand elsewhere now */
 	}
 	pthread_mutex_unlock(&t->mutex);
+}
+
+static void look_again(struct uplink_table *t, struct uplink_entry *e)
+{
+	e->is_looked_at = true;
+	if (e->place == UPLINK_ASIDE)
+		uplink_table_fetch(t, e);
+	if (e->place == UPLINK_AT_REST)
+		uplink_table_to_round(t, e);
 }
 
 void uplink_table_look_again(struct uplink_table *t, struct slice name)
@@ -337,10 +393,46 @@ void uplink_table_look_again(struct uplink_table *t, struct slice name)
 
 	pthread_mutex_lock(&t->mutex);
 	e = uplink_index_name(&t->by_name, name);
-	if (e) {
-		e->is_looked_at = true;
-		if (e->place == UPLINK_AT_REST)
-			uplink_table_to_round(t, e);
+	if (e)
+		look_again(t, e);
+	pthread_mutex_unlock(&t->mutex);
+}
+
+/* ---- one that somebody waits for ---- */
+
+int uplink_table_await(struct uplink_table *t, struct slice name)
+{
+	struct uplink_entry *e;
+	int rc = 0;
+
+	pthread_mutex_lock(&t->mutex);
+	e = uplink_index_name(&t->by_name, name);
+	if (!e) {
+		rc = uplink_table_get(t, name, &e);
+		if (!rc)
+			e->is_found = true;
+	}
+	/* What is under way may be older than what is waited for. */
+	if (!rc && e->place != UPLINK_UNDER_WAY) {
+		look_again(t, e);
+		rc = 1;
 	}
 	pthread_mutex_unlock(&t->mutex);
+	return rc;
+}
+
+enum uplink_presence uplink_table_presence(struct uplink_table *t, struct slice name, uint8_t *why)
+{
+	enum uplink_presence presence = UPLINK_IS_THERE; /* also of a name of which nothing is left */
+	const struct uplink_entry *e;
+
+	pthread_mutex_lock(&t->mutex);
+	e = uplink_index_name(&t->by_name, name);
+	*why = e ? e->why : 0;
+	if (e && e->is_looked_at)
+		presence = UPLINK_NOT_YET;
+	else if (e && e->is_refused)
+		presence = UPLINK_IS_REFUSED;
+	pthread_mutex_unlock(&t->mutex);
+	return presence;
 }

@@ -21,13 +21,18 @@ enum uplink_belief {
 	UPLINK_PRESENT, /* `there` */
 };
 
-enum uplink_place { UPLINK_AT_REST, UPLINK_IN_QUEUE, UPLINK_UNDER_WAY };
+enum uplink_place {
+	UPLINK_AT_REST,
+	UPLINK_IN_QUEUE,
+	UPLINK_UNDER_WAY,
+	UPLINK_ASIDE, /* the cluster refuses it: in a queue of its own, until it is tried again */
+};
 
 struct uplink_entry {
 	/* What the committer needs comes first: it is in one line of the cache, mostly. */
 	uint64_t id;	   /* the object that has the name; 0: none */
 	int64_t committed; /* its value as is on disk; 0: none */
-	STAILQ_ENTRY(uplink_entry) link;
+	TAILQ_ENTRY(uplink_entry) link;
 	uint8_t belief, place;
 	bool is_changed : 1;	 /* while it was under way */
 	bool is_looked_at : 1;	 /* sent also when it is what is believed: a sweep */
@@ -39,12 +44,13 @@ struct uplink_entry {
 	bool is_found : 1;	 /* nobody here has ever had the name: only the cluster has told of it */
 	bool is_only_marked : 1; /* `there` has this start's mark, and what another one has brought */
 	uint8_t name_len;
+	uint8_t why;		   /* it is refused */
 	int64_t baseline;	   /* of the value, what is in fields of other incarnations */
 	int64_t at_start;	   /* the value that this start has found */
 	struct uplink_field there; /* what the cluster is believed to have; all 0 if not UPLINK_PRESENT */
 	char name[];
 };
-STAILQ_HEAD(uplink_queue, uplink_entry);
+TAILQ_HEAD(uplink_queue, uplink_entry);
 
 /* Entries by a key, open addressing; they are the table's. */
 struct uplink_index {

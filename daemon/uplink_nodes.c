@@ -64,17 +64,33 @@ struct check {
 
 static const char evicts[] = "it evicts keys when its memory is full";
 
+static bool says_evicts(const struct uplink_node *n)
+{
+	return strncmp(n->error, evicts, sizeof(evicts) - 1) == 0;
+}
+
+/* Ledgers do not expire by themselves, so volatile-* takes only what somebody has given a time to live. That
+ * may be any of them, and what is taken is counted again: better they hear of it before. */
 static void look_at_policy(struct uplink_node *n, struct slice info)
 {
 	struct slice policy = value_of(info, "maxmemory_policy"), limit = value_of(info, "maxmemory");
+	char said[UPLINK_ERROR_SIZE];
 
-	if (policy.len < 7 || memcmp(policy.data, "allkeys", 7) != 0 || slice_is_word(limit, "0"))
+	if (!policy.len || !limit.len)
+		return; /* a server that does not tell */
+	if (slice_is_word(policy, "noeviction") || slice_is_word(limit, "0")) {
+		if (says_evicts(n))
+			n->error[0] = '\0';
 		return;
-	if (strncmp(n->error, evicts, sizeof(evicts) - 1) == 0)
+	}
+	(void)snprintf(
+		said, sizeof(said),
+		"%s (maxmemory-policy %.*s), and what it evicts of totals and ledgers makes totals wrong: set "
+		"noeviction",
+		evicts, (int)(policy.len < 32 ? policy.len : 32), policy.data);
+	if (strcmp(said, n->error) == 0)
 		return; /* said already */
-	(void)snprintf(n->error, sizeof(n->error),
-		       "%s (maxmemory-policy %.*s), totals and ledgers too: set noeviction", evicts,
-		       (int)policy.len, policy.data);
+	memcpy(n->error, said, sizeof(said));
 	log_warning("uplink: %s: %s", n->name, n->error);
 }
 

@@ -35,7 +35,14 @@ static enum uplink_outcome outcome_of(enum shc_status status)
 
 /* ---- a push ---- */
 
-static struct uplink_answer judge_field(struct uplink *u, const struct uplink_push *p, struct slice there)
+static struct uplink_answer refuse(struct uplink *u, struct uplink_node *n, const struct uplink_push *p,
+				   struct slice why)
+{
+	return (struct uplink_answer){.outcome = UPLINK_REFUSED, .why = uplink_refuse(u, n, p, why)};
+}
+
+static struct uplink_answer judge_field(struct uplink *u, struct uplink_node *n, const struct uplink_push *p,
+					struct slice there)
 {
 	struct uplink_answer a = {.outcome = UPLINK_OTHER};
 
@@ -54,9 +61,7 @@ static struct uplink_answer judge_field(struct uplink *u, const struct uplink_pu
 		a.outcome = a.has_field ? UPLINK_OTHER : UPLINK_BROKEN;
 		break;
 	case UPLINK_SENSELESS:
-		uplink_say(u, "the ledger of %.*s has something else than a daemon writes under %s",
-			   shown_len(p), p->entry->name, u->incarnation_id);
-		a.outcome = UPLINK_REFUSED;
+		a = refuse(u, n, p, slice_str("its field of the ledger is nothing that a daemon writes"));
 		break;
 	}
 	return a;
@@ -85,12 +90,11 @@ static struct uplink_answer read_answer(struct uplink *u, struct uplink_node *n,
 			say_of(u, n, p,
 			       slice_str("somebody has given it an expiry in the cluster, where it will be "
 					 "lost with its ledger: PERSIST both"));
-		return is_done ? (struct uplink_answer){.outcome = UPLINK_PUSHED} : judge_field(u, p, text);
+		return is_done ? (struct uplink_answer){.outcome = UPLINK_PUSHED}
+			       : judge_field(u, n, p, text);
 	}
-	if (uplink_is_refusal(status, reply)) {
-		say_of(u, n, p, reply->str);
-		return (struct uplink_answer){.outcome = UPLINK_REFUSED};
-	}
+	if (uplink_is_refusal(status, reply))
+		return refuse(u, n, p, reply->str);
 	uplink_note(u, status == SHC_OK ? uplink_senseless : cluster_error(u->cluster));
 	return (struct uplink_answer){.outcome = status ? outcome_of(status) : UPLINK_LOST};
 }
@@ -117,24 +121,6 @@ static void take_answer(void *arg, const struct op *op, enum shc_status status,
 	}
 	f->next_free = u->free_flights;
 	u->free_flights = f;
-}
-
-/* Names that begin with shc: are ours, in a cluster. */
-static bool refuse_own(struct uplink *u, const struct uplink_push *p)
-{
-	static const struct uplink_answer refused = {.outcome = UPLINK_REFUSED};
-	static const struct uplink_answer nothing = {.outcome = UPLINK_OTHER, .has_field = false};
-
-	if (!shard_is_own((struct slice){p->entry->name, p->entry->name_len}))
-		return false;
-	if (p->after.object == 0) { /* deleted, and nothing of it was ever pushed */
-		uplink_table_answer(&u->table, p, &nothing);
-		return true;
-	}
-	uplink_say(u, "%.*s: names that begin with shc: are taken in Redis, and stay here", shown_len(p),
-		   p->entry->name);
-	uplink_table_answer(&u->table, p, &refused);
-	return true;
 }
 
 static void put_push(struct uplink *u, struct uplink_flight *f)
@@ -184,7 +170,7 @@ static bool push_next(struct uplink *u)
 	if (!f || (u->broken && !u->table.is_looking) ||
 	    !uplink_table_take(&u->table, u->lineage.now.start, &f->push))
 		return false;
-	if (refuse_own(u, &f->push) || leave_out(u, &f->push))
+	if (uplink_keep(u, &f->push) || leave_out(u, &f->push))
 		return true;
 	u->free_flights = f->next_free;
 	put_push(u, f);

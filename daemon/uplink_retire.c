@@ -31,18 +31,25 @@ static void note_refusal(struct answer *a, struct slice why)
 			       shown < a->name.len ? "..." : "", (int)why.len, why.data);
 }
 
+/* Whether it had a field of it: one that is a tombstone already may be so by what was sent before, of which
+ * the answer was lost. */
+static bool is_counted(const struct op *op, const struct resp_reply *reply)
+{
+	if (reply->type != RESP_ARRAY || reply->count != 2 || reply->elements[0].type != RESP_INT)
+		return false;
+	return reply->elements[0].i64 == 1 || (op->may_be_done && reply->elements[1].str.len > 0);
+}
+
 static void take_answer(void *arg, const struct op *op, enum shc_status status,
 			const struct resp_reply *reply)
 {
 	struct answer *a = arg;
 
-	(void)op;
 	a->is_done = status == SHC_OK;
 	if (status == SHC_REFUSED && reply && a->name.len)
 		note_refusal(a, reply->str);
-	else if (a->is_done && reply->type == RESP_ARRAY && reply->count > 0 &&
-		 reply->elements[0].type == RESP_INT)
-		a->retirement->count += reply->elements[0].i64;
+	else if (a->is_done)
+		a->retirement->count += is_counted(op, reply);
 }
 
 static bool record(struct uplink *u, const char *id)

@@ -13,9 +13,10 @@ int uplink_table_init(struct uplink_table *t)
 	memset(t, 0, sizeof(*t));
 	pthread_mutex_init(&t->mutex, NULL);
 	hash_key_init(&t->key);
-	STAILQ_INIT(&t->due);
-	STAILQ_INIT(&t->round);
-	STAILQ_INIT(&t->left);
+	TAILQ_INIT(&t->due);
+	TAILQ_INIT(&t->round);
+	TAILQ_INIT(&t->left);
+	TAILQ_INIT(&t->aside);
 	if (uplink_index_init(&t->by_name, &t->key) == 0 && uplink_index_init(&t->by_id, NULL) == 0)
 		return 0;
 	uplink_table_fini(t);
@@ -58,26 +59,47 @@ int uplink_table_get(struct uplink_table *t, struct slice name, struct uplink_en
 void uplink_table_to_due(struct uplink_table *t, struct uplink_entry *e)
 {
 	e->place = UPLINK_IN_QUEUE;
-	STAILQ_INSERT_TAIL(&t->due, e, link);
+	TAILQ_INSERT_TAIL(&t->due, e, link);
 	t->due_count++;
 }
 
 void uplink_table_to_round(struct uplink_table *t, struct uplink_entry *e)
 {
 	e->place = UPLINK_IN_QUEUE;
-	STAILQ_INSERT_TAIL(&t->round, e, link);
+	TAILQ_INSERT_TAIL(&t->round, e, link);
 	t->round_count++;
 }
 
 void uplink_table_to_left(struct uplink_table *t, struct uplink_entry *e)
 {
 	e->place = UPLINK_IN_QUEUE;
-	STAILQ_INSERT_TAIL(&t->left, e, link);
+	TAILQ_INSERT_TAIL(&t->left, e, link);
 	t->left_count++;
 }
 
+void uplink_table_put_aside(struct uplink_table *t, struct uplink_entry *e, uint8_t why)
+{
+	uplink_table_note_refused(t, e, true);
+	e->why = why;
+	e->is_looked_at = false;
+	e->place = UPLINK_ASIDE;
+	TAILQ_INSERT_TAIL(&t->aside, e, link);
+	t->aside_count++;
+}
+
+void uplink_table_fetch(struct uplink_table *t, struct uplink_entry *e)
+{
+	TAILQ_REMOVE(&t->aside, e, link);
+	t->aside_count--;
+	e->place = UPLINK_AT_REST;
+	e->is_looked_at = true;
+}
+
+/* What is refused waits for its turn, however often it changes. */
 void uplink_table_changed(struct uplink_table *t, struct uplink_entry *e, int64_t now_ms)
 {
+	if (e->place == UPLINK_ASIDE)
+		return;
 	if (!t->due_since_ms)
 		t->due_since_ms = now_ms;
 	if (e->place == UPLINK_UNDER_WAY)
@@ -143,6 +165,7 @@ static void copy_state(const struct uplink_entry *e, struct uplink_state *out)
 		.is_there = e->id != 0,
 		.is_due = e->place != UPLINK_AT_REST,
 		.is_refused = e->is_refused,
+		.why = e->why,
 		.belief = e->belief,
 		.there = e->there,
 		.name_len = e->name_len,
@@ -210,6 +233,7 @@ struct uplink_counts uplink_table_counts(struct uplink_table *t)
 	counts = (struct uplink_counts){
 		.names = t->by_name.count,
 		.due = t->due_count + t->round_count + t->left_count + t->under_way_count,
+		.aside = t->aside_count,
 		.refused = t->refused_count,
 		.synced_epoch = t->synced_epoch,
 	};

@@ -8,7 +8,7 @@
  * its name as long as it is there.
  *
  * Every name is in at most one place: under way, in a queue, or at rest. So memory is bounded by the number
- * of names, however long nothing can be pushed: 130 bytes and the name.
+ * of names, however long nothing can be pushed: 140 bytes and the name.
  */
 #ifndef SHC_UPLINK_TABLE_H
 #define SHC_UPLINK_TABLE_H
@@ -33,7 +33,10 @@ struct uplink_table {
 	struct uplink_queue due;   /* changed since the last round began */
 	struct uplink_queue round; /* of the round that goes on */
 	struct uplink_queue left;  /* of that, what was sent without an answer: for the next time */
-	size_t due_count, round_count, left_count, under_way_count, refused_count;
+	struct uplink_queue aside; /* what the cluster refuses, until it is tried again: the longest first */
+	size_t due_count, round_count, left_count, under_way_count, aside_count;
+	size_t refused_count; /* the last time; of those that are not aside one is being tried again */
+	bool has_recovered;   /* one that was refused is not any more */
 	bool is_looking;  /* only what is in doubt is sent, and only looked at; the uplink's thread writes it
 			   */
 	bool is_given_up; /* nobody adds to the fields of this incarnation any more; likewise */
@@ -96,12 +99,15 @@ enum uplink_outcome {
 	UPLINK_UNSENT,	/* surely not executed */
 	UPLINK_BROKEN,	/* a field that is not this disk's any more is there, so it was not executed either */
 	UPLINK_REFUSED, /* an error reply, or something that is for an operator to mend */
+	UPLINK_KEPT,	/* it is for this daemon alone, so it is not sent; nothing of it is there */
 };
+enum { UPLINK_WHY_RANGE = 0 /* a contribution does not fit 64 bits; other reasons are the caller's */ };
 struct uplink_answer {
 	enum uplink_outcome outcome;
 	bool has_field; /* UPLINK_OTHER */
 	bool is_final;	/* it is a tombstone, and stays as it is */
 	struct uplink_field field;
+	uint8_t why; /* UPLINK_REFUSED */
 };
 /* True: the cluster had something else than was believed, which is to be repaired. */
 bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *push,
@@ -109,6 +115,11 @@ bool uplink_table_answer(struct uplink_table *t, const struct uplink_push *push,
 
 /* The round is through when nothing of it is left; then synced_epoch moves. */
 bool uplink_table_end_round(struct uplink_table *t);
+
+/* Puts so many of the names that are refused into the round, whether they have changed or not. */
+void uplink_table_retry(struct uplink_table *t, size_t max);
+/* Whether one of them was not refused any more, since this was asked last. */
+bool uplink_table_has_recovered(struct uplink_table *t);
 
 /* Puts some names into the round, to be looked at; forgets those that are nobody's any more. False: the sweep
  * is through, the next call begins anew. */
@@ -146,6 +157,7 @@ struct uplink_state {
 	bool is_there; /* an object has the name */
 	bool is_due;   /* changed, and not answered yet */
 	bool is_refused;
+	uint8_t why; /* it is */
 	enum uplink_belief belief;
 	struct uplink_field there;
 	uint8_t name_len;
@@ -163,6 +175,13 @@ void uplink_table_tidy(struct uplink_table *t);
 /* The name is looked at in the next round. */
 void uplink_table_look_again(struct uplink_table *t, struct slice name);
 
+/* The same for a name that somebody waits for, known or not: positive. 0: it is under way, ask again. Or
+ * -ENOMEM. */
+int uplink_table_await(struct uplink_table *t, struct slice name);
+/* What came of that: what was committed before is in the cluster, or it is refused. */
+enum uplink_presence { UPLINK_NOT_YET, UPLINK_IS_THERE, UPLINK_IS_REFUSED };
+enum uplink_presence uplink_table_presence(struct uplink_table *t, struct slice name, uint8_t *why);
+
 /* False: the name is not known. */
 bool uplink_table_state(struct uplink_table *t, struct slice name, struct uplink_state *out);
 
@@ -170,7 +189,9 @@ bool uplink_table_state(struct uplink_table *t, struct slice name, struct uplink
 uint64_t uplink_table_epoch(struct uplink_table *t, uint64_t *fed);
 
 struct uplink_counts {
-	size_t names, due, refused;
+	size_t names;
+	size_t due, aside; /* aside: of those that are refused, what waits to be tried again */
+	size_t refused;
 	uint64_t synced_epoch;
 };
 struct uplink_counts uplink_table_counts(struct uplink_table *t);
@@ -186,6 +207,10 @@ int uplink_table_get(struct uplink_table *t, struct slice name, struct uplink_en
 void uplink_table_to_due(struct uplink_table *t, struct uplink_entry *e);
 void uplink_table_to_round(struct uplink_table *t, struct uplink_entry *e);
 void uplink_table_to_left(struct uplink_table *t, struct uplink_entry *e);
+/* The cluster refuses it. */
+void uplink_table_put_aside(struct uplink_table *t, struct uplink_entry *e, uint8_t why);
+/* It is aside, and is to be looked at whatever is believed; it stands in no queue then. */
+void uplink_table_fetch(struct uplink_table *t, struct uplink_entry *e);
 /* What is committed of it has changed. */
 void uplink_table_changed(struct uplink_table *t, struct uplink_entry *e, int64_t now_ms);
 void uplink_table_note_refused(struct uplink_table *t, struct uplink_entry *e, bool is_refused);

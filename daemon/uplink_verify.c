@@ -25,6 +25,8 @@ struct row {
 	struct uplink *uplink;
 	struct uplink_state state;
 	bool is_answered, has_total, has_field;
+	bool is_denied;		  /* nothing may be read */
+	bool is_lost;		  /* there is nobody to read it from */
 	bool is_late;		  /* what was due could not be pushed before */
 	int64_t total, ledger;	  /* of this incarnation */
 	uint64_t fields, retired; /* sums, modulo 2^64 */
@@ -105,10 +107,12 @@ static void take_look(void *arg, const struct op *op, enum shc_status status, co
 
 	(void)op;
 	r->is_answered = true;
+	r->is_denied = status == SHC_DENIED;
 	if (uplink_is_refusal(status, reply))
 		say(r, "%.*s", (int)reply->str.len, reply->str.data);
 	else if (status || !read_look(r, reply))
 		r->is_answered = false;
+	r->is_lost = !r->is_answered && status != SHC_UNREACHABLE;
 }
 
 /* What should be there; of a name that has changed since, what was pushed. */
@@ -116,6 +120,7 @@ static void compare(struct row *r)
 {
 	const struct uplink_state *s = &r->state;
 	int64_t wanted = r->ledger;
+	char why[WHY_SIZE];
 
 	if (!uplink_contribution(s->committed, s->baseline, &wanted))
 		say(r, "its contribution does not fit 64 bits");
@@ -123,8 +128,8 @@ static void compare(struct row *r)
 		wanted = s->there.value;
 	else if (s->is_due)
 		wanted = r->ledger;
-	if (s->is_refused)
-		say(r, "the cluster refuses it: %s", r->uplink->error);
+	if (uplink_put_why(r->uplink, s, why, sizeof(why)))
+		say(r, "%s", why);
 	else if (s->is_due && r->is_late)
 		say(r, "what has changed is not in the cluster yet: %s", r->uplink->error);
 	if (wanted != r->ledger)
@@ -154,7 +159,7 @@ static void put_row(struct uplink_question *q, const struct row *r)
  */
 static bool look(struct uplink *u, struct row *rows, size_t count)
 {
-	bool is_whole = true;
+	bool is_whole = true, is_lost = false;
 
 	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
 	for (size_t i = 0; i < count; i++) {
@@ -173,10 +178,20 @@ static bool look(struct uplink *u, struct row *rows, size_t count)
 	cluster_run(u->cluster, 0);
 	for (size_t i = 0; i < count; i++) {
 		is_whole &= rows[i].is_answered;
+		is_lost |= rows[i].is_lost;
 		if (!rows[i].is_answered)
 			say(&rows[i], "it cannot be read now: %s", cluster_error(u->cluster));
 	}
-	return is_whole || !cluster_is_over(u->cluster);
+	return is_whole || (!is_lost && !cluster_is_over(u->cluster));
+}
+
+/* One sentence is enough where none may be read. */
+static bool is_denied(const struct row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!rows[i].is_denied)
+			return false;
+	return count > 0;
 }
 
 /* A name that was deleted, and of which nothing is left, is no counter. */
@@ -244,14 +259,16 @@ void uplink_verify(struct uplink *u, struct uplink_question *q)
 	if (u->condition != UPLINK_DOWN && uplink_register(u))
 		is_pushed = uplink_round(u);
 	refresh(u, rows, count);
-	if (look(u, rows, count)) {
+	if (!look(u, rows, count)) {
+		resp_put_errorf(&q->reply, "UPLINKDOWN %s", cluster_error(u->cluster));
+	} else if (is_denied(rows, count)) {
+		resp_put_error(&q->reply, rows[0].why);
+	} else {
 		for (size_t i = 0; i < count; i++) {
 			rows[i].is_late = !is_pushed;
 			compare(&rows[i]);
 		}
 		put_page(q, rows, count, next);
-	} else {
-		resp_put_errorf(&q->reply, "UPLINKDOWN %s", cluster_error(u->cluster));
 	}
 	free(rows);
 }

@@ -98,6 +98,22 @@ static int open_lane(struct lane *l, const char *text, int timeout_ms, char why[
 	return status ? -EINVAL : 0;
 }
 
+/* What is shown of a backend is a name of it in /metrics. */
+static void tell_apart(struct backend *b)
+{
+	for (size_t i = 1; i < b->count; i++)
+		for (size_t k = 0; k < i; k++) {
+			struct lane *l = &b->lanes[i];
+			size_t len = strlen(l->shown);
+
+			if (strcmp(b->lanes[k].shown, l->shown) != 0)
+				continue;
+			len = len < sizeof(l->shown) - 8 ? len : sizeof(l->shown) - 8;
+			(void)snprintf(l->shown + len, sizeof(l->shown) - len, "#%zu", i + 1);
+			k = i;
+		}
+}
+
 int backend_open(struct backend **out, const char *const *urls, size_t count, int timeout_ms, unsigned turn,
 		 char why[JOB_ERROR_SIZE])
 {
@@ -113,6 +129,7 @@ int backend_open(struct backend **out, const char *const *urls, size_t count, in
 		backend_close(b);
 		return rc;
 	}
+	tell_apart(b);
 	b->turn = turn;
 	*out = b;
 	return 0;
@@ -182,13 +199,15 @@ static bool is_usable(struct lane *l)
 	return conn_now_ns() >= l->retry_ns && probe(l);
 }
 
-void backend_states(const struct backend *b, struct backend_state out[JOB_BACKENDS_MAX])
+size_t backend_states(const struct backend *b, struct backend_state out[JOB_BACKENDS_MAX])
 {
 	for (size_t i = 0; i < b->count; i++)
 		out[i] = (struct backend_state){
 			.breaker = (enum breaker_state)atomic_load_explicit(&b->lanes[i].breaker,
 									    memory_order_relaxed),
-			.opened = atomic_load_explicit(&b->lanes[i].opened, memory_order_relaxed)};
+			.opened = atomic_load_explicit(&b->lanes[i].opened, memory_order_relaxed),
+			.shown = b->lanes[i].shown};
+	return b->count;
 }
 
 /* ---- where to ---- */
@@ -347,6 +366,9 @@ static void fail_here(const struct lane *l, struct job *job, enum shc_status sta
 {
 	char text[JOB_ERROR_SIZE];
 
+	/* What a backend is like is a question that has an answer when it is away, too. */
+	if (job->kind == JOB_INFO && status != SHC_MEMORY)
+		return;
 	if (job->kind != JOB_READY) {
 		fail(job, status, why);
 		return;
@@ -376,7 +398,8 @@ static void call(struct lane *l, size_t at, struct job *job, bool is_only)
 static bool is_for_all(const struct job *job)
 {
 	return job->kind == JOB_GET || job->kind == JOB_PARTS || job->kind == JOB_HITS ||
-	       job->kind == JOB_LOG || job->kind == JOB_CREATE || job->kind == JOB_READY;
+	       job->kind == JOB_LOG || job->kind == JOB_CREATE || job->kind == JOB_READY ||
+	       job->kind == JOB_INFO;
 }
 
 static void run_calls(struct backend *b, struct job *job)

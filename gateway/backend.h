@@ -33,8 +33,10 @@ void backend_run(struct backend *b, struct job *jobs);
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN };
 struct backend_state {
 	enum breaker_state breaker;
-	uint64_t opened; /* times */
+	uint64_t opened;   /* times */
+	const char *shown; /* its URL without user and password; the backend's */
 };
-void backend_states(const struct backend *b, struct backend_state out[JOB_BACKENDS_MAX]);
+/* How many there are. */
+size_t backend_states(const struct backend *b, struct backend_state out[JOB_BACKENDS_MAX]);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "../lib/num.h"
 #include "../lib/redis.h"
+#include "values.h"
 
 void calls_add(struct job *job, int64_t part)
 {
@@ -253,8 +254,15 @@ static enum shc_status info(struct shc *shc, struct job *job, bool is_only)
 		job->texts[job->at] = copy_of(reply);
 	if (status == SHC_OK && is_only && job->limit)
 		top(shc, job);
-	/* One that does not answer is told of by its absence. */
-	return status == SHC_USAGE ? SHC_OK : status;
+	/* A cluster is not one server, and has nothing to say of itself. */
+	if (status == SHC_USAGE)
+		status = shc_connect(shc);
+	job->is_up[job->at] = status == SHC_OK;
+	if (status == SHC_OK && job->prefix) {
+		status = values_read(shc, job);
+		job->is_partial |= status != SHC_OK;
+	}
+	return status;
 }
 
 static void count_answer(void *arg, const struct node *node, enum shc_status status,

@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "../lib/conn.h"
+#include "events.h"
 #include "loop.h"
 #include "route.h"
 
@@ -242,11 +244,6 @@ static enum MHD_Result send_reply(struct exchange *x)
 
 /* ---- the head ---- */
 
-static const char *header(struct exchange *x, const char *name)
-{
-	return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
-}
-
 static unsigned method_of(struct exchange *x, const char *method)
 {
 	x->is_head = strcmp(method, "HEAD") == 0;
@@ -257,21 +254,51 @@ static unsigned method_of(struct exchange *x, const char *method)
 	return strcmp(method, "PUT") == 0 ? METHOD_PUT : 0;
 }
 
-static void judge(struct exchange *x, const char *method)
+/* What is looked at before anything is done; one way through the headers. */
+struct head {
+	struct guard_request guard;
+	const char *length, *encoding, *expect;
+	unsigned lengths; /* headers that say how long the body is */
+};
+
+static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct head *h = cls;
+	const struct {
+		const char *name, **at;
+		bool is_guards;
+	} wanted[] = {{"Host", &h->guard.host, true},
+		      {"Origin", &h->guard.origin, true},
+		      {"Sec-Fetch-Site", &h->guard.fetch_site, true},
+		      {"Sec-Fetch-Mode", &h->guard.fetch_mode, true},
+		      {"Sec-Fetch-Dest", &h->guard.fetch_dest, true},
+		      {"Authorization", &h->guard.authorization, true},
+		      {"Content-Length", &h->length, false},
+		      {"Transfer-Encoding", &h->encoding, false},
+		      {"Expect", &h->expect, false}};
+	size_t i = 0;
+
+	(void)kind;
+	while (i < sizeof(wanted) / sizeof(wanted[0]) && strcasecmp(wanted[i].name, name) != 0)
+		i++;
+	if (i == sizeof(wanted) / sizeof(wanted[0]))
+		return MHD_YES;
+	h->guard.is_twice |= wanted[i].is_guards && *wanted[i].at;
+	h->lengths += wanted[i].at == &h->length || wanted[i].at == &h->encoding;
+	*wanted[i].at = value ? value : "";
+	return MHD_YES;
+}
+
+static void judge(struct exchange *x, struct head *h, unsigned method)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	const struct guard_request r = {
-		.peer = info ? info->client_addr : NULL,
-		.method = method,
-		.host = header(x, "Host"),
-		.origin = header(x, "Origin"),
-		.fetch_site = header(x, "Sec-Fetch-Site"),
-		.authorization = header(x, "Authorization"),
-		.role = x->route ? x->route->role : ROLE_READ,
-	};
-	const struct verdict v = guard_judge(x->loop->gateway->guard, &r, conn_now_ns() / 1000000);
+	struct verdict v;
 
+	h->guard.peer = info ? info->client_addr : NULL;
+	h->guard.is_get = method == METHOD_GET;
+	h->guard.role = x->route ? x->route->role : ROLE_READ;
+	v = guard_judge(x->loop->gateway->guard, &h->guard, conn_now_ns() / 1000000);
 	x->retry_after_s = v.retry_after_s;
 	if (v.status)
 		exchange_fail(x, v.status, "%s", v.details);
@@ -282,11 +309,9 @@ static uint64_t body_max(const struct exchange *x)
 	return (uint64_t)x->loop->gateway->options->max_body_bytes;
 }
 
-static uint64_t announced(struct exchange *x)
+static uint64_t announced(const struct head *h)
 {
-	const char *length = header(x, "Content-Length");
-
-	return length ? strtoull(length, NULL, 10) : 0;
+	return h->length ? strtoull(h->length, NULL, 10) : 0;
 }
 
 static void fail_too_large(struct exchange *x)
@@ -294,33 +319,48 @@ static void fail_too_large(struct exchange *x)
 	exchange_fail(x, MHD_HTTP_CONTENT_TOO_LARGE, "a body has at most %lld bytes", (long long)body_max(x));
 }
 
-/* Many clients send all of a body before they look for a reply, and would find the connection gone: so what
- * is not too much is read and dropped. Who may not ask at all is not worth that. */
-static bool is_worth_dropping(struct exchange *x)
+/* With two lengths a proxy may have believed the other one, and taken what is left for somebody else's
+ * request. */
+static bool is_length_clear(const struct head *h)
 {
-	return (x->status == MHD_HTTP_NOT_FOUND || x->status == MHD_HTTP_METHOD_NOT_ALLOWED ||
-		x->status == MHD_HTTP_CONTENT_TOO_LARGE) &&
-	       announced(x) <= DROPPED_TIMES_MAX * body_max(x);
+	return h->lengths <= 1 && (!h->encoding || strcasecmp(h->encoding, "chunked") == 0);
+}
+
+static void judge_length(struct exchange *x, const struct head *h)
+{
+	if (!is_length_clear(h))
+		exchange_fail(x, MHD_HTTP_BAD_REQUEST,
+			      "a body has one Content-Length, or Transfer-Encoding: chunked");
+	else if (announced(h) > body_max(x))
+		fail_too_large(x);
+}
+
+/* Many clients send all of a body before they look for a reply, and would find the connection gone: so what
+ * is not too much is read and dropped. Who waits for 100 Continue hears no at once. */
+static bool is_worth_dropping(const struct exchange *x, const struct head *h)
+{
+	return is_length_clear(h) && !h->expect && announced(h) <= DROPPED_TIMES_MAX * body_max(x);
 }
 
 static void look_at_head(struct exchange *x, const char *path, const char *method)
 {
 	unsigned m = method_of(x, method);
+	struct head head = {.lengths = 0};
 	bool is_other;
 
+	MHD_get_connection_values(x->connection, MHD_HEADER_KIND, take_header, &head);
 	x->route = route_find(path, m, &is_other);
-	judge(x, method);
+	judge(x, &head, m);
 	if (!x->status && !x->route)
 		exchange_fail(x, MHD_HTTP_NOT_FOUND, "there is no %s; /openapi.json says what there is",
 			      path);
 	else if (!x->status && is_other)
 		exchange_fail(x, MHD_HTTP_METHOD_NOT_ALLOWED, "%s takes %s", path, route_allow(x->route));
-	if (!x->status && announced(x) > body_max(x))
-		fail_too_large(x);
+	if (!x->status)
+		judge_length(x, &head);
 	x->state = EXCHANGE_BODY;
 	/* What follows of the body is nobody's. */
-	x->is_closing = x->status && !is_worth_dropping(x) &&
-			(header(x, "Content-Length") || header(x, "Transfer-Encoding"));
+	x->is_closing = x->status && !is_worth_dropping(x, &head);
 }
 
 /* ---- MHD's callbacks ---- */
@@ -335,6 +375,14 @@ static struct exchange *begin(struct loop *l, struct MHD_Connection *connection)
 	x->connection = connection;
 	x->begun_ns = conn_now_ns();
 	return x;
+}
+
+static struct client *client_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
 }
 
 /* False: enough of that. */
@@ -376,7 +424,8 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *connection, co
 		if (!x)
 			return MHD_NO;
 		look_at_head(x, url, method);
-		return x->status && !is_worth_dropping(x) ? send_reply(x) : MHD_YES;
+		/* Behind a reply that comes before the body libmicrohttpd closes. */
+		return x->is_closing ? send_reply(x) : MHD_YES;
 	}
 	if (*upload_size) {
 		if (!take_body(x, upload_data, *upload_size))
@@ -387,6 +436,7 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *connection, co
 	if (x->state == EXCHANGE_RUNS)
 		return MHD_YES; /* not yet */
 	if (x->state == EXCHANGE_BODY) {
+		clients_has_asked(&x->loop->clients, client_of(connection));
 		ask(x);
 		if (!x->status && x->job.kind != JOB_NONE) {
 			x->state = EXCHANGE_RUNS;
@@ -403,13 +453,16 @@ void exchange_end(void *cls, struct MHD_Connection *connection, void **req_cls,
 {
 	struct exchange *x = *req_cls;
 	struct loop *l = cls;
+	int64_t now_ns = conn_now_ns();
 
-	(void)connection, (void)why;
+	(void)why;
 	if (!x)
 		return;
 	if (x->state == EXCHANGE_RUNS)
 		loop_drop(l, x);
-	metrics_request(&l->metrics, route_number(x->route), x->status, conn_now_ns() - x->begun_ns);
+	clients_has_reply(&l->clients, client_of(connection), now_ns / 1000000);
+	metrics_request(&l->metrics, route_number(x->route), x->status,
+			x->route && x->route->send == events_send ? -1 : now_ns - x->begun_ns);
 	json_decref(x->json);
 	job_fini(&x->job);
 	buf_fini(&x->body);

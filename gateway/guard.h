@@ -13,11 +13,9 @@
 #include <sys/socket.h>
 
 #include "options.h"
+#include "tokens.h"
 
 struct guard;
-
-/* ROLE_NOBODY: what anybody may ask who is let in at all (health). Each has what the ones before it have. */
-enum role { ROLE_NOBODY, ROLE_READ, ROLE_WRITE, ROLE_ADMIN };
 
 /* Reads the tokens. 0 or negative with a sentence in `why`. `options` is borrowed. */
 int guard_open(struct guard **out, const struct options *options, char why[OPTIONS_ERROR_SIZE]);
@@ -29,7 +27,9 @@ int guard_reload(struct guard *g, char why[OPTIONS_ERROR_SIZE]);
 /* What is looked at of a request; strings are null when there is no such header. */
 struct guard_request {
 	const struct sockaddr *peer;
-	const char *method, *host, *origin, *fetch_site, *authorization;
+	const char *host, *origin, *fetch_site, *fetch_mode, *fetch_dest, *authorization;
+	bool is_twice;	/* one of them is there more than once: it is not known which one counts */
+	bool is_get;	/* or HEAD */
 	enum role role; /* that it needs */
 };
 
@@ -37,10 +37,11 @@ struct verdict {
 	unsigned status;	/* HTTP; 0: go on */
 	const char *details;	/* static: what is wrong, and what to do */
 	unsigned retry_after_s; /* 429 */
-	const char *client;	/* whose token it was; the guard's until the next reload; null: none */
 };
 
-/* `now_ms` is monotonic. */
+/* In this order: whether it is another one's page that asks (400, 403), whose token that is (401), how often
+ * it has asked (429), whether it may (403). What needs no role is not counted: it costs no more than a
+ * refusal, and whoever looks after us is not to be told that we are busy. `now_ms` is monotonic. */
 struct verdict guard_judge(struct guard *g, const struct guard_request *r, int64_t now_ms);
 
 #endif

@@ -133,7 +133,7 @@ json_t *input_body(struct exchange *x, const char *const *keys)
 
 /* ---- names ---- */
 
-static bool is_utf8(const char *text, size_t len)
+bool input_is_utf8(const char *text, size_t len)
 {
 	json_t *s = json_stringn(text, len);
 
@@ -153,7 +153,7 @@ static bool take_name(struct exchange *x, const char *text, size_t len, char *ou
 			exchange_fail(x, MHD_HTTP_BAD_REQUEST, "a counter's name %s", control);
 			return false;
 		}
-	if (!is_utf8(text, len)) {
+	if (!input_is_utf8(text, len)) {
 		exchange_fail(x, MHD_HTTP_BAD_REQUEST, "a counter's name must be UTF-8 here");
 		return false;
 	}

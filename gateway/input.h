@@ -39,6 +39,8 @@ bool input_count(struct exchange *x, const char *name, int64_t otherwise, int64_
 /* Of the query: "500ms", "60s", "5m", "24h", "7d". */
 bool input_duration(struct exchange *x, const char *name, const char *otherwise, int64_t *ms);
 
+bool input_is_utf8(const char *text, size_t len);
+
 /* job->token, of the header Idempotency-Key, if there is one. */
 bool input_token(struct exchange *x);
 /* There may be none: the request cannot be made to count once. */

@@ -15,6 +15,11 @@ void job_fini(struct job *job)
 		free(job->texts[i]);
 		job->texts[i] = NULL;
 	}
+	for (size_t i = 0; i < job->value_count; i++)
+		free(job->values[i].name);
+	free(job->values);
+	job->values = NULL;
+	job->value_count = 0;
 	free(job->top);
 	job->top = NULL;
 	job->top_count = 0;

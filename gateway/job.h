@@ -31,7 +31,8 @@ enum job_kind {
 	JOB_HITS,   /* name, window_ms: value, resolution_ms */
 	JOB_LOG,    /* name, limit: log */
 	JOB_BATCH,  /* adds, perhaps a token: their values */
-	JOB_INFO,   /* of each backend what INFO says, and of one what is busiest: texts, top */
+	JOB_INFO,   /* of each backend what INFO says, and of one what is busiest: is_up, texts, top; with a
+		     * prefix counters, too: values. One that is away is told of by its absence */
 	JOB_READY,  /* whether all backends answer */
 };
 
@@ -58,6 +59,14 @@ struct job_top {
 	double rate; /* a second */
 };
 
+/* A counter for /metrics. */
+struct job_value {
+	char *name; /* owned; no NUL behind it is meant */
+	uint8_t len;
+	bool is_there, is_beyond; /* is_beyond: the sum does not fit 64 bits */
+	int64_t value;
+};
+
 struct job {
 	enum job_kind kind;
 	/* what is wanted */
@@ -68,6 +77,8 @@ struct job {
 	bool wants_part;      /* JOB_ADD: not the sum over several backends */
 	struct job_add *adds; /* owned */
 	size_t add_count;
+	const char *prefix; /* JOB_INFO: of counters that are wanted, value_max at most; null: none */
+	size_t value_max;
 	/* what came of it */
 	enum shc_status status;	       /* SHC_MISSING is SHC_OK with is_there false */
 	bool is_there, is_new, is_sum; /* is_sum: value is over several backends, each read on its own */
@@ -81,7 +92,13 @@ struct job {
 	bool is_redis;		       /* JOB_PARTS: they are sub-counters */
 	struct job_entry *log;	       /* owned */
 	char *texts[JOB_BACKENDS_MAX]; /* owned: JOB_INFO; null: that one does not answer */
-	struct job_top *top;	       /* owned: JOB_INFO, limit rows at most */
+	bool is_up[JOB_BACKENDS_MAX];  /* JOB_INFO: it has answered */
+	struct job_value *values;      /* owned: JOB_INFO; by name */
+	size_t value_count;
+	size_t values_cut;   /* more than value_max */
+	bool is_unseen;	     /* not all names could be looked through */
+	bool is_partial;     /* a backend has not told its values */
+	struct job_top *top; /* owned: JOB_INFO, limit rows at most */
 	size_t top_count;
 	size_t log_count;
 	char error[JOB_ERROR_SIZE];

@@ -15,8 +15,7 @@
 #include "exchange.h"
 
 enum {
-	MEMORY_EACH = 8 << 10, /* of a connection, in which the head of a request must fit; cleared for each
-				  of them */
+	MEMORY_EACH = 8 << 10, /* of a connection; the head of a request must fit; cleared for each of them */
 	WAIT_MS_MAX = 1000,
 	BATCHES_MAX = 16, /* behind each other, before something else is looked after */
 };
@@ -100,6 +99,7 @@ static void turn(struct loop *l, int http_fd)
 
 	if (poll(fds, 2, wait_ms(l)) > 0 && fds[1].revents)
 		drain(l->wake_fd);
+	clients_shut_slow(&l->clients, conn_now_ns() / 1000000);
 	MHD_run(l->http);
 	events_tick(l->events, conn_now_ns() / 1000000);
 	for (int i = 0; l->jobs && i < BATCHES_MAX; i++) {
@@ -133,7 +133,13 @@ static void note_connection(void *cls, struct MHD_Connection *connection, void *
 {
 	struct loop *l = cls;
 
-	(void)connection, (void)socket_context;
+	if (what == MHD_CONNECTION_NOTIFY_STARTED)
+		*socket_context = clients_add(
+			&l->clients,
+			MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+			conn_now_ns() / 1000000);
+	else
+		clients_remove(&l->clients, *socket_context);
 	metrics_add(what == MHD_CONNECTION_NOTIFY_STARTED ? &l->metrics.accepted : &l->metrics.ended, 1);
 }
 
@@ -189,20 +195,35 @@ static int open_backend(struct loop *l, char why[OPTIONS_ERROR_SIZE])
 			    (int)o->backend_timeout_ms, l->number, why);
 }
 
+/* libmicrohttpd has no more to say. */
+static int refuse_start(const struct loop *l, char why[OPTIONS_ERROR_SIZE])
+{
+	if (!l->gateway->cert) {
+		(void)snprintf(why, OPTIONS_ERROR_SIZE, "cannot start a server of HTTP: %s", strerror(errno));
+		return -EIO;
+	}
+	(void)snprintf(why, OPTIONS_ERROR_SIZE,
+		       "tls-cert, tls-key: %.100s and %.100s are no certificate and its key in PEM",
+		       l->gateway->options->tls_cert, l->gateway->options->tls_key);
+	return -EINVAL;
+}
+
 int loop_start(struct loop *l, struct gateway *gateway, unsigned number, int fd, char why[OPTIONS_ERROR_SIZE])
 {
 	int rc;
 
 	*l = (struct loop){.gateway = gateway, .number = number, .wake_fd = -1};
 	l->jobs_end = &l->jobs;
+	/* One that begins when it has almost been idle for too long has as long again. */
+	clients_init(&l->clients, 2 * gateway->options->idle_timeout_s * 1000);
 	rc = open_backend(l, why);
 	if (!rc) {
-		(void)snprintf(why, OPTIONS_ERROR_SIZE, "cannot start a server of HTTP: %s", strerror(errno));
+		(void)snprintf(why, OPTIONS_ERROR_SIZE, "cannot start a thread");
 		l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		l->events = events_open(l);
 		if (l->wake_fd >= 0 && l->events)
 			l->http = start_http(l, fd);
-		rc = l->http ? -pthread_create(&l->thread, NULL, run, l) : -EIO;
+		rc = l->http ? -pthread_create(&l->thread, NULL, run, l) : refuse_start(l, why);
 	}
 	if (!l->http)
 		close(fd);
@@ -222,6 +243,10 @@ void loop_stop(struct loop *l)
 	loop_wake(l);
 	if (l->thread)
 		pthread_join(l->thread, NULL);
+}
+
+void loop_fini(struct loop *l)
+{
 	if (l->http)
 		MHD_stop_daemon(l->http); /* closes what it listened on */
 	events_close(l->events);

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "backend.h"
+#include "clients.h"
 #include "guard.h"
 #include "metrics.h"
 #include "options.h"
@@ -25,7 +26,7 @@ struct gateway {
 	struct guard *guard;
 	char *cert, *key; /* of TLS, their text; null: plain HTTP */
 	struct loop *loops;
-	size_t loop_count;
+	_Atomic size_t loop_count; /* those that have started, or failed to; loops may look at each other */
 	_Atomic bool is_stopping;
 	_Atomic bool is_draining; /* says no to /ready: others are to be asked now */
 };
@@ -41,6 +42,7 @@ struct loop {
 	/* the thread's own */
 	struct job *jobs, **jobs_end; /* to be run */
 	struct events *events;	      /* who wants to be told; owned */
+	struct clients clients;
 };
 
 /* Listens on `fd`, which it takes over; starts its thread. 0 or negative with a sentence in `why`. */
@@ -48,8 +50,10 @@ int loop_start(struct loop *l, struct gateway *gateway, unsigned number, int fd,
 	       char why[OPTIONS_ERROR_SIZE]);
 /* Any thread. */
 void loop_wake(struct loop *l);
-/* Behind is_stopping: ends it. */
+/* Behind is_stopping: ends the thread. */
 void loop_stop(struct loop *l);
+/* When all threads have ended. */
+void loop_fini(struct loop *l);
 
 /* The thread's own: the exchange's job is run with the next batch. Its connection is not suspended, which
  * would be two more system calls: libmicrohttpd asks again for the reply in each MHD_run, and there is a

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../lib/log.h"
+#include "hash_token.h"
 #include "listen.h"
 #include "loop.h"
 
@@ -118,6 +119,8 @@ static void stop(struct service *s)
 	atomic_store(&s->gateway.is_stopping, true);
 	for (size_t i = 0; i < s->gateway.loop_count; i++)
 		loop_stop(&s->gateway.loops[i]);
+	for (size_t i = 0; i < s->gateway.loop_count; i++)
+		loop_fini(&s->gateway.loops[i]);
 	free(s->gateway.loops);
 	guard_close(s->gateway.guard);
 	free(s->gateway.cert);
@@ -144,8 +147,11 @@ int main(int argc, char **argv)
 {
 	static struct service s;
 	char why[OPTIONS_ERROR_SIZE] = "out of memory";
-	int rc = options_parse(&s.options, argc, argv, why);
+	int rc;
 
+	if (argc == 2 && strcmp(argv[1], "--hash-token") == 0)
+		return hash_token();
+	rc = options_parse(&s.options, argc, argv, why);
 	if (rc > 0) {
 		options_fini(&s.options);
 		return fflush(stdout) ? EX_IOERR : EX_OK;

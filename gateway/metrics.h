@@ -30,7 +30,10 @@ static inline void metrics_add(_Atomic uint64_t *m, uint64_t n)
 	atomic_store_explicit(m, atomic_load_explicit(m, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
-/* A request has had its reply. */
+/* Upper ends of the classes of latency, in microseconds; the last one has none. */
+extern const int64_t metrics_bounds_us[METRICS_BUCKETS - 1];
+
+/* A request has had its reply; `ns` is how long that took, -1: it was a stream. */
 void metrics_request(struct metrics *m, size_t route, unsigned status, int64_t ns);
 
 #endif

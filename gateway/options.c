@@ -150,13 +150,15 @@ static const struct option table[] = {
 enum { TABLE = sizeof(table) / sizeof(table[0]) };
 
 static const char usage[] =
-	"usage: shcount-gateway [-f FILE] [--NAME VALUE]...\n\n"
+	"usage: shcount-gateway [-f FILE] [--NAME VALUE]...\n"
+	"       shcount-gateway --hash-token\n\n"
 	"  shcount-gateway --backend unix:///run/shcounterd/shcounterd.sock\n"
 	"  curl -d '{\"counter_id\": \"visits\"}' http://127.0.0.1:8480/counter/increment\n\n"
 	"HTTP and JSON, metrics and a live page, in front of shcounterd or a Redis\n"
 	"Cluster. Runs in the foreground and logs to standard error.\n"
 	"shcount-gateway(8) has the whole story.\n\n"
 	"  -f, --config FILE\n        settings, a `name = value` a line; options win over the file\n"
+	"      --hash-token\n        reads a token from stdin, prints what the file of tokens has of it\n"
 	"  -V, --version\n        the version\n  -h, --help\n        this\n\n"
 	"Settings, each an option and a line of the file:\n";
 

@@ -340,10 +340,16 @@ static void expire(struct cluster *c)
 {
 	char why[sizeof(c->error)];
 	memcpy(why, c->error, sizeof(why));
+	static const char silent[] = "no answer"; /* which may have been said already */
+	size_t len = strlen(why), silent_len = sizeof(silent) - 1;
+	if (len >= silent_len && strcmp(why + len - silent_len, silent) == 0)
+		why[len - silent_len] = '\0';
+	else if (len > 0)
+		(void)snprintf(why, sizeof(why), "%.240s; ", c->error);
 	if (c->stop_ns)
-		cluster_say(c, "%.240s%sno answer before the stop", why, why[0] ? "; " : "");
+		cluster_say(c, "%.240s%s before the stop", why, silent);
 	else
-		cluster_say(c, "%.240s%sno answer within %d ms", why, why[0] ? "; " : "", c->timeout_ms);
+		cluster_say(c, "%.240s%s within %d ms", why, silent, c->timeout_ms);
 	for (size_t i = 0; i < c->nodes_count; i++) {
 		struct link *l = &c->nodes[i]->link;
 		struct op_list list = STAILQ_HEAD_INITIALIZER(list);

@@ -52,9 +52,11 @@ static void take_error(struct cluster *c, struct op *op, const struct resp_reply
 	static const char origin[] = " script: ";
 	const char *end =
 		op->script ? memmem(reply->str.data, reply->str.len, origin, sizeof(origin) - 1) : NULL;
-	int len = end ? (int)(end - reply->str.data) : (int)reply->str.len;
-	cluster_say(c, "%.*s", len, reply->str.data);
-	op_settle(c, op, shcount_classify(reply->str), reply);
+	struct resp_reply shown = *reply;
+	if (end)
+		shown.str.len = (size_t)(end - reply->str.data);
+	cluster_say(c, "%.*s", (int)shown.str.len, shown.str.data);
+	op_settle(c, op, shcount_classify(shown.str), &shown);
 }
 
 /* Whoever refused has nothing that a replica would have to know. */

@@ -90,8 +90,8 @@ extern const struct script script_look;
 extern const struct script script_reset;
 
 /* KEYS: ledger. ARGV: incarnation. Moves what its field stands for into `retired`, and leaves that word
- * there, and the field behind it. Returns [1, the field], or [0, ""] when there is no such field, or that word
- * in it. What HINCRBY has added before it fails is taken back. */
+ * there, and the field behind it. Returns [1, the field], [0, the field] when that word is in it, or
+ * [0, ""] when there is none. What HINCRBY has added before it fails is taken back. */
 extern const struct script script_retire;
 
 /* KEYS: record of an incarnation. ARGV: the `at` that is expected ("": none), the new one, host. Returns [1,

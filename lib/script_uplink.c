@@ -66,9 +66,9 @@ const struct script script_reset = {
  * taken back when the offset does not. What was there is kept behind the word: should the
  * incarnation come back, it learns what of it has arrived. */
 const struct script script_retire = {
-	.sha1 = "4fd930b6f9593e432420419300277caa18ea3c17",
+	.sha1 = "45c0eb2cab4bf18c548ca66ff405225005c80afe",
 	.text = "local at = redis.call('HGET', KEYS[1], ARGV[1])\n"
-		"if not at or string.sub(at, 1, 8) == 'retired ' then return {0, ''} end\n"
+		"if not at or string.sub(at, 1, 8) == 'retired ' then return {0, at or ''} end\n"
 		"local value, offset = string.match(at, '^%x+ %d+ (%-?%d+) %d+ (%-?%d+)$')\n"
 		"if not value then return redis.error_reply('ERR no contribution: ' .. at) end\n"
 		"if redis.acl_check_cmd and not redis.acl_check_cmd('HSET', KEYS[1], ARGV[1], 'retired') then\n"

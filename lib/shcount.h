@@ -217,6 +217,11 @@ enum shc_status shc_global(struct shc *shc, const char *name, size_t name_len, i
  * Cluster or server: what was acknowledged there is there. */
 enum shc_status shc_sync_uplink(struct shc *shc, unsigned replicas);
 
+/* The same for what was acknowledged of one counter: others that the cluster does not take, or whose part of
+ * it is out of reach, do not matter to it. SHC_REFUSED also when the cluster does not take this one.
+ * `replicas` are waited for at each master, so other than 0 it does depend on them all. */
+enum shc_status shc_sync_uplink_name(struct shc *shc, const char *name, size_t name_len, unsigned replicas);
+
 /* Adds once, however often it is asked for: `token` (1 to 255 bytes, no control characters) names this
  * addition to this counter, and the server remembers it for a time (24 h, unless it was told otherwise). So
  * this call may be repeated after any failure, and repeats itself: a lost connection is made anew and the

@@ -63,7 +63,8 @@ static int is_in_cluster(const struct shc_reply *reply)
 	return (int)reply->integer;
 }
 
-enum shc_status shc_sync_uplink(struct shc *shc, unsigned replicas)
+/* Null: all names. */
+static enum shc_status sync_uplink(struct shc *shc, const struct slice *name, unsigned replicas)
 {
 	char digits[2][NUM_I64_CHARS_MAX];
 	const struct slice argv[] = {
@@ -71,16 +72,31 @@ enum shc_status shc_sync_uplink(struct shc *shc, unsigned replicas)
 		slice_str("SYNC"),
 		{digits[0], num_format_i64(digits[0], replicas)},
 		{digits[1], num_format_i64(digits[1], shcount_waiting_ms(shc))},
+		name ? *name : slice_str(""),
 	};
-	const struct barrier cluster = {4, argv, is_in_cluster,
+	const struct barrier cluster = {name ? 5 : 4, argv, is_in_cluster,
 					replicas ? "in the cluster and on the replicas" : "in the cluster",
-					"SHC.UPLINK STATUS has what is due"};
-	enum shc_status status = shcount_begin(shc);
-	if (status == SHC_OK)
-		status = shcount_identify(shc, false);
-	if (status)
-		return status;
+					"`shcount uplink status` has what is due"};
+
 	if (shc->redis)
 		return wire_say(&shc->wire, SHC_USAGE, "a Redis has no uplink: a shcounterd has");
 	return shcount_wait_for(shc, &cluster);
+}
+
+enum shc_status shc_sync_uplink(struct shc *shc, unsigned replicas)
+{
+	enum shc_status status = shcount_begin(shc);
+	if (status == SHC_OK)
+		status = shcount_identify(shc, false);
+	return status ? status : sync_uplink(shc, NULL, replicas);
+}
+
+enum shc_status shc_sync_uplink_name(struct shc *shc, const char *name, size_t name_len, unsigned replicas)
+{
+	struct slice s = {name, name_len};
+	char room[NAME_LEN_MAX];
+	enum shc_status status = shcount_begin(shc);
+	if (status == SHC_OK)
+		status = shcount_locate(shc, &s, room);
+	return status ? status : sync_uplink(shc, &s, replicas);
 }

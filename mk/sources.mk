@@ -24,7 +24,8 @@ LIB_BASE := \
 
 # What services share, and no client needs.
 LIB_SERVICE := \
-	lib/log.c
+	lib/log.c \
+	lib/metric.c
 
 # The client library on top of it; the daemon's uplink takes what speaks to a cluster.
 LIB_CLIENT := \
@@ -156,6 +157,7 @@ DAEMON := \
 	daemon/uplink_nodes.c \
 	daemon/uplink_push.c \
 	daemon/uplink_record.c \
+	daemon/uplink_refused.c \
 	daemon/uplink_retire.c \
 	daemon/uplink_rule.c \
 	daemon/uplink_sweep.c \
@@ -277,9 +279,11 @@ GATEWAY := \
 	gateway/api.c \
 	gateway/backend.c \
 	gateway/calls.c \
+	gateway/clients.c \
 	gateway/events.c \
 	gateway/exchange.c \
 	gateway/guard.c \
+	gateway/hash_token.c \
 	gateway/input.c \
 	gateway/job.c \
 	gateway/listen.c \
@@ -287,9 +291,13 @@ GATEWAY := \
 	gateway/main.c \
 	gateway/metrics.c \
 	gateway/options.c \
+	gateway/origin.c \
 	gateway/page.c \
+	gateway/rate.c \
 	gateway/report.c \
-	gateway/route.c
+	gateway/route.c \
+	gateway/tokens.c \
+	gateway/values.c
 
 # One program a file.
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
@@ -310,6 +318,8 @@ FUZZED := $(LIB_BASE) $(LIB_SERVICE) \
 	daemon/journal_stream.c \
 	daemon/window.c \
 	gateway/job.c \
+	gateway/origin.c \
+	gateway/tokens.c \
 	lib/url.c
 FAULT := $(sort $(wildcard tests/fault/*.c))
 

@@ -8,7 +8,7 @@ build=(gcc make pkg-config libc6-dev libbsd-dev libjansson-dev libmicrohttpd-dev
 	zlib1g-dev)
 # redis-tools has redis-cli, redis-benchmark and (as redis-check-rdb) redis-server itself, but no service to start.
 test=(bats clang clang-format curl fish libclang-rt-dev libcmocka-dev jq mandoc openssl python3 python3-jsonschema python3-redis redis-tools shellcheck
-	socat sqlite3 systemd valgrind zsh zstd)
+	prometheus python3-seccomp socat sqlite3 systemd valgrind zsh zstd)
 bench=(mawk memcached perl python3 python3-redis redis-tools util-linux wrk)
 
 wanted=()
@@ -50,7 +50,9 @@ install() {
 # A fresh machine has no lists yet, or old ones.
 install || { "${as_root[@]}" apt-get update -qq && install; }
 
-# It comes as a service that starts at once, and nobody has asked for that.
-if [[ " ${missing[*]} " == *" memcached "* ]] && [ -d /run/systemd/system ]; then
-	"${as_root[@]}" systemctl disable --now memcached
-fi
+# They come as services that start at once, and nobody has asked for that.
+for service in memcached prometheus prometheus-node-exporter; do
+	if [[ " ${missing[*]} " == *" ${service%-node*} "* ]] && [ -d /run/systemd/system ]; then
+		"${as_root[@]}" systemctl disable --now "$service" 2>/dev/null || true
+	fi
+done

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 # A daemon with an uplink as a user would try it, on one Redis server and on a Redis Cluster: its commands, restarts, disks.
-# What takes longer is in uplink_trouble.bats. The cases: py/uplink.py. Many daemons under many faults: uplink_fleet.bats.
+# What takes longer is in uplink_trouble.bats. The cases: py/uplink.py, py/uplink_copies.py. Many daemons under many faults: uplink_fleet.bats.
 
 load servers
 
@@ -17,12 +17,24 @@ teardown_file() {
 	drive uplink totals
 }
 
+@test "explain tells the total and its age, as text and as JSON" {
+	drive uplink explained
+}
+
 @test "many wait for a silent cluster; some leave, some give up, the others hear of it when it is back" {
 	drive uplink sync_many
 }
 
 @test "what the cluster refuses is told of with its reason, and holds up nobody else" {
 	drive uplink refused_names
+}
+
+@test "a server out of memory refuses all, in a few lines; behind that all is brought there by itself, or before SYNC is answered" {
+	drive uplink refused_for_a_while
+}
+
+@test "what is right and may not be looked at for a while stops being refused by itself" {
+	drive uplink not_permitted_for_a_while
 }
 
 @test "VERIFY tells of ledgers and totals that somebody has touched, REPAIR mends what can be mended" {
@@ -57,6 +69,30 @@ teardown_file() {
 
 @test "a daemon on an old backup: totals stay, sessions and tokens are refused until they are accepted" {
 	drive uplink restored_backup
+}
+
+@test "a backup beside its original, which has something yet to bring: the total is exact, and the original undisturbed" {
+	drive uplink_copies beside_its_original
+}
+
+@test "a backup in the cluster before its original, which was stopped while that was silent: the total is exact" {
+	drive uplink_copies original_restarts
+}
+
+@test "a daemon on a backup that is killed before the cluster is there has brought all that it counted" {
+	drive uplink_copies killed_before_the_cluster_is_there
+}
+
+@test "backups of a backup, and two daemons on one, are told apart" {
+	drive uplink_copies copies_of_copies
+}
+
+@test "a backup that runs without an uplink first is a backup when it gets one" {
+	drive uplink_copies kept_without_an_uplink
+}
+
+@test "a backup of a state that never had an uplink brings all that it has" {
+	drive uplink_copies known_to_no_cluster
 }
 
 @test "a daemon on an old copy counts while the cluster is silent, and nothing of that is lost" {

@@ -205,10 +205,13 @@ ONCE='{match: ["SHC.ONCE"], do: {array: [{int: 9}, {int: 1}]}}'
 	expect "$(asks decr --durable=cluster wait)" 2
 	expect "$(asks incr -q --durable=cluster wait)" ""
 	expect "$(asks incr --durable=cluster --once t a --json)" '{"name":"a","value":9,"applied":true}'
-	expect "$(requests)" "CONFIG GET uplink;INCRBY wait 3;SHC.UPLINK SYNC 0 4500;CONFIG GET uplink;INCRBY wait -1;SHC.UPLINK SYNC 0 4500;CONFIG GET uplink;SHC.ADD wait 1;SHC.UPLINK SYNC 0 4500;CONFIG GET uplink;SHC.ONCE t a 1;SHC.UPLINK SYNC 0 4500"
+	expect "$(requests)" "CONFIG GET uplink;INCRBY wait 3;SHC.UPLINK SYNC 0 4500 wait;CONFIG GET uplink;INCRBY wait -1;SHC.UPLINK SYNC 0 4500 wait;CONFIG GET uplink;SHC.ADD wait 1;SHC.UPLINK SYNC 0 4500 wait;CONFIG GET uplink;SHC.ONCE t a 1;SHC.UPLINK SYNC 0 4500 a"
 	run asks incr --durable=clusters a
 	expect_status 64
 	expect_contains "$output" "disk or cluster is expected"
+	run asks incr --durable= a
+	expect_status 64
+	expect_contains "$output" "--durable needs a value: disk|cluster"
 }
 
 @test "--durable=cluster that does not get there in time is counted, and in doubt" {
@@ -348,7 +351,7 @@ DIRTY='{match: ["SHC.UPLINK", "VERIFY", "0"], do: page("k2"; [row("a"; 5; 8; "")
 	daemon "$DIRTY"
 	run --separate-stderr asks uplink verify --repair
 	expect_status 1
-	expect_contains "$stderr" "3 counters, 2 differences were to be repaired"
+	expect_contains "$stderr" "3 counters, 2 differences are left"
 	expect "$(requests)" "SHC.UPLINK VERIFY 0 REPAIR;SHC.UPLINK VERIFY k2 REPAIR"
 	daemon '{match: ["SHC.UPLINK", "VERIFY", "k2"], do: "close"}, '"$DIRTY"
 	run --separate-stderr asks uplink verify --repair
@@ -413,6 +416,20 @@ DIRTY='{match: ["SHC.UPLINK", "VERIFY", "0"], do: page("k2"; [row("a"; 5; 8; "")
 	expect "$(asks uplink accept --json)" '{"accepted":true}'
 	expect "$(asks -q uplink reset a)$(asks -q --json uplink retire 0123456789abcdef)$(asks -q --json uplink accept)" ""
 	expect "$(requests | cut -d';' -f1,3,5)" "SHC.UPLINK RESET a b;SHC.UPLINK RETIRE 0123456789abcdef;SHC.UPLINK ACCEPT"
+}
+
+@test "an incarnation that was in no ledger is a digit that is wrong, likely: uplink retire says so" {
+	daemon '{match: ["SHC.UPLINK", "RETIRE"], do: {int: 0}}'
+	run --separate-stderr asks uplink retire 0123456789ABCDEF
+	expect_status 0
+	expect "$output" 0
+	expect "$stderr" "shcount: no ledger had anything of 0123456789abcdef: it was never there, or is retired already"
+	run --separate-stderr asks --json uplink retire 0123456789abcdef
+	expect "$output" '{"incarnation":"0123456789abcdef","ledgers":0}'
+	expect_contains "$stderr" "never there"
+	daemon '{match: ["SHC.UPLINK", "RETIRE"], do: {int: 1}}'
+	run --separate-stderr asks uplink retire 0123456789abcdef
+	expect "$output$stderr" 1
 }
 
 @test "what an operator wanted is in doubt without an answer, and a no when it is refused" {

@@ -17,6 +17,10 @@ teardown_file() {
 	drive uplink totals_while_down
 }
 
+@test "a server that may evict keys is told of in status and log, until it is mended" {
+	drive uplink eviction
+}
+
 @test "SYNC waits for as many replicas as are wanted, and who wants too many holds up nobody else" {
 	drive uplink sync_replicas
 }

@@ -67,6 +67,10 @@ words() {
 	words protocol
 }
 
+@test "shcounter-metrics(7) has every number of the table in the code with its meaning, and no others" {
+	words metrics
+}
+
 @test "the examples of shcounter-protocol(7) answer what stands there" {
 	words examples
 }

@@ -262,7 +262,7 @@ static inline void run_sql(const char *path, const char *sql)
 /* Makes a file of the present version one that an older program has left. */
 #define TO_VERSION_3                                                                                         \
 	"DROP TABLE uplink_start; DROP TABLE baseline;"                                                      \
-	"DELETE FROM meta WHERE key IN ('uplink_incarnation', 'uplink_restored'); PRAGMA user_version = 3;"
+	"DELETE FROM meta WHERE key IN ('uplink_incarnation', 'uplink_restored', 'uplink_copy'); PRAGMA user_version = 3;"
 #define TO_VERSION_2                                                                                         \
 	TO_VERSION_3 "DROP VIEW counter_logs; DROP TABLE log; DELETE FROM meta WHERE key = 'log_id';"        \
 		     "DROP TABLE state; DROP TABLE window; PRAGMA user_version = 2;"

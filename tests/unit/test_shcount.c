@@ -853,7 +853,7 @@ static void check_unusable(const char *sentence)
 	const struct shc_limit limit = {1, 1};
 	struct shc_hits hits;
 	struct shc_allowance allowance;
-	for (int call = 0; call < 28; call++) {
+	for (int call = 0; call < 29; call++) {
 		enum shc_status status = SHC_OK;
 		switch (call) {
 		case 0: status = shc_connect(shc); break;
@@ -883,6 +883,7 @@ static void check_unusable(const char *sentence)
 		case 24: status = shc_log(shc, "x", 1, -1, 1, &entry, &count); break;
 		case 25: status = shc_global(shc, "x", 1, &v, NULL); break;
 		case 26: status = shc_sync_uplink(shc, 0); break;
+		case 27: status = shc_sync_uplink_name(shc, "x", 1, 0); break;
 		default: status = shc_next(shc, &reply); break;
 		}
 		assert_int_equal(status, SHC_USAGE);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* shc_global and shc_sync_uplink against a scripted server. */
+/* shc_global, shc_sync_uplink and shc_sync_uplink_name against a scripted server. */
 #include "shcount_rig.h"
 
 /* ---- shc_global ---- */
@@ -100,6 +100,7 @@ static void test_in_redis_the_counter_is_the_total_and_there_is_no_uplink(void *
 	assert_int_equal(age_ms, 0);
 	assert_int_equal(shc_global(shc, "y", 1, &value, &age_ms), SHC_MISSING);
 	assert_int_equal(shc_sync_uplink(shc, 0), SHC_USAGE);
+	assert_int_equal(shc_sync_uplink_name(shc, "x", 1, 0), SHC_USAGE);
 	assert_says("has no uplink");
 	finish();
 }
@@ -147,6 +148,29 @@ static void test_the_server_waits_a_little_less_than_the_handle(void **state)
 	assert_says("no uplink");
 	shc_set_timeout(shc, 20000);
 	assert_int_equal(shc_sync_uplink(shc, 0), SHC_OK);
+	finish();
+}
+
+static void test_one_counter_is_waited_for_by_its_name(void **state)
+{
+	(void)state;
+	static const struct step steps[] = {
+		DO(ACCEPT),
+		SAY(REQUEST, "SHC.UPLINK SYNC 0 4500 x"),
+		SAY(REPLY, ":1\r\n"),
+		SAY(REQUEST, "SHC.UPLINK SYNC 2 4500 x"),
+		SAY(REPLY, ":0\r\n"),
+		SAY(REQUEST, "SHC.UPLINK SYNC 0 4500 y"),
+		SAY(REPLY, "-ERR the cluster refuses it: OOM\r\n"),
+		DO(END),
+	};
+	start(steps, PATIENCE_MS);
+	assert_int_equal(shc_sync_uplink_name(shc, "x", 1, 0), SHC_OK);
+	assert_int_equal(shc_sync_uplink_name(shc, "x", 1, 2), SHC_IN_DOUBT);
+	assert_says("`shcount uplink status` has what is due");
+	assert_int_equal(shc_sync_uplink_name(shc, "y", 1, 0), SHC_REFUSED);
+	assert_says("the cluster refuses it: OOM");
+	assert_int_equal(shc_sync_uplink_name(shc, "a\tb", 3, 0), SHC_USAGE);
 	finish();
 }
 
@@ -206,6 +230,7 @@ int main(void)
 		cmocka_unit_test(test_in_redis_the_counter_is_the_total_and_there_is_no_uplink),
 		cmocka_unit_test(test_over_tcp_a_shcounterd_is_asked),
 		cmocka_unit_test(test_the_server_waits_a_little_less_than_the_handle),
+		cmocka_unit_test(test_one_counter_is_waited_for_by_its_name),
 		cmocka_unit_test(test_another_answer_than_yes_or_no_is_in_doubt),
 		cmocka_unit_test(
 			test_a_server_that_came_back_does_not_speak_for_what_the_lost_one_acknowledged),

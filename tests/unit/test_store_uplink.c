@@ -255,6 +255,80 @@ static void test_a_switch_is_whole_and_stays_until_it_is_accepted(void **state)
 	assert_clean(f->image);
 }
 
+static bool is_copy(struct store *s)
+{
+	struct store_uplink u = load_uplink(s);
+
+	free(u.starts);
+	return u.is_copy;
+}
+
+/* Opened. */
+static struct store *back_up(const struct fixture *f, const char *from)
+{
+	static const _Atomic bool never = false;
+	char why[200] = "";
+
+	assert_int_equal(store_backup(from, f->image, &never, why, sizeof(why)), 0);
+	return open_again(NULL, f->image);
+}
+
+static void test_a_backup_is_a_copy_until_it_switches_and_its_original_is_none(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t epoch;
+	struct store *s = open_with_counters(f, 20, &epoch), *copy;
+
+	put(s, NEXT, 1, 20, 1);
+	copy = back_up(f, f->path);
+	assert_true(is_copy(copy));
+	s = open_again(s, f->path);
+	assert_false(is_copy(s));
+	/* a start, and another one */
+	assert_int_equal(store_uplink_begin(copy, OTHER, 2000, store_last_epoch(copy)), STORE_OK);
+	copy = open_again(copy, f->image);
+	assert_true(is_copy(copy));
+	put(copy, OTHER, 1, 20, 1);
+	assert_true(is_copy(copy));
+	assert_int_equal(store_uplink_switch(copy, OTHER), STORE_OK);
+	assert_false(is_copy(copy));
+	copy = open_again(copy, f->image);
+	assert_false(is_copy(copy));
+	assert_int_equal(store_uplink_accept(copy), STORE_OK);
+	store_close(copy);
+	store_close(s);
+	assert_clean(f->path);
+	assert_clean(f->image);
+}
+
+static void test_a_backup_of_a_backup_is_a_copy(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t epoch;
+	struct store *s;
+
+	store_close(open_with_counters(f, 20, &epoch));
+	store_close(back_up(f, f->path));
+	copy_database(f->image, f->path);
+	assert_clean(f->path);
+	s = back_up(f, f->path);
+	assert_true(is_copy(s));
+	store_close(s);
+	assert_clean(f->image);
+}
+
+static void test_a_backup_of_what_no_cluster_knows_is_no_copy(void **state)
+{
+	struct fixture *f = *state;
+	struct store *s;
+
+	make_database(f->path, 20);
+	s = back_up(f, f->path);
+	assert_false(is_copy(s));
+	store_close(s);
+	assert_clean(f->image);
+}
+
 /* ---- baselines ---- */
 
 static void test_a_baseline_that_is_put_again_is_replaced(void **state)
@@ -624,6 +698,10 @@ static void test_rows_that_make_no_sense_are_refused_and_found(void **state)
 		 "uplink_incarnation", true, false},
 		{"not a truth", "UPDATE meta SET value = 2 WHERE key = 'uplink_restored'", "uplink_restored",
 		 true, false},
+		{"no mark of a copy", "DELETE FROM meta WHERE key = 'uplink_copy'", "uplink_copy", true,
+		 false},
+		{"not a truth of a copy", "UPDATE meta SET value = 2 WHERE key = 'uplink_copy'",
+		 "uplink_copy", true, false},
 		{"a start of the future", "UPDATE uplink_start SET after_epoch = 1 << 62",
 		 "is said to be after", false, true},
 		{"a start before all", "UPDATE uplink_start SET after_epoch = -1", "is said to be after",
@@ -676,6 +754,9 @@ int main(void)
 		fixture_test(test_a_new_file_has_neither_incarnation_nor_starts),
 		fixture_test(test_a_start_is_there_after_a_crash_and_the_first_brings_the_incarnation),
 		fixture_test(test_a_switch_is_whole_and_stays_until_it_is_accepted),
+		fixture_test(test_a_backup_is_a_copy_until_it_switches_and_its_original_is_none),
+		fixture_test(test_a_backup_of_a_backup_is_a_copy),
+		fixture_test(test_a_backup_of_what_no_cluster_knows_is_no_copy),
 		fixture_test(test_a_baseline_that_is_put_again_is_replaced),
 		fixture_test(test_who_is_told_of_baselines_can_stop),
 		fixture_test(test_what_the_old_incarnation_had_is_forgotten_in_steps),

@@ -133,6 +133,36 @@ static void test_names_that_come_and_go_while_nothing_can_be_pushed_take_no_memo
 	end(&g);
 }
 
+/* Nothing of it is there, so a counter that is gone need not wait until the cluster takes something. */
+static void test_names_that_come_and_go_while_they_are_refused_take_no_memory(void **state)
+{
+	enum { TIMES = 50, EACH = 1000 };
+	struct forget_rig g;
+	struct uplink_push p;
+	char name[32];
+
+	(void)state;
+	begin(&g);
+	for (uint64_t i = 1; i <= TIMES * (uint64_t)EACH; i++) {
+		(void)snprintf(name, sizeof(name), "%llu", (unsigned long long)i);
+		create(&g, i, name, 5);
+		if (i % EACH)
+			continue;
+		reserve(&g);
+		end_epoch(&g);
+		uplink_table_begin_round(&g.t);
+		while (uplink_table_take(&g.t, START, &p))
+			uplink_table_answer(&g.t, &p, &(struct uplink_answer){.outcome = UPLINK_REFUSED});
+		for (uint64_t gone = i - EACH + 1; gone <= i; gone++)
+			assert_int_equal(epoch_buffer_delete(&g.buffer, gone), 0);
+		end_epoch(&g);
+		uplink_table_tidy(&g.t);
+		assert_in_range(names(&g), 0, 2 * EACH + 1024);
+		assert_int_equal(uplink_table_counts(&g.t).refused, names(&g));
+	}
+	end(&g);
+}
+
 /* Its ledger may have what a start before this one brought, and did not take back. */
 static void test_a_name_that_has_come_and_gone_is_looked_at_when_it_has_a_ledger(void **state)
 {
@@ -235,6 +265,7 @@ int main(void)
 		cmocka_unit_test(test_a_name_that_comes_again_is_kept_by_a_sweep_before_its_epoch_is_on_disk),
 		cmocka_unit_test(test_a_sweep_forgets_a_name_whose_object_has_come_and_gone),
 		cmocka_unit_test(test_names_that_come_and_go_while_nothing_can_be_pushed_take_no_memory),
+		cmocka_unit_test(test_names_that_come_and_go_while_they_are_refused_take_no_memory),
 		cmocka_unit_test(test_a_name_that_has_come_and_gone_is_looked_at_when_it_has_a_ledger),
 		cmocka_unit_test(test_ledgers_of_others_leave_no_entries),
 		cmocka_unit_test(test_what_has_come_back_from_the_dead_is_taken_out_and_kept_until_a_sweep),

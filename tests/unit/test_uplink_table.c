@@ -399,13 +399,304 @@ static void test_what_changes_under_way_is_due_again(void **state)
 	g->objects[1].value += 7000;
 	epoch_buffer_add(&g->buffers[0], g->objects[1].id, 7000);
 	end_epoch(g, true);
-	/* Also when what was under way is refused. */
-	uplink_table_answer(&g->t, &p, &(struct uplink_answer){.outcome = UPLINK_REFUSED});
+	answer(g, &p, 0);
 	assert_int_equal(uplink_table_counts(&g->t).due, 1);
-	while (!some_round(g, 0, 0))
-		;
+	assert_true(some_round(g, 0, 0));
+	assert_all_is_there(g);
+	end(g);
+	free(g);
+}
+
+/* ---- what is refused ---- */
+
+static void test_what_does_not_fit_any_more_while_it_is_under_way_is_refused(void **state)
+{
+	static const struct uplink_answer pushed = {.outcome = UPLINK_PUSHED};
+	struct uplink_rig *g = malloc(sizeof(*g));
+	struct uplink_push p;
+
+	(void)state;
+	assert_non_null(g);
+	begin(g, 1);
+	assert_int_equal(uplink_table_load(&g->t, 1, slice_str("name1"), 5), 0);
+	uplink_table_load_baseline(&g->t, 1, -1);
+	assert_int_equal(epoch_buffer_add(any(g), 1, 1), 0);
+	end_epoch(g, true);
+	assert_int_equal(uplink_table_begin_round(&g->t), 1);
+	assert_true(uplink_table_take(&g->t, START, &p));
+	assert_int_equal(epoch_buffer_add(any(g), 1, INT64_MAX - 6), 0);
+	end_epoch(g, true);
+	uplink_table_answer(&g->t, &p, &pushed);
+	uplink_table_begin_round(&g->t);
+	assert_false(uplink_table_take(&g->t, START, &p));
+	assert_int_equal(uplink_table_counts(&g->t).refused, 1);
+	end(g);
+	free(g);
+}
+
+static struct uplink_rig *begin_with(unsigned names)
+{
+	struct uplink_rig *g = malloc(sizeof(*g));
+
+	assert_non_null(g);
+	begin(g, 1);
+	for (unsigned n = 0; n < names; n++)
+		add(g, n);
+	end_epoch(g, true);
+	return g;
+}
+
+/* All of the round; how many there were. */
+static size_t refuse_round(struct uplink_rig *g)
+{
+	struct uplink_push p;
+	size_t count = 0;
+
+	uplink_table_begin_round(&g->t);
+	while (uplink_table_take(&g->t, START, &p)) {
+		uplink_table_answer(&g->t, &p, &(struct uplink_answer){.outcome = UPLINK_REFUSED, .why = 3});
+		count++;
+	}
+	assert_true(uplink_table_end_round(&g->t));
+	return count;
+}
+
+static void test_what_is_refused_is_tried_again_in_turn_and_not_for_a_change(void **state)
+{
+	struct uplink_rig *g = begin_with(5);
+	struct uplink_push p;
+	unsigned tried[5] = {0};
+
+	(void)state;
+	assert_int_equal(refuse_round(g), 5);
+	assert_int_equal(uplink_table_counts(&g->t).aside, 5);
+	for (unsigned n = 0; n < 5; n++)
+		add(g, n);
+	end_epoch(g, true);
+	assert_int_equal(uplink_table_counts(&g->t).due, 0);
+	assert_int_equal(refuse_round(g), 0);
+	for (int i = 0; i < 3; i++) {
+		uplink_table_retry(&g->t, 2);
+		while (uplink_table_take(&g->t, START, &p)) {
+			tried[number_of(p.entry)]++;
+			uplink_table_answer(&g->t, &p, &(struct uplink_answer){.outcome = UPLINK_REFUSED});
+		}
+	}
+	for (unsigned n = 0; n < 5; n++)
+		assert_true(tried[n] >= 1);
+	assert_int_equal(uplink_table_counts(&g->t).refused, 5);
+	assert_false(uplink_table_has_recovered(&g->t));
+	uplink_table_retry(&g->t, 1);
+	assert_true(some_round(g, 0, 0));
+	assert_true(uplink_table_has_recovered(&g->t));
+	assert_false(uplink_table_has_recovered(&g->t));
+	uplink_table_retry(&g->t, SIZE_MAX);
+	assert_true(some_round(g, 0, 0));
 	assert_all_is_there(g);
 	assert_int_equal(uplink_table_counts(&g->t).refused, 0);
+	end(g);
+	free(g);
+}
+
+/* As it was before: its field is not touched by a refusal. */
+static void test_what_is_refused_and_is_right_is_looked_at_before_that_is_believed(void **state)
+{
+	struct uplink_rig *g = begin_with(1);
+	struct uplink_push p;
+
+	(void)state;
+	assert_true(some_round(g, 0, 0));
+	assert_false(uplink_table_sweep(&g->t, 100));
+	assert_int_equal(refuse_round(g), 1);
+	g->objects[0].has_field = false; /* lost meanwhile */
+	uplink_table_retry(&g->t, 1);
+	assert_true(uplink_table_take(&g->t, START, &p));
+	assert_true(p.is_look);
+	answer(g, &p, 0);
+	/* It is refused until it is there. */
+	assert_int_equal(uplink_table_counts(&g->t).refused, 1);
+	assert_true(some_round(g, 0, 0));
+	assert_int_equal(uplink_table_counts(&g->t).refused, 0);
+	assert_all_is_there(g);
+	end(g);
+	free(g);
+}
+
+static void test_an_answer_that_is_lost_says_nothing_of_a_refusal(void **state)
+{
+	struct uplink_rig *g = begin_with(1);
+	struct uplink_push p;
+
+	(void)state;
+	assert_int_equal(refuse_round(g), 1);
+	uplink_table_retry(&g->t, 1);
+	assert_true(uplink_table_take(&g->t, START, &p));
+	uplink_table_answer(&g->t, &p, &(struct uplink_answer){.outcome = UPLINK_LOST});
+	assert_int_equal(uplink_table_counts(&g->t).refused, 1);
+	assert_int_equal(uplink_table_counts(&g->t).aside, 0);
+	assert_int_equal(uplink_table_counts(&g->t).due, 1);
+	end(g);
+	free(g);
+}
+
+static void test_a_sweep_and_a_repair_try_again_what_is_refused(void **state)
+{
+	struct uplink_rig *g = begin_with(3);
+	char text[16];
+
+	(void)state;
+	assert_int_equal(refuse_round(g), 3);
+	uplink_table_look_again(&g->t, name_of(text, 1));
+	assert_int_equal(refuse_round(g), 1);
+	assert_false(uplink_table_sweep(&g->t, 100));
+	assert_int_equal(uplink_table_counts(&g->t).aside, 0);
+	assert_int_equal(refuse_round(g), 3);
+	end(g);
+	free(g);
+}
+
+static void test_what_is_refused_and_in_doubt_is_looked_up_before_a_switch_and_due_behind_it(void **state)
+{
+	struct uplink_rig *g = begin_with(2);
+
+	(void)state;
+	assert_true(some_round(g, 0, 0));
+	add(g, 0);
+	add(g, 1);
+	g->objects[0].value += 7000; /* not 0 together */
+	epoch_buffer_add(&g->buffers[0], g->objects[0].id, 7000);
+	end_epoch(g, true);
+	assert_int_equal(refuse_round(g), 2);
+	uplink_table_doubt(&g->t, START, false);
+	assert_int_equal(uplink_table_look(&g->t), 2);
+	assert_int_equal(uplink_table_counts(&g->t).aside, 0);
+	(void)some_round(g, 0, 0);
+	assert_int_equal(uplink_table_look(&g->t), 0);
+	/* Where nothing can be looked at it stays as it is believed. */
+	uplink_table_doubt(&g->t, START, false);
+	assert_int_equal(uplink_table_look(&g->t), 2);
+	assert_int_equal(refuse_round(g), 2);
+	assert_int_equal(uplink_table_look(&g->t), 0);
+	uplink_table_switch(&g->t, START);
+	assert_int_equal(uplink_table_counts(&g->t).aside, 0);
+	assert_int_equal(uplink_table_counts(&g->t).due, 2);
+	end(g);
+	free(g);
+}
+
+static void test_a_name_that_stays_here_is_neither_due_nor_refused_and_goes_when_it_is_deleted(void **state)
+{
+	static const struct uplink_answer kept = {.outcome = UPLINK_KEPT};
+	struct uplink_rig *g = begin_with(1);
+	struct uplink_push p;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		uplink_table_begin_round(&g->t);
+		assert_true(uplink_table_take(&g->t, START, &p));
+		uplink_table_answer(&g->t, &p, &kept);
+		assert_false(uplink_table_take(&g->t, START, &p));
+		assert_int_equal(uplink_table_counts(&g->t).due, 0);
+		assert_int_equal(uplink_table_counts(&g->t).refused, 0);
+		if (i)
+			delete (g, 0);
+		else
+			add(g, 0);
+		end_epoch(g, true);
+	}
+	uplink_table_begin_round(&g->t);
+	assert_false(uplink_table_take(&g->t, START, &p)); /* nothing of it is there */
+	assert_false(uplink_table_sweep(&g->t, 100));
+	assert_int_equal(uplink_table_counts(&g->t).names, 0);
+	end(g);
+	free(g);
+}
+
+/* ---- one that somebody waits for ---- */
+
+static enum uplink_presence presence(struct uplink_rig *g, unsigned n)
+{
+	char text[16];
+	uint8_t why;
+
+	return uplink_table_presence(&g->t, name_of(text, n), &why);
+}
+
+static int await(struct uplink_rig *g, unsigned n)
+{
+	char text[16];
+
+	return uplink_table_await(&g->t, name_of(text, n));
+}
+
+static void test_a_name_is_there_when_it_was_answered_since_it_is_waited_for_though_it_goes_on(void **state)
+{
+	struct uplink_rig *g = begin_with(2);
+	struct uplink_push p, other;
+
+	(void)state;
+	uplink_table_begin_round(&g->t);
+	assert_true(uplink_table_take(&g->t, START, &p));
+	assert_true(uplink_table_take(&g->t, START, &other)); /* which has no answer */
+	unsigned n = number_of(p.entry);
+	add(g, n);
+	end_epoch(g, true);
+	assert_int_equal(await(g, n), 0); /* what is under way is older */
+	answer(g, &p, 0);
+	assert_int_equal(await(g, n), 1);
+	assert_int_equal(presence(g, n), UPLINK_NOT_YET);
+	assert_true(uplink_table_take(&g->t, START, &p));
+	int64_t waited_for = g->objects[n].value;
+	g->objects[n].value += 7000;
+	epoch_buffer_add(&g->buffers[0], g->objects[n].id, 7000);
+	end_epoch(g, true);
+	answer(g, &p, 0);
+	assert_int_equal(presence(g, n), UPLINK_IS_THERE);
+	assert_int_equal(g->objects[n].field.value, waited_for);
+	answer(g, &other, 0);
+	end(g);
+	free(g);
+}
+
+/* What is there instead is replaced first. */
+static void test_a_name_that_was_lost_is_not_there_until_it_is_there_again(void **state)
+{
+	struct uplink_rig *g = begin_with(1);
+	struct uplink_push p;
+
+	(void)state;
+	assert_true(some_round(g, 0, 0));
+	g->objects[0].has_field = false;
+	assert_int_equal(await(g, 0), 1);
+	uplink_table_begin_round(&g->t);
+	assert_true(uplink_table_take(&g->t, START, &p));
+	answer(g, &p, 0);
+	assert_int_equal(presence(g, 0), UPLINK_NOT_YET);
+	assert_true(uplink_table_take(&g->t, START, &p));
+	answer(g, &p, 0);
+	assert_int_equal(presence(g, 0), UPLINK_IS_THERE);
+	assert_all_is_there(g);
+	end(g);
+	free(g);
+}
+
+static void test_a_name_that_is_waited_for_may_be_refused_unknown_or_moved_by_a_switch(void **state)
+{
+	struct uplink_rig *g = begin_with(2);
+
+	(void)state;
+	assert_int_equal(refuse_round(g), 2);
+	assert_int_equal(await(g, 1), 1);
+	assert_int_equal(refuse_round(g), 1); /* this one alone is tried again */
+	assert_int_equal(presence(g, 1), UPLINK_IS_REFUSED);
+	assert_int_equal(await(g, 7), 1);
+	assert_int_equal(presence(g, 7), UPLINK_NOT_YET);
+	assert_true(some_round(g, 0, 0));
+	assert_int_equal(presence(g, 7), UPLINK_IS_THERE);
+	assert_int_equal(uplink_table_counts(&g->t).names, 2); /* it is forgotten again */
+	uplink_table_doubt(&g->t, START, false);
+	uplink_table_switch(&g->t, START);
+	assert_int_equal(presence(g, 1), UPLINK_NOT_YET);
 	end(g);
 	free(g);
 }
@@ -551,14 +842,14 @@ static void test_what_a_retired_incarnation_has_not_brought_is_brought_by_the_ne
 		struct uplink_answer there;
 		int64_t stands_at;
 	} CASES[] = {
-		{"none", 10, 0, {UPLINK_OTHER, false, false, {.value = 0}}, 0},
-		{"none of its own", 30, 20, {UPLINK_OTHER, false, false, {.value = 0}}, 20},
-		{"less", 10, 0, {UPLINK_OTHER, true, false, {{START - 1, 3}, 7, 3, 0}}, 7},
-		{"less of its own", 30, 20, {UPLINK_OTHER, true, true, {{START - 1, 3}, 7, 4, 7}}, 27},
-		{"all", 10, 0, {UPLINK_OTHER, true, false, {{START, 7}, 10, 5, 0}}, 10},
-		{"another object's", 30, 20, {UPLINK_OTHER, true, true, {{START, 7}, 10, 1, 0}}, 20},
-		{"strange", 30, 20, {UPLINK_BROKEN, false, false, {.value = 0}}, 30},
-		{"refused", 30, 20, {UPLINK_REFUSED, false, false, {.value = 0}}, 30},
+		{"none", 10, 0, {UPLINK_OTHER, false, false, {.value = 0}, 0}, 0},
+		{"none of its own", 30, 20, {UPLINK_OTHER, false, false, {.value = 0}, 0}, 20},
+		{"less", 10, 0, {UPLINK_OTHER, true, false, {{START - 1, 3}, 7, 3, 0}, 0}, 7},
+		{"less of its own", 30, 20, {UPLINK_OTHER, true, true, {{START - 1, 3}, 7, 4, 7}, 0}, 27},
+		{"all", 10, 0, {UPLINK_OTHER, true, false, {{START, 7}, 10, 5, 0}, 0}, 10},
+		{"another object's", 30, 20, {UPLINK_OTHER, true, true, {{START, 7}, 10, 1, 0}, 0}, 20},
+		{"strange", 30, 20, {UPLINK_BROKEN, false, false, {.value = 0}, 0}, 30},
+		{"refused", 30, 20, {UPLINK_REFUSED, false, false, {.value = 0}, 0}, 30},
 	};
 	enum { CASE_COUNT = sizeof(CASES) / sizeof(CASES[0]) };
 	struct uplink_table t;
@@ -693,6 +984,19 @@ int main(void)
 		cmocka_unit_test(test_a_deleted_name_is_kept_until_a_zero_is_there_and_a_sweep_has_gone_by),
 		cmocka_unit_test(test_an_answer_that_is_lost_leaves_its_name_for_the_next_round),
 		cmocka_unit_test(test_what_changes_under_way_is_due_again),
+		cmocka_unit_test(test_what_does_not_fit_any_more_while_it_is_under_way_is_refused),
+		cmocka_unit_test(test_what_is_refused_is_tried_again_in_turn_and_not_for_a_change),
+		cmocka_unit_test(test_what_is_refused_and_is_right_is_looked_at_before_that_is_believed),
+		cmocka_unit_test(test_an_answer_that_is_lost_says_nothing_of_a_refusal),
+		cmocka_unit_test(test_a_sweep_and_a_repair_try_again_what_is_refused),
+		cmocka_unit_test(
+			test_what_is_refused_and_in_doubt_is_looked_up_before_a_switch_and_due_behind_it),
+		cmocka_unit_test(
+			test_a_name_that_stays_here_is_neither_due_nor_refused_and_goes_when_it_is_deleted),
+		cmocka_unit_test(
+			test_a_name_is_there_when_it_was_answered_since_it_is_waited_for_though_it_goes_on),
+		cmocka_unit_test(test_a_name_that_was_lost_is_not_there_until_it_is_there_again),
+		cmocka_unit_test(test_a_name_that_is_waited_for_may_be_refused_unknown_or_moved_by_a_switch),
 		cmocka_unit_test(test_pages_tell_each_name_once_while_the_table_grows),
 		cmocka_unit_test(test_a_new_incarnation_begins_where_the_old_fields_stand),
 		cmocka_unit_test(test_what_was_loaded_and_not_pushed_is_left_out_of_a_new_incarnation),

@@ -183,7 +183,7 @@ static void retire(struct redis *r, const struct request *q, struct answer *out)
 	__int128 exact;
 
 	if (!row || row->is_retired) {
-		put_pair(out, 0, "");
+		put_pair(out, 0, row ? row->text : "");
 		return;
 	}
 	sim_check(uplink_parse_field(slice_of(row->text), &field), "a field is %s", row->text);

@@ -7,7 +7,12 @@
 #include "../../lib/script.h"
 #include "fleet.h"
 
-enum { PHASES = 3, STEPS = 1500, STEPS_STUCK = 200000, BACKUPS = 4 };
+enum {
+	PHASES = 3,
+	STEPS = 1500,
+	STEPS_STUCK = 3000000, /* a slow sweep takes an hour, in which what is refused is tried each second */
+	BACKUPS = 4,
+};
 
 struct totals totals;
 bool is_talking;

@@ -77,6 +77,27 @@ def totals_while_down():
         d.await_state("up")
 
 
+def explained():
+    """`shcount explain` tells the total and its age, to people and to programs; of a name that the cluster does not have, too."""
+    server = plain()
+    with Up(server) as d:
+        def told(name):
+            lines = d.shcount("explain", name)[1].splitlines()
+            found = json.loads(d.shcount("explain", "--json", name)[1])
+            return [line for line in lines if line.startswith("cluster\t")], found["global"], found["global_age_ms"]
+
+        d.do("INCRBY", "a", 5)
+        d.do("INCRBY", "b", -5)
+        d.sync()
+        server.do("INCRBY", "a", 2)
+        equal(told("a"), (["cluster\t7 (all daemons together, 0.000 s ago)"], 7, 0))
+        equal(told("b"), (["cluster\t-5 (all daemons together, 0.000 s ago)"], -5, 0))
+        equal(told("none"), (["cluster\tno such counter (all daemons together, 0.000 s ago)"], None, 0))
+        with server.silent():
+            lines, total, age_ms = told("a")
+            check(lines[0].startswith("cluster\t7 (all daemons") and total == 7 and age_ms > 0, lines, total, age_ms)
+
+
 # ---- SYNC ----
 
 def sync_replicas():
@@ -153,24 +174,134 @@ def refused_names():
         for name in "text", "list", "full", "shc:mine", "good", long:
             d.do("INCR", name)
         said = d.refuses("SHC.UPLINK", "SYNC", 0, WAIT_MS)
-        check(said.startswith("ERR the cluster refuses 5 counters"), said)
-        equal(d.status()["refused"], "5")
+        check(said.startswith("ERR the cluster refuses 4 counters, the last one: "), said)
+        equal((d.status()["refused"], d.status()["due"]), ("4", "4"))
         equal(server.total("good"), 1)
         equal(server.do("EXISTS", "shc:mine"), 0, "names of ours")
         differing = d.differing()
         equal(sorted(differing), sorted([b"text", b"list", b"full", b"shc:mine", long]))
-        check("taken" in differing[b"shc:mine"] or "refuse" in differing[b"shc:mine"], differing)
-        check(all(why for why in differing.values()), differing)
+        check("taken" in differing[b"shc:mine"], differing)
+        for name, why in {b"list": "WRONGTYPE", b"full": "overflow", long: "not an integer"}.items():
+            check(why in differing[name] or differing[name] == "the total is no integer of 64 bits", name, differing[name])
+        check(differing[b"full"].startswith("the cluster refuses it: "), differing)
+        # Each by itself.
+        for name in "good", "nobody", "again":
+            d.do("INCR", "again")
+            equal(d.do("SHC.UPLINK", "SYNC", 0, WAIT_MS, name), 1, name)
+        equal(server.total("again"), 3)
+        d.do("INCR", "shc:mine")
+        equal(d.do("SHC.UPLINK", "SYNC", 0, WAIT_MS, "good"), 1)
+        equal(d.log().count("begins with shc:"), 1)
+        check("overflow" in d.refuses("SHC.UPLINK", "SYNC", 0, WAIT_MS, "full"), "SYNC full")
+        check("not an integer" in d.refuses("SHC.UPLINK", "SYNC", 0, WAIT_MS, "text"), "SYNC text")
+        check("stays here" in d.refuses("SHC.UPLINK", "SYNC", 0, WAIT_MS, "shc:mine"), "SYNC shc:mine")
+        for words in ("",), ("a\x01",), ("good", "text"):
+            check(d.refuses("SHC.UPLINK", "SYNC", 0, WAIT_MS, *words).startswith("ERR "), words)
+        equal(d.shcount("incr", "--durable=cluster", "good"), (0, "2\n", ""))
+        equal(server.total("good"), 2)
+        code, out, err = d.shcount("incr", "--durable=cluster", "full")
+        check((code, out) == (EX_TEMPFAIL, "2\n") and "overflow" in err, code, out, err)
+        told = [d.log(), str(d.status()), str(d.differing()), said, err, d.refuses("SHC.GLOBAL", "list"), d.refuses("SHC.UPLINK", "RESET", "list")]
+        check(not any("script" in text for text in told), "where in a script it was", told)
+        # What is mended is tried by who asks, before he is answered.
+        server.do("SET", "text", 7)
+        equal(d.do("SHC.UPLINK", "SYNC", 0, WAIT_MS, "text"), 1)
+        equal(server.total("text"), 8)
+        server.do("DEL", "text")
         for key in "text", "list", "full", long:
             server.do("DEL", key)
         d.do("DEL", "shc:mine")
         wait_until(lambda: d.status()["due"] == "0" and d.differing("REPAIR") == {}, "nothing differs")
         d.sync()
-        equal([server.total(n) for n in ("text", "list", "full", long)], [1, 1, 1, 1])
+        equal([server.total(n) for n in ("list", "full", long)], [1, 2, 1])
         equal(d.status()["refused"], "0")
 
 
+def refused_for_a_while():
+    """A server that has no memory refuses everything, which is told in a few lines; when it has some again everything is brought
+    there, though nothing changes and nobody asks; or before who asks is answered."""
+    server = plain()
+    names = [f"n{i}" for i in range(1000)]
+    with Up(server) as d, d.conn() as c:
+        d.do("INCR", "right")
+        d.sync()
+        for count, is_asked in (1, False), (2, True):
+            server.do("CONFIG", "SET", "maxmemory", 1)
+            try:
+                for _ in range(3):
+                    c.many([("INCR", n) for n in names])
+                    d.do("WAITAOF", 1, 0, 0)
+                wait_until(lambda: d.status()["refused"] == "1000", "all are refused")
+                equal(d.status()["due"], "1000")
+                check("OOM" in d.refuses("SHC.UPLINK", "SYNC", 0, WAIT_MS), d.status())
+                check("OOM" in d.status()["last_error"], d.status())
+                equal({why for why in d.differing().values() if "OOM" not in why}, set())
+                equal(d.do("SHC.UPLINK", "SYNC", 0, WAIT_MS, "right"), 1, "whose field is as it should be")
+            finally:
+                server.do("CONFIG", "SET", "maxmemory", 0)
+            if is_asked:
+                d.sync()
+            wait_until(lambda: d.status()["refused"] == "0", "nothing is refused")
+            wait_until(lambda: [server.total(n) for n in (names[0], names[-1])] == [3 * count, 3 * count], "it is there")
+            d.sync()
+            equal([server.total(n) for n in names], [3 * count] * len(names))
+            wait_until(lambda: d.log().count("refuses nothing any more") == count, "it is told")
+        equal(len(re.findall(r"the cluster refuses n\d+: OOM", d.log())), 2)
+        check(d.log().count("are refused now") < 10, d.log())
+        equal(d.differing(), {})
+
+
+def not_permitted_for_a_while():
+    """Names that are right, and cannot be looked at for want of a permission, stop being refused when it is given, by themselves."""
+    server = plain()
+    server.do("ACL", "SETUSER", "up", "on", ">hushhush", "~*", "+@all")
+    with Up(server.url.replace("redis://", "redis://up:hushhush@")) as d:
+        names = [f"n{i}" for i in range(200)]
+        for name in names:
+            d.do("INCR", name)
+        d.sync()
+        server.do("ACL", "SETUSER", "up", "-get")
+        server.do("CLIENT", "KILL", "USER", "up")
+        wait_until(lambda: d.status()["refused"] == "200", "all are refused")
+        check("permi" in d.status()["last_error"] or "can't run" in d.status()["last_error"], d.status())
+        server.do("ACL", "SETUSER", "up", "+get")
+        wait_until(lambda: (d.status()["refused"], d.status()["last_error"]) == ("0", ""), "none is refused")
+        d.sync()
+        equal(d.differing(), {})
+        server.do("ACL", "DELUSER", "up")
+
+
 # ---- the state ----
+
+def eviction():
+    """A server that may evict keys is told of, in status and log, whatever its policy is called; and no more when it is mended."""
+    server = plain()
+
+    def memory(policy, limit):
+        equal(server.do("CONFIG", "SET", "maxmemory-policy", policy, "maxmemory", limit), "OK")
+
+    def warning(d):
+        return [dict(zip(n[::2], n[1::2]))[b"last_error"].decode() for n in d.status()["nodes"]]
+
+    try:
+        for policy in "volatile-lru", "allkeys-lru", "volatile-ttl", "allkeys-random":
+            memory(policy, "100mb")
+            with Up(server) as d:
+                d.do("INCR", "a")
+                wait_until(lambda: "maxmemory-policy " + policy in "".join(warning(d)), "it is told of")
+                wait_until(lambda: "maxmemory-policy " + policy in d.log(), "in the log")
+                if policy != "allkeys-lru":
+                    continue
+                memory("noeviction", "100mb")
+                wait_until(lambda: warning(d) == [""], "it is mended", 40)
+                memory("volatile-lfu", "100mb")
+                wait_until(lambda: "volatile-lfu" in warning(d)[0], "at runtime", 40)
+                memory("volatile-lfu", "0")
+                wait_until(lambda: warning(d) == [""], "there is no limit", 40)
+                equal(d.log().count("evicts keys"), 2, "said once each time")
+    finally:
+        memory("noeviction", "0")
+
 
 def status_of_trouble():
     """STATUS is a map in RESP3 and the same in RESP2, and tells of trouble while it lasts."""
@@ -931,6 +1062,11 @@ def half_moved_slot():
         for name in names:
             d.do("INCRBY", name, 2)
         wait_until(lambda: all(cluster.ask("GET", name) == b"2" for name in names), "the others are there")
+        for _ in range(3):
+            d.do("INCR", "n7")
+            equal(d.do("SHC.UPLINK", "SYNC", 0, WAIT_MS, "n7"), 1, "one of the others by itself")
+        equal(d.shcount("incr", "--durable=cluster", "n7", -3), (0, "2\n", ""))
+        equal(d.do("SHC.UPLINK", "SYNC", 0, 300, "new{tug}"), 0)
         with d.conn(30) as c:
             rows = {row[0]: row[6] for row in c.do("SHC.UPLINK", "VERIFY", 0)[1]}
         equal(rows[b"n7"], b"")
@@ -994,12 +1130,12 @@ def interval_is_reloaded():
 
 def bad_settings():
     """What cannot be an uplink is refused at the start, in so many words."""
-    for url, words in {"": "", "nonsense": "", "unix:///tmp/x": "redis+cluster://HOST:PORT", "redis+cluster://": "", "http://h:1": "",
+    for url, words in {"": "", "nonsense": "", "unix:///tmp/x": "redis+cluster://HOST:PORT", "redis+cluster://": "", "http://h:1": "give a Redis Cluster, as in redis+cluster://HOST:PORT",
                        "redis://h:99999": "", "redis://h:1/3": "", "redis+cluster://h:1,": ""}.items():
         d = Up(url, is_started=False)
         status, said = d.fails()
         check(status == EX_USAGE, repr(url), "ends with", status, said)
-        check(words in said and "uplink" in said, repr(url), said)
+        check(words in said and "uplink" in said and "unix://" not in said.replace(url, ""), repr(url), said)
         if url:
             with open(os.path.join(DIR, "conf"), "w", encoding="ascii") as f:
                 f.write(f"uplink = {url}\n")
@@ -1072,6 +1208,9 @@ def locked_out():
         server.do("ACL", "SETUSER", "up", "on")
         d.sync()
         equal(server.total("a"), 2)
+        server.do("ACL", "SETUSER", "up", "-@all")
+        check(d.refuses("SHC.UPLINK", "VERIFY", 0).startswith("NOPERM "), "one sentence for all")
+        equal(d.shcount("uplink", "verify")[0], 77)
         server.do("ACL", "DELUSER", "up")
 
 
@@ -1097,6 +1236,10 @@ def one_master_down():
                 d.do("INCR", n)
             wait_until(lambda: server.total(there) == 2, "the others get what is theirs")
             equal(d.do("SHC.UPLINK", "SYNC", 0, 300), 0)
+            for value in 3, 4:
+                equal(d.shcount("--timeout", "30s", "incr", "--durable=cluster", there), (0, f"{value}\n", ""))
+                equal(server.total(there), value)
+            equal(d.do("SHC.UPLINK", "SYNC", 0, 300, names[0]), 0, "a name of the master that is gone")
             said = d.refuses("SHC.UPLINK", "VERIFY", 0)
             check(said.startswith("UPLINKDOWN "), said)
             node = next(n for n in d.status()["nodes"] if n[1].decode().endswith(f":{server.fleet.nodes()[gone][0]}"))
@@ -1108,7 +1251,7 @@ def one_master_down():
             equal(server.fleet.ask(n, "CONFIG", "SET", "cluster-require-full-coverage", "yes"), "OK")
         server.fleet.settle()
         d.sync(1)
-        equal([server.total(n) for n in names], [2] * len(names))
+        equal([server.total(n) for n in names if n != there], [2] * (len(names) - 1))
         equal(d.differing(), {})
 
 
@@ -1133,9 +1276,10 @@ def server_restarts():
         equal(d.differing(), {})
 
 
-CASES = [totals, totals_while_down, sync_replicas, sync_many, sync_of_nothing, server_restarts, refused_names, status_of_trouble,
-         verify_pages, tampering, record_touched, resets, reset_in_doubt, reset_of_unpushed, retirement, retirement_of_somebody_alive,
-         retirement_of_damaged, restored_backup, copied_while_stopped, cloned, killed, killed_behind_the_audit_log, without_and_with,
+CASES = [totals, totals_while_down, explained, eviction, sync_replicas, sync_many, sync_of_nothing, server_restarts, refused_names,
+         refused_for_a_while, not_permitted_for_a_while,
+         status_of_trouble, verify_pages, tampering, record_touched, resets, reset_in_doubt, reset_of_unpushed, retirement,
+         retirement_of_somebody_alive, retirement_of_damaged, restored_backup, copied_while_stopped, cloned, killed, killed_behind_the_audit_log, without_and_with,
          another_cluster, another_cluster_of_a_copy, every_way, many_at_start, changing_names, one_master_down, stops,
          stops_without_one_master, stops_while_retiring, half_moved_slot, interval_is_reloaded, bad_settings, password_is_kept, locked_out, without_permission]
 

@@ -480,7 +480,7 @@ def retire(address):
         equal(place.script("retire", keys, INCARNATION), [1, contribution(7).encode()])
         s.fields.update({INCARNATION: "retired " + contribution(7), "retired": "7"})
         s.expect("7")
-        equal(place.script("retire", keys, INCARNATION), [0, b""])
+        equal(place.script("retire", keys, INCARNATION), [0, b"retired " + contribution(7).encode()])
         s.expect("again")
         equal(place.script("retire", keys, OTHER), [1, contribution(5).encode()])
         s.fields.update({OTHER: "retired " + contribution(5), "retired": "12"})

@@ -14,6 +14,8 @@ import shlex
 import subprocess
 import sys
 
+import metric_table
+
 # Manuals of others that ours may point to.
 FOREIGN_PAGES = {
     ("awk", "1"), ("cp", "1"), ("gzip", "1"), ("jq", "1"), ("nohup", "1"), ("pkg-config", "1"), ("redis-cli", "1"),
@@ -470,6 +472,18 @@ def check_protocol():
         if title not in ("ERROR CODES", "LIMITS", "A stream of additions"):
             found += [re.match(r'\.It Li "(.*)"', line)[1] for line in page.section(title) if line.startswith('.It Li "')]
     compare("shcounter-protocol.7", found, wanted, "command")
+
+
+def check_metrics():
+    """shcounter-metrics(7) has every row of lib/metric_table.h, and says of it what stands there."""
+    page = MANUALS["shcounter-metrics.7"]
+    for title, wanted in metric_table.lists(metric_table.read()).items():
+        lines = page.section(title)
+        start = next((i for i, line in enumerate(lines) if line.startswith(".Bl ")), len(lines))
+        if lines[start + 1:] != wanted + [".El"]:
+            differ("shcounter-metrics.7", f"{title}: is not what tests/system/py/metric_table.py prints")
+        compare("shcounter-metrics.7", [line for line in lines if line.startswith(".It ")],
+                [line for line in wanted if line.startswith(".It ")], "item")
 
 
 def check_examples():

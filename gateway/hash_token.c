@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* hash_token.c - see hash_token.h. */
+#include "hash_token.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "tokens.h"
+
+/* A hash of what can be guessed can be turned back. */
+enum { SHORT_CHARS = 16 };
+
+int hash_token(void)
+{
+	char token[TOKEN_CHARS_MAX + 3], hash[TOKENS_LINE_SIZE];
+	size_t len = fread(token, 1, sizeof(token), stdin);
+
+	if (len > 0 && token[len - 1] == '\n')
+		len--;
+	if (len > 0 && token[len - 1] == '\r')
+		len--;
+	if (!tokens_is_token(token, len)) {
+		fputs("shcount-gateway: a token is one line of letters, digits and -._~+/, perhaps with = at its end\n",
+		      stderr);
+		return EX_DATAERR;
+	}
+	if (len < SHORT_CHARS)
+		fputs("shcount-gateway: this token can be guessed; `openssl rand -hex 32` prints one that cannot\n",
+		      stderr);
+	tokens_write_hash(token, len, hash);
+	explicit_bzero(token, sizeof(token));
+	return puts(hash) < 0 || fflush(stdout) ? EX_IOERR : EX_OK;
+}

@@ -1,0 +1,95 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Who may ask the gateway what, how often, and how much of it one client can take. The cases: py/gateway_access.py.
+
+load drive
+
+# ---- whose page asks ----
+
+@test "a page of another origin is refused, whatever it asks and whatever name it has bound to our address" {
+	drive gateway_access origins
+}
+
+# ---- tokens ----
+
+@test "a token has its role and what smaller ones have; none is 401, a small one 403" {
+	drive gateway_access tokens
+}
+
+@test "SIGHUP reads the tokens again, and a bad file leaves the old ones in force" {
+	drive gateway_access reload
+}
+
+@test "without tokens it does not listen beyond loopback, nor start with a bad file of them" {
+	drive gateway_access bad_start
+}
+
+@test "beyond loopback it is known by its addresses" {
+	drive gateway_access beyond_loopback
+}
+
+@test "--hash-token prints what stands for a token in the file" {
+	drive gateway_access hash_token
+}
+
+# ---- how often, how much ----
+
+@test "a client that asks too often is told when it may again, and nobody else is" {
+	drive gateway_access rate
+}
+
+@test "a body that is too large is refused at once, however its length is told" {
+	drive gateway_access body_limit
+}
+
+@test "a head that is too large is refused" {
+	drive gateway_access header_limit
+}
+
+@test "beyond the limits of connections nobody loses his place" {
+	drive gateway_access connections
+}
+
+@test "a client that is too slow with its request is closed, even when it moves now and then" {
+	drive gateway_access slow_clients
+}
+
+@test "a client that does not read its replies is closed" {
+	drive gateway_access deaf_client
+}
+
+@test "a connection that is used stays" {
+	drive gateway_access kept_alive
+}
+
+@test "of clients that leave in the middle nothing stays" {
+	drive gateway_access clients_that_come_and_go
+}
+
+# ---- HTTP/1.1 ----
+
+@test "a refused request costs a client no connection" {
+	drive gateway_access refusals_keep_the_connection
+}
+
+@test "pipelined requests are answered in order" {
+	drive gateway_access pipelined
+}
+
+@test "HEAD has the head of GET and no body" {
+	drive gateway_access head
+}
+
+@test "a client that waits for 100 Continue hears no when its body is not wanted" {
+	drive gateway_access expect_continue
+}
+
+# ---- TLS ----
+
+@test "with a certificate it speaks HTTPS and nothing else" {
+	drive gateway_access tls
+}
+
+@test "a certificate or key that is none is refused at the start" {
+	drive gateway_access tls_bad
+}

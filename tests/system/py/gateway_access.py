@@ -1,0 +1,650 @@
+# SPDX-License-Identifier: MIT
+"""Who may ask the gateway what, how often, and how much of it one client can take."""
+import hashlib
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import time
+
+from gateway import PROGRAM, Gateway, ask, check_error, reply_of
+from shc import DIR, Daemon, check, equal, main, wait_until
+
+VALUE = "/counter/value?counter_id=x"
+ADD = "/counter/increment"
+
+
+# ---- raw requests ----
+
+class Raw:
+    """A connection on which bytes are sent as they are; every wait is bounded."""
+
+    def __init__(self, gateway, seconds=30):
+        self.sock = socket.create_connection(gateway.address, seconds)
+        self.buf = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+    def send(self, data):
+        self.sock.sendall(data if isinstance(data, bytes) else data.encode())
+
+    def _more(self):
+        data = self.sock.recv(1 << 16)
+        if not data:
+            raise EOFError(f"closed behind {self.buf!r}")
+        self.buf += data
+
+    def head(self):
+        """The next reply's: (status, headers by their small names)."""
+        while b"\r\n\r\n" not in self.buf:
+            self._more()
+        head, self.buf = self.buf.split(b"\r\n\r\n", 1)
+        first, *lines = head.decode().split("\r\n")
+        headers = {}
+        for line in lines:
+            name, value = line.split(":", 1)
+            headers[name.lower()] = value.strip()
+        return int(first.split()[1]), headers
+
+    def body(self, size):
+        while len(self.buf) < size:
+            self._more()
+        body, self.buf = self.buf[:size], self.buf[size:]
+        return body
+
+    def reply(self):
+        status, headers = self.head()
+        body = self.body(int(headers.get("content-length", 0)))
+        return status, headers, json.loads(body) if headers.get("content-type") == "application/json" else body
+
+    def is_closed(self):
+        """Waits for the end, for as long as the connection may wait."""
+        try:
+            while True:
+                data = self.sock.recv(1 << 16)
+                if not data:
+                    return True
+                self.buf += data
+        except ConnectionResetError:
+            return True
+
+
+def request(method, path, headers=None, body=b"", version="1.1"):
+    headers = {"Host": "localhost", **(headers or {})}
+    if body:
+        headers.setdefault("Content-Length", len(body))
+    lines = [f"{method} {path} HTTP/{version}"] + [f"{k}: {v}" for k, v in headers.items() if v is not None]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+def once(gateway, data):
+    with Raw(gateway) as c:
+        c.send(data)
+        return c.reply()
+
+
+def status_of(gateway, method="GET", path=VALUE, body=None, **headers):
+    """With the headers given as sec_fetch_site="...", host=None: none."""
+    words = {name.replace("_", "-").title(): value for name, value in headers.items()}
+    status, _, reply = once(gateway, request(method, path, words, json.dumps(body).encode() if body else b""))
+    if status >= 400:
+        check_error(status, reply)
+    return status
+
+
+# ---- origins ----
+
+def origins():
+    with Daemon() as d, Gateway(d, "--host", "counter.example.com", "--threads", 1) as g:
+        port = g.address[1]
+        here = f"localhost:{port}"
+        for host in (here, "localhost", "127.0.0.1", f"127.0.0.1:{port}", "127.8.9.10:1", "[::1]", f"[::1]:{port}",
+                     "counter.example.com", "COUNTER.example.com:443"):
+            equal(status_of(g, host=host), 200, host)
+        # The name of the attacker, bound to our address.
+        for host in ("evil.example.com", f"evil.example.com:{port}", "localhost.evil.example.com", "192.0.2.1", "0.0.0.0",
+                     f"0.0.0.0:{port}", "[::]", "localhost:x", "a b", "evil.localhost"):
+            equal(status_of(g, host=host), 403, host)
+            equal(status_of(g, path="/health", host=host), 403, host)
+        equal(status_of(g, host=None), 400)
+        equal(once(g, request("GET", VALUE, {"Host": None}, version="1.0"))[0], 400)
+        equal(once(g, request("GET", VALUE, version="1.0"))[0], 200)
+        # Two of them: it is not known which one counts.
+        equal(once(g, f"GET {VALUE} HTTP/1.1\r\nHost: localhost\r\nHost: evil.example.com\r\n\r\n")[0], 400)
+        equal(once(g, f"GET {VALUE} HTTP/1.1\r\nHost: evil.example.com\r\nHost: localhost\r\n\r\n")[0], 400)
+
+        for method, path, body in (("POST", ADD, {"counter_id": "x"}), ("GET", VALUE, None), ("GET", "/health", None)):
+            for origin in ("null", "http://evil.example.com", f"http://localhost:{port + 1}", "http://localhost",
+                           f"http://127.0.0.1:{port}", f"file://{here}", f"http://{here}.evil.example.com", ""):
+                equal(status_of(g, method, path, body, host=here, origin=origin), 403, origin)
+            for origin in (f"http://{here}", f"https://{here}"):
+                equal(status_of(g, method, path, body, host=here, origin=origin), 200, origin)
+            for site in ("cross-site", "same-site"):
+                equal(status_of(g, method, path, body, sec_fetch_site=site, sec_fetch_mode="no-cors", sec_fetch_dest="image"),
+                      403, site)
+            equal(status_of(g, method, path, body, sec_fetch_site="same-origin", sec_fetch_mode="cors"), 200)
+            equal(status_of(g, method, path, body, sec_fetch_site="none", sec_fetch_mode="navigate"), 200)
+        equal(g.value("x"), 4)  # of those that were let in: none of the others has counted
+
+        # Not to what has numbers, and to no page in a page.
+        link = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+        equal(status_of(g, path=VALUE, **link), 403)
+        equal(status_of(g, "POST", ADD, {"counter_id": "x"}, **link), 403)
+        equal(status_of(g, path="/", **{**link, "sec_fetch_dest": "iframe"}), 403)
+        check(status_of(g, path="/", **link) != 403, "a link to the page")
+        # What a browser asks before it sends another one's request: nothing says that it may.
+        status, headers, _ = once(g, request("OPTIONS", ADD, {"Host": here, "Origin": "http://evil.example.com",
+                                                             "Access-Control-Request-Method": "POST"}))
+        equal(status, 403)
+        check(not [h for h in headers if h.startswith("access-control")], headers)
+
+
+# ---- tokens ----
+
+def hash_of(token):
+    return "sha256:" + hashlib.sha256(token.encode()).hexdigest()
+
+
+def write_tokens(text, mode=0o600):
+    path = os.path.join(DIR, "tokens")
+    with open(path + ".new", "w", encoding="utf-8") as f:
+        f.write(text)
+    os.chmod(path + ".new", mode)
+    os.rename(path + ".new", path)
+    return path
+
+
+def line(name, role, token):
+    return f"{name} {role} {hash_of(token)}\n"
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+THREE = "# who\n\n" + line("anna", "read", "token-r") + line("bob", "write", "token-w") + line("root", "admin", "token-a")
+
+
+def tokens():
+    path = write_tokens(THREE)
+    with Daemon() as d, Gateway(d, "--tokens", path) as g:
+        for token in ("token-r", "token-w", "token-a"):
+            equal(g.get(VALUE, bearer(token))[0], 200, token)
+        g.refuses(403, "POST", ADD, {"counter_id": "x"}, bearer("token-r"))
+        for token in ("token-w", "token-a"):
+            equal(g.post(ADD, {"counter_id": "x"}, bearer(token))[0], 200, token)
+        for headers in ({}, bearer("token-x"), bearer(""), bearer(hash_of("token-a")), {"Authorization": "Basic cm9vdDp4"},
+                        {"Authorization": "token-a"}, bearer("token-a token-a")):
+            _, got = g.refuses(401, "POST", ADD, {"counter_id": "x"}, headers)
+            equal(got.get("www-authenticate"), "Bearer", headers)
+            g.refuses(401, "GET", VALUE, None, headers)
+        equal(g.get(VALUE, {"Authorization": "bearer  token-r"})[0], 200, "the scheme in small letters")
+        # Which paths there are is nobody's business; that it lives is everybody's.
+        equal(status_of(g, path="/nothing"), 401)
+        for open_to_all in ("/health", "/ready"):
+            equal(g.get(open_to_all)[0], 200)
+            equal(g.get(open_to_all, bearer("token-x"))[0], 200)
+        equal(g.get(VALUE, bearer("token-r"))[2]["current_value"], 2)
+        # In no other place, where logs and histories keep it.
+        g.refuses(401, "GET", VALUE + "&access_token=token-a")
+        check("token-" not in g.log(), g.log())
+
+
+def reload():
+    path = write_tokens(THREE)
+    with Daemon() as d, Gateway(d, "--tokens", path) as g:
+        said = 0
+
+        def hup():
+            nonlocal said
+            g.process.send_signal(signal.SIGHUP)
+            said += 1
+            lines = lambda: [l for l in g.log().splitlines() if "tokens were read again" in l or "stays so" in l]
+            wait_until(lambda: len(lines()) == said, "it says what it did")
+            return lines()[-1]
+
+        kept = g.client()  # a connection outlives what its token was
+        equal(ask(kept, "GET", VALUE, None, bearer("token-r"))[0], 200)
+        write_tokens(line("carol", "write", "token-c"))
+        equal(g.get(VALUE, bearer("token-c"))[0], 401, "not yet")
+        check("read again" in hup())
+        equal(ask(kept, "GET", VALUE, None, bearer("token-r"))[0], 401)
+        equal(ask(kept, "GET", VALUE, None, bearer("token-c"))[0], 200)
+        for text, mode, why in (("carol write\n", 0o600, "tokens:1: "), ("", 0o600, "there is no token in it"),
+                                (THREE + line("anna", "read", "x"), 0o600, "tokens:6: there is a 'anna' already"),
+                                (THREE, 0o666, "others can write it")):
+            write_tokens(text, mode)
+            check(why in hup(), why, g.log())
+            equal(g.get(VALUE, bearer("token-c"))[0], 200, why)
+        os.unlink(path)
+        check("No such file" in hup())
+        equal(g.get(VALUE, bearer("token-c"))[0], 200)
+        write_tokens(THREE)
+        check("read again" in hup())
+        equal(ask(kept, "GET", VALUE, None, bearer("token-r"))[0], 200)
+        kept.close()
+
+
+def bad_start():
+    for text, mode, why in (("anna reed " + hash_of("x"), 0o600, ":1: the role"), ("# nobody\n", 0o600, "there is no token in it"),
+                            (THREE, 0o620, "others can write it")):
+        status, said = Gateway("unix:///nowhere", "--tokens", write_tokens(text, mode), is_started=False).fails()
+        equal(status, 78, said)
+        check(why in said, said)
+    status, said = Gateway("unix:///nowhere", "--tokens", "/nowhere/tokens", is_started=False).fails()
+    equal(status, 78, said)
+    for listen in ("0.0.0.0:0", "*:0", "[::]:0"):
+        status, said = Gateway("unix:///nowhere", "--listen", listen, is_started=False).fails()
+        equal(status, 78, said)
+        check("that needs tokens" in said, said)
+
+
+def beyond_loopback():
+    """With tokens it may be reached from elsewhere, and an address is a name that nobody can rebind."""
+    with Daemon() as d, Gateway(d, "--listen", "0.0.0.0:0", "--tokens", write_tokens(THREE)) as g:
+        g.address = ("127.0.0.1", g.address[1])
+        for host, wanted in (("192.0.2.44", 200), ("localhost", 200), ("evil.example.com", 403), ("0.0.0.0", 403)):
+            equal(status_of(g, host=host, authorization="Bearer token-r"), wanted, host)
+        equal(status_of(g), 401)
+
+
+def hash_token():
+    def run(data):
+        p = subprocess.run([PROGRAM, "--hash-token"], input=data, capture_output=True, timeout=30, check=False)
+        return p.returncode, p.stdout.decode(), p.stderr.decode()
+
+    token = "0123456789abcdef-._~+/=="
+    for end in ("", "\n", "\r\n"):
+        equal(run((token + end).encode()), (0, hash_of(token) + "\n", ""), repr(end))
+    equal(run(b"a" * 4096)[1], hash_of("a" * 4096) + "\n")
+    status, out, said = run(b"short")
+    equal((status, out), (0, hash_of("short") + "\n"))
+    check("can be guessed" in said, said)
+    for data in (b"", b"\n", b"two words", b"two\nlines", b"\xc3\xa4", b"nul\0", b"a=b", b"a" * 4097, b"a" * 100000):
+        status, out, said = run(data)
+        equal((status, out), (65, ""), data[:20])
+        check("a token is" in said, said)
+    # And that is what the file wants.
+    path = write_tokens(f"anna read {run(token.encode())[1]}")
+    with Daemon() as d, Gateway(d, "--tokens", path) as g:
+        equal(g.get(VALUE, bearer(token))[0], 200)
+
+
+# ---- rates ----
+
+def rate():
+    path = write_tokens(THREE)
+    with Daemon() as d, Gateway(d, "--tokens", path, "--rate-limit", "1/s", "--threads", 2) as g:
+        conn = g.client()
+
+        def statuses(count, headers):
+            return [ask(conn, "GET", VALUE, None, headers)[0] for _ in range(count)]
+
+        # Faster than one a second, unless this machine stands still: until one is too many.
+        for headers, good in ((bearer("token-r"), 200), (bearer("token-w"), 200), ({}, 401)):
+            def is_refused(headers=headers, good=good):
+                got = statuses(3, headers)
+                check(set(got) <= {good, 429}, got)
+                return 429 in got
+            wait_until(is_refused, f"one too many of {headers}")
+        wait_until(lambda: 429 in statuses(3, bearer("token-x")), "who guesses is limited, too")
+        _, headers, reply = next(r for r in iter(lambda: ask(conn, "GET", VALUE, None, bearer("token-r")), None) if r[0] == 429)
+        check_error(429, reply)
+        equal(headers["retry-after"], "1")
+        # Whoever looks after it is not counted.
+        equal([g.get(p)[0] for p in ("/health", "/ready") * 10], [200] * 20)
+        wait_until(lambda: ask(conn, "GET", VALUE, None, bearer("token-r"))[0] == 200, "and may again")
+        conn.close()
+    with Daemon() as d, Gateway(d, "--rate-limit", "5") as g:
+        wait_until(lambda: 429 in [g.get(VALUE)[0] for _ in range(20)], "without tokens it is the address")
+
+
+# ---- limits ----
+
+def body_limit():
+    with Daemon() as d, Gateway(d, "--max-body", 1000) as g:
+        body = json.dumps({"counter_id": "x"})
+        fits = body + " " * (1000 - len(body))
+        equal(g.post(ADD, fits)[0], 200)
+        g.refuses(413, "POST", ADD, fits + " ")
+        for size in ("5000", "9223372036854775807", "18446744073709551615"):
+            # At once: nothing of the body was sent.
+            with Raw(g) as c:
+                c.send(request("POST", ADD, {"Content-Length": size}))
+                status, headers, reply = c.reply()
+                equal(status, 413, size)
+                check_error(413, reply)
+                equal(headers.get("connection", "").lower(), "close")
+                check(c.is_closed())
+        for size in ("x", "-1", "99999999999999999999999"):
+            with Raw(g) as c:
+                c.send(request("POST", ADD, {"Content-Length": size}))
+                check(400 <= c.head()[0] < 500, size)
+        # Chunks tell no length.
+        def chunks(*parts):
+            return b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in parts) + b"0\r\n\r\n"
+
+        head = request("POST", ADD, {"Transfer-Encoding": "chunked"})
+        equal(once(g, head + chunks(fits[:500].encode(), fits[500:].encode()))[2].get("new_value"), 2)
+        with Raw(g) as c:
+            # What is not much too large is dropped, and the connection stays.
+            for _ in range(3):
+                c.send(head + chunks(fits.encode(), b" "))
+                equal(c.reply()[0], 413)
+            try:
+                c.send(head + chunks(*[fits.encode()] * 100))
+                check(c.is_closed())
+            except ConnectionError:
+                pass
+        # Two lengths are how requests are smuggled past a proxy.
+        body = b'{"counter_id":"x"}'
+        for more in ({"Content-Length": "18", "Transfer-Encoding": "chunked"}, {"Content-Length": "18", "content-length": "5"},
+                     {"Content-Length": "18", "content-length": "18"}, {"Transfer-Encoding": "chunked", "transfer-encoding": "chunked"},
+                     {"Transfer-Encoding": "gzip"}, {"Transfer-Encoding": "gzip, chunked"}, {"Transfer-Encoding": "identity"}):
+            with Raw(g) as c:
+                c.send(request("POST", ADD, more) + (chunks(body) if "Transfer-Encoding" in more else body))
+                equal(c.head()[0], 400, more)
+                check(c.is_closed(), more)
+        equal(g.value("x"), 2)
+
+
+def header_limit():
+    with Daemon() as d, Gateway(d) as g:
+        equal(status_of(g, x_filler="a" * 2000), 200)
+        for data in (request("GET", VALUE, {"X-Filler": "a" * 20000}), request("GET", VALUE + "&" + "a" * 20000),
+                     request("GET", VALUE, {f"X-{i}": "a" * 20 for i in range(2000)})):
+            with Raw(g) as c:
+                try:
+                    c.send(data)
+                    status = c.head()[0]
+                except (ConnectionError, EOFError):
+                    status = None  # it was closed while we sent
+                check(status in (413, 414, 431, None), status)
+        equal(g.get(VALUE)[0], 200)
+
+
+def connections():
+    with Daemon() as d, Gateway(d, "--threads", 1, "--max-connections", 4) as g:
+        held = [g.client() for _ in range(4)]
+        for c in held:
+            equal(ask(c, "GET", VALUE)[0], 200)
+        # The fifth waits in line or is turned away, and takes nobody's place.
+        with Raw(g) as fifth:
+            try:
+                fifth.send(request("GET", "/health"))
+            except ConnectionError:
+                pass
+            for c in held:
+                equal(ask(c, "GET", VALUE)[0], 200)
+        held.pop().close()
+        wait_until(lambda: is_answered(g), "there is room again")
+        for c in held:
+            equal(ask(c, "GET", VALUE)[0], 200)
+            c.close()
+    with Daemon() as d, Gateway(d, "--threads", 1, "--max-connections-each", 2) as g:
+        held = [g.client() for _ in range(2)]
+        for c in held:
+            equal(ask(c, "GET", VALUE)[0], 200)
+        with Raw(g) as third:
+            try:
+                third.send(request("GET", "/health"))
+                check(third.is_closed() and not third.buf, third.buf)
+            except ConnectionError:
+                pass
+        for c in held:
+            equal(ask(c, "GET", VALUE)[0], 200)
+            c.close()
+        wait_until(lambda: is_answered(g), "there is room again")
+
+
+def is_answered(g):
+    """False: it was turned away, or nobody has looked yet."""
+    try:
+        with Raw(g, 2) as c:
+            c.send(request("GET", "/health"))
+            return c.head()[0] == 200
+    except (EOFError, OSError):
+        return False
+
+
+def slow_clients():
+    with Daemon() as d, Gateway(d, "--idle-timeout", 1, "--threads", 1) as g:
+        whole = request("POST", ADD, {}, b'{"counter_id":"x"}')
+        # Stands still in the middle of anything.
+        halves = [whole[:0], whole[:3], whole[:40], whole[:-5], request("GET", VALUE)[:-2]]
+        still = [Raw(g) for _ in halves]
+        for c, half in zip(still, halves):
+            c.send(half)
+        # A byte now and then: it moves, and yet will not come to an end.
+        # In the first line, in the body, in a request behind one that was good.
+        dribblers = [(Raw(g), bytes([b]) * 4000) for b in b"GaG"]
+        dribblers[1][0].send(request("POST", ADD, {"Content-Length": "4000"}))
+        dribblers[2][0].send(request("GET", VALUE))
+        equal(dribblers[2][0].reply()[0], 200)
+        closed_at = {}
+        end = time.monotonic() + 30
+        while len(closed_at) < len(dribblers) and time.monotonic() < end:
+            for i, (c, data) in enumerate(dribblers):
+                if i not in closed_at:
+                    try:
+                        c.sock.send(data[:1])
+                        c.sock.setblocking(False)
+                        if not c.sock.recv(1000):
+                            closed_at[i] = True
+                    except BlockingIOError:
+                        c.sock.settimeout(30)
+                    except ConnectionError:
+                        closed_at[i] = True
+            equal(g.get("/health")[0], 200, "others are answered meanwhile")
+            time.sleep(0.05)  # that is how slow they are
+        equal(len(closed_at), len(dribblers), "closed, however often they moved")
+        for c in still:
+            check(c.is_closed())
+            c.sock.close()
+        # In pieces, but not too slow.
+        with Raw(g) as c:
+            for byte in whole:
+                c.send(bytes([byte]))
+            equal(c.reply()[0], 200)
+        equal(g.value("x"), 1)
+        for c, _ in dribblers:
+            c.sock.close()
+
+
+def deaf_client():
+    """It asks and never reads what it is told, until there is no more room for it."""
+    with Daemon() as d, Gateway(d, "--idle-timeout", 1, "--threads", 1) as g:
+        equal(g.value("x"), 0)
+        before = fds_of(g)
+        with Raw(g) as c:
+            c.sock.setblocking(False)
+            asked = request("GET", VALUE) * 100
+            full = 0
+            while full < 20:
+                try:
+                    c.sock.send(asked)
+                    full = 0
+                except BlockingIOError:
+                    full += 1
+                    equal(g.get("/health")[0], 200, "others are answered meanwhile")
+                except ConnectionError:
+                    break
+            wait_until(lambda: fds_of(g) <= before, "it is closed")
+
+
+def kept_alive():
+    """One that asks again and again may stay for as long as it likes."""
+    with Daemon() as d, Gateway(d, "--idle-timeout", 1, "--threads", 1) as g:
+        with Raw(g) as c:
+            end = time.monotonic() + 2.5
+            while time.monotonic() < end:
+                c.send(request("GET", VALUE))
+                equal(c.reply()[0], 200)
+                time.sleep(0.02)  # it must last
+            check(c.is_closed(), "and is closed when it asks no more")
+
+
+def fds_of(g):
+    return len(os.listdir(f"/proc/{g.process.pid}/fd"))
+
+
+def clients_that_come_and_go():
+    """Whatever they leave half done, nothing of it stays. (libmicrohttpd may see only by the clock that somebody has left who
+    closed right behind a part of a request.)"""
+    with Daemon() as d, Gateway(d, "--threads", 1, "--idle-timeout", 1) as g:
+        whole = request("POST", ADD, {}, b'{"counter_id":"x"}')
+        equal(g.value("x"), 0)
+        before = fds_of(g)
+        for i in range(200):
+            with Raw(g) as c:
+                c.send(whole[:i % len(whole)])
+        with Raw(g) as c:  # asks for more than it ever reads
+            c.send(request("GET", VALUE) * 1000)
+        wait_until(lambda: fds_of(g) <= before, "all are closed")
+        equal(g.value("x"), 0)
+
+
+# ---- HTTP/1.1 ----
+
+def refusals_keep_the_connection():
+    """Or each of them would cost a client a new one, and us as well."""
+    with Daemon() as d, Gateway(d, "--tokens", write_tokens(THREE)) as g:
+        with Raw(g) as c:
+            for _ in range(3):
+                for method, path, headers, status in (("GET", VALUE, {}, 401), ("POST", ADD, bearer("token-r"), 403),
+                                                      ("POST", ADD, {**bearer("token-w"), "Host": "evil.example.com"}, 403),
+                                                      ("PUT", "/nothing", bearer("token-r"), 404), ("PUT", VALUE, bearer("token-r"), 405),
+                                                      ("POST", ADD, bearer("token-w"), 200)):
+                    c.send(request(method, path, headers, b"" if method == "GET" else b'{"counter_id":"x"}'))
+                    equal(c.reply()[0], status, f"{method} {path} {headers}")
+        equal(g.get(VALUE, bearer("token-r"))[2]["current_value"], 3)
+
+
+def pipelined():
+    with Daemon() as d, Gateway(d) as g:
+        add = request("POST", ADD, {}, b'{"counter_id":"x"}')
+        with Raw(g) as c:
+            c.send((add + request("GET", VALUE) + request("GET", "/nothing") + request("HEAD", "/health")) * 50)
+            for i in range(1, 51):
+                equal(c.reply()[2]["new_value"], i)
+                equal(c.reply()[2]["current_value"], i)
+                equal(c.reply()[0], 404)
+                equal(c.head()[0], 200)
+        # In pieces that end anywhere.
+        with Raw(g) as c:
+            data = add * 20
+            for at in range(0, len(data), 37):
+                c.send(data[at:at + 37])
+            equal([c.reply()[2]["new_value"] for _ in range(20)], list(range(51, 71)))
+
+
+def head():
+    with Daemon() as d, Gateway(d) as g:
+        g.does("POST", ADD, {"counter_id": "x"})
+        for path in (VALUE, "/health", "/nothing", "/counter/logs?counter_id=x"):
+            with Raw(g) as c:
+                c.send(request("GET", path))
+                status, headers, _ = c.reply()
+                c.send(request("HEAD", path))
+                got, same = c.head()
+                for varies in ("date",):
+                    headers.pop(varies, None), same.pop(varies, None)
+                equal((got, same), (status, headers), path)
+                # No byte of a body: the next reply begins at once.
+                c.send(request("GET", "/health"))
+                equal(c.reply()[0], 200)
+        equal(once_head(g, "HEAD", ADD), 405)
+
+
+def once_head(g, method, path):
+    with Raw(g) as c:
+        c.send(request(method, path))
+        return c.head()[0]
+
+
+def expect_continue():
+    body = b'{"counter_id":"x"}'
+    with Daemon() as d, Gateway(d, "--max-body", 1000, "--tokens", write_tokens(THREE)) as g:
+        def asked(size, **headers):
+            c = Raw(g)
+            c.send(request("POST", ADD, {"Expect": "100-continue", "Content-Length": size, **headers}))
+            return c
+
+        with asked(len(body), Authorization="Bearer token-w") as c:
+            equal(c.head()[0], 100)
+            c.send(body)
+            equal(c.reply()[2]["new_value"], 1)
+        # Nobody is asked for a body that is not wanted.
+        for status, size, headers in ((413, 2000, bearer("token-w")), (401, 18, {}), (403, 18, bearer("token-r")),
+                                      (403, 18, {**bearer("token-w"), "Origin": "http://evil.example.com"})):
+            with asked(size, **headers) as c:
+                got, _, reply = c.reply()
+                equal(got, status)
+                check_error(status, reply)
+                check(c.is_closed())
+
+
+# ---- TLS ----
+
+def make_certificate(name="server"):
+    cert, key = os.path.join(DIR, f"{name}.pem"), os.path.join(DIR, f"{name}.key")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-batch",
+                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                    "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=60)
+    return cert, key
+
+
+def tls():
+    cert, key = make_certificate()
+    with Daemon() as d, Gateway(d, "--tls-cert", cert, "--tls-key", key, "--idle-timeout", 1) as g:
+        equal(g.scheme, "https")
+        context = ssl.create_default_context(cafile=cert)
+        conn = http.client.HTTPSConnection("localhost", g.address[1], timeout=30, context=context)
+        equal(ask(conn, "POST", ADD, {"counter_id": "x"})[2]["new_value"], 1)
+        here = f"localhost:{g.address[1]}"
+        equal(ask(conn, "GET", VALUE, None, {"Origin": f"https://{here}"})[0], 200)
+        # Without TLS it would be somebody else at this name.
+        equal(ask(conn, "GET", VALUE, None, {"Origin": f"http://{here}"})[0], 403)
+        large = {"counter_id": "x", "value": 1}
+        conn.request("POST", ADD, json.dumps(large) + " " * 900000)
+        equal(reply_of(conn.getresponse())[0], 200)
+        conn.close()
+        # Who does not speak TLS, or stops in the middle of it, is let go.
+        for data in (request("GET", VALUE), b"\x16\x03\x01", b""):
+            with Raw(g) as c:
+                c.send(data)
+                check(c.is_closed())
+                check(b" 200 " not in c.buf, c.buf)
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+        conn = http.client.HTTPSConnection("localhost", g.address[1], timeout=30, context=old)
+        equal(ask(conn, "GET", VALUE)[2]["current_value"], 2)
+        check(conn.sock.version() in ("TLSv1.2", "TLSv1.3"), conn.sock.version())
+        conn.close()
+
+
+def tls_bad():
+    cert, key = make_certificate()
+    _, other = make_certificate("other")
+    nonsense = os.path.join(DIR, "nonsense.pem")
+    with open(nonsense, "w", encoding="utf-8") as f:
+        f.write("no certificate\n")
+    for options, status in ((["--tls-cert", cert], 64), (["--tls-cert", cert, "--tls-key", "/nowhere"], 78),
+                            (["--tls-cert", nonsense, "--tls-key", key], 78), (["--tls-cert", cert, "--tls-key", nonsense], 78),
+                            (["--tls-cert", cert, "--tls-key", other], 78)):
+        got, said = Gateway("unix:///nowhere", *options, is_started=False).fails()
+        equal(got, status, said)
+        check("tls-" in said or "/nowhere" in said, said)
+        check("PRIVATE" not in said, said)
+
+
+if __name__ == "__main__":
+    main([origins, tokens, reload, bad_start, beyond_loopback, hash_token, rate, body_limit, header_limit, connections, slow_clients,
+          deaf_client, kept_alive, clients_that_come_and_go, refusals_keep_the_connection, pipelined, head, expect_continue, tls, tls_bad])
