@@ -26,6 +26,23 @@ void exchange_reply(struct exchange *x, unsigned status, json_t *json)
 		x->status = MHD_HTTP_INTERNAL_SERVER_ERROR;
 }
 
+void exchange_put_name(struct exchange *x)
+{
+	const char *at = x->job.name, *end = at + x->job.name_len;
+
+	/* A name has no control characters. */
+	while (at < end) {
+		size_t plain = strcspn(at, "\"\\");
+
+		buf_append(&x->text, at, plain);
+		at += plain;
+		if (at < end) {
+			buf_append(&x->text, "\\", 1);
+			buf_append(&x->text, at++, 1);
+		}
+	}
+}
+
 static const char *word_of(unsigned status)
 {
 	switch (status) {
@@ -192,22 +209,33 @@ static void add_headers(struct exchange *x, struct MHD_Response *r)
 		MHD_add_response_header(r, "Connection", "close");
 }
 
+static struct MHD_Response *make_response(struct exchange *x)
+{
+	struct MHD_Response *response;
+	char *text;
+
+	if (!x->json)
+		return buf_len(&x->text) && !x->text.failed
+			       ? MHD_create_response_from_buffer(buf_len(&x->text), buf_head(&x->text),
+								 MHD_RESPMEM_MUST_COPY)
+			       : NULL;
+	text = json_dumps(x->json, JSON_COMPACT);
+	response = text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE) : NULL;
+	if (!response)
+		free(text);
+	return response;
+}
+
 static enum MHD_Result send_reply(struct exchange *x)
 {
 	struct MHD_Response *response;
 	enum MHD_Result rc;
-	char *text;
 
 	if (x->route && x->route->send && x->status < 300)
 		return x->route->send(x);
-	text = x->json ? json_dumps(x->json, JSON_COMPACT) : NULL;
-	if (!text)
+	response = make_response(x);
+	if (!response)
 		return MHD_NO; /* no memory: the connection is closed */
-	response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
-	if (!response) {
-		free(text);
-		return MHD_NO;
-	}
 	add_headers(x, response);
 	rc = MHD_queue_response(x->connection, x->status, response);
 	MHD_destroy_response(response);
@@ -405,6 +433,8 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *connection, co
 		*upload_size = 0;
 		return MHD_YES;
 	}
+	if (x->state == EXCHANGE_RUNS)
+		return MHD_YES; /* not yet */
 	if (x->state == EXCHANGE_BODY) {
 		clients_has_asked(&x->loop->clients, client_of(connection));
 		ask(x);
@@ -428,12 +458,15 @@ void exchange_end(void *cls, struct MHD_Connection *connection, void **req_cls,
 	(void)why;
 	if (!x)
 		return;
+	if (x->state == EXCHANGE_RUNS)
+		loop_drop(l, x);
 	clients_has_reply(&l->clients, client_of(connection), now_ns / 1000000);
 	metrics_request(&l->metrics, route_number(x->route), x->status,
 			x->route && x->route->send == events_send ? -1 : now_ns - x->begun_ns);
 	json_decref(x->json);
 	job_fini(&x->job);
 	buf_fini(&x->body);
+	buf_fini(&x->text);
 	free(x);
 	*req_cls = NULL;
 }

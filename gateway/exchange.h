@@ -35,6 +35,7 @@ struct exchange {
 	/* the reply */
 	unsigned status; /* HTTP; 0: none yet */
 	json_t *json;	 /* owned; null: `text`, or the route's own */
+	struct buf text; /* JSON, where making it of a json_t would take long */
 	unsigned retry_after_s;
 	bool is_closing; /* the connection is of no use behind it */
 	bool is_head;	 /* HEAD */
@@ -46,6 +47,9 @@ void exchange_fail(struct exchange *x, unsigned status, const char *fmt, ...)
 
 /* A JSON string of what may hold any bytes: those that are not UTF-8 become "?". Null: no memory. */
 json_t *exchange_text(const char *text);
+
+/* Likewise, as the content of a string: appended to x->text. */
+void exchange_put_name(struct exchange *x);
 
 /* Takes over `json`; null: no memory. */
 void exchange_reply(struct exchange *x, unsigned status, json_t *json);

@@ -24,7 +24,6 @@ enum {
 
 void loop_put(struct loop *l, struct exchange *x)
 {
-	MHD_suspend_connection(x->connection);
 	loop_put_job(l, &x->job);
 }
 
@@ -33,6 +32,19 @@ void loop_put_job(struct loop *l, struct job *job)
 	job->next = NULL;
 	*l->jobs_end = job;
 	l->jobs_end = &job->next;
+}
+
+void loop_drop(struct loop *l, const struct exchange *x)
+{
+	struct job **at = &l->jobs;
+
+	while (*at && *at != &x->job)
+		at = &(*at)->next;
+	if (!*at)
+		return;
+	*at = x->job.next;
+	if (l->jobs_end == &x->job.next)
+		l->jobs_end = at;
 }
 
 /* All that have come while the last ones were run. */
@@ -53,7 +65,6 @@ static void run_jobs(struct loop *l)
 		struct exchange *x = (struct exchange *)(void *)jobs;
 
 		x->state = EXCHANGE_DONE;
-		MHD_resume_connection(x->connection);
 	}
 	metrics_add(&l->metrics.batches, 1);
 	metrics_add(&l->metrics.jobs, count);
@@ -106,8 +117,7 @@ static void *run(void *arg)
 	while (!atomic_load_explicit(&l->gateway->is_stopping, memory_order_relaxed))
 		turn(l, fd);
 	events_end(l->events);
-	/* No request becomes a job any more (exchange.c). A connection must not be suspended when
-	 * libmicrohttpd ends. */
+	/* No request becomes a job any more (exchange.c): those that are jobs have their replies now. */
 	do {
 		if (l->jobs)
 			run_jobs(l);

@@ -55,8 +55,12 @@ void loop_stop(struct loop *l);
 /* When all threads have ended. */
 void loop_fini(struct loop *l);
 
-/* The thread's own: the exchange's job is run with the next batch, and its connection waits. */
+/* The thread's own: the exchange's job is run with the next batch. Its connection is not suspended, which
+ * would be two more system calls: libmicrohttpd asks again for the reply in each MHD_run, and there is a
+ * batch before the next. */
 void loop_put(struct loop *l, struct exchange *x);
+/* Its connection has ended before the job was run: nobody waits for it. */
+void loop_drop(struct loop *l, const struct exchange *x);
 /* A job of the loop's own. */
 void loop_put_job(struct loop *l, struct job *job);
 

@@ -40,6 +40,10 @@ teardown_file() {
 	drive gateway_trouble busy_stopped
 }
 
+@test "clients that are gone before their reply take nothing with them" {
+	drive gateway_trouble clients_leave
+}
+
 @test "a gateway whose clients leave it no moment without work stops all the same" {
 	drive gateway_trouble saturated_stopped
 }

@@ -87,7 +87,7 @@ loaded_by() { # PROGRAM
 	[ "$output" = "libbsd libc libsqlite3 liburing" ]
 }
 
-@test "shcount-gateway loads libmicrohttpd, jansson, libbsd and libmd" {
+@test "shcount-gateway loads libmicrohttpd, jansson, libbsd and libmd, and no OpenSSL" {
 	run bash -c "$(declare -f loaded_by); loaded_by shcount-gateway | LC_ALL=C sort | sed 's/\.so.*//' | paste -sd' '"
 	[ "$output" = "libbsd libc libjansson libmd libmicrohttpd" ]
 }

@@ -3,16 +3,19 @@
 acknowledged, none is done that was refused, and nobody waits without an end."""
 import http.client
 import os
+import random
 import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import threading
 import time
 
 from fleet import Fleet
 from gateway import Gateway, ask, check_error
-from shc import DIR, Daemon, Skip, check, equal, main, wait_until
+from shc import DIR, Daemon, Skip, check, equal, main, scaled, wait_until
 from uplink_daemon import Cluster
 
 # What a request may take when a backend is away: its time limit, and what a loaded machine adds to that.
@@ -137,6 +140,18 @@ class Load:
         return found
 
 
+def value_of(g):
+    """What it is when every thread has its backend back."""
+    def value(name):
+        def told():
+            status, _, reply = g.get("/counter/value?counter_id=" + name)
+            return status == 200 and [reply["current_value"]]
+
+        return wait_until(told, f"{name} is told")[0]
+
+    return value
+
+
 # ---- the daemon ----
 
 def killed():
@@ -150,7 +165,7 @@ def killed():
             d.start()
         load.goes_on(200)
         load.end()
-        load.check_values(g.value)
+        load.check_values(value_of(g))
         check(load.statuses().get(503), "somebody was refused", load.statuses())
         check(opened(g) >= 1, g.log())
 
@@ -165,7 +180,7 @@ def stopped():
             d.start()
         load.goes_on(200)
         load.end()
-        load.check_values(g.value)
+        load.check_values(value_of(g))
 
 
 def away():
@@ -254,7 +269,7 @@ def gateway_killed():
             g.start()
         load.goes_on(200)
         load.end()
-        load.check_values(g.value)
+        load.check_values(value_of(g))
 
 
 def gateway_stopped():
@@ -268,7 +283,7 @@ def gateway_stopped():
             g.start()
         load.goes_on(200)
         load.end()
-        load.check_values(g.value)
+        load.check_values(value_of(g))
         # Nobody, with and without connections.
         conns = [g.raw() for _ in range(5)]
         conns[0].sendall(b"GET /health HTTP/1.1\r\nHost: local")
@@ -322,6 +337,31 @@ def busy_stopped():
         check(value < conns * each, "it was busy", value)
 
 
+def clients_leave():
+    """Clients that are gone before their reply, by a FIN or a RST, at any byte: it goes on, and nothing is done twice."""
+    body = b'{"counter_id":"x"}'
+    one = b"POST /counter/increment HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with Daemon() as d, Gateway(d, "--threads", 1) as g:
+        sent = 0
+        for i in range(scaled(600)):
+            socks = [g.raw() for _ in range(3)]
+            for sock in socks:
+                whole = random.random() < 0.7
+                data = one * random.randrange(1, 4) if whole else one[:random.randrange(len(one))]
+                sent += data.count(body)
+                sock.sendall(data)
+                if i % 2:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            for sock in socks:
+                sock.close()
+        # One that says that it will send no more still hears.
+        with g.raw() as sock:
+            sock.sendall(one.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
+            sock.shutdown(socket.SHUT_WR)
+            check(b"200 OK" in sock.makefile("rb").read(), "half closed")
+        check(1 <= g.value("x") <= sent + 1, g.value("x"), "of", sent)
+
+
 def saturated_stopped():
     """SIGTERM while clients that do not wait for each other leave a thread no moment without work."""
     if not shutil.which("wrk"):
@@ -361,8 +401,8 @@ def cluster_failover():
         for client in load.clients:
             client.join(60)
             check(not client.wrong, client.name, client.wrong)
-        load.check_values(g.value)
+        load.check_values(value_of(g))
 
 
 if __name__ == "__main__":
-    main([killed, stopped, away, frozen, gateway_killed, gateway_stopped, busy_stopped, saturated_stopped, cluster_failover])
+    main([killed, stopped, away, frozen, gateway_killed, gateway_stopped, busy_stopped, clients_leave, saturated_stopped, cluster_failover])
