@@ -24,6 +24,7 @@ struct exchange;
 struct gateway {
 	const struct options *options;
 	struct guard *guard;
+	struct watch *watch;
 	char *cert, *key; /* of TLS, their text; null: plain HTTP */
 	struct loop *loops;
 	_Atomic size_t loop_count; /* those that have started, or failed to; loops may look at each other */
@@ -57,7 +58,5 @@ void loop_fini(struct loop *l);
 
 /* The thread's own: the exchange's job is run with the next batch, and its connection waits. */
 void loop_put(struct loop *l, struct exchange *x);
-/* A job of the loop's own. */
-void loop_put_job(struct loop *l, struct job *job);
 
 #endif
