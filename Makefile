@@ -107,6 +107,12 @@ PROGRAMS := $(BUILD)/shcounterd $(BUILD)/shcount $(BUILD)/shcount-gateway
 LIBRARIES := $(BUILD)/libshcount.a $(BUILD)/libshcount.so.0
 FILLED_IN := $(BUILD)/shcounterd.service $(BUILD)/shcount-gateway.service $(BUILD)/shcount.pc
 
+# The live page and what it needs, put into the gateway by the assembler (gateway/page.c).
+PAGE_OWN := index.html app.css icon.svg openapi.json
+# One script of all of them, in this order.
+PAGE_SCRIPTS := $(patsubst %,gateway/page/app/%.js,text ask stream health list detail chart main)
+PAGE := $(addprefix $(BUILD)/page/,$(PAGE_OWN) app.js uplot.js uplot.css)
+
 # Everything a test may link: `main` stays out.
 ARCHIVES := $(BUILD)/libdaemon.a $(BUILD)/libcmd.a $(BUILD)/libgateway.a $(BUILD)/libbase.a
 
@@ -131,6 +137,25 @@ $(BUILD)/%.pic.o: %.c $(BUILD)/flags
 	$(call say,CC,$< (shared))
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(PIC_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(addprefix $(BUILD)/page/,$(PAGE_OWN)): $(BUILD)/page/%: gateway/page/%
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(BUILD)/page/app.js: $(PAGE_SCRIPTS)
+	@mkdir -p $(@D)
+	$(Q){ echo "'use strict';" && echo '(() => {' && cat $(PAGE_SCRIPTS) && echo '})();'; } > $@
+
+# Changed only when what it is made of has changed: npm gives its files the time of their release.
+$(BUILD)/page/uplot.js $(BUILD)/page/uplot.css: $(BUILD)/page/%: force
+	@mkdir -p $(@D)
+	$(Q)scripts/uplot.sh $* > $@.new
+	@cmp -s $@.new $@ || cp $@.new $@
+
+$(BUILD)/gateway/page.o: gateway/page.c $(BUILD)/flags $(PAGE)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -DPAGE_DIR='"$(BUILD)/page"' $(PIE_CFLAGS) -MMD -MP -c -o $@ $<
 
 # Made anew each time, and when the list changes: ar would keep members that have left it.
 define make_archive
@@ -404,7 +429,8 @@ help:
 	@echo 'make bench-quick the same in about a minute, with more noise; bench/run --help has the parts'
 	@echo 'make soak        loops of kill, power loss and restart: SOAK_ROUNDS=$(SOAK_ROUNDS), or SOAK_SECONDS=7200 for two hours'
 	@echo 'make unit | sim | crash | system | lint | fuzz    one part of the tests; FUZZ_SECONDS=$(FUZZ_SECONDS)'
-	@echo 'make deps | test-deps | bench-deps    install the Debian packages that building, testing or measuring needs'
+	@echo 'make deps | test-deps | bench-deps    install the packages that building, testing or measuring needs: Debian'"'"'s, and for the'
+	@echo '                 live page npm'"'"'s, into build/npm'
 	@echo 'make clean'
 	@echo
 	@echo 'Variables: CC CFLAGS LDFLAGS  BUILD=dir  V=1 (show commands)  WERROR=1  SAN=address|undefined|thread'

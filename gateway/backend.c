@@ -22,7 +22,7 @@ enum { PAUSE_MS_MIN = 100, PAUSE_MS_MAX = 2000 };
 
 struct lane {
 	struct shc *shc; /* owned */
-	char shown[96];	 /* of its URL: no user, no password */
+	char shown[BACKEND_NAME_SIZE];
 	bool is_cluster;
 	bool is_tried; /* by this batch, and has failed */
 	int64_t pause_ms, retry_ns;
@@ -38,17 +38,6 @@ struct backend {
 };
 
 /* ---- open, close ---- */
-
-/* For people. */
-static void show(struct lane *l, const struct url *url)
-{
-	if (url->kind == URL_UNIX)
-		(void)snprintf(l->shown, sizeof(l->shown), "%s", url->path);
-	else
-		(void)snprintf(l->shown, sizeof(l->shown), "%s:%u",
-			       url->kind == URL_CLUSTER ? url->hosts[0].host : url->host,
-			       url->kind == URL_CLUSTER ? url->hosts[0].port : url->port);
-}
 
 static const char *environment(const char *name)
 {
@@ -77,7 +66,19 @@ static enum shc_status set_auth(struct shc *shc, const struct url *url)
 	return status;
 }
 
-static int open_lane(struct lane *l, const char *text, int timeout_ms, char why[JOB_ERROR_SIZE])
+/* For people. */
+static void show(char out[BACKEND_NAME_SIZE], const struct url *url)
+{
+	if (url->kind == URL_UNIX)
+		(void)snprintf(out, BACKEND_NAME_SIZE, "%s", url->path);
+	else
+		(void)snprintf(out, BACKEND_NAME_SIZE, "%s:%u",
+			       url->kind == URL_CLUSTER ? url->hosts[0].host : url->host,
+			       url->kind == URL_CLUSTER ? url->hosts[0].port : url->port);
+}
+
+int backend_reach(struct shc **out, const char *text, int timeout_ms, char name[BACKEND_NAME_SIZE],
+		  bool *is_cluster, char why[JOB_ERROR_SIZE])
 {
 	char sentence[URL_ERROR_SIZE];
 	struct url url;
@@ -87,14 +88,14 @@ static int open_lane(struct lane *l, const char *text, int timeout_ms, char why[
 		(void)snprintf(why, JOB_ERROR_SIZE, "backend: %s", sentence);
 		return -EINVAL;
 	}
-	l->is_cluster = url.kind == URL_CLUSTER;
-	show(l, &url);
-	status = shc_open(&l->shc, text, timeout_ms);
+	*is_cluster = url.kind == URL_CLUSTER;
+	show(name, &url);
+	status = shc_open(out, text, timeout_ms);
 	if (status == SHC_OK)
-		status = set_auth(l->shc, &url);
+		status = set_auth(*out, &url);
 	url_fini(&url);
 	if (status)
-		(void)snprintf(why, JOB_ERROR_SIZE, "backend %s: %s", l->shown, shc_error(l->shc));
+		(void)snprintf(why, JOB_ERROR_SIZE, "backend %s: %s", name, shc_error(*out));
 	return status ? -EINVAL : 0;
 }
 
@@ -122,8 +123,10 @@ int backend_open(struct backend **out, const char *const *urls, size_t count, in
 
 	(void)snprintf(why, JOB_ERROR_SIZE, "out of memory");
 	for (size_t i = 0; i < count && !rc; i++) {
+		struct lane *l = &b->lanes[i];
+
+		rc = backend_reach(&l->shc, urls[i], timeout_ms, l->shown, &l->is_cluster, why);
 		b->count++;
-		rc = open_lane(&b->lanes[i], urls[i], timeout_ms, why);
 	}
 	if (rc) {
 		backend_close(b);

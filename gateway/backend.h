@@ -17,6 +17,15 @@
 #include "job.h"
 
 struct backend;
+struct shc;
+
+enum { BACKEND_NAME_SIZE = 96 };
+
+/* A handle to one, with the passwords of the environment, and what people are told of its URL: where, but no
+ * user and no password. *out is owned by the caller also when that fails: -EINVAL with a sentence. Any
+ * thread. */
+int backend_reach(struct shc **out, const char *url, int timeout_ms, char name[BACKEND_NAME_SIZE],
+		  bool *is_cluster, char why[JOB_ERROR_SIZE]);
 
 /* `urls` is borrowed. `turn`: which of them this thread adds to. 0; -ENOMEM; -EINVAL with a sentence. */
 int backend_open(struct backend **out, const char *const *urls, size_t count, int timeout_ms, unsigned turn,

@@ -216,35 +216,7 @@ static char *copy_of(const struct shc_reply *reply)
 									  : NULL;
 }
 
-/* [name, value, rate, change] */
-static bool take_top(struct job_top *row, const struct shc_reply *reply)
-{
-	const struct shc_reply *e = reply->elements;
-
-	if (reply->type != SHC_T_ARRAY || reply->count != 4 || e[0].len > JOB_NAME_MAX)
-		return false;
-	*row = (struct job_top){.name_len = (uint8_t)e[0].len, .value = e[1].integer, .change = e[3].integer};
-	memcpy(row->name, e[0].data, e[0].len);
-	row->rate = strtod(e[2].data ? e[2].data : "0", NULL);
-	return true;
-}
-
-/* Only a daemon knows what is busiest. */
-static void top(struct shc *shc, struct job *job)
-{
-	char limit[24];
-	const char *const argv[] = {"SHC.TOP", limit};
-	const struct shc_reply *reply;
-
-	(void)snprintf(limit, sizeof(limit), "%zu", job->limit);
-	if (shc_command(shc, 2, argv, NULL, false, &reply) || reply->type != SHC_T_ARRAY || reply->count == 0)
-		return;
-	job->top = calloc(reply->count, sizeof(*job->top));
-	for (size_t i = 0; job->top && i < reply->count; i++)
-		job->top_count += take_top(&job->top[job->top_count], &reply->elements[i]);
-}
-
-static enum shc_status info(struct shc *shc, struct job *job, bool is_only)
+static enum shc_status info(struct shc *shc, struct job *job)
 {
 	const char *const argv[] = {"INFO"};
 	const struct shc_reply *reply;
@@ -252,8 +224,6 @@ static enum shc_status info(struct shc *shc, struct job *job, bool is_only)
 
 	if (status == SHC_OK)
 		job->texts[job->at] = copy_of(reply);
-	if (status == SHC_OK && is_only && job->limit)
-		top(shc, job);
 	/* A cluster is not one server, and has nothing to say of itself. */
 	if (status == SHC_USAGE)
 		status = shc_connect(shc);
@@ -429,7 +399,7 @@ static enum shc_status run(struct shc *shc, struct job *job, bool is_only, char 
 	case JOB_HITS: return hits(shc, job);
 	case JOB_LOG: return read_log(shc, job, why);
 	case JOB_BATCH: return add_many(shc, job, why);
-	case JOB_INFO: return info(shc, job, is_only);
+	case JOB_INFO: return info(shc, job);
 	case JOB_READY: return ready(shc);
 	case JOB_NONE: break;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * events.h - GET /events: once a second what has changed, as server-sent events, to whoever listens. A loop
- * asks its backend for all of its listeners together, and only while it has some. Its thread.
+ * events.h - GET /events: server-sent events, once a second, to whoever listens. What is told comes from
+ * watch.h, and is the same for all. A listener that does not read loses events, and costs no memory but its
+ * place: it gets the newest when it reads again. Its loop's thread.
  */
 #ifndef SHC_GATEWAY_EVENTS_H
 #define SHC_GATEWAY_EVENTS_H
@@ -11,24 +12,21 @@
 
 struct events;
 struct exchange;
-struct job;
 struct loop;
 
-/* Says 200. */
+/* Says 200; 503 when there are too many. */
 void ask_events(struct exchange *x);
 
 struct events *events_open(struct loop *l); /* null: no memory */
-void events_close(struct events *e);
+void events_close(struct events *e);	    /* behind the end of HTTP */
 
 /* Queues the response that has no end; its connection is told from now on. */
 enum MHD_Result events_send(struct exchange *x);
 
-/* Asks the backend when it is time, with loop_put_job. */
+/* Wakes the listeners for which there is something; to be called when the loop was woken, and once a second.
+ */
 void events_tick(struct events *e, int64_t now_ms);
-/* What it said. */
-void events_answer(struct events *e, struct job *job);
-/* Milliseconds until a tick is due; -1: nobody listens. */
-int64_t events_due_ms(const struct events *e, int64_t now_ms);
+
 /* All streams end. */
 void events_end(struct events *e);
 

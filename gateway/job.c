@@ -20,9 +20,6 @@ void job_fini(struct job *job)
 	free(job->values);
 	job->values = NULL;
 	job->value_count = 0;
-	free(job->top);
-	job->top = NULL;
-	job->top_count = 0;
 	job->adds = NULL;
 	job->parts = NULL;
 	job->log = NULL;

@@ -31,8 +31,8 @@ enum job_kind {
 	JOB_HITS,   /* name, window_ms: value, resolution_ms */
 	JOB_LOG,    /* name, limit: log */
 	JOB_BATCH,  /* adds, perhaps a token: their values */
-	JOB_INFO,   /* of each backend what INFO says, and of one what is busiest: is_up, texts, top; with a
-		     * prefix counters, too: values. One that is away is told of by its absence */
+	JOB_INFO,   /* of each backend what INFO says: is_up, texts; with a prefix counters, too: values. One
+		     * that is away is told of by its absence */
 	JOB_READY,  /* whether all backends answer */
 };
 
@@ -49,14 +49,6 @@ struct job_entry {
 	int64_t time_us, delta, value;
 	char operation[16];
 	char peer[64];
-};
-
-/* A counter that changes fast. */
-struct job_top {
-	char name[JOB_NAME_MAX + 1];
-	uint8_t name_len;
-	int64_t value, change;
-	double rate; /* a second */
 };
 
 /* A counter for /metrics. */
@@ -95,11 +87,9 @@ struct job {
 	bool is_up[JOB_BACKENDS_MAX];  /* JOB_INFO: it has answered */
 	struct job_value *values;      /* owned: JOB_INFO; by name */
 	size_t value_count;
-	size_t values_cut;   /* more than value_max */
-	bool is_unseen;	     /* not all names could be looked through */
-	bool is_partial;     /* a backend has not told its values */
-	struct job_top *top; /* owned: JOB_INFO, limit rows at most */
-	size_t top_count;
+	size_t values_cut; /* more than value_max */
+	bool is_unseen;	   /* not all names could be looked through */
+	bool is_partial;   /* a backend has not told its values */
 	size_t log_count;
 	char error[JOB_ERROR_SIZE];
 	/* while it is run */
@@ -107,7 +97,6 @@ struct job {
 	size_t lane; /* JOB_ADD: the backend that takes it */
 	size_t at;   /* the backend that is asked */
 	bool is_sent;
-	bool is_events; /* no exchange's, but that of the loop's events */
 	bool is_each; /* JOB_BATCH: one by one: the backend has no way to do all or none, or there is a token
 		       */
 	bool is_partly; /* JOB_BATCH: failed, and some are in: adds[i].status */

@@ -24,14 +24,9 @@ enum {
 
 void loop_put(struct loop *l, struct exchange *x)
 {
-	loop_put_job(l, &x->job);
-}
-
-void loop_put_job(struct loop *l, struct job *job)
-{
-	job->next = NULL;
-	*l->jobs_end = job;
-	l->jobs_end = &job->next;
+	x->job.next = NULL;
+	*l->jobs_end = &x->job;
+	l->jobs_end = &x->job.next;
 }
 
 void loop_drop(struct loop *l, const struct exchange *x)
@@ -57,13 +52,9 @@ static void run_jobs(struct loop *l)
 	l->jobs_end = &l->jobs;
 	backend_run(l->backend, jobs);
 	for (; jobs; jobs = next, count++) {
-		next = jobs->next;
-		if (jobs->is_events) {
-			events_answer(l->events, jobs);
-			continue;
-		}
 		struct exchange *x = (struct exchange *)(void *)jobs;
 
+		next = jobs->next;
 		x->state = EXCHANGE_DONE;
 	}
 	metrics_add(&l->metrics.batches, 1);
@@ -82,7 +73,7 @@ static int wait_ms(struct loop *l)
 
 	if (MHD_get_timeout(l->http, &ms) == MHD_YES)
 		wait = earlier(wait, (int64_t)ms);
-	return earlier(wait, events_due_ms(l->events, conn_now_ns() / 1000000));
+	return wait;
 }
 
 static void drain(int fd)
@@ -100,8 +91,8 @@ static void turn(struct loop *l, int http_fd)
 	if (poll(fds, 2, wait_ms(l)) > 0 && fds[1].revents)
 		drain(l->wake_fd);
 	clients_shut(&l->clients, conn_now_ns() / 1000000);
-	MHD_run(l->http);
 	events_tick(l->events, conn_now_ns() / 1000000);
+	MHD_run(l->http);
 	for (int i = 0; l->jobs && i < BATCHES_MAX; i++) {
 		run_jobs(l);
 		MHD_run(l->http); /* answers them, and takes what has come meanwhile */

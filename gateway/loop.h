@@ -24,6 +24,7 @@ struct exchange;
 struct gateway {
 	const struct options *options;
 	struct guard *guard;
+	struct watch *watch;
 	char *cert, *key; /* of TLS, their text; null: plain HTTP */
 	struct loop *loops;
 	_Atomic size_t loop_count; /* those that have started, or failed to; loops may look at each other */
@@ -61,7 +62,5 @@ void loop_fini(struct loop *l);
 void loop_put(struct loop *l, struct exchange *x);
 /* Its connection has ended before the job was run: nobody waits for it. */
 void loop_drop(struct loop *l, const struct exchange *x);
-/* A job of the loop's own. */
-void loop_put_job(struct loop *l, struct job *job);
 
 #endif

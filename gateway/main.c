@@ -12,6 +12,7 @@
 #include "hash_token.h"
 #include "listen.h"
 #include "loop.h"
+#include "watch.h"
 
 struct service {
 	struct options options;
@@ -88,6 +89,8 @@ static int start(struct service *s, char why[OPTIONS_ERROR_SIZE])
 	if (!rc)
 		rc = open_listeners(s, why);
 	if (!rc)
+		rc = watch_start(&s->gateway.watch, &s->options, why);
+	if (!rc)
 		rc = start_loops(s, why);
 	return rc;
 }
@@ -121,6 +124,7 @@ static void stop(struct service *s)
 		loop_stop(&s->gateway.loops[i]);
 	for (size_t i = 0; i < s->gateway.loop_count; i++)
 		loop_fini(&s->gateway.loops[i]);
+	watch_stop(s->gateway.watch);
 	free(s->gateway.loops);
 	guard_close(s->gateway.guard);
 	free(s->gateway.cert);

@@ -284,6 +284,7 @@ GATEWAY := \
 	gateway/exchange.c \
 	gateway/guard.c \
 	gateway/hash_token.c \
+	gateway/info.c \
 	gateway/input.c \
 	gateway/job.c \
 	gateway/listen.c \
@@ -296,8 +297,10 @@ GATEWAY := \
 	gateway/rate.c \
 	gateway/report.c \
 	gateway/route.c \
+	gateway/state.c \
 	gateway/tokens.c \
-	gateway/values.c
+	gateway/values.c \
+	gateway/watch.c
 
 # One program a file.
 UNIT := $(sort $(wildcard tests/unit/test_*.c))

@@ -232,6 +232,9 @@ def check_described(method, path, status, headers, reply):
     response = resolve(operation["responses"][str(status)])
     for name in response.get("headers", {}):
         check(name.lower() in headers, f"{method} {path}: {status} without {name}")
+    if "content" not in response:
+        check(not reply, f"{method} {path}: {status} with", reply)
+        return
     kind = headers.get("content-type", "").partition(";")[0]
     check(kind in response["content"], f"{method} {path}: {status} has the type {kind!r}")
     if method != "HEAD" and kind == "application/json":

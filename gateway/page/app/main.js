@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// main.js - by name, by key, by address; and the beginning.
+
+$('find').addEventListener('submit', (event) => {
+	event.preventDefault();
+	const name = $('find-name').value;
+	if (!name) return;
+	pick(name);
+	$('find-name').value = '';
+	$('detail').focus({ preventScroll: true });
+});
+
+const close = () => {
+	unpick();
+	if (rows.has(current)) focusRow(rows.get(current).tr);
+};
+$('close').addEventListener('click', close);
+
+document.addEventListener('keydown', (event) => {
+	const isTyping = event.target.matches('input');
+	if (dialog.open || event.altKey || event.ctrlKey || event.metaKey) return;
+	if (event.key === '/' && !isTyping) {
+		$('find-name').focus();
+		event.preventDefault();
+	} else if (event.key === 'Escape' && event.target === $('find-name')) {
+		$('find-name').value = '';
+		$('find-name').blur();
+		if (rows.has(current)) focusRow(rows.get(current).tr);
+	} else if (event.key === 'Escape' && picked) {
+		close();
+	} else if ((event.key === 'ArrowDown' || event.key === 'ArrowUp') && event.target === document.body) {
+		focusRow(rows.get(current)?.tr);
+		event.preventDefault();
+	}
+});
+
+const pickFromAddress = () => {
+	try {
+		const name = decodeURIComponent(location.hash.slice(1));
+		if (name && !name.startsWith('busiest')) pick(name);
+	} catch { /* no name of ours */ }
+};
+addEventListener('hashchange', pickFromAddress);
+
+// ---- all of it ----
+
+function show(state) {
+	showHealth(state);
+	showTop(state);
+	if (picked) follow(state);
+}
+
+pickFromAddress();
+connect();
