@@ -49,5 +49,5 @@ teardown_file() {
 }
 
 @test "a master of a cluster hangs for a while: with keys each addition counts once" {
-	drive gateway_trouble cluster_failover
+	drive gateway_trouble cluster_hangs
 }
