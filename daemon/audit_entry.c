@@ -82,7 +82,8 @@ bool audit_entry_next(const struct buf *b, size_t *pos, struct audit_entry *entr
 void audit_entries_fini(struct audit_entries *e)
 {
 	free(e->items);
-	*e = (struct audit_entries){0};
+	e->items = NULL;
+	e->count = e->cap = 0;
 }
 
 static int make_room(struct audit_entries *e)
@@ -165,13 +166,48 @@ static uint64_t floor_below(const struct audit_entry *flushes, size_t count, uin
 	return low ? flushes[low - 1].id : 0;
 }
 
+/* Objects that were deleted in an epoch before this one, and whose entries come now. */
+static void repeat_flush(struct audit_entries *e)
+{
+	int64_t time_us = 0;
+
+	for (size_t i = 0; i < e->count; i++) {
+		const struct audit_entry *entry = &e->items[i];
+
+		if (entry->operation == AUDIT_FLUSH && entry->id >= e->flushed.floor)
+			return;
+		if (entry->operation != AUDIT_FLUSH && entry->id < e->flushed.floor &&
+		    entry->time_us > time_us)
+			time_us = entry->time_us;
+	}
+	if (time_us)
+		e->items[e->count++] = (struct audit_entry){
+			.id = e->flushed.floor,
+			.time_us = time_us,
+			.operation = AUDIT_FLUSH,
+			.peer = {e->flushed.peer, e->flushed.peer_len},
+		};
+}
+
+static void note_flush(struct audit_entries *e, const struct audit_entry *flush)
+{
+	if (flush->id <= e->flushed.floor)
+		return;
+	e->flushed.floor = flush->id;
+	e->flushed.peer_len = flush->peer.len;
+	memcpy(e->flushed.peer, flush->peer.data ? flush->peer.data : "", flush->peer.len);
+}
+
 void audit_entries_sort(struct audit_entries *e)
 {
 	size_t flushes;
 
+	repeat_flush(e);
+	flushes = gather_flushes(e);
+	if (flushes)
+		note_flush(e, &e->items[flushes - 1]);
 	if (e->count < 2)
 		return;
-	flushes = gather_flushes(e);
 	for (size_t i = flushes; i < e->count; i++)
 		e->items[i].id = floor_below(e->items, flushes, e->items[i].id);
 	qsort(e->items, e->count, sizeof(*e->items), flushes ? compare_floors : compare_times);

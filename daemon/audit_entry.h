@@ -63,8 +63,13 @@ bool audit_entry_next(const struct buf *b, size_t *pos, struct audit_entry *entr
 /* ---- of an epoch ---- */
 
 struct audit_entries {
-	struct audit_entry *items; /* owned; their bytes are the buffers' */
-	size_t count, cap;
+	struct audit_entry *items; /* owned; their bytes are the buffers', or of `flushed` */
+	size_t count, cap;	   /* there is room for one more */
+	struct {		   /* the last FLUSHALL of all epochs so far */
+		uint64_t floor;
+		char peer[AUDIT_PEER_MAX];
+		size_t peer_len;
+	} flushed;
 };
 
 void audit_entries_fini(struct audit_entries *e);
@@ -73,7 +78,8 @@ void audit_entries_fini(struct audit_entries *e);
 int audit_entries_add(struct audit_entries *e, const struct buf *b);
 
 /* By time; but entries of objects that a FLUSHALL deleted stand before it, and those of later ones behind it,
- * which were stamped while it happened. */
+ * which were stamped while it happened. Of a worker that was an epoch behind it has been told already: then
+ * it is told once more, behind them. */
 void audit_entries_sort(struct audit_entries *e);
 
 /* Forgets them; keeps small memory. */

@@ -220,7 +220,8 @@ static bool key_show_locked(struct txn *t, struct txn_key *k)
 	k->stamp_before = counter_stamp(k->counter);
 	if (txn_is_behind(t, k->stamp_before))
 		return false;
-	if (object != word && !floor_is_told(t))
+	/* Also when it was not there before: a new object is one behind the FLUSHALL. */
+	if (!counter_has_object(object) && !floor_is_told(t))
 		return false;
 	txn_tell_stamp(t, k->stamp_before);
 	key_show(k, object, value);

@@ -156,6 +156,38 @@ static void put_short(struct buf *b, enum audit_operation operation, uint64_t id
 	put(b, &entry);
 }
 
+static void test_a_flush_that_was_told_too_early_is_told_again(void **state)
+{
+	struct audit_entries e = {0};
+	struct buf b[3] = {BUF_INIT, BUF_INIT, BUF_INIT};
+
+	(void)state;
+	put_short(&b[0], AUDIT_INCREMENT, 5, 10, 1);
+	put_short(&b[0], AUDIT_FLUSH, 8, 12, 0);
+	assert_int_equal(audit_entries_add(&e, &b[0]), 0);
+	audit_entries_sort(&e);
+	assert_int_equal(e.count, 2);
+	audit_entries_clear(&e);
+	/* One of before it, one of behind it. */
+	put_short(&b[1], AUDIT_INCREMENT, 8, 13, 3);
+	put_short(&b[1], AUDIT_INCREMENT, 5, 11, 2);
+	assert_int_equal(audit_entries_add(&e, &b[1]), 0);
+	audit_entries_sort(&e);
+	assert_int_equal(e.count, 3);
+	assert_int_equal(e.items[0].value, 2);
+	assert_int_equal(e.items[1].operation, AUDIT_FLUSH);
+	assert_int_equal(e.items[2].value, 3);
+	audit_entries_clear(&e);
+	/* Nothing of before: it is not told again. */
+	put_short(&b[2], AUDIT_INCREMENT, 8, 14, 4);
+	assert_int_equal(audit_entries_add(&e, &b[2]), 0);
+	audit_entries_sort(&e);
+	assert_int_equal(e.count, 1);
+	audit_entries_fini(&e);
+	for (int i = 0; i < 3; i++)
+		buf_fini(&b[i]);
+}
+
 static void test_entries_of_several_workers_stand_in_the_order_of_their_stamps(void **state)
 {
 	static const int64_t expected[] = {1, 2, 3, 4, 5};
@@ -199,6 +231,7 @@ int main(void)
 		cmocka_unit_test(test_no_stamp_is_given_twice_and_none_goes_back),
 		cmocka_unit_test(test_a_wall_clock_that_is_set_back_does_not_turn_the_order_round),
 		cmocka_unit_test(test_what_is_put_comes_out_again),
+		cmocka_unit_test(test_a_flush_that_was_told_too_early_is_told_again),
 		cmocka_unit_test(test_entries_of_several_workers_stand_in_the_order_of_their_stamps),
 		cmocka_unit_test(test_a_flush_stands_between_what_it_deleted_and_what_came_later),
 	};
