@@ -79,6 +79,11 @@ json_t *exchange_text(const char *text)
 	return json_string(text);
 }
 
+void exchange_put_name(struct exchange *x)
+{
+	buf_append(&x->text, x->job.name, x->job.name_len);
+}
+
 /* ---- what comes out ---- */
 
 static bool is_name(const char *name, size_t len)
@@ -88,7 +93,7 @@ static bool is_name(const char *name, size_t len)
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
 			return false;
-	return is_utf8(name, len);
+	return input_is_utf8(name, len);
 }
 
 static void check(const struct exchange *x)
