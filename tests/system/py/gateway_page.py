@@ -88,7 +88,7 @@ def run(*cases):
     """In one browser, each with pages of its own. What came of each is in a file of its name."""
     if why_not():
         return
-    with Daemon("--audit", "audited:*", "--commit-interval", "200ms") as d, Gateway(d) as g:
+    with Daemon("--audit", "audited:*", "--commit-interval", "200ms") as d, Gateway(d, "--backend-timeout", "20s") as g:
         prepare(d)
         load = Load(d.sock)
         with subprocess.Popen(["node", f"{TOP}/tests/page/page.mjs", "http://%s:%d/" % g.address, *cases], stdin=subprocess.PIPE,
