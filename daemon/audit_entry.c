@@ -202,6 +202,8 @@ void audit_entries_sort(struct audit_entries *e)
 {
 	size_t flushes;
 
+	if (e->count == 0)
+		return;
 	repeat_flush(e);
 	flushes = gather_flushes(e);
 	if (flushes)

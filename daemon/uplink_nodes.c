@@ -131,7 +131,7 @@ bool uplink_check_nodes(struct uplink *u)
 
 	for (size_t i = 0; i < u->node_count; i++)
 		u->nodes[i].is_there = false;
-	uplink_begin(u, u->until_ms ? STOP_MS : UPLINK_CALL_MS);
+	uplink_begin(u, u->until_ms ? STOP_MS : UPLINK_ROUND_MS);
 	/* A stop does not wait for somebody to be there. */
 	if (!u->until_ms && cluster_connect(u->cluster)) {
 		uplink_note(u, cluster_error(u->cluster));

@@ -149,7 +149,7 @@ bool uplink_register(struct uplink *u)
 		return true;
 	if (u->until_ms && !uplink_is_slot_there(u, record_key(u, &key)))
 		return u->is_registered;
-	uplink_begin(u, UPLINK_CALL_MS);
+	uplink_begin(u, UPLINK_ROUND_MS);
 	do
 		ask_registration(&r);
 	while (r.is_again && !cluster_is_over(u->cluster));

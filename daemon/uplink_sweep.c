@@ -130,7 +130,7 @@ enum uplink_progress uplink_walk_some(struct uplink *u, struct uplink_walk *w)
 {
 	struct page p = {.uplink = u, .walk = w};
 
-	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
+	uplink_begin(u, UPLINK_ROUND_MS);
 	if (cluster_connect(u->cluster))
 		return UPLINK_NOT_NOW;
 	cluster_each(u->cluster, false, put_scan, &p);

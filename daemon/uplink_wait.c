@@ -78,7 +78,7 @@ bool uplink_ask_replicas(struct uplink *u, int64_t replicas)
 	unsigned wanted = replicas < 0 ? CLUSTER_WAIT_WHERE_ANY : (unsigned)replicas;
 	bool is_lost = false, is_there;
 
-	cluster_begin(u->cluster, UPLINK_CALL_MS, true);
+	uplink_begin(u, UPLINK_ROUND_MS);
 	is_there = ask_all(u, replicas ? put_mark : put_ping);
 	if (is_there && replicas)
 		is_there = cluster_wait(u->cluster, wanted, &is_lost) == SHC_OK;

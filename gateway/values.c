@@ -53,12 +53,13 @@ static void add(struct found *f, struct slice name, int64_t value)
 	}
 	if (more)
 		f->items = more;
-	f->has_failed = !more || !(f->items[f->count].name = strndup(name.data, name.len));
+	f->has_failed = !more;
 	if (f->has_failed)
 		return;
-	f->items[f->count].len = (uint8_t)name.len;
-	f->items[f->count].is_there = false;
-	f->items[f->count++].value = value;
+	f->items[f->count] = (struct job_value){
+		.name = strndup(name.data, name.len), .len = (uint8_t)name.len, .value = value};
+	f->has_failed = !f->items[f->count].name;
+	f->count += !f->has_failed;
 }
 
 /* ---- a list of them ---- */

@@ -56,7 +56,7 @@ def patient():
     with slow_masters() as server, Up(server) as d:
         with d.conn() as c:
             c.many([("INCR", n) for n in NAMES])
-        d.sync()
+        d.sync(timeout_ms=60000)
         # A machine that is busy may stand still for longer than any patience, but not every time.
         wrong = []
         while len(wrong) < ATTEMPTS and (why := is_waited_for(d, server.fleet)):
