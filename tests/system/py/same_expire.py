@@ -4,6 +4,7 @@
 What tells a time is compared within the time that lay between the two being asked, now or when the expiry was set. Expiries are
 far off, or past, or so near that they are waited for: then both must say that the counter is gone before anything else is asked.
 """
+import itertools
 import random
 import time
 
@@ -11,7 +12,7 @@ from protocol import Redis
 from shc import SEED, Conn, Daemon, check, encode, main, scaled, shown, wait_until
 
 NAMES = ["k0", "k1", "k2", "k3", "k4"]
-FAR = ["1000", "2000", "3000", "5000000", "70000000", "86400000000"]
+FAR_S = [1000, 1_000_000, 5_000_000, 70_000_000, 86_400_000_000]
 BAD = ["0", "-1", "x", "", "1.5", " 5", "-0", "007", "+1", "9223372036854775807", "9223372036854775808", "9223372036854775",
        "9223372036854776", "-9223372036854775808", "-9223372036854776", "99999999999999999999", "1e3"]
 VALUES = ["0", "1", "-1", "7", "12345", "9223372036854775807", "-9223372036854775808", "9223372036854775800"]
@@ -56,7 +57,8 @@ def is_close(name, ours, theirs, lag_ms):
     a, b = int(ours[1]), int(theirs[1])
     if a < 0 or b < 0:
         return a == b
-    return abs(a - b) <= (lag_ms // 1000 + 1 if name in SECONDS else lag_ms + 1)
+    # One side may have been late when the expiry was set, the other one now.
+    return abs(a - b) <= (2 * lag_ms // 1000 + 1 if name in SECONDS else 2 * lag_ms + 1)
 
 
 def is_same(command, ours, theirs, lag_ms):
@@ -74,18 +76,24 @@ def any_case(rng, word):
     return rng.choice([word, word, word.lower(), word.capitalize()])
 
 
+def far_s(rng, drawn=itertools.count()):
+    """Seconds from now. No two lie within a second of each other: whether GT and LT hold must not hang on a millisecond."""
+    return rng.choice(FAR_S) + 2 * next(drawn)
+
+
 def number(rng, unit):
     """For EX, PX (how long from now) and EXAT, PXAT (when): far off, past or bad."""
     if rng.random() < 0.2:
         n = rng.choice(BAD)
         # The time it tells would leave 64 bits when it is rounded, in Redis.
-        return "9223372036854774807" if n == "9223372036854775807" and unit == "PXAT" else n
-    if unit in ("EX", "PX"):
-        n = rng.choice(FAR)
-        return n if unit == "EX" or len(n) > 6 else n + "000"
-    if rng.random() < 0.2:
+        if n == "9223372036854775807" and unit == "PXAT":
+            return "9223372036854774807"
+        # As milliseconds from now these are good, and so far_s() would have to draw them.
+        return "1e3" if n in ("9223372036854775", "9223372036854776") and unit == "PX" else n
+    if unit in ("EXAT", "PXAT") and rng.random() < 0.2:
         return rng.choice(["1", "1000", "1700000000"])
-    return str(int(time.time() * (1 if unit == "EXAT" else 1000)) + int(rng.choice(FAR)) * (1 if unit == "EXAT" else 1000))
+    seconds = far_s(rng) + (int(time.time()) if unit in ("EXAT", "PXAT") else 0)
+    return str(seconds if unit in ("EX", "EXAT") else seconds * 1000)
 
 
 def moment(rng):
