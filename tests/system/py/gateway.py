@@ -79,6 +79,8 @@ class Gateway:
             words += ["--backend", url_of(backend)]
         if "--listen" not in self.options:
             words += ["--listen", "127.0.0.1:%d" % (self.address[1] if self.address else 0)]
+        if "--backend-timeout" not in self.options:
+            words += ["--backend-timeout", "20s"]  # a machine that is busy is not what most are about
         return words + self.options
 
     def launch(self):
