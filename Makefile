@@ -323,13 +323,15 @@ bench bench-quick: bench-deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all bench-programs
 	@BUILD=$(abspath $(BUILD)) bench/run --size $(SIZE) --report $(REPORT)
 
-demo: deps
+demo: demo-deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@scripts/demo.sh $(abspath $(BUILD))
 
-.PHONY: deps test-deps bench-deps
+.PHONY: deps demo-deps test-deps bench-deps
 deps:
 	@scripts/deps.sh build
+demo-deps:
+	@scripts/deps.sh build demo
 test-deps:
 	@scripts/deps.sh build test bench
 	@scripts/npm.sh tests/deploy build/npm-deploy

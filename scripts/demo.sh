@@ -8,12 +8,17 @@ build=${1:?usage: scripts/demo.sh BUILD-DIRECTORY}
 PATH=$(cd "$build" && pwd):$PATH
 dir=$(mktemp -d "${TMPDIR:-/tmp}/shcounterd-demo.XXXXXX")
 export SHCOUNT_SOCKET=$dir/s
+export no_proxy='*' # curl's, to an address of this machine
 unset SHCOUNT_URL
 daemon=
+gateway=
 
 finish() {
-	[ -z "$daemon" ] || kill "$daemon" 2>/dev/null || true
-	[ -z "$daemon" ] || wait "$daemon" 2>/dev/null || true
+	local process
+	for process in $gateway $daemon; do
+		kill "$process" 2>/dev/null || true
+		wait "$process" 2>/dev/null || true
+	done
 	rm -rf "$dir"
 }
 trap finish EXIT
@@ -60,6 +65,20 @@ start_daemon() {
 		read -rt 0.05 <> <(:) || true
 	done
 	die "the daemon does not answer"
+}
+
+# On a port that is free; its address is in $url.
+start_gateway() {
+	printf '$ shcount-gateway --listen 127.0.0.1:0 &\n'
+	shcount-gateway --listen 127.0.0.1:0 2>"$dir/gateway.log" &
+	gateway=$!
+	for _ in {1..100}; do
+		url=$(sed -n 's|.* ready: \(http://[^/]*\)/.*|\1|p' "$dir/gateway.log")
+		if [ -n "$url" ]; then break; fi
+		kill -0 "$gateway" 2>/dev/null || die "the gateway has ended: $(cat "$dir/gateway.log")"
+		read -rt 0.05 <> <(:) || true
+	done
+	[ -n "$url" ] || die "the gateway is not ready"
 }
 
 # The log has `date time action package ...`; the lines of interest have a package in field 4. A container may have
@@ -117,4 +136,16 @@ if [ "$actions" -lt "$lines_before" ] || [ "$actions" -gt "$(lines_to_count)" ];
 	die "$actions actions in $lines_before lines: this is a bug"
 fi
 
-say "That was it. Next: \`make install\`, and \`man shcounterd\`, \`man shcount\`."
+say "7. Over HTTP: scripts of other machines, Prometheus, a page for people"
+start_gateway
+run curl -sS -d '{"counter_id": "demo:visits"}' "$url/counter/increment"
+echo
+[ "$(shcount get demo:visits)" = 43 ] || die "demo:visits is not 43: this is a bug"
+curl -sS "$url/metrics" >"$dir/metrics"
+echo "   $url/metrics, some of its $(grep -c '^# TYPE' "$dir/metrics") metrics:"
+grep -E '^shcounterd_(names|epoch_durable|up)\{' "$dir/metrics" || die "no metrics: this is a bug"
+page=$(curl -sS "$url/")
+case $page in *'<title>'*) ;; *) die "no page: this is a bug" ;; esac
+echo "   $url/ has the busiest counters, each in detail, and how the daemon is, live; \`shcount-gateway\` alone serves it on port 8480."
+
+say "That was it. Next: \`make install\`, and \`man shcounterd\`, \`man shcount\`, \`man shcount-gateway\`."

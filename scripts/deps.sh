@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# scripts/deps.sh GROUP...: installs the Debian packages of the groups `build`, `test` and `bench` that are missing.
+# scripts/deps.sh GROUP...: installs the Debian packages of the groups `build`, `demo`, `test` and `bench` that are missing.
 # Needs root or sudo only when something is missing. Elsewhere than on Debian it says what is wanted and goes on. For
 # `build` and `test` also what the live page is built and tested with (gateway/page/package-lock.json), by npm, into
 # build/npm: without that the page has simpler charts, and its tests are skipped.
@@ -11,15 +11,17 @@ build=(gcc make pkg-config libc6-dev libbsd-dev libjansson-dev libmicrohttpd-dev
 # redis-tools has redis-cli, redis-benchmark and (as redis-check-rdb) redis-server itself, but no service to start.
 test=(bats chromium clang clang-format curl fish libclang-rt-dev libcmocka-dev jq mandoc openssl python3 python3-jsonschema python3-redis redis-tools shellcheck
 	prometheus python3-seccomp socat sqlite3 systemd valgrind zsh zstd)
+demo=(curl)
 bench=(mawk memcached perl python3 python3-redis redis-tools util-linux wrk)
 
 wanted=()
 for group in "$@"; do
 	case $group in
 	build) wanted+=("${build[@]}") ;;
+	demo) wanted+=("${demo[@]}") ;;
 	test) wanted+=("${test[@]}") ;;
 	bench) wanted+=("${bench[@]}") ;;
-	*) echo "deps.sh: no group '$group': choose build, test or bench" >&2; exit 64 ;;
+	*) echo "deps.sh: no group '$group': choose build, demo, test or bench" >&2; exit 64 ;;
 	esac
 done
 

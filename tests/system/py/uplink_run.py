@@ -37,7 +37,7 @@ import time
 from cluster_client import tag_of_slot
 from fleet import END_SECONDS_MAX, EX_OK, Fleet
 from proxy import Proxy
-from shc import DIR, SEED, Conn, Daemon, check, equal, wait_until
+from shc import DIR, SEED, Conn, Daemon, Error, check, equal, wait_until
 from uplink_clients import Counter, Foreign, Worker, add, ask_all
 from uplink_model import Load, Pusher, Retrier, comparison, fields, totals
 
@@ -302,12 +302,16 @@ class Run:
     @staticmethod
     def replicate():
         """All that the masters have, their replicas have: what nobody repeats is not to be lost in a failover."""
-        for n in fleet.masters():
-            with fleet.conn(n) as c:
-                own = fleet.nodes()[n][2].encode()
-                slot = next(row[0] for row in c.do("CLUSTER", "SLOTS") if row[2][2] == own)
-                equal(c.do("SET", "{%s}" % tag_of_slot(slot), "x"), "OK", "SET")
-                wait_until(lambda c=c: c.do("WAIT", 1, 1000) >= 1, f"a replica of node {n} has it")
+        def is_with_a_replica(n):
+            try:
+                with fleet.conn(n) as c:
+                    own = fleet.nodes()[n][2].encode()
+                    slot = next(row[0] for row in c.do("CLUSTER", "SLOTS") if row[2][2] == own)
+                    equal(c.do("SET", "{%s}" % tag_of_slot(slot), "x"), "OK", "SET")
+                    return c.do("WAIT", 1, 1000) >= 1
+            except (Error, StopIteration):  # down for a moment, as nodes that hear nothing of each other are, or replaced
+                return False
+        wait_until(lambda: all(is_with_a_replica(n) for n in fleet.masters()), "replicas have what masters have")
 
     def go_on(self, seconds=SESSION_SECONDS):
         time.sleep(seconds)  # of load
