@@ -91,21 +91,17 @@ static int del_all(const struct invocation *inv, struct shc *shc)
 	return status ? not_known(inv, shc, status, 0) : show(inv, removed);
 }
 
-static int run(struct invocation *inv)
+static int del(struct invocation *inv, struct shc *shc)
 {
-	for (int i = 0; i < inv->operands_count; i++) {
-		if (!command_is_name(inv, inv->operands[i]))
-			return EX_USAGE;
-	}
-	struct shc *shc;
-	int rc = target_connect(inv, &shc);
+	int rc = target_check_names(inv, shc);
 	if (rc)
 		return rc;
-	rc = target_check_names(inv, shc);
-	if (rc == EX_OK)
-		rc = redis_is_cluster(shc) ? del_each(inv, shc) : del_all(inv, shc);
-	shc_close(shc);
-	return rc;
+	return redis_is_cluster(shc) ? del_each(inv, shc) : del_all(inv, shc);
+}
+
+static int run(struct invocation *inv)
+{
+	return command_are_names(inv) ? target_ask(inv, del) : EX_USAGE;
 }
 
 const struct command cmd_del = {

@@ -437,19 +437,15 @@ static int explain(const struct invocation *inv, struct shc *shc)
 	return output_finish(&out);
 }
 
+static int check_and_explain(struct invocation *inv, struct shc *shc)
+{
+	int rc = target_check_names(inv, shc);
+	return rc ? rc : explain(inv, shc);
+}
+
 static int run(struct invocation *inv)
 {
-	if (!command_is_name(inv, inv->operands[0]))
-		return EX_USAGE;
-	struct shc *shc;
-	int rc = target_connect(inv, &shc);
-	if (rc)
-		return rc;
-	rc = target_check_names(inv, shc);
-	if (rc == EX_OK)
-		rc = explain(inv, shc);
-	shc_close(shc);
-	return rc;
+	return command_is_name(inv, inv->operands[0]) ? target_ask(inv, check_and_explain) : EX_USAGE;
 }
 
 const struct command cmd_explain = {

@@ -224,10 +224,8 @@ static int get(const struct invocation *inv, struct shc *shc, struct output *out
 
 static int run(struct invocation *inv)
 {
-	for (int i = 0; i < inv->operands_count; i++) {
-		if (!command_is_name(inv, inv->operands[i]))
-			return EX_USAGE;
-	}
+	if (!command_are_names(inv))
+		return EX_USAGE;
 	struct shc *shc;
 	int rc = target_connect(inv, &shc);
 	if (rc)

@@ -41,7 +41,7 @@ static void show_node(const struct invocation *inv, struct output *out, const st
 	}
 }
 
-static int ping_one(const struct invocation *inv, struct shc *shc)
+static int ping_one(struct invocation *inv, struct shc *shc)
 {
 	const char *argv[] = {"PING"};
 	const struct shc_reply *reply;
@@ -51,16 +51,15 @@ static int ping_one(const struct invocation *inv, struct shc *shc)
 	return show(inv, (struct slice){reply->data, reply->len});
 }
 
+static int ping(struct invocation *inv, struct shc *shc)
+{
+	/* All must answer: who counts needs any master, and who trusts a replica needs that. */
+	return redis_is_cluster(shc) ? nodes_show(inv, shc, "PING", NULL, show_node) : ping_one(inv, shc);
+}
+
 static int run(struct invocation *inv)
 {
-	struct shc *shc;
-	int rc = target_connect(inv, &shc);
-	if (rc)
-		return rc;
-	/* All must answer: who counts needs any master, and who trusts a replica needs that. */
-	rc = redis_is_cluster(shc) ? nodes_show(inv, shc, "PING", NULL, show_node) : ping_one(inv, shc);
-	shc_close(shc);
-	return rc;
+	return target_ask(inv, ping);
 }
 
 const struct command cmd_ping = {

@@ -160,23 +160,18 @@ static int show_on_daemon(const struct invocation *inv, struct shc *shc)
 	return status ? command_status(shc, status) : show(inv, slice_str(inv->operands[0]), reply);
 }
 
-static int run(struct invocation *inv)
+static int show_shards(struct invocation *inv, struct shc *shc)
 {
-	if (!command_is_name(inv, inv->operands[0]))
-		return EX_USAGE;
-	struct shc *shc;
-	int rc = target_connect(inv, &shc);
-	if (rc)
-		return rc;
 	enum shc_status status = redis_identify(shc);
 	if (status)
-		rc = command_status(shc, status);
-	else if (redis_is(shc))
-		rc = show_in_redis(inv, shc, slice_str(inv->operands[0]));
-	else
-		rc = show_on_daemon(inv, shc);
-	shc_close(shc);
-	return rc;
+		return command_status(shc, status);
+	return redis_is(shc) ? show_in_redis(inv, shc, slice_str(inv->operands[0]))
+			     : show_on_daemon(inv, shc);
+}
+
+static int run(struct invocation *inv)
+{
+	return command_is_name(inv, inv->operands[0]) ? target_ask(inv, show_shards) : EX_USAGE;
 }
 
 const struct command cmd_shards = {

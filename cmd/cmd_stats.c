@@ -189,15 +189,15 @@ static int show_one(const struct invocation *inv, struct shc *shc)
 	return show(inv, (struct slice){reply->data, reply->len});
 }
 
+static int show_all(struct invocation *inv, struct shc *shc)
+{
+	return redis_is_cluster(shc) ? nodes_show(inv, shc, "INFO", heading, show_answer)
+				     : show_one(inv, shc);
+}
+
 static int run(struct invocation *inv)
 {
-	struct shc *shc;
-	int rc = target_connect(inv, &shc);
-	if (rc)
-		return rc;
-	rc = redis_is_cluster(shc) ? nodes_show(inv, shc, "INFO", heading, show_answer) : show_one(inv, shc);
-	shc_close(shc);
-	return rc;
+	return target_ask(inv, show_all);
 }
 
 const struct command cmd_stats = {

@@ -181,8 +181,8 @@ static int run(struct invocation *inv)
 	struct watch w = {.live = {.kind = &kind, .inv = inv}};
 	w.live.arg = &w;
 	int rc = live_read_options(&w.live, inv->values[OPTION_INTERVAL], inv->values[OPTION_COUNT]);
-	for (int i = 0; i < inv->operands_count && rc == EX_OK; i++)
-		rc = command_is_name(inv, inv->operands[i]) ? EX_OK : EX_USAGE;
+	if (rc == EX_OK && !command_are_names(inv))
+		rc = EX_USAGE;
 	if (rc == EX_OK)
 		rc = make_room(&w);
 	if (rc == EX_OK)

@@ -74,6 +74,15 @@ bool command_is_name(const struct invocation *inv, const char *name)
 	return false;
 }
 
+bool command_are_names(const struct invocation *inv)
+{
+	for (int i = 0; i < inv->operands_count; i++) {
+		if (!command_is_name(inv, inv->operands[i]))
+			return false;
+	}
+	return true;
+}
+
 bool command_number(const struct invocation *inv, const char *text, const char *what, int64_t *out)
 {
 	if (num_parse_i64_loose(slice_str(text), out))

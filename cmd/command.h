@@ -84,6 +84,8 @@ const char *command_noun(uint64_t n, const char *one, const char *many);
 
 /* Whether `name` is one; else complains. */
 bool command_is_name(const struct invocation *inv, const char *name);
+/* Likewise of all operands. */
+bool command_are_names(const struct invocation *inv);
 
 /* The number in `text`; else complains, calling it `what`. */
 bool command_number(const struct invocation *inv, const char *text, const char *what, int64_t *out);

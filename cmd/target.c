@@ -304,6 +304,17 @@ int target_connect(const struct invocation *inv, struct shc **out)
 	return exit_status;
 }
 
+int target_ask(struct invocation *inv, int (*ask)(struct invocation *inv, struct shc *shc))
+{
+	struct shc *shc;
+	int rc = target_connect(inv, &shc);
+	if (rc)
+		return rc;
+	rc = ask(inv, shc);
+	shc_close(shc);
+	return rc;
+}
+
 bool target_is_cluster(const struct invocation *inv)
 {
 	struct named n;

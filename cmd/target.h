@@ -11,6 +11,9 @@
  * caller closes *out, which is null on failure. */
 int target_connect(const struct invocation *inv, struct shc **out);
 
+/* A command that is one conversation: connects, runs `ask` with the handle, closes it. The exit status. */
+int target_ask(struct invocation *inv, int (*ask)(struct invocation *inv, struct shc *shc));
+
 /* Whether the server that is named is a Redis Cluster. Connects nowhere, complains of nothing. */
 bool target_is_cluster(const struct invocation *inv);
 
