@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BACKLOG = 1024 };
+enum { BACKLOG = 1024, PORT_MAX = 65535 };
 
 static bool is_loopback_address(const struct sockaddr *addr)
 {
@@ -24,13 +24,21 @@ static bool is_loopback_address(const struct sockaddr *addr)
 	return addr->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
+/* getaddrinfo takes what is beyond for what is left of it in 16 bits. */
+static bool is_port(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 0 && len <= 5 && strspn(text, "0123456789") == len && atoi(text) <= PORT_MAX;
+}
+
 /* "HOST:PORT" in two. */
 static bool split(const char *where, char host[256], char port[8])
 {
 	const char *colon = strrchr(where, ':');
 	size_t len = colon ? (size_t)(colon - where) : 0;
 
-	if (!colon || len == 0 || len >= 256 || strlen(colon + 1) == 0 || strlen(colon + 1) >= 8)
+	if (!colon || len == 0 || len >= 256 || !is_port(colon + 1))
 		return false;
 	if (where[0] == '[' && where[len - 1] == ']') {
 		where++;
@@ -42,16 +50,25 @@ static bool split(const char *where, char host[256], char port[8])
 	return true;
 }
 
-static int open_one(const struct sockaddr *addr, socklen_t len)
+/* The first is bound alone: where anybody listens already that fails, other gateways included. Only then may
+ * others of this process join it. */
+static int bind_shared(int fd, const struct sockaddr *addr, socklen_t len, bool is_first)
 {
 	static const int on = 1;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) || (is_first && bind(fd, addr, len)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)))
+		return -1;
+	return is_first ? 0 : bind(fd, addr, len);
+}
+
+static int open_one(const struct sockaddr *addr, socklen_t len, bool is_first)
+{
 	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), saved;
 
 	if (fd < 0)
 		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) || bind(fd, addr, len) ||
-	    listen(fd, BACKLOG)) {
+	if (bind_shared(fd, addr, len, is_first) || listen(fd, BACKLOG)) {
 		saved = errno;
 		close(fd);
 		return -saved;
@@ -67,7 +84,7 @@ static int open_all(struct addrinfo *a, int *fds, size_t count)
 
 	memcpy(&addr, a->ai_addr, len);
 	for (size_t i = 0; i < count; i++) {
-		fds[i] = open_one((struct sockaddr *)&addr, len);
+		fds[i] = open_one((struct sockaddr *)&addr, len, i == 0);
 		if (fds[i] < 0) {
 			int rc = fds[i];
 
@@ -88,7 +105,9 @@ int listen_open(const char *where, int *fds, size_t count, bool *is_loopback, ch
 	int rc;
 
 	if (!split(where, host, port)) {
-		(void)snprintf(why, OPTIONS_ERROR_SIZE, "listen: '%.100s' is not HOST:PORT", where);
+		(void)snprintf(why, OPTIONS_ERROR_SIZE,
+			       "listen: '%.100s' is not HOST:PORT, with a port from 0 to %d", where,
+			       PORT_MAX);
 		return -EINVAL;
 	}
 	rc = getaddrinfo(strcmp(host, "*") ? host : NULL, port, &hints, &found);

@@ -63,32 +63,41 @@ static bool take_name(struct host *h, const char *text, size_t len)
 		if (!is_name_char(text[i]))
 			return false;
 	h->kind = inet_pton(AF_INET, h->name, &h->v4) == 1 ? HOST_V4 : HOST_NAME;
+	/* The root of all names may be written or not. */
+	if (h->kind == HOST_NAME && len > 1 && h->name[len - 1] == '.')
+		h->name[len - 1] = '\0';
 	return true;
 }
 
 /* "", or ":" and perhaps digits: RFC 3986 allows none. */
-static bool take_port(struct host *h, const char *text)
+static bool take_port(struct host *h, const char *text, size_t len)
 {
 	h->port = 0;
-	if (*text == '\0')
+	if (len == 0)
 		return true;
-	if (*text++ != ':' || strlen(text) > 5)
+	if (text[0] != ':' || len > 6)
 		return false;
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9')
+	for (size_t i = 1; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
 			return false;
-		h->port = h->port * 10 + (*text - '0');
+		h->port = h->port * 10 + (text[i] - '0');
 	}
 	return h->port <= 65535;
 }
 
+/* Blanks behind a header's value are none of it; libmicrohttpd leaves them there. */
 static bool parse(struct host *h, const char *text)
 {
-	const char *end = text[0] == '[' ? strchr(text, ']') : text + strcspn(text, ":");
+	size_t len = strlen(text), name;
 
-	if (end && text[0] == '[')
-		end++;
-	return end && take_name(h, text, (size_t)(end - text)) && take_port(h, end);
+	while (len && (text[len - 1] == ' ' || text[len - 1] == '\t'))
+		len--;
+	name = strcspn(text, text[0] == '[' ? "]" : ":");
+	if (text[0] == '[')
+		name++;
+	if (name > len)
+		name = len;
+	return take_name(h, text, name) && take_port(h, text + name, len - name);
 }
 
 static bool is_same_host(const struct host *a, const struct host *b)

@@ -24,6 +24,10 @@ load drive
 	drive gateway_access bad_start
 }
 
+@test "a port that somebody has, be it another gateway, is refused, and one that is none" {
+	drive gateway_access taken_port
+}
+
 @test "beyond loopback it is known by its addresses" {
 	drive gateway_access beyond_loopback
 }

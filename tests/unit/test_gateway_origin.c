@@ -40,12 +40,14 @@ static void check_hosts(const struct host_case *cases, size_t count)
 static void test_loopback_is_always_ours(void **state)
 {
 	static const struct host_case cases[] = {
-		{&on_loopback, "localhost", true},	{&on_loopback, "LocalHost:8480", true},
-		{&on_loopback, "127.0.0.1", true},	{&on_loopback, "127.0.0.1:1", true},
-		{&on_loopback, "127.255.0.3:80", true}, {&on_loopback, "[::1]", true},
-		{&on_loopback, "[::1]:8480", true},	{&on_loopback, "[::ffff:127.0.0.1]:8480", true},
-		{&on_loopback, "localhost:", true},	{&on_address, "localhost:8480", true},
-		{&on_name, "[::1]:8480", true},		{&on_star, "127.0.0.1", true},
+		{&on_loopback, "localhost", true},	 {&on_loopback, "LocalHost:8480", true},
+		{&on_loopback, "127.0.0.1", true},	 {&on_loopback, "127.0.0.1:1", true},
+		{&on_loopback, "127.255.0.3:80", true},	 {&on_loopback, "[::1]", true},
+		{&on_loopback, "[::1]:8480", true},	 {&on_loopback, "[::ffff:127.0.0.1]:8480", true},
+		{&on_loopback, "localhost:", true},	 {&on_address, "localhost:8480", true},
+		{&on_name, "[::1]:8480", true},		 {&on_star, "127.0.0.1", true},
+		{&on_loopback, "localhost.:8480", true}, {&on_loopback, "localhost ", true},
+		{&on_loopback, "[::1]:8480\t ", true},
 	};
 
 	(void)state;
@@ -61,6 +63,8 @@ static void test_a_name_that_was_bound_to_our_address_is_not_ours(void **state)
 		{&on_loopback, "evil.localhost", false},
 		{&on_loopback, "127.0.0.1.evil.example.com", false},
 		{&on_loopback, "127.0.0.1.", false},
+		{&on_loopback, "localhost..", false},
+		{&on_loopback, "localhost .evil.example.com", false},
 		{&on_all, "evil.example.com:8480", false},
 		{&on_star, "evil.example.com:8480", false},
 		{&on_name, "evil.example.com:8480", false},
@@ -137,7 +141,6 @@ static void test_what_is_no_host_is_refused(void **state)
 					    "localhost:80:80",
 					    "user@localhost",
 					    "localhost/",
-					    "localhost ",
 					    " localhost",
 					    "localhost,evil",
 					    "[::1%25lo]",

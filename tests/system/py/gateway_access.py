@@ -246,6 +246,21 @@ def bad_start():
         check("that needs tokens" in said, said)
 
 
+def taken_port():
+    """Its threads share a port with each other, and with nobody else."""
+    with Daemon() as d, Gateway(d, "--threads", 3) as g:
+        port = g.address[1]
+        status, said = Gateway(d, "--listen", f"127.0.0.1:{port}", is_started=False).fails()
+        equal(status, 69, said)
+        check("in use" in said, said)
+        for beyond in (65536, 65536 + port, 99999999999):
+            status, said = Gateway(d, "--listen", f"127.0.0.1:{beyond}", is_started=False).fails()
+            equal(status, 78, said)
+            check("a port from 0 to 65535" in said, said)
+        equal(g.stop(), 0)
+        g.start()  # at once, at the same port
+
+
 def beyond_loopback():
     """With tokens it may be reached from elsewhere, and an address is a name that nobody can rebind."""
     with Daemon() as d, Gateway(d, "--listen", "0.0.0.0:0", "--tokens", write_tokens(THREE)) as g:
@@ -651,5 +666,5 @@ def tls_bad():
 
 
 if __name__ == "__main__":
-    main([origins, tokens, reload, bad_start, beyond_loopback, hash_token, rate, body_limit, header_limit, connections, slow_clients,
+    main([origins, tokens, reload, bad_start, taken_port, beyond_loopback, hash_token, rate, body_limit, header_limit, connections, slow_clients,
           deaf_client, kept_alive, clients_that_come_and_go, refusals_keep_the_connection, pipelined, head, expect_continue, tls, tls_bad])
