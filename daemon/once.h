@@ -2,7 +2,9 @@
 /*
  * once.h - tokens: which additions were made that carried one, so that making them again changes nothing.
  *
- * A token belongs to the name of its counter: the key is (name, token). It outlives the counter, and is
+ * A token belongs to the name of its counter: the key is (name, token). One of several additions belongs to
+ * none of them, so that whatever else is asked with it meets it: it has a name that is no UTF-8, and their
+ * hash as its delta. A token outlives its counter, and is
  * forgotten token-ttl after it was used, never before. The table is cut into stripes by hash. A stripe's lock
  * is held over the whole addition, so that token and delta are recorded in one epoch and two callers with one
  * token come one after the other; it comes before any counter's.
@@ -22,6 +24,9 @@
 #include "../lib/slice.h"
 
 enum { ONCE_STRIPES = 64 };
+
+/* On disk, too. */
+#define ONCE_OF_SEVERAL "\xff"
 
 struct once_token {
 	struct once_token *next;  /* in its bucket */

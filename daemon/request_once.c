@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/hash.h"
 #include "../lib/num.h"
 #include "../lib/resp.h"
 #include "peer.h"
@@ -313,11 +314,32 @@ enum request_result request_shc_apply(struct request *r)
 
 /* ---- SHC.ONCE ---- */
 
+/* A stripe is locked over all of them. */
+enum { ONCE_ADDS_MAX = 1024 };
+
 struct once {
 	struct once_key key;
-	int64_t delta, value;
+	const struct slice *names; /* the worker's scratch, as the deltas */
+	const int64_t *deltas;
+	size_t count;
+	int64_t delta;		  /* that the token remembers */
 	struct once_token *token; /* new, not in the table yet */
 };
+
+/* Several additions are remembered by their hash. It is on disk: it stays what it is. */
+static int64_t delta_of_all(const struct once *o)
+{
+	uint64_t hash = o->count;
+
+	if (o->count == 1)
+		return o->deltas[0];
+	for (size_t i = 0; i < o->count; i++) {
+		struct hash_key key = {hash, (uint64_t)o->deltas[i]};
+
+		hash = hash_bytes(&key, o->names[i].data, o->names[i].len);
+	}
+	return (int64_t)hash;
+}
 
 /* txn_rider_fn. The stripe is locked. */
 static int record_token(void *arg, struct epoch_slot *epoch)
@@ -345,14 +367,16 @@ static const struct once_token *lock_token(struct request *r, const struct once 
 	}
 }
 
-static void put_once(struct request *r, int64_t value, bool is_applied)
+/* The counters are open. */
+static void put_once(struct request *r, const struct once *o, bool is_applied)
 {
-	resp_put_array(r->out, 2);
-	resp_put_int(r->out, value);
+	resp_put_array(r->out, o->count + 1);
+	for (size_t i = 0; i < o->count; i++)
+		resp_put_int(r->out, txn_key(r->txn, i)->value);
 	resp_put_int(r->out, is_applied);
 }
 
-/* It was used before: the value as it is now. */
+/* It was used before: the values as they are now. */
 static int answer_again(struct request *r, const struct once *o, const struct once_token *token)
 {
 	int rc;
@@ -360,31 +384,37 @@ static int answer_again(struct request *r, const struct once *o, const struct on
 	/* An addition of 0 has left the counter's stamp as it was. */
 	txn_tell(r->txn, token->epoch);
 	if (token->delta != o->delta) {
-		reply_error(r, "ERR this token was used with another delta for this counter");
+		reply_error(r, o->count == 1 ? "ERR this token was used with another delta for this counter"
+					     : "ERR this token was used with other counters or deltas");
 		return 0;
 	}
-	rc = txn_open(r->txn, &o->key.name, 1, TXN_READ);
+	rc = txn_open(r->txn, o->names, o->count, TXN_READ);
 	if (rc)
 		return rc;
-	put_once(r, txn_key(r->txn, 0)->value, false);
+	put_once(r, o, false);
 	txn_abort(r->txn);
 	return 0;
 }
 
-/* Opens, adds, commits. As txn_commit, or TXN_OVERFLOW. */
+/* Opens, adds, commits, and puts the reply. As txn_commit, or TXN_OVERFLOW. */
 static int add_once(struct request *r, struct once *o)
 {
-	int rc = txn_open(r->txn, &o->key.name, 1, TXN_WRITE | TXN_CREATE);
+	size_t mark = buf_len(r->out);
+	int rc = txn_open(r->txn, o->names, o->count, TXN_WRITE | TXN_CREATE);
 
 	if (rc)
 		return rc;
-	if (!txn_incr(txn_key(r->txn, 0), o->delta)) {
-		txn_abort(r->txn);
-		return TXN_OVERFLOW;
-	}
-	o->value = txn_key(r->txn, 0)->value;
+	for (size_t i = 0; i < o->count; i++)
+		if (!txn_incr(txn_key(r->txn, i), o->deltas[i])) {
+			txn_abort(r->txn);
+			return TXN_OVERFLOW;
+		}
+	put_once(r, o, true);
 	txn_ride(r->txn, record_token, o);
-	return txn_commit(r->txn);
+	rc = txn_commit(r->txn);
+	if (rc)
+		r->out->tail = r->out->head + mark;
+	return rc;
 }
 
 static int new_token(struct request *r, struct once *o)
@@ -418,7 +448,6 @@ static int apply_once(struct request *r, struct once *o)
 	once_add(t, &o->key, o->token, r->txn->epoch->own, clock_wall_ms());
 	o->token = NULL;
 	txn_tell(r->txn, r->txn->epoch->own);
-	put_once(r, o->value, true);
 	return 0;
 }
 
@@ -447,25 +476,43 @@ static void make_room(struct request *r)
 		once_expire(t, tokens_before_ms(r), durable_of(r));
 }
 
+/* 0, or an error was put. */
+static int parse_once(struct request *r, struct once *o)
+{
+	struct worker *w = r->worker;
+
+	if (!slice_is_name(r->argv[1])) {
+		reply_error(r, "ERR invalid token: 1 to 255 bytes without control characters");
+		return -1;
+	}
+	o->count = (r->argc - 2) / 2;
+	if (o->count > ONCE_ADDS_MAX) {
+		resp_put_errorf(r->out, "ERR a token is for %d additions at most", ONCE_ADDS_MAX);
+		return -1;
+	}
+	if (request_parse_adds(r, 2, o->count))
+		return -1;
+	o->names = w->names;
+	o->deltas = w->deltas;
+	o->delta = delta_of_all(o);
+	o->key = once_key(&w->server->tokens, o->count == 1 ? o->names[0] : slice_str(ONCE_OF_SEVERAL),
+			  r->argv[1]);
+	return 0;
+}
+
 enum request_result request_shc_once(struct request *r)
 {
-	struct once_table *t = &r->worker->server->tokens;
 	enum request_result result = REQUEST_DONE;
 	struct once o = {0};
 
 	if (is_restored(r))
 		return reply_restored(r);
-	if (!slice_is_name(r->argv[1]))
-		return reply_error(r, "ERR invalid token: 1 to 255 bytes without control characters");
-	if (!slice_is_name(r->argv[2]))
-		return reply_bad_name(r);
-	if (!num_parse_i64(r->argv[3], &o.delta))
-		return reply_not_integer(r);
+	if (parse_once(r, &o))
+		return REQUEST_DONE;
 	make_room(r);
-	o.key = once_key(t, r->argv[2], r->argv[1]);
 	while (try_once(r, &o) == TXN_WAIT)
 		if (request_park_for_cells(r, &result))
 			break;
-	once_free(t, o.token);
+	once_free(&r->worker->server->tokens, o.token);
 	return result;
 }

@@ -51,3 +51,11 @@ load drive
 @test "a sequence that is not above the last was applied, whatever it is" {
 	drive resend numbers commit
 }
+
+@test "a token of several additions: all or none, and once, over crashes and folds, and with any others it is told" {
+	drive resend several commit
+}
+
+@test "a token of several additions, in interval mode" {
+	drive resend several interval
+}

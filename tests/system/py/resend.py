@@ -10,7 +10,7 @@ from faults import FULL, IO_ERROR, IO_ERRORS, check_clean, ends_by_itself
 from held import COMMIT, save_for_ever
 from limits import SmallDisk
 from restart import FAST
-from shc import SEED, Background, Conn, Daemon, Error, check, encode, equal, main, scaled, wait_until
+from shc import I64_MAX, SEED, Background, Conn, Daemon, Error, check, encode, equal, main, scaled, wait_until
 
 # What ends a binding, or refuses a token, until it is tried again.
 AGAIN = ("MISCONF ", "OOM ", "SESSIONLOST ")
@@ -23,6 +23,11 @@ def deltas(i, seq):
 
 def words(pairs):
     return [w for pair in pairs.items() for w in pair]
+
+
+def token(i, n):
+    """SHC.ONCE number `n` of client i adds 1 to its counter; every other one 2 to another with it, all or none."""
+    return "SHC.ONCE", f"t{i}.{n}", f"o{i}", 1, *((f"p{i}", 2) if n % 2 == 0 else ())
 
 
 class Sender:
@@ -52,7 +57,7 @@ class Sender:
         has_token = self.rng.randrange(2) == 0
         if has_token:
             self.tokens_sent += 1
-            batch.append(("SHC.ONCE", f"t{self.tokens_sent}", f"o{self.i}", 1))
+            batch.append(token(self.i, self.tokens_sent))
         if not self.is_commit and self.rng.randrange(3) == 0:
             batch.append(("WAITAOF", 1, 0, 0))
         c.send_raw(b"".join(encode(*b) for b in batch))
@@ -78,7 +83,7 @@ class Sender:
                     # Refused: the same one again.
                     self.tokens_sent -= 1
                 else:
-                    equal(reply[1], 1, f"token {request[1]} of client {self.i}")
+                    equal(reply[-1], 1, f"token {request[1]} of client {self.i}")
             else:
                 equal(reply, [1, 0], "WAITAOF")
             if self.is_commit or request[0] == "WAITAOF":
@@ -115,11 +120,11 @@ class Sender:
 def send_all_tokens(c, i, sent):
     """Every token again: those that were used change nothing."""
     before = int(c.value(f"o{i}") or 0)
-    replies = c.many([("SHC.ONCE", f"t{n}", f"o{i}", 1) for n in range(1, sent + 1)])
+    replies = c.many([token(i, n) for n in range(1, sent + 1)])
     fresh = 0
     for n, reply in enumerate(replies):
-        check(isinstance(reply, list) and reply[1] in (0, 1), f"token {n + 1} of client {i} again: {reply}")
-        fresh += reply[1]
+        check(isinstance(reply, list) and reply[-1] in (0, 1), f"token {n + 1} of client {i} again: {reply}")
+        fresh += reply[-1]
     equal(before + fresh, sent, f"counter of {sent} tokens of client {i}: {before}, and {fresh} were applied now")
     equal(c.value(f"o{i}") or 0, sent, f"counter of {sent} tokens of client {i}")
     return before
@@ -141,6 +146,8 @@ def verify(d, known, what):
             check(had >= tokens, f"{what}: {had} tokens of client {i} were there, promised {tokens}")
             if sent:
                 want[b"o%d" % i] = sent
+            if sent > 1:
+                want[b"p%d" % i] = sent // 2 * 2
         found = d.counters()
         found.pop(b"room", None)
         check(found == want, f"{what}: counters differ: {[(k, found.get(k), want.get(k)) for k in set(found) | set(want) if found.get(k) != want.get(k)]}")
@@ -265,5 +272,33 @@ def numbers(mode):
         equal(c.value("x"), 2, "x")
 
 
+def several(mode):
+    """A token of several additions: all or none, once, whatever crash or fold comes in between; with any others it is told."""
+    with Daemon("--durability", mode) as d:
+        with d.conn() as c:
+            for applied in 1, 0, 0:
+                equal(c.do("SHC.ONCE", "t", "a", 5, "b", -2, "a", 1), [6, -2, 6, applied])
+            c.do("SET", "full", I64_MAX)
+            for adds in (("a", 1, "full", 1), ("full", 1, "new", 1), ("new", I64_MAX, "new", 1), ("full", -1, "full", 1, "full", 1)):
+                check("overflow" in str(c.ask("SHC.ONCE", "u", *adds)), adds)
+            for adds in (("a", 1, "b"), ("a", 1, "", 1), ("a", 1, "b", "x"), ("a", 1, "b", 1 << 63), ("a", 1) * 1025):
+                check(str(c.ask("SHC.ONCE", "u", *adds)).startswith("ERR "), adds)
+            equal(c.do("MGET", "a", "b", "full", "new"), [b"6", b"-2", str(I64_MAX).encode(), None], "nothing of what was refused is done")
+            equal(c.do("SHC.ONCE", "u", "new", 1, "full", -1), [1, I64_MAX - 1, 1], "nor is its token used up")
+            equal(c.do("SHC.ONCE", "many", *("n", 1) * 1024), [1024] * 1024 + [1])
+            equal((c.do("SHC.ONCE", "t", "a", 1), c.do("SHC.ONCE", "t", "a", 1)), ([7, 1], [7, 0]), "one of a single counter is another")
+            c.do("DEL", "b")
+            equal(c.do("WAITAOF", 1, 0, 0), [1, 0])
+        for is_folded in False, True:
+            d.kill()
+            d.start()
+            with d.conn() as c:
+                equal(c.do("SHC.ONCE", "t", "a", 5, "b", -2, "a", 1), [7, 0, 7, 0], f"folded: {is_folded}")
+                for adds in (("a", 5, "b", -2), ("a", 5, "b", -2, "a", 2), ("a", 5, "b", -2, "c", 1), ("b", -2, "a", 5, "a", 1), ("x", 1, "y", 1)):
+                    equal(str(c.ask("SHC.ONCE", "t", *adds)), "ERR this token was used with other counters or deltas", adds)
+                c.do("SAVE")
+            equal(d.counters(), {b"a": 7, b"full": I64_MAX - 1, b"new": 1, b"n": 1024})
+
+
 if __name__ == "__main__":
-    main([io_error, full, full_small_disk, left_behind, numbers])
+    main([io_error, full, full_small_disk, left_behind, numbers, several])
