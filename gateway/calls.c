@@ -304,28 +304,54 @@ static bool append(struct shc *shc, const char *word, const struct job_add *a, b
 	return shc_append(shc, a ? 2 : 1, argv, lens, is_write) == SHC_OK;
 }
 
+/* The additions as words of a request. */
+struct words {
+	size_t argc;
+	const char **argv;		   /* owned */
+	size_t *lens;			   /* owned */
+	char (*digits)[NUM_I64_CHARS_MAX]; /* owned */
+};
+
+static void words_fini(struct words *w)
+{
+	free(w->argv);
+	free(w->lens);
+	free(w->digits);
+}
+
+static void words_put(struct words *w, const char *word, size_t len)
+{
+	w->argv[w->argc] = word;
+	w->lens[w->argc++] = len;
+}
+
+/* Behind these ones, of which the second may be null. */
+static bool words_init(struct words *w, const struct job *job, const char *command, const char *token)
+{
+	size_t count = 2 + 2 * (job->add_count + 1);
+
+	*w = (struct words){.argv = calloc(count, sizeof(*w->argv)),
+			    .lens = calloc(count, sizeof(*w->lens)),
+			    .digits = calloc(job->add_count, sizeof(*w->digits))};
+	if (!w->argv || !w->lens || !w->digits)
+		return false;
+	words_put(w, command, strlen(command));
+	if (token)
+		words_put(w, token, job->token_len);
+	for (size_t i = 0; i < job->add_count; i++) {
+		words_put(w, job->adds[i].name, job->adds[i].name_len);
+		words_put(w, w->digits[i], num_format_i64(w->digits[i], job->adds[i].delta));
+	}
+	return true;
+}
+
 static bool append_adds(struct shc *shc, const struct job *job)
 {
-	size_t argc = 1 + 2 * job->add_count;
-	const char **argv = calloc(argc, sizeof(*argv));
-	size_t *lens = calloc(argc, sizeof(*lens));
-	char(*digits)[NUM_I64_CHARS_MAX] = calloc(job->add_count, sizeof(*digits));
-	bool is_done = argv && lens && digits;
+	struct words w;
+	bool is_done = words_init(&w, job, "SHC.ADD", NULL) &&
+		       shc_append(shc, w.argc, w.argv, w.lens, true) == SHC_OK;
 
-	for (size_t i = 0; is_done && i < job->add_count; i++) {
-		argv[1 + 2 * i] = job->adds[i].name;
-		lens[1 + 2 * i] = job->adds[i].name_len;
-		argv[2 + 2 * i] = digits[i];
-		lens[2 + 2 * i] = num_format_i64(digits[i], job->adds[i].delta);
-	}
-	if (is_done) {
-		argv[0] = "SHC.ADD";
-		lens[0] = 7;
-		is_done = shc_append(shc, argc, argv, lens, true) == SHC_OK;
-	}
-	free(argv);
-	free(lens);
-	free(digits);
+	words_fini(&w);
 	return is_done;
 }
 
@@ -371,15 +397,49 @@ static enum shc_status add_all(struct shc *shc, struct job *job, char why[JOB_ER
 	return status ? status : take_exec(job, reply, why);
 }
 
-/* A Redis server does not know the way of a daemon, and has not begun then. */
+/* The values, and whether it was done now. */
+static enum shc_status take_once(struct job *job, const struct shc_reply *reply)
+{
+	if (reply->type != SHC_T_ARRAY || reply->count <= job->add_count)
+		return SHC_IN_DOUBT;
+	for (size_t i = 0; i < job->add_count; i++) {
+		if (reply->elements[i].type != SHC_T_INT)
+			return SHC_IN_DOUBT;
+		job->adds[i].value = reply->elements[i].integer;
+	}
+	return SHC_OK;
+}
+
+/* All or none, and once: one token of a daemon's for all of them. */
+static enum shc_status add_all_once(struct shc *shc, struct job *job)
+{
+	const struct shc_reply *reply;
+	enum shc_status status = SHC_MEMORY;
+	struct words w;
+
+	if (words_init(&w, job, "SHC.ONCE", job->token)) {
+		/* With one counter the token would be that counter's, and not know other batches. */
+		if (job->add_count == 1) {
+			words_put(&w, job->adds[0].name, job->adds[0].name_len);
+			words_put(&w, "0", 1);
+		}
+		status = shc_command(shc, w.argc, w.argv, w.lens, true, &reply);
+	}
+	words_fini(&w);
+	return status ? status : take_once(job, reply);
+}
+
+/* A Redis server does not know the ways of a daemon, and has not begun then. */
 static enum shc_status add_many(struct shc *shc, struct job *job, char why[JOB_ERROR_SIZE])
 {
 	static const char unknown[] = "ERR unknown command";
 	enum shc_status status;
 
-	if (job->token_len || job->is_each)
+	if (job->is_each)
 		return add_each(shc, job, why);
-	status = add_all(shc, job, why);
+	status = job->token_len ? add_all_once(shc, job) : add_all(shc, job, why);
+	if (status == SHC_REFUSED && !why[0])
+		(void)snprintf(why, JOB_ERROR_SIZE, "%s", shc_error(shc));
 	if (status != SHC_REFUSED || strncmp(why, unknown, sizeof(unknown) - 1) != 0)
 		return status;
 	why[0] = '\0';

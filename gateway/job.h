@@ -97,8 +97,7 @@ struct job {
 	size_t lane; /* JOB_ADD: the backend that takes it */
 	size_t at;   /* the backend that is asked */
 	bool is_sent;
-	bool is_each; /* JOB_BATCH: one by one: the backend has no way to do all or none, or there is a token
-		       */
+	bool is_each;	/* JOB_BATCH: one by one: the backend has no way to do all or none */
 	bool is_partly; /* JOB_BATCH: failed, and some are in: adds[i].status */
 };
 

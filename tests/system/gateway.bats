@@ -57,7 +57,7 @@ teardown_file() {
 	drive gateway_api batches
 }
 
-@test "with a key each operation of a batch is done once, and what was refused is told apart" {
+@test "with a key a batch is done once, all or none, over a kill of the daemon, too; with other operations it is told" {
 	drive gateway_api batches_with_keys
 }
 

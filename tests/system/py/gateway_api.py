@@ -392,25 +392,46 @@ def batches():
 
 
 def batches_with_keys():
-    """With a key each operation is done once; what some of them came to is told when others were refused."""
-    with Daemon() as d, Gateway(d) as g:
-        key = {"Idempotency-Key": "batch 1"}
-        operations = [{"counter_id": "a", "value": 5}, {"counter_id": "a", "value": 5}, {"counter_id": "b", "operation": "decrement"}]
-        for _ in range(3):
-            done = g.does("POST", "/counters", {"operations": operations}, key)
-            equal(done["data"][1:], [{"counter_id": "a", "value": 10}, {"counter_id": "b", "value": -1}])
+    """With an Idempotency-Key a batch is done once, all or none, on a daemon that is killed in between, too; asked for again it tells the values as
+    they are then; the same key with other operations is told."""
+    with Daemon("--durability", "commit") as d, Gateway(d) as g, Gateway(d) as other:
+        def batch(key, *operations, gw=g):
+            status, _, reply = gw.post("/counters", {"operations": list(operations)}, {"Idempotency-Key": key})
+            if status != 200:
+                check_error(status, reply)
+                check("operations" not in reply["error"], "none is in", reply)
+            return status, [(row["counter_id"], row["value"]) for row in reply["data"]] if status == 200 else reply["error"]["details"]
+
+        a, b, c, full = ({"counter_id": name} for name in ("a", "b", "c", "full"))
+        five, less = {**a, "value": 5}, {**b, "operation": "decrement"}
+        for gw in g, g, other:
+            equal(batch("batch 1", five, five, less, gw=gw), (200, [("a", 10), ("a", 10), ("b", -1)]))
+        for operations in ([five, five], [five, less, five], [five, five, {**b, "value": 1}], [five, five, {**c, "value": -1}], [five], [less],
+                           [{**a, "value": 10}, less], [five, five, less, {**b, "value": 0}]):
+            status, details = batch("batch 1", *operations)
+            check(status == 422 and "token" in details, operations, status, details)
         equal(d.counters(), {b"a": 10, b"b": -1})
+        # One of them cannot be: nothing is done, and the key is not used up.
         d_set(d, "full", I64_MAX)
-        operations = [{"counter_id": "a"}, {"counter_id": "full"}, {"counter_id": "c"}]
-        for _ in range(2):
-            status, _, reply = g.post("/counters", {"operations": operations}, {"Idempotency-Key": "batch 2"})
-            check_error(status, reply)
-            equal((status, reply["error"]["operations"]),
-                  (422, [{"counter_id": "a", "is_added": True, "value": 11}, {"counter_id": "full", "is_added": False},
-                         {"counter_id": "c", "is_added": True, "value": 1}]))
+        for operations in ([a, full, c], [full], [c, {**c, "value": I64_MAX}, {**c, "operation": "decrement", "value": I64_MAX}]):
+            for _ in range(2):
+                status, details = batch("batch 2", *operations)
+                check(status == 422 and "overflow" in details, status, details)
+        equal(d.counters(), {b"a": 10, b"b": -1, b"full": I64_MAX})
         d_set(d, "full", 0)
-        g.does("POST", "/counters", {"operations": operations}, {"Idempotency-Key": "batch 2"})
-        equal(d.counters(), {b"a": 11, b"b": -1, b"full": 1, b"c": 1}, "the rest is done when it can be")
+        for _ in range(2):
+            equal(batch("batch 2", a, full, c), (200, [("a", 11), ("full", 1), ("c", 1)]))
+        # A key of a batch is no key of a single addition, not even of a batch of one.
+        for _ in range(2):
+            equal(batch("one", c), (200, [("c", 2)]))
+        equal(g.does("POST", "/counter/increment", c, {"Idempotency-Key": "one"})["new_value"], 3)
+        d.kill()
+        d.start()
+        for gw in g, other:
+            gateway.wait_until(lambda gw=gw: gw.get("/ready")[0] == 200, "it is back")
+            equal(batch("batch 1", five, five, less, gw=gw), (200, [("a", 11), ("a", 11), ("b", -1)]), "the daemon was killed in between")
+            equal(batch("one", c, gw=gw), (200, [("c", 3)]))
+            equal(batch("batch 1", five, gw=gw)[0], 422)
 
 
 # ---- other backends ----

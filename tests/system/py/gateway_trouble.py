@@ -14,7 +14,7 @@ import threading
 import time
 
 from fleet import Fleet
-from gateway import Gateway, ask, check_error
+from gateway import Gateway, ask, check_error, quote
 from shc import DIR, Daemon, Skip, check, equal, main, scaled, wait_until
 from uplink_daemon import Cluster
 
@@ -45,11 +45,13 @@ class Tally:
 
 
 class Client(threading.Thread):
-    """Adds to its counter until it is told to stop. `keyed`: each with a key, and again until it is done."""
+    """Adds to its counter until it is told to stop. "keyed": each with a key, and again until it is done; "batch": likewise, and as much to
+    another one with it."""
 
-    def __init__(self, g, name, is_over, keyed):
+    def __init__(self, g, kind, number, is_over):
         super().__init__(daemon=True)
-        self.g, self.name, self.is_over, self.keyed = g, name, is_over, keyed
+        self.g, self.name, self.is_over, self.keyed = g, f"{kind}{number}", is_over, kind != "plain"
+        self.names = [self.name, f"{self.name} too"] if kind == "batch" else [self.name]
         self.tally, self.slowest, self.wrong = Tally(), 0, None
         self.conn = None
 
@@ -89,7 +91,9 @@ class Client(threading.Thread):
             return 503
         try:
             headers = {"Idempotency-Key": key} if self.keyed else {}
-            status, got, reply = ask(self.conn, "POST", "/counter/increment", {"counter_id": self.name}, headers)
+            adds = [{"counter_id": name} for name in self.names]
+            path, body = ("/counters", {"operations": adds}) if len(adds) > 1 else ("/counter/increment", adds[0])
+            status, got, reply = ask(self.conn, "POST", path, body, headers)
             check(status not in (400, 404, 422, 500), status, reply)
             check(status != 503 or int(got["retry-after"]) > 0, got)
         except (ConnectionError, http.client.BadStatusLine, http.client.IncompleteRead):
@@ -104,7 +108,7 @@ class Load:
 
     def __init__(self, g, each=3):
         self.is_over = threading.Event()
-        self.clients = [Client(g, f"{kind}{i}", self.is_over, kind == "keyed") for kind in ("plain", "keyed") for i in range(each)]
+        self.clients = [Client(g, kind, i, self.is_over) for kind in ("plain", "keyed", "batch") for i in range(each)]
         for client in self.clients:
             client.start()
 
@@ -134,11 +138,10 @@ class Load:
     def check_values(self, values):
         """Between what was acknowledged and that with what is in doubt; with keys exactly what was acknowledged."""
         for client in self.clients:
-            value, tally = values(client.name), client.tally
-            if client.keyed:
-                check(tally.done <= value <= tally.done, client.name, "is", value, "after", tally.statuses)
-            else:
-                check(tally.done <= value <= tally.done + tally.doubt, client.name, "is", value, "after", tally.statuses)
+            tally = client.tally
+            for name in client.names:
+                value, doubt = values(name), 0 if client.keyed else tally.doubt
+                check(tally.done <= value <= tally.done + doubt, name, "is", value, "after", tally.statuses)
 
     def statuses(self):
         found = {}
@@ -152,7 +155,7 @@ def value_of(g):
     """What it is when every thread has its backend back."""
     def value(name):
         def told():
-            status, _, reply = g.get("/counter/value?counter_id=" + name)
+            status, _, reply = g.get("/counter/value?counter_id=" + quote(name))
             return status == 200 and [reply["current_value"]]
 
         return wait_until(told, f"{name} is told")[0]
