@@ -205,7 +205,7 @@ void ask_sharded(struct exchange *x)
 			      "\"operationType\" must be \"INCREMENT\", \"DECREMENT\" or \"GET_TOTAL\"");
 	else if (strcmp(type, "GET_TOTAL") == 0)
 		x->job.kind = JOB_PARTS;
-	else if (strcmp(type, "INCREMENT") == 0 || negate(x, &x->job.delta))
+	else if (exchange_may(x, ROLE_WRITE) && (strcmp(type, "INCREMENT") == 0 || negate(x, &x->job.delta)))
 		x->job.kind = JOB_ADD;
 	x->job.wants_part = true;
 	json_decref(body);

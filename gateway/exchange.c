@@ -300,8 +300,18 @@ static void judge(struct exchange *x, struct head *h, unsigned method)
 	h->guard.role = x->route ? x->route->role : ROLE_READ;
 	v = guard_judge(x->loop->gateway->guard, &h->guard, conn_now_ns() / 1000000);
 	x->retry_after_s = v.retry_after_s;
+	x->role = v.has;
 	if (v.status)
 		exchange_fail(x, v.status, "%s", v.details);
+}
+
+bool exchange_may(struct exchange *x, enum role needs)
+{
+	struct verdict v = guard_judge_role(x->role, needs);
+
+	if (v.status)
+		exchange_fail(x, v.status, "%s", v.details);
+	return !v.status;
 }
 
 static uint64_t body_max(const struct exchange *x)

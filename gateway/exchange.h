@@ -12,6 +12,7 @@
 
 #include "../lib/buf.h"
 #include "job.h"
+#include "tokens.h"
 
 struct loop;
 struct route;
@@ -29,6 +30,7 @@ struct exchange {
 	struct loop *loop;
 	struct MHD_Connection *connection;
 	const struct route *route;
+	enum role role; /* of who asks: at least the route's */
 	struct buf body;
 	uint64_t dropped; /* bytes of a body that nobody wants any more */
 	int64_t begun_ns;
@@ -44,6 +46,10 @@ struct exchange {
 /* {"success":false,...}. */
 void exchange_fail(struct exchange *x, unsigned status, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* What the body asks for needs this role, more than the route does. False: who asks has it not, and it is
+ * said. */
+bool exchange_may(struct exchange *x, enum role needs);
 
 /* A JSON string of what may hold any bytes: those that are not UTF-8 become "?". Null: no memory. */
 json_t *exchange_text(const char *text);

@@ -130,13 +130,15 @@ static uint64_t client_of(const struct guard *g, const struct token *t, const st
 	return t ? rate_client_of_name(g->rate, t->name) : rate_client_of_peer(g->rate, r->peer);
 }
 
-static struct verdict judge_role(enum role has, enum role needs)
+struct verdict guard_judge_role(enum role has, enum role needs)
 {
 	static const char *const needed[] = {"", "this needs a token with the role read",
 					     "this needs a token with the role write",
 					     "this needs a token with the role admin"};
+	struct verdict v = has >= needs ? say(0, NULL) : say(403, needed[needs]);
 
-	return has >= needs ? say(0, NULL) : say(403, needed[needs]);
+	v.has = has;
+	return v;
 }
 
 /* The name of a token counts, wherever it is used from; who has none that is known is his address, so that
@@ -149,7 +151,7 @@ static struct verdict judge_token(struct guard *g, const struct guard_request *r
 	if (v.status)
 		return v;
 	if (t)
-		return judge_role(t->role, r->role);
+		return guard_judge_role(t->role, r->role);
 	return r->authorization
 		       ? say(401, "there is no such token; the header is Authorization: Bearer TOKEN")
 		       : say(401, "this needs a token: Authorization: Bearer TOKEN");
@@ -161,8 +163,11 @@ struct verdict guard_judge(struct guard *g, const struct guard_request *r, int64
 
 	if (v.status || r->role == ROLE_NOBODY)
 		return v;
-	if (!g->path)
-		return count(g, client_of(g, NULL, r), now_ms);
+	if (!g->path) {
+		v = count(g, client_of(g, NULL, r), now_ms);
+		v.has = ROLE_ADMIN;
+		return v;
+	}
 	pthread_rwlock_rdlock(&g->lock);
 	v = judge_token(g, r, now_ms);
 	pthread_rwlock_unlock(&g->lock);

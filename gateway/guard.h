@@ -37,11 +37,15 @@ struct verdict {
 	unsigned status;	/* HTTP; 0: go on */
 	const char *details;	/* static: what is wrong, and what to do */
 	unsigned retry_after_s; /* 429 */
+	enum role has;		/* 0: whoever asks has that, at least what it needs */
 };
 
 /* In this order: whether it is another one's page that asks (400, 403), whose token that is (401), how often
  * it has asked (429), whether it may (403). What needs no role is not counted: it costs no more than a
  * refusal, and whoever looks after us is not to be told that we are busy. `now_ms` is monotonic. */
 struct verdict guard_judge(struct guard *g, const struct guard_request *r, int64_t now_ms);
+
+/* 403 when it needs more. Pure. */
+struct verdict guard_judge_role(enum role has, enum role needs);
 
 #endif

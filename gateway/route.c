@@ -19,7 +19,7 @@ const struct route routes[] = {
 	{"/counter/value", METHOD_GET, ROLE_READ, false, ask_value, tell_value, NULL},
 	{"/counter/logs", METHOD_GET, ROLE_READ, false, ask_logs, tell_logs, NULL},
 	{"/counters", METHOD_POST, ROLE_WRITE, true, ask_batch, tell_batch, NULL},
-	{"/sharded", METHOD_POST, ROLE_WRITE, true, ask_sharded, tell_sharded, NULL},
+	{"/sharded", METHOD_POST, ROLE_READ, true, ask_sharded, tell_sharded, NULL},
 	{"/hit", METHOD_POST | METHOD_PUT, ROLE_WRITE, true, ask_hit, tell_new_value, NULL},
 	{"/hits", METHOD_GET, ROLE_READ, false, ask_hits, tell_hits, NULL},
 	{"/health", METHOD_GET, ROLE_NOBODY, false, ask_health, NULL, NULL},

@@ -16,7 +16,7 @@ enum { METHOD_GET = 1, METHOD_POST = 2, METHOD_PUT = 4 }; /* HEAD is GET's */
 struct route {
 	const char *path;
 	unsigned methods;
-	enum role role;
+	enum role role; /* the least that it may need: a body may ask for more, see exchange_may */
 	bool has_body;
 	/* Makes a job of the request; or the reply, then exchange->status is set. */
 	void (*ask)(struct exchange *x);

@@ -4,8 +4,8 @@
  * refusal or to a job that a backend may be given: a legal name, a delta that was said, a batch of such.
  *
  * Method: api.c and input.c as they are, with twins of what they ask libmicrohttpd. The first byte chooses
- * the request; the rest is cut at the first NUL into its Idempotency-Key and, with JSON, the body, or the
- * value of each argument.
+ * the request, and whether who asks may write; the rest is cut at the first NUL into its Idempotency-Key and,
+ * with JSON, the body, or the value of each argument.
  */
 #include <stdlib.h>
 
@@ -74,6 +74,13 @@ void exchange_fail(struct exchange *x, unsigned status, const char *fmt, ...)
 	x->status = status;
 }
 
+bool exchange_may(struct exchange *x, enum role needs)
+{
+	if (x->role < needs)
+		x->status = MHD_HTTP_FORBIDDEN;
+	return x->role >= needs;
+}
+
 json_t *exchange_text(const char *text)
 {
 	return json_string(text);
@@ -101,6 +108,7 @@ static void check(const struct exchange *x)
 	const struct job *job = &x->job;
 
 	expect((x->status != 0) != (job->kind != JOB_NONE));
+	expect(!job->wants_part || job->kind != JOB_ADD || x->role == ROLE_WRITE);
 	if (x->status)
 		return;
 	expect(job->kind == JOB_BATCH || is_name(job->name, job->name_len));
@@ -122,14 +130,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		BODIES = sizeof(with_body) / sizeof(with_body[0]),
 		QUERIES = sizeof(with_query) / sizeof(with_query[0])
 	};
-	struct exchange x = {.status = 0};
+	struct exchange x = {.role = ROLE_WRITE};
 	char *text;
 	const char *rest;
 	size_t key_len, which;
 
 	if (size == 0)
 		return 0;
-	which = *data++ % (BODIES + QUERIES);
+	which = *data++;
+	if (which >= 128)
+		x.role = ROLE_READ;
+	which %= BODIES + QUERIES;
 	size--;
 	text = malloc(size + 1);
 	expect(text != NULL);

@@ -96,6 +96,7 @@ static unsigned judge_at(struct guard *g, struct guard_request r, int64_t now_ms
 
 	assert_true((v.status == 0) == (v.details == NULL));
 	assert_true((v.status == 429) == (v.retry_after_s > 0));
+	assert_true(v.status != 0 || v.has >= r.role);
 	return v.status;
 }
 

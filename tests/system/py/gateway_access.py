@@ -180,6 +180,19 @@ def tokens():
         g.refuses(403, "POST", ADD, {"counter_id": "x"}, bearer("token-r"))
         for token in ("token-w", "token-a"):
             equal(g.post(ADD, {"counter_id": "x"}, bearer(token))[0], 200, token)
+        # What asks for a total changes nothing, and what it may is in its body.
+        total = {"counterId": "x", "operationType": "GET_TOTAL"}
+        needs_write = g.refuses(403, "POST", ADD, {"counter_id": "x"}, bearer("token-r"))[0]
+        for token in ("token-r", "token-w", "token-a"):
+            equal(g.does("POST", "/sharded", total, bearer(token))["totalValue"], 2, token)
+        for kind in "INCREMENT", "DECREMENT":
+            change = {**total, "operationType": kind, "delta": 5}
+            equal(g.refuses(403, "POST", "/sharded", change, bearer("token-r"))[0], needs_write)
+            g.refuses(401, "POST", "/sharded", change)
+            equal(g.does("POST", "/sharded", change, bearer("token-w"))["shardValue"], 7 if kind == "INCREMENT" else 2)
+        g.refuses(401, "POST", "/sharded", total)
+        g.refuses(401, "POST", "/sharded", total, bearer("token-x"))
+        g.refuses(400, "POST", "/sharded", {"operationType": "SET"}, bearer("token-r"))
         for headers in ({}, bearer("token-x"), bearer(""), bearer(hash_of("token-a")), {"Authorization": "Basic cm9vdDp4"},
                         {"Authorization": "token-a"}, bearer("token-a token-a")):
             _, got = g.refuses(401, "POST", ADD, {"counter_id": "x"}, headers)
