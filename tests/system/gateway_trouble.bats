@@ -51,3 +51,15 @@ teardown_file() {
 @test "a master of a cluster hangs for a while: with keys each addition counts once" {
 	drive gateway_trouble cluster_hangs
 }
+
+@test "an orderly failover of a cluster under load: nothing is lost, with keys each addition counts once" {
+	drive gateway_trouble cluster_swaps
+}
+
+@test "a master of a cluster killed under load: all is answered in time, it goes on by itself, nothing with a key counts twice" {
+	drive gateway_trouble cluster_loses_master
+}
+
+@test "additions that a cluster has lost are gone with their keys: who asks again has each of them once" {
+	drive gateway_trouble cluster_forgets
+}

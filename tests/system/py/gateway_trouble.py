@@ -394,15 +394,21 @@ def saturated_stopped():
 
 # ---- a cluster ----
 
+def a_cluster(may_fail_over):
+    """Empty and well; with replicas that take over from a master that is away, or only when they are told to."""
+    server, fleet = Cluster(), Fleet()
+    for n in fleet.nodes():
+        equal(fleet.ask(n, "CONFIG", "SET", "cluster-replica-no-failover", "no" if may_fail_over else "yes"), "OK")
+    fleet.settle()
+    return server.empty(), fleet
+
+
 def cluster_hangs():
     """A master of a Redis Cluster hangs for a moment under load: with keys each addition counts once. It is not replaced here."""
-    server = Cluster().empty()
-    fleet = Fleet()
+    server, fleet = a_cluster(False)  # what a master had acknowledged and not passed on would go with it
     with Gateway(server.url, "--backend-timeout", "5s", "--threads", 2) as g:
         g.timeout = 60
         key = "keyed0"
-        for n in fleet.nodes():  # what a master had acknowledged and not passed on would go with it
-            fleet.ask(n, "CONFIG", "SET", "cluster-replica-no-failover", "yes")
         load = Load(g, each=2)
         load.goes_on(100)
         owner = fleet.owner(key)
@@ -417,5 +423,73 @@ def cluster_hangs():
         load.check_values(value_of(g))
 
 
+def cluster_swaps():
+    """An orderly failover under load, to and fro: nothing that was acknowledged is lost, with keys each addition counts once."""
+    server, fleet = a_cluster(False)
+    with Gateway(server.url, "--backend-timeout", "5s", "--threads", 2) as g:
+        load = Load(g, each=2)
+        for _ in range(2):
+            load.goes_on(100)
+            fleet.swap("keyed0")
+        load.goes_on(100)
+        load.end()
+        load.check_values(value_of(g))
+        check(None not in load.statuses(), "each request was answered", load.statuses())
+
+
+def replicated(fleet, key):
+    """What has been acknowledged of its node until now is on the replica."""
+    with fleet.conn(fleet.owner(key)) as c:
+        c.do("SET", "shc:{%s}:probe" % key, 1)
+        check(c.do("WAIT", 1, 10000) >= 1, "a replica has it")
+
+
+def cluster_loses_master():
+    """kill -9 of a master under load: each request is answered in time, with 503 meanwhile, and it goes on when the replica has taken over. What
+    was acknowledged a moment before may be lost; nothing with a key counts twice."""
+    server, fleet = a_cluster(True)
+    with Gateway(server.url, "--backend-timeout", "300ms", "--threads", 2) as g:
+        load = Load(g, each=2)
+        load.goes_on(200)
+        kept = {client.name: client.tally.done for client in load.clients}
+        replicated(fleet, "keyed0")
+        lost = {}
+
+        def dead():
+            lost.update((client.name, client.tally.done - kept[client.name]) for client in load.clients)
+            load.goes_on(200)
+
+        fleet.kill_master("keyed0", dead)
+        wait_until(lambda: g.get("/ready")[0] == 200, "it is ready")
+        load.goes_on(100)
+        load.end()
+        values, statuses = value_of(g), load.statuses()
+        check(None not in statuses and statuses.get(503), "each request was answered, some with 503", statuses)
+        for client in load.clients:
+            tally = client.tally
+            doubt = 0 if client.keyed else tally.doubt
+            for name in client.names:
+                check(tally.done - lost[client.name] <= values(name) <= tally.done + doubt, name, "is", values(name), "after", tally.statuses,
+                      "of which may be lost", lost[client.name])
+
+
+def cluster_forgets():
+    """A replica takes over that had not heard of the last additions: they are gone with their keys, and who asks again has each of them once."""
+    server, fleet = a_cluster(False)
+    with Gateway(server.url, "--backend-timeout", "5s", "--threads", 1) as g:
+        def add(key):
+            return g.does("POST", "/counter/increment", {"counter_id": "x"}, {"Idempotency-Key": key})["new_value"]
+
+        equal(add("kept"), 1)
+        replicated(fleet, "x")
+        replica = fleet.cut_off(fleet.owner("x"))
+        equal(add("lost"), 2)
+        fleet.take_over(replica, "x")
+        fleet.settle()
+        equal(g.value("x"), 1, "the second is lost")
+        equal([add("kept"), add("lost"), add("lost"), add("kept")], [1, 2, 2, 2])
+
+
 if __name__ == "__main__":
-    main([killed, stopped, away, frozen, gateway_killed, gateway_stopped, busy_stopped, clients_leave, saturated_stopped, cluster_hangs])
+    main([killed, stopped, away, frozen, gateway_killed, gateway_stopped, busy_stopped, clients_leave, saturated_stopped, cluster_hangs, cluster_swaps,
+          cluster_loses_master, cluster_forgets])
