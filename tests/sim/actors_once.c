@@ -173,11 +173,16 @@ static void once_leaves(const struct op *op, const struct resp_reply *reply)
 
 static void once_arrives(struct op *op, const struct resp_reply *reply)
 {
-	op_check(op, reply, reply->count == 2, "not two");
+	size_t last = oracle_token_is_of_several(op->what) ? 3 : 1;
+	bool is_applied;
+
+	op_check(op, reply, reply->count == last + 1, "not so many");
+	is_applied = reply->elements[last].i64 == 1;
+	op_check(op, reply, last == 1 || reply->elements[0].i64 == reply->elements[1].i64,
+		 "a counter has two values");
 	check_said(op, reply,
-		   oracle_token_answered(op->what, reply->elements[0].i64, reply->elements[1].i64 == 1,
-					 op->number));
-	op_check(op, reply, !op->was_acked || reply->elements[1].i64 == 0, "a used token is applied again");
+		   oracle_token_answered(op->what, reply->elements[0].i64, is_applied, op->number));
+	op_check(op, reply, !op->was_acked || !is_applied, "a used token is applied again");
 }
 
 static void once_is_refused(const struct op *op)
@@ -196,8 +201,23 @@ static const struct op_kind op_once = {.name = "SHC.ONCE",
 				       .is_refused = once_is_refused},
 			    op_other = {.name = "SHC.ONCE other", .arrives = other_arrives};
 
+enum { ONCE_MAX = 96 };
+
+static const char *once_text(char *text, uint32_t token, int delta)
+{
+	uint32_t counter = token % TOKEN_COUNTERS;
+
+	if (oracle_token_is_of_several(token))
+		(void)snprintf(text, ONCE_MAX, "SHC.ONCE token%u once%u %d once%u -5 several 1", token,
+			       counter, delta + 5, counter);
+	else
+		(void)snprintf(text, ONCE_MAX, "SHC.ONCE token%u once%u %d", token, counter, delta);
+	return text;
+}
+
 static void send_token(struct actor *a, struct link *l)
 {
+	char text[ONCE_MAX];
 	uint32_t token = oracle_token_choose();
 	int delta = (int)oracle_token_delta(token);
 	bool was_acked = oracle_token_is_acked(token);
@@ -205,12 +225,10 @@ static void send_token(struct actor *a, struct link *l)
 
 	(void)a;
 	if (was_acked && sim_one_in(10)) {
-		(void)link_send(l, &op_other, token, 0, "SHC.ONCE token%u once%u %d", token,
-				token % TOKEN_COUNTERS, delta + 1);
+		(void)link_send(l, &op_other, token, 0, "%s", once_text(text, token, delta + 1));
 		return;
 	}
-	op = link_send(l, &op_once, token, oracle_token_sent(token), "SHC.ONCE token%u once%u %d", token,
-		       token % TOKEN_COUNTERS, delta);
+	op = link_send(l, &op_once, token, oracle_token_sent(token), "%s", once_text(text, token, delta));
 	op->was_acked = was_acked;
 }
 

@@ -60,7 +60,7 @@ struct kept_token {
 const struct kept_session *kept_session(const char *id);
 /* Null: not there. */
 const struct kept_token *kept_token(const char *token);
-/* The deltas of all tokens of a counter. */
-int64_t kept_token_sum(const char *name);
+/* All of them, until something is folded. */
+size_t kept_tokens(const struct kept_token **out);
 
 #endif

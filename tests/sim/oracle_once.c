@@ -3,6 +3,7 @@
 #include "oracle_once.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "clients.h"
@@ -193,6 +194,11 @@ int64_t oracle_token_delta(uint32_t token)
 	return token % 7;
 }
 
+bool oracle_token_is_of_several(uint32_t token)
+{
+	return token % 3 == 0;
+}
+
 static int64_t sum_of(uint32_t counter, bool is_acked_only)
 {
 	int64_t sum = 0;
@@ -245,10 +251,38 @@ const char *oracle_token_leaves(uint32_t token, int64_t value)
 
 /* ---- the disk ---- */
 
+static void check_tokens(void)
+{
+	int64_t sums[TOKEN_COUNTERS] = {0}, several = 0, kept;
+	const struct kept_token *t;
+	char name[KEPT_NAME_MAX];
+
+	for (size_t i = kept_tokens(&t); i-- > 0; t++) {
+		uint32_t token = (uint32_t)strtoul(t->token + strlen("token"), NULL, 10);
+		bool is_of_several = oracle_token_is_of_several(token);
+
+		token_counter(token, name);
+		sim_check(strcmp(t->name, is_of_several ? "\xff" : name) == 0, "%s has the name '%s'",
+			  t->token, t->name);
+		sim_check(is_of_several || t->delta == oracle_token_delta(token), "%s has another delta",
+			  t->token);
+		sums[token % TOKEN_COUNTERS] += oracle_token_delta(token);
+		several += is_of_several;
+	}
+	for (uint32_t i = 0; i < TOKEN_COUNTERS; i++) {
+		token_counter(i, name);
+		(void)kept_counter(name, &kept);
+		sim_check(kept == sums[i], "%s is %lld on disk, its tokens make %lld", name, (long long)kept,
+			  (long long)sums[i]);
+	}
+	(void)kept_counter("several", &kept);
+	sim_check(kept == several, "tokens of several additions: %lld on disk, and %lld were counted",
+		  (long long)several, (long long)kept);
+}
+
 void oracle_once_landed(void)
 {
 	int64_t shared = 0, kept;
-	char name[KEPT_NAME_MAX];
 
 	for (uint32_t i = 0; i < SESSIONS; i++)
 		check_session(i, &shared);
@@ -257,12 +291,7 @@ void oracle_once_landed(void)
 	(void)kept_counter("shared", &kept);
 	sim_check(shared == kept, "the counter of all sessions is %lld on disk and not %lld", (long long)kept,
 		  (long long)shared);
-	for (uint32_t i = 0; i < TOKEN_COUNTERS; i++) {
-		token_counter(i, name);
-		(void)kept_counter(name, &kept);
-		sim_check(kept == kept_token_sum(name), "%s is %lld on disk, its tokens make %lld", name,
-			  (long long)kept, (long long)kept_token_sum(name));
-	}
+	check_tokens();
 }
 
 void oracle_once_recovered(void)

@@ -4,7 +4,8 @@
  *
  * What batch n of a session adds is a function of n, to a counter of its own and to one that all sessions
  * share; so the sequence on disk says what both are worth on disk, after each commit. A counter that only
- * tokens add to is worth the sum of the tokens on disk.
+ * tokens add to is worth the sum of the tokens on disk. Some tokens are of several additions: those add 1 to
+ * a counter that they share, too.
  */
 #ifndef SHC_SIM_ORACLE_ONCE_H
 #define SHC_SIM_ORACLE_ONCE_H
@@ -40,6 +41,7 @@ const char *oracle_bound(uint32_t session, uint64_t last, uint64_t stored, int64
 /* A new one, or one of those that were sent lately. */
 uint32_t oracle_token_choose(void);
 int64_t oracle_token_delta(uint32_t token);
+bool oracle_token_is_of_several(uint32_t token);
 /* Returns the least that its counter is worth now. */
 int64_t oracle_token_sent(uint32_t token);
 bool oracle_token_is_acked(uint32_t token);
