@@ -54,7 +54,9 @@ class Model:
         if kind == 4:
             return [("SHC.SESSION", "s"), ("SHC.APPLY", self.seq + 1, f"at {self.seq + 1}", *(w for name in names for w in (name, n)))], after
         if kind == 5:
-            return [("SHC.ONCE", f"token {self.rng.randrange(1 << 40)}", names[0], n)], {names[0]: after[names[0]]}
+            some = self.rng.choice((names[:1], names))
+            return [("SHC.ONCE", f"token {self.rng.randrange(1 << 40)}", *(w for name in some for w in (name, n)))], {
+                name: after[name] for name in some}
         if kind == 6:
             return [("MULTI",), *(c for name in names for c in (("SHC.HIT", name, n), ("EXPIRE", name, 100000))), ("EXEC",)], {
                 name: (before[name][0] + n, before[name][1] + n, True) for name in names}
