@@ -334,19 +334,22 @@ void ask_batch(struct exchange *x)
 	json_decref(body);
 }
 
-/* With several backends, what a counter has on that which has added. */
+/* As after a single addition: 202 when all are in, and the sum of one could not be had. */
 void tell_batch(struct exchange *x)
 {
 	json_t *rows = json_array();
+	unsigned status = MHD_HTTP_OK;
 
 	for (size_t i = 0; i < x->job.add_count; i++) {
 		const struct job_add *a = &x->job.adds[i];
+		json_t *value = a->is_untold ? json_null() : json_integer(a->value);
 
-		json_array_append_new(rows, json_pack("{s:o, s:I}", "counter_id",
-						      json_stringn(a->name, a->name_len), "value",
-						      (json_int_t)a->value));
+		if (a->is_untold)
+			status = MHD_HTTP_ACCEPTED;
+		json_array_append_new(rows, json_pack("{s:o, s:o}", "counter_id",
+						      json_stringn(a->name, a->name_len), "value", value));
 	}
-	exchange_reply(x, MHD_HTTP_OK, json_pack("{s:b, s:o}", "success", 1, "data", rows));
+	exchange_reply(x, status, json_pack("{s:b, s:o}", "success", 1, "data", rows));
 }
 
 /* ---- health ---- */

@@ -15,7 +15,9 @@
 #include "../lib/hash.h"
 #include "../lib/log.h"
 #include "../lib/num.h"
+#include "../lib/shard.h"
 #include "../lib/url.h"
+#include "batch.h"
 #include "calls.h"
 
 enum { PAUSE_MS_MIN = 100, PAUSE_MS_MAX = 2000 };
@@ -326,16 +328,23 @@ static void receive_all(struct lane *l, struct job *jobs, bool is_add)
 	}
 }
 
+/* One that begins with shc: has to be looked at. */
+static bool has_short_way(const struct job *job)
+{
+	return (job->kind == JOB_GET || (job->kind == JOB_ADD && !job->token_len)) &&
+	       !shard_is_own((struct slice){job->name, job->name_len});
+}
+
 static bool adds_here(const struct job *job, size_t lane)
 {
-	return job->kind == JOB_ADD && job->lane == lane && !job->token_len && !job->is_added &&
-	       job->status == SHC_OK;
+	return job->kind == JOB_ADD && job->lane == lane && !job->is_added && job->status == SHC_OK &&
+	       has_short_way(job);
 }
 
 static bool reads_here(const struct job *job, size_t lane)
 {
 	(void)lane;
-	return job->kind == JOB_GET;
+	return job->kind == JOB_GET && has_short_way(job);
 }
 
 /* What it is now on the others. */
@@ -361,7 +370,7 @@ static void run_short(struct backend *b, struct job *jobs, bool (*is_here)(const
 
 static bool is_pipelined(const struct lane *l, const struct job *job)
 {
-	return !l->is_cluster && (job->kind == JOB_GET || (job->kind == JOB_ADD && !job->token_len));
+	return !l->is_cluster && has_short_way(job);
 }
 
 /* Whether all are ready is asked of all: whose answer it is must be said. */
@@ -452,9 +461,25 @@ static void sum_on_cluster(struct lane *l, struct job *job)
 		fail(job, status, shc_error(l->shc));
 }
 
+static void sum_batch(struct lane *l, struct job *job)
+{
+	enum shc_status status = SHC_UNREACHABLE;
+
+	if (is_usable(l)) {
+		status = batch_sum(l->shc, job);
+		note(l, status);
+	}
+	for (size_t i = 0; status && i < job->add_count; i++)
+		job->adds[i].is_untold = true;
+}
+
 static void run_sums(struct backend *b, struct job *jobs)
 {
 	run_short(b, jobs, sums_here, false);
+	for (struct job *j = jobs; j; j = j->next)
+		for (size_t i = 0; j->kind == JOB_BATCH && j->status == SHC_OK && i < b->count; i++)
+			if (j->lane != i)
+				sum_batch(&b->lanes[i], j);
 	for (size_t i = 0; i < b->count; i++)
 		for (struct job *j = jobs; b->lanes[i].is_cluster && j; j = j->next)
 			if (sums_here(j, i))

@@ -216,7 +216,8 @@ enum MHD_Result events_send(struct exchange *x)
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	/* nginx would collect what it gets. */
 	MHD_add_response_header(response, "X-Accel-Buffering", "no");
-	/* In chunks, 0.9.75 ends even the body that HEAD does not have; the next reply would begin behind that. */
+	/* In chunks, 0.9.75 ends even the body that HEAD does not have; the next reply would begin behind
+	 * that. */
 	if (x->is_head)
 		MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
 	rc = MHD_queue_response(x->connection, MHD_HTTP_OK, response);

@@ -126,7 +126,7 @@ static void tell_refusal(struct exchange *x)
 	if (begins_with(why, "ERR not audited"))
 		status = MHD_HTTP_CONFLICT;
 	else if (begins_with(why, "WRONGTYPE") || strstr(why, "not an integer") ||
-		 strstr(why, "is not a counter"))
+		 strstr(why, "not a number") || strstr(why, "is not a counter"))
 		status = MHD_HTTP_CONFLICT;
 	else if (begins_with(why, "MISCONF") || begins_with(why, "OOM") || begins_with(why, "LOADING") ||
 		 begins_with(why, "SESSIONRESTORED") || begins_with(why, "CLUSTERDOWN") ||
@@ -142,10 +142,13 @@ static void add_operations(struct exchange *x)
 
 	for (size_t i = 0; i < x->job.add_count; i++) {
 		const struct job_add *a = &x->job.adds[i];
-		json_t *row = json_pack("{s:o, s:b}", "counter_id", json_stringn(a->name, a->name_len),
-					"is_added", a->status == SHC_OK);
+		json_t *is_added =
+			a->status == SHC_IN_DOUBT ? json_null() : json_boolean(a->status == SHC_OK);
+		json_t *row = json_pack("{s:o, s:o}", "counter_id", json_stringn(a->name, a->name_len),
+					"is_added", is_added);
 
-		if (a->status == SHC_OK)
+		/* With several backends a part is not the value. */
+		if (a->status == SHC_OK && !x->job.is_sum)
 			json_object_set_new(row, "value", json_integer(a->value));
 		json_array_append_new(rows, row);
 	}

@@ -302,6 +302,10 @@ bool input_token(struct exchange *x)
 			exchange_fail(x, MHD_HTTP_BAD_REQUEST, "an Idempotency-Key %s", control);
 			return false;
 		}
+	if (!input_is_utf8(text, len)) {
+		exchange_fail(x, MHD_HTTP_BAD_REQUEST, "an Idempotency-Key must be UTF-8 here");
+		return false;
+	}
 	memcpy(x->job.token, text, len);
 	x->job.token_len = (uint8_t)len;
 	return true;

@@ -42,6 +42,7 @@ struct job_add {
 	size_t name_len;
 	int64_t delta, value;
 	enum shc_status status;
+	bool is_untold; /* it is in, and the sum over several backends could not be had */
 };
 
 /* An entry of a log. */

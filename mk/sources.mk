@@ -278,6 +278,7 @@ CMD_QUICK := \
 GATEWAY := \
 	gateway/api.c \
 	gateway/backend.c \
+	gateway/batch.c \
 	gateway/calls.c \
 	gateway/clients.c \
 	gateway/events.c \

@@ -48,6 +48,10 @@ teardown_file() {
 	drive gateway_trouble saturated_stopped
 }
 
+@test "a batch on a cluster of which a master does not answer: of each operation is told whether it is in, and when nobody knows, that" {
+	drive gateway_trouble batch_in_doubt
+}
+
 @test "a master of a cluster hangs for a while: with keys each addition counts once" {
 	drive gateway_trouble cluster_hangs
 }

@@ -455,6 +455,9 @@ def several_daemons():
         equal(len(g.does("GET", "/counter/logs?counter_id=x&limit=1000")), 41 + 2)
         shard = g.does("POST", "/sharded", {"counterId": "x", "operationType": "INCREMENT"})["shardValue"]
         check(shard in (a.counters()[b"x"], b.counters()[b"x"]), shard, "is that of the one that has added")
+        for i, headers in enumerate([{}, {}, {"Idempotency-Key": "k1"}, {"Idempotency-Key": "k2"}], 1):
+            rows = g.does("POST", "/counters", {"operations": [{"counter_id": "x"}, {"counter_id": "y", "value": 10}]}, headers)["data"]
+            equal(rows, [{"counter_id": "x", "value": 152 + i}, {"counter_id": "y", "value": 10 * i}], "of all backends")
         status, _, reply = g.post("/counter", {"name": "new"})
         equal((status, reply["data"]["shards"], a.counters()[b"new"], b.counters()[b"new"]), (201, 2, 0, 0))
         # The sum leaves 64 bits, what each has does not.
@@ -464,6 +467,8 @@ def several_daemons():
         status, _, reply = g.post("/counter/increment", {"counter_id": "much"})
         equal((status, reply["success"], reply["new_value"]), (202, True, None), reply)
         equal(a.counters()[b"much"] + b.counters()[b"much"], 2 * I64_MAX - 9, "it is in")
+        status, _, reply = g.post("/counters", {"operations": [{"counter_id": "much"}, {"counter_id": "y"}]})
+        equal((status, reply["success"], [row["value"] for row in reply["data"]]), (202, True, [None, 41]), reply)
 
         b.kill()
         before = a.counters()[b"x"]
@@ -471,6 +476,8 @@ def several_daemons():
             status, _, reply = g.post("/counter/increment", {"counter_id": "x"})
             # A thread whose own it was finds out, and that one may be in doubt.
             check(status in (202, 504) and (status == 504 or reply["new_value"] is None), status, reply)
+        status, _, reply = g.post("/counters", {"operations": [{"counter_id": "y"}]})
+        equal((status, [row["value"] for row in reply["data"]]), (202, [None]), reply)
         in_doubt = 20 - (a.counters()[b"x"] - before)
         check(0 <= in_doubt <= 2, "no more than each thread's first", in_doubt)
         equal(g.does("POST", "/sharded", {"counterId": "x", "operationType": "INCREMENT"})["shardValue"], a.counters()[b"x"])
@@ -506,6 +513,15 @@ def on_redis(server, is_cluster):
         for name in "text", "list":
             g.refuses(409, "POST", "/counter/increment", {"counter_id": name})
             g.refuses(409, "GET", f"/counter/value?counter_id={name}")
+            g.refuses(409, "POST", "/sharded", {"counterId": name, "operationType": "GET_TOTAL"})
+        # What belongs to counters is not for clients.
+        for name in ("shc:x", "shc:{k}:once:1:x:k"):
+            for method, path, body in (("POST", "/counter/increment", {"counter_id": name}), ("GET", f"/counter/value?counter_id={name}", None),
+                                       ("POST", "/counters", {"operations": [{}, {"counter_id": name}]}), ("POST", "/hit", {"counter_id": name}),
+                                       ("POST", "/counter", {"name": name}), ("GET", f"/hits?counter_id={name}", None),
+                                       ("POST", "/sharded", {"counterId": name, "operationType": "GET_TOTAL"})):
+                g.refuses(400, method, path, body)
+        equal(server.do("EXISTS", "default"), 0, "nor is anything else of that batch done")
         details, _ = g.refuses(409, "GET", "/counter/logs?counter_id=made")
         check("Redis" in details, details)
         for _ in range(2):
@@ -520,6 +536,11 @@ def on_redis(server, is_cluster):
             status, _, reply = g.post("/counters", {"operations": [{"counter_id": "b1"}, {"counter_id": "full"}, {"counter_id": "b2"}]}, headers)
             equal((status, [o["is_added"] for o in reply["error"]["operations"]]), (422, [True, False, True]))
         equal((g.value("b1"), g.value("b2")), (3, 1))
+        # No key is that of an operation of a batch.
+        for key in ("C", "C#0", "C#1"):
+            g.does("POST", "/counters", {"operations": [{"counter_id": "coll"}, {"counter_id": "coll"}]}, {"Idempotency-Key": key})
+            g.does("POST", "/counter/increment", {"counter_id": "coll"}, {"Idempotency-Key": key})
+        equal(g.value("coll"), 9)
         equal(g.does("POST", "/sharded", {"counterId": "b1", "operationType": "INCREMENT"})["shardValue"], 4)
         equal(g.does("POST", "/sharded", {"counterId": "b1", "operationType": "GET_TOTAL"}),
               {"success": True, "totalValue": 4, "shardValues": {"base": 4}})

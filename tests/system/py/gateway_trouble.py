@@ -403,6 +403,22 @@ def a_cluster(may_fail_over):
     return server.empty(), fleet
 
 
+def batch_in_doubt():
+    """Of each operation is told whether it is in, and when nobody knows, that."""
+    server = Cluster().empty()
+    fleet = Fleet()
+    owner = fleet.owner("x")
+    other = next(n for n in (f"n{i}" for i in range(1000)) if fleet.owner(n) != owner)
+    with Gateway(server.url, "--backend-timeout", "500ms", "--threads", 1) as g:
+        fleet.ask(owner, "CLIENT", "PAUSE", 60000, "WRITE")
+        operations = [{"counter_id": other}, {"counter_id": "x"}, {"counter_id": other}]
+        status, _, reply = g.post("/counters", {"operations": operations})
+        fleet.ask(owner, "CLIENT", "UNPAUSE")
+        equal((status, [o["is_added"] for o in reply["error"]["operations"]]), (504, [True, None, False]), reply)
+        wait_until(lambda: g.get("/ready")[0] == 200, "it goes on")
+        equal(g.value(other), 1)
+
+
 def cluster_hangs():
     """A master of a Redis Cluster hangs for a moment under load: with keys each addition counts once. It is not replaced here."""
     server, fleet = a_cluster(False)  # what a master had acknowledged and not passed on would go with it
@@ -491,5 +507,5 @@ def cluster_forgets():
 
 
 if __name__ == "__main__":
-    main([killed, stopped, away, frozen, gateway_killed, gateway_stopped, busy_stopped, clients_leave, saturated_stopped, cluster_hangs, cluster_swaps,
+    main([killed, stopped, away, frozen, gateway_killed, gateway_stopped, busy_stopped, clients_leave, saturated_stopped, batch_in_doubt, cluster_hangs, cluster_swaps,
           cluster_loses_master, cluster_forgets])
