@@ -74,7 +74,7 @@ PROCTITLE_LIBS := -Wl,-z,nodlopen -Wl,-u,libbsd_init_func -lbsd-ctor
 # `shcount` starts for every increment of a script: nothing is loaded but libc, which comes first, so that what it
 # has is not taken from libbsd.
 CMD_INPUT_LIBS := -ljansson -lz -lzstd
-GATEWAY_LIBS := -lmicrohttpd -ljansson -lbsd -lmd
+GATEWAY_LIBS := -lmicrohttpd -lgnutls -ljansson -lbsd -lmd
 CMD_LIBS := -lc -Wl,-Bstatic $(CMD_INPUT_LIBS) -lbsd -lmd -Wl,-Bdynamic
 # For the same reason functions are bound when they are called (incr calls 22 of 180), code and constants are one
 # mapping, and what incr needs lies together: 162 000 instead of 261 000 instructions, 57 instead of 65 page faults,

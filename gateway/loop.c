@@ -11,6 +11,7 @@
 
 #include "../lib/conn.h"
 #include "../lib/log.h"
+#include "certificate.h"
 #include "events.h"
 #include "exchange.h"
 
@@ -161,12 +162,9 @@ static struct MHD_Daemon *start_http(struct loop *l, int fd)
 	const struct options *o = l->gateway->options;
 	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
 	unsigned connections = (unsigned)(o->max_connections / o->threads);
-	struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, l->gateway->cert},
-				       {MHD_OPTION_HTTPS_MEM_KEY, 0, l->gateway->key},
-				       {MHD_OPTION_END, 0, NULL}};
-	struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+	const bool is_tls = o->tls_cert != NULL;
 
-	if (l->gateway->cert)
+	if (is_tls)
 		flags |= MHD_USE_TLS;
 	return MHD_start_daemon(
 		flags, 0, NULL, NULL, exchange_handle, l, MHD_OPTION_EXTERNAL_LOGGER, note_trouble, l,
@@ -175,7 +173,8 @@ static struct MHD_Daemon *start_http(struct loop *l, int fd)
 		NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_EACH, MHD_OPTION_CONNECTION_LIMIT,
 		connections ? connections : 1, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
 		(unsigned)o->max_connections_each, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)o->idle_timeout_s,
-		MHD_OPTION_ARRAY, l->gateway->cert ? tls : none, MHD_OPTION_END);
+		is_tls ? MHD_OPTION_HTTPS_CERT_CALLBACK2 : MHD_OPTION_END, certificate_choose,
+		MHD_OPTION_END);
 }
 
 static int open_backend(struct loop *l, char why[OPTIONS_ERROR_SIZE])
@@ -187,16 +186,10 @@ static int open_backend(struct loop *l, char why[OPTIONS_ERROR_SIZE])
 }
 
 /* libmicrohttpd has no more to say. */
-static int refuse_start(const struct loop *l, char why[OPTIONS_ERROR_SIZE])
+static int refuse_start(char why[OPTIONS_ERROR_SIZE])
 {
-	if (!l->gateway->cert) {
-		(void)snprintf(why, OPTIONS_ERROR_SIZE, "cannot start a server of HTTP: %s", strerror(errno));
-		return -EIO;
-	}
-	(void)snprintf(why, OPTIONS_ERROR_SIZE,
-		       "tls-cert, tls-key: %.100s and %.100s are no certificate and its key in PEM",
-		       l->gateway->options->tls_cert, l->gateway->options->tls_key);
-	return -EINVAL;
+	(void)snprintf(why, OPTIONS_ERROR_SIZE, "cannot start a server of HTTP: %s", strerror(errno));
+	return -EIO;
 }
 
 int loop_start(struct loop *l, struct gateway *gateway, unsigned number, int fd, char why[OPTIONS_ERROR_SIZE])
@@ -214,7 +207,7 @@ int loop_start(struct loop *l, struct gateway *gateway, unsigned number, int fd,
 		l->events = events_open(l);
 		if (l->wake_fd >= 0 && l->events)
 			l->http = start_http(l, fd);
-		rc = l->http ? -pthread_create(&l->thread, NULL, run, l) : refuse_start(l, why);
+		rc = l->http ? -pthread_create(&l->thread, NULL, run, l) : refuse_start(why);
 	}
 	if (!l->http)
 		close(fd);

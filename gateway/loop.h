@@ -25,7 +25,6 @@ struct gateway {
 	const struct options *options;
 	struct guard *guard;
 	struct watch *watch;
-	char *cert, *key; /* of TLS, their text; null: plain HTTP */
 	struct loop *loops;
 	_Atomic size_t loop_count; /* those that have started, or failed to; loops may look at each other */
 	_Atomic bool is_stopping;

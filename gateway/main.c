@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../lib/log.h"
+#include "certificate.h"
 #include "hash_token.h"
 #include "listen.h"
 #include "loop.h"
@@ -20,36 +22,6 @@ struct service {
 	int fds[64];
 	sigset_t signals;
 };
-
-/* For a certificate and its key. */
-static int read_text(const char *path, char **out, char why[OPTIONS_ERROR_SIZE])
-{
-	FILE *f = fopen(path, "re");
-	size_t size = 0;
-
-	*out = NULL;
-	if (f && getdelim(out, &size, '\0', f) < 0 && !errno)
-		errno = ENODATA;
-	if (!f || !*out || ferror(f)) {
-		(void)snprintf(why, OPTIONS_ERROR_SIZE, "%s: %s", path, strerror(errno));
-		if (f)
-			fclose(f);
-		return -EINVAL;
-	}
-	fclose(f);
-	return 0;
-}
-
-static int read_tls(struct service *s, char why[OPTIONS_ERROR_SIZE])
-{
-	int rc = 0;
-
-	if (s->options.tls_cert)
-		rc = read_text(s->options.tls_cert, &s->gateway.cert, why);
-	if (!rc && s->options.tls_key)
-		rc = read_text(s->options.tls_key, &s->gateway.key, why);
-	return rc;
-}
 
 /* Nobody else's machine may ask without a token. */
 static int open_listeners(struct service *s, char why[OPTIONS_ERROR_SIZE])
@@ -82,8 +54,11 @@ static int start_loops(struct service *s, char why[OPTIONS_ERROR_SIZE])
 
 static int start(struct service *s, char why[OPTIONS_ERROR_SIZE])
 {
-	int rc = read_tls(s, why);
+	time_t until;
+	int rc = 0;
 
+	if (s->options.tls_cert)
+		rc = certificate_read(s->options.tls_cert, s->options.tls_key, &until, why);
 	if (!rc)
 		rc = guard_open(&s->gateway.guard, &s->options, why);
 	if (!rc)
@@ -95,23 +70,42 @@ static int start(struct service *s, char why[OPTIONS_ERROR_SIZE])
 	return rc;
 }
 
+/* SIGHUP. A mistake in one of them is none in the other. */
+static void reload(struct service *s)
+{
+	const struct options *o = &s->options;
+	char why[OPTIONS_ERROR_SIZE], day[32] = "";
+	time_t until;
+
+	if (o->tokens && guard_reload(s->gateway.guard, why))
+		log_error("%s; what was in force stays so", why);
+	else if (o->tokens)
+		log_info("tokens were read again");
+	if (o->tls_cert && certificate_read(o->tls_cert, o->tls_key, &until, why)) {
+		log_error("%s; what was in force stays so", why);
+	} else if (o->tls_cert) {
+		/* Or nobody would see that the old file was there still. */
+		(void)strftime(day, sizeof(day), "%F %T", gmtime(&until));
+		log_info("certificate and key were read again; good until %s UTC", day);
+	}
+	if (!o->tokens && !o->tls_cert)
+		log_info("there is no file to be read again");
+}
+
 static void serve(struct service *s)
 {
-	char name[64], why[OPTIONS_ERROR_SIZE];
+	char name[64];
 	int number;
 
 	listen_name(s->fds[0], name, sizeof(name));
-	log_info("ready: %s://%s/, %zu threads", s->gateway.cert ? "https" : "http", name,
+	log_info("ready: %s://%s/, %zu threads", s->options.tls_cert ? "https" : "http", name,
 		 s->gateway.loop_count);
 	for (;;) {
 		if (sigwait(&s->signals, &number))
 			continue;
 		if (number != SIGHUP)
 			break;
-		if (guard_reload(s->gateway.guard, why))
-			log_error("%s; what was in force stays so", why);
-		else
-			log_info("tokens were read again");
+		reload(s);
 	}
 	log_info("stopping: %s", strsignal(number));
 }
@@ -127,10 +121,7 @@ static void stop(struct service *s)
 	watch_stop(s->gateway.watch);
 	free(s->gateway.loops);
 	guard_close(s->gateway.guard);
-	free(s->gateway.cert);
-	if (s->gateway.key)
-		explicit_bzero(s->gateway.key, strlen(s->gateway.key));
-	free(s->gateway.key);
+	certificate_forget();
 	options_fini(&s->options);
 }
 

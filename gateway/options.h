@@ -2,7 +2,7 @@
 /*
  * options.h - settings of the gateway: one table (options.c) names each with its default, range and help;
  * command line, file, --help and the tests of the manual read that table. Written by main before the threads
- * start, and not after: what a reload changes is the tokens (guard.h).
+ * start, and not after: what a reload changes is the tokens (guard.h) and the certificate.
  */
 #ifndef SHC_GATEWAY_OPTIONS_H
 #define SHC_GATEWAY_OPTIONS_H

@@ -274,12 +274,13 @@ CMD_QUICK := \
 	lib/shard.c \
 	lib/tls.c
 
-# shcount-gateway, on libmicrohttpd and jansson.
+# shcount-gateway, on libmicrohttpd, gnutls and jansson.
 GATEWAY := \
 	gateway/api.c \
 	gateway/backend.c \
 	gateway/batch.c \
 	gateway/calls.c \
+	gateway/certificate.c \
 	gateway/clients.c \
 	gateway/events.c \
 	gateway/exchange.c \

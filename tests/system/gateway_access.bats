@@ -97,3 +97,11 @@ load drive
 @test "a certificate or key that is none is refused at the start" {
 	drive gateway_access tls_bad
 }
+
+@test "SIGHUP reads the certificate again: new connections get it, and a bad file leaves the old one in force" {
+	drive gateway_access tls_reload
+}
+
+@test "certificates of authorities in between are sent with ours" {
+	drive gateway_access tls_chain
+}

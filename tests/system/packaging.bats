@@ -87,9 +87,9 @@ loaded_by() { # PROGRAM
 	[ "$output" = "libbsd libc libsqlite3 liburing" ]
 }
 
-@test "shcount-gateway loads libmicrohttpd, jansson, libbsd and libmd, and no OpenSSL" {
+@test "shcount-gateway loads libmicrohttpd, gnutls, jansson, libbsd and libmd, and no OpenSSL" {
 	run bash -c "$(declare -f loaded_by); loaded_by shcount-gateway | LC_ALL=C sort | sed 's/\.so.*//' | paste -sd' '"
-	[ "$output" = "libbsd libc libjansson libmd libmicrohttpd" ]
+	[ "$output" = "libbsd libc libgnutls libjansson libmd libmicrohttpd" ]
 }
 
 @test "the programs tell the version of the file VERSION" {

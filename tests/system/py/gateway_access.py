@@ -210,18 +210,20 @@ def tokens():
         check("token-" not in g.log(), g.log())
 
 
+def hang_up(g, files):
+    """SIGHUP: what it says to each of so many files that it reads again."""
+    before = len(g.log())
+    g.process.send_signal(signal.SIGHUP)
+    lines = lambda: [l for l in g.log()[before:].splitlines(True) if ("read again" in l or "stays so" in l) and l.endswith("\n")]
+    wait_until(lambda: len(lines()) == files, "it says what it did")
+    return lines()
+
+
 def reload():
     path = write_tokens(THREE)
     with Daemon() as d, Gateway(d, "--tokens", path) as g:
-        said = 0
-
         def hup():
-            nonlocal said
-            g.process.send_signal(signal.SIGHUP)
-            said += 1
-            lines = lambda: [l for l in g.log().splitlines() if "tokens were read again" in l or "stays so" in l]
-            wait_until(lambda: len(lines()) == said, "it says what it did")
-            return lines()[-1]
+            return hang_up(g, 1)[0]
 
         kept = g.client()  # a connection outlives what its token was
         equal(ask(kept, "GET", VALUE, None, bearer("token-r"))[0], 200)
@@ -626,10 +628,10 @@ def expect_continue():
 
 # ---- TLS ----
 
-def make_certificate(name="server"):
+def make_certificate(name="server", *options):
     cert, key = os.path.join(DIR, f"{name}.pem"), os.path.join(DIR, f"{name}.key")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-batch",
-                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                    "-days", "2", "-subj", "/CN=localhost", *options, "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
                     "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=60)
     return cert, key
 
@@ -669,15 +671,103 @@ def tls_bad():
     nonsense = os.path.join(DIR, "nonsense.pem")
     with open(nonsense, "w", encoding="utf-8") as f:
         f.write("no certificate\n")
-    for options, status in ((["--tls-cert", cert], 64), (["--tls-cert", cert, "--tls-key", "/nowhere"], 78),
-                            (["--tls-cert", nonsense, "--tls-key", key], 78), (["--tls-cert", cert, "--tls-key", nonsense], 78),
-                            (["--tls-cert", cert, "--tls-key", other], 78)):
+    for options, status, why in ((["--tls-cert", cert], 64, "tls-cert and tls-key go together"),
+                                 (["--tls-cert", cert, "--tls-key", "/nowhere"], 78, "/nowhere: No such file"),
+                                 (["--tls-cert", nonsense, "--tls-key", key], 78, f"{nonsense}: no certificate in PEM"),
+                                 (["--tls-cert", cert, "--tls-key", nonsense], 78, f"{nonsense}: no key in PEM"),
+                                 (["--tls-cert", cert, "--tls-key", other], 78, f"{other}: not the key of {cert}")):
         got, said = Gateway("unix:///nowhere", *options, is_started=False).fails()
         equal(got, status, said)
-        check("tls-" in said or "/nowhere" in said, said)
+        check(why in said, said)
         check("PRIVATE" not in said, said)
 
 
+def copy_file(source, to):
+    with open(source, "rb") as f, open(to, "wb") as out:
+        out.write(f.read())
+
+
+def shown(g):
+    """The certificate that a new connection is shown, in PEM."""
+    return ssl.get_server_certificate(("localhost", g.address[1]), timeout=30)
+
+
+def text_of(path):
+    with open(path, encoding="ascii") as f:
+        return f.read()
+
+
+def tls_reload():
+    (first, first_key), (second, second_key) = make_certificate("first"), make_certificate("second")
+    cert, key, tokens_path = os.path.join(DIR, "now.pem"), os.path.join(DIR, "now.key"), write_tokens(THREE)
+
+    def put(c, k):
+        copy_file(c, cert), copy_file(k, key)
+
+    put(first, first_key)
+    with Daemon() as d, Gateway(d, "--tls-cert", cert, "--tls-key", key, "--tokens", tokens_path, "--threads", 2) as g:
+        context = ssl.create_default_context(cafile=first)
+        kept = http.client.HTTPSConnection("localhost", g.address[1], timeout=30, context=context)
+        equal(ask(kept, "GET", VALUE, None, bearer("token-r"))[0], 200)
+        equal(shown(g), text_of(first))
+        put(second, second_key)
+        equal(shown(g), text_of(first), "not yet")
+        said = hang_up(g, 2)
+        check("tokens were read again" in said[0], said)
+        check("certificate and key were read again; good until 20" in said[1], said)
+        for _ in range(8):  # each thread
+            equal(shown(g), text_of(second))
+        equal(ask(kept, "GET", VALUE, None, bearer("token-r"))[0], 200, "who is there stays")
+        kept.close()
+        # A bad pair changes nothing, and does not keep the tokens from being read.
+        half = os.path.join(DIR, "half.pem")
+        with open(half, "w", encoding="ascii") as f:
+            f.write(text_of(first)[:400])
+        for c, k, file, why in ((first, second_key, key, f"not the key of {cert}"), (half, first_key, cert, "no certificate in PEM"),
+                                (first_key, first_key, cert, "no certificate in PEM"), (first, first, key, "no key in PEM"),
+                                (os.devnull, first_key, cert, "No data available"), (first, os.devnull, key, "No data available")):
+            put(c, k)
+            said = hang_up(g, 2)
+            check("tokens were read again" in said[0], said)
+            check(f"{file}: {why}" in said[1] and "stays so" in said[1] and "PRIVATE" not in said[1], said)
+            equal(shown(g), text_of(second), why)
+        for gone in (cert, key):
+            put(first, first_key)
+            os.unlink(gone)
+            check(f"{gone}: No such file" in hang_up(g, 2)[1], g.log())
+            equal(shown(g), text_of(second))
+        # And bad tokens do not keep the certificate.
+        put(first, first_key)
+        write_tokens("carol write\n")
+        said = hang_up(g, 2)
+        check("tokens:1: " in said[0] and "certificate and key were read again" in said[1], said)
+        equal(shown(g), text_of(first))
+        # Whoever comes meanwhile gets one of both, with the key of that one.
+        for i in range(20):
+            put(*((first, first_key), (second, second_key))[i % 2])
+            g.process.send_signal(signal.SIGHUP)
+            for _ in range(3):
+                check(shown(g) in (text_of(first), text_of(second)))
+
+
+def tls_chain():
+    """The certificate of an authority in between is sent, too; behind ours their order in the file is of no matter."""
+    root, root_key = make_certificate("root")
+    middle, middle_key = make_certificate("middle", "-subj", "/CN=middle", "-addext", "basicConstraints=critical,CA:true",
+                                          "-CA", root, "-CAkey", root_key)
+    leaf, key = make_certificate("leaf", "-subj", "/CN=leaf", "-addext", "basicConstraints=critical,CA:false",
+                                 "-CA", middle, "-CAkey", middle_key)
+    chain = os.path.join(DIR, "chain.pem")
+    for files in ((leaf, middle, root), (leaf, root, middle)):
+        with open(chain, "w", encoding="ascii") as f:
+            f.write("".join(text_of(file) for file in files))
+        with Daemon() as d, Gateway(d, "--tls-cert", chain, "--tls-key", key) as g:
+            conn = http.client.HTTPSConnection("localhost", g.address[1], timeout=30, context=ssl.create_default_context(cafile=root))
+            equal(ask(conn, "GET", VALUE)[0], 200)
+            conn.close()
+
+
 if __name__ == "__main__":
-    main([origins, tokens, reload, bad_start, taken_port, beyond_loopback, hash_token, rate, body_limit, header_limit, connections, slow_clients,
-          deaf_client, kept_alive, clients_that_come_and_go, refusals_keep_the_connection, pipelined, head, expect_continue, tls, tls_bad])
+    main([origins, tokens, reload, bad_start, taken_port, beyond_loopback, hash_token, rate, body_limit, header_limit,
+          connections, slow_clients, deaf_client, kept_alive, clients_that_come_and_go, refusals_keep_the_connection, pipelined,
+          head, expect_continue, tls, tls_bad, tls_reload, tls_chain])
