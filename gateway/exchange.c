@@ -13,7 +13,12 @@
 #include "loop.h"
 #include "route.h"
 
-enum { MESSAGE_SIZE = 512, DROPPED_TIMES_MAX = 4 /* the largest body */ };
+enum {
+	MESSAGE_SIZE = 512,
+	DROPPED_TIMES_MAX = 4,			      /* the largest body */
+	HEAD_SIZE_MAX = LOOP_MEMORY_EACH - (2 << 10), /* the rest is for the head of the reply */
+	HEAD_ENTRY_SIZE = 64, /* what libmicrohttpd notes of each header, argument and cookie */
+};
 
 /* ---- replies ---- */
 
@@ -52,7 +57,8 @@ static const char *word_of(unsigned status)
 	case 404: return "not found";
 	case 405: return "method not allowed";
 	case 409: return "conflict";
-	case 413: return "too large";
+	case 413:
+	case 431: return "too large";
 	case 415: return "unsupported media type";
 	case 422: return "cannot be done";
 	case 429: return "too many requests";
@@ -292,6 +298,21 @@ static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const cha
 	return MHD_YES;
 }
 
+/* So much of the connection's memory is gone; cookies are there twice. */
+static size_t head_size(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	const char *cookies = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Cookie");
+	int entries = MHD_get_connection_values(
+		connection, MHD_HEADER_KIND | MHD_COOKIE_KIND | MHD_GET_ARGUMENT_KIND, NULL, NULL);
+
+	return (info ? info->header_size : 0) + (size_t)entries * HEAD_ENTRY_SIZE +
+	       (cookies ? strlen(cookies) : 0);
+}
+
+/* A head that left no room for a reply would have libmicrohttpd close the connection without a word, behind a
+ * request that was carried out. */
 static void judge(struct exchange *x, struct head *h, unsigned method)
 {
 	const union MHD_ConnectionInfo *info =
@@ -306,6 +327,10 @@ static void judge(struct exchange *x, struct head *h, unsigned method)
 	x->role = v.has;
 	if (v.status)
 		exchange_fail(x, v.status, "%s", v.details);
+	else if (head_size(x->connection) > HEAD_SIZE_MAX)
+		exchange_fail(x, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE,
+			      "a head has at most %d bytes; each header, argument and cookie is %d more",
+			      HEAD_SIZE_MAX, HEAD_ENTRY_SIZE);
 }
 
 bool exchange_may(struct exchange *x, enum role needs)

@@ -16,7 +16,6 @@
 #include "exchange.h"
 
 enum {
-	MEMORY_EACH = 8 << 10, /* of a connection; the head of a request must fit; cleared for each of them */
 	WAIT_MS_MAX = 1000,
 	BATCHES_MAX = 16, /* behind each other, before something else is looked after */
 };
@@ -166,15 +165,16 @@ static struct MHD_Daemon *start_http(struct loop *l, int fd)
 
 	if (is_tls)
 		flags |= MHD_USE_TLS;
-	return MHD_start_daemon(
-		flags, 0, NULL, NULL, exchange_handle, l, MHD_OPTION_EXTERNAL_LOGGER, note_trouble, l,
-		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, exchange_end, l,
-		MHD_OPTION_NOTIFY_CONNECTION, note_connection, l, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
-		NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_EACH, MHD_OPTION_CONNECTION_LIMIT,
-		connections ? connections : 1, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-		(unsigned)o->max_connections_each, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)o->idle_timeout_s,
-		is_tls ? MHD_OPTION_HTTPS_CERT_CALLBACK2 : MHD_OPTION_END, certificate_choose,
-		MHD_OPTION_END);
+	return MHD_start_daemon(flags, 0, NULL, NULL, exchange_handle, l, MHD_OPTION_EXTERNAL_LOGGER,
+				note_trouble, l, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED,
+				exchange_end, l, MHD_OPTION_NOTIFY_CONNECTION, note_connection, l,
+				MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
+				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LOOP_MEMORY_EACH,
+				MHD_OPTION_CONNECTION_LIMIT, connections ? connections : 1,
+				MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)o->max_connections_each,
+				MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)o->idle_timeout_s,
+				is_tls ? MHD_OPTION_HTTPS_CERT_CALLBACK2 : MHD_OPTION_END, certificate_choose,
+				MHD_OPTION_END);
 }
 
 static int open_backend(struct loop *l, char why[OPTIONS_ERROR_SIZE])

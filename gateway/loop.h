@@ -20,6 +20,8 @@
 
 struct exchange;
 
+enum { LOOP_MEMORY_EACH = 10 << 10 }; /* of a connection; cleared for each request: its head, and a reply's */
+
 /* What all loops share; set before they start. */
 struct gateway {
 	const struct options *options;

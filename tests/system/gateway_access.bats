@@ -46,8 +46,16 @@ load drive
 	drive gateway_access body_limit
 }
 
-@test "a head that is too large is refused" {
+@test "a head has at most 8192 bytes, where each header, argument and cookie is 64 more" {
 	drive gateway_access header_limit
+}
+
+@test "no head is so large that its request is carried out and not answered" {
+	drive gateway_access heads_that_leave_no_room
+}
+
+@test "a head of twice that is 414 or 431, what is no HTTP is 400, 505 or closed at once" {
+	drive gateway_access no_http
 }
 
 @test "beyond the limits of connections nobody loses his place" {

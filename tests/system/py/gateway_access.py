@@ -385,19 +385,82 @@ def body_limit():
         equal(g.value("x"), 2)
 
 
+HEAD_MAX, HEAD_EACH = 8192, 64
+
+
+def many_headers(count, size=20):
+    return {f"X-{i}": "a" * size for i in range(count)}
+
+
 def header_limit():
-    with Daemon() as d, Gateway(d) as g:
-        equal(status_of(g, x_filler="a" * 2000), 200)
-        for data in (request("GET", VALUE, {"X-Filler": "a" * 20000}), request("GET", VALUE + "&" + "a" * 20000),
-                     request("GET", VALUE, {f"X-{i}": "a" * 20 for i in range(2000)})):
+    """Just too large it is told in JSON, and the connection stays."""
+    def measure(data, entries, cookies=0):
+        return len(data) + HEAD_EACH * entries + cookies
+
+    def fillers():
+        for i in range(2):  # the largest that fits, and one byte more
+            path = VALUE + "&x=" + "a" * (HEAD_MAX - measure(request("GET", VALUE + "&x="), 3) + i)
+            yield request("GET", path), 400  # we know no "x"
+            yield request("GET", VALUE, {"X-Filler": "a" * (HEAD_MAX - measure(request("GET", VALUE, {"X-Filler": ""}), 3) + i)}), 200
+            cookie = "c=" + "a" * ((HEAD_MAX - measure(request("GET", VALUE, {"Cookie": ""}), 4)) // 2 - 2 + i)
+            yield request("GET", VALUE, {"Cookie": cookie}), 200
+            headers = many_headers(80)
+            headers["X-0"] += "a" * (HEAD_MAX - measure(request("GET", VALUE, headers), 82) + i)
+            yield request("GET", VALUE, headers), 200
+
+    with Daemon() as d, Gateway(d) as g, Raw(g) as c:
+        for i, (data, status) in enumerate(fillers()):
+            c.send(data)
+            got, _, reply = c.reply()
+            equal(got, status if i < 4 else 431, data)
+            if got == 431:
+                check_error(431, reply)
+                check(f"{HEAD_MAX} bytes" in reply["error"]["details"], reply)
+
+
+def heads_that_leave_no_room():
+    """Whatever their size, they are answered, or nothing was done."""
+    with Daemon() as d, Gateway(d, "--threads", 1) as g:
+        added, body = 0, b'{"counter_id":"x"}'
+        for headers in [{"X-Filler": "a" * size} for size in range(7000, 11000, 77)] + [many_headers(n, 1) for n in range(90, 160)] + \
+                       [{"Cookie": "a=b; " * n} for n in range(20, 200, 2)]:
+            with Raw(g) as c:
+                c.send(request("POST", ADD, headers, body))
+                try:
+                    status = c.head()[0]
+                except EOFError:
+                    status = None
+            check(status in (200, 431, None), status)
+            added += status == 200
+            equal(g.value("x"), added, headers)
+        check(added > 50, added)
+
+
+def no_http():
+    """What libmicrohttpd answers by itself, or not at all; then it closes."""
+    large = "a" * 20000
+    with Daemon() as d, Gateway(d, "--threads", 1) as g:
+        for data, wanted in ((request("GET", VALUE + "&x=" + large), 414), (request("GET", "/" + large), 414), (large.encode(), 414),
+                             (request("GET", VALUE, many_headers(2000)), 431), (request("GET", VALUE, {"X-Filler": large}), 431),
+                             (request("GET", VALUE, {"Cookie": large}), 431), (b"hello world\r\n\r\n", 400),
+                             (b"GET /health\r\n\r\n", 400), (b"GET /health HTTP/1.1\r\nHost: localhost\r\nnonsense\r\n\r\n", 400),
+                             (request("POST", ADD, {"Content-Length": "x"}), 400),
+                             (request("POST", ADD, {"Transfer-Encoding": "chunked"}) + b"zz\r\n", 400),
+                             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505), (request("GET", VALUE, version="9.9"), 505),
+                             (b"hello\r\n", None), (b"*1\r\n$4\r\nPING\r\n", None), (b"\x16\x03\x01\x02\x00\x01\n", None)):
             with Raw(g) as c:
                 try:
                     c.send(data)
-                    status = c.head()[0]
-                except (ConnectionError, EOFError):
-                    status = None  # it was closed while we sent
-                check(status in (413, 414, 431, None), status)
-        equal(g.get(VALUE)[0], 200)
+                except ConnectionError:
+                    pass  # closed while we sent; what it said is here
+                check(c.is_closed(), data[:100])
+                said = c.buf
+            if wanted is None:
+                equal(said, b"", data)
+            else:
+                check(said.startswith(f"HTTP/1.1 {wanted} ".encode()), data[:100], said)
+                check(b"\r\nConnection: close\r\n" in said and said.endswith(b"</html>"), data[:100], said)
+        equal(g.value("x"), 0)
 
 
 def connections():
@@ -769,5 +832,6 @@ def tls_chain():
 
 if __name__ == "__main__":
     main([origins, tokens, reload, bad_start, taken_port, beyond_loopback, hash_token, rate, body_limit, header_limit,
-          connections, slow_clients, deaf_client, kept_alive, clients_that_come_and_go, refusals_keep_the_connection, pipelined,
+          heads_that_leave_no_room, no_http, connections, slow_clients, deaf_client, kept_alive, clients_that_come_and_go,
+          refusals_keep_the_connection, pipelined,
           head, expect_continue, tls, tls_bad, tls_reload, tls_chain])
