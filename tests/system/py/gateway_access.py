@@ -601,12 +601,30 @@ def clients_that_come_and_go():
             c.send(request("GET", VALUE) * 1000)
         wait_until(lambda: fds_of(g) <= before, "all are closed")
         equal(g.value("x"), 0)
-        # One that says that it will send no more is answered, and then closed.
-        with Raw(g) as c:
+        # Who says that he will send no more has replies to all that is whole, and is closed then: his end comes with the first request,
+        # with many, with the beginning of another, with one that comes late, and behind the reply.
+        def late(c):
             c.send(whole)
-            c.sock.shutdown(socket.SHUT_WR)
             equal(c.reply()[0], 200)
+            time.sleep(1.2)  # when clients.c has looked at it
+            c.send(whole)
+
+        def early(c):
+            c.send(whole)
+            equal(c.reply()[0], 200)
+
+        ways = ((lambda c: c.send(whole), 1), (lambda c: c.send(whole * 100), 100), (lambda c: c.send(whole + whole[:30]), 1),
+                (late, 1), (early, 0))
+        ended = [Raw(g) for _ in ways]
+        for c, (begin, _) in zip(ended, ways):
+            begin(c)
+            c.sock.shutdown(socket.SHUT_WR)
+        for c, (_, replies) in zip(ended, ways):
+            for _ in range(replies):
+                equal(c.reply()[0], 200)
             check(c.is_closed() and not c.buf, c.buf)
+            c.sock.close()
+        equal(g.value("x"), 105)
 
 
 # ---- HTTP/1.1 ----
