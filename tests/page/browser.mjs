@@ -36,8 +36,13 @@ export const tell = (...words) => {
 
 // ---- the browser ----
 
+// One process for all pages, for the start of one is half of what a page costs; but each kind of device has one of its own.
 export const launch = () =>
-	chromium.launch({ executablePath: process.env.CHROMIUM || 'chromium', args: ['--no-sandbox', '--disable-gpu'] });
+	chromium.launch({ executablePath: process.env.CHROMIUM || 'chromium', args: ['--no-sandbox', '--disable-gpu', '--process-per-site'] });
+
+const devices = {};
+const deviceOf = (browser, options) =>
+	(devices[JSON.stringify(options)] ??= browser.newContext({ viewport: { width: 1280, height: 900 }, ...options }));
 
 // What a page may not do. `expected`: of failed requests, which the browser tells the console of: path -> status or 'away'.
 const watch = (page, origin, expected) => {
@@ -59,10 +64,9 @@ let failures = 0;
 
 // Runs work(page) on a page of its own, which has to be without fault.
 export const withPage = async (browser, url, options, work) => {
-	const { expected = {}, before, path = '/', ...context } = options;
+	const { expected = {}, before, path = '/', ...device } = options;
 	const origin = new URL(url).origin;
-	const c = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...context });
-	const page = await c.newPage();
+	const page = await (await deviceOf(browser, device)).newPage();
 	const faults = watch(page, origin, expected);
 	page.setDefaultTimeout(TIMEOUT_MS);
 	await page.addInitScript(() => {
@@ -80,7 +84,7 @@ export const withPage = async (browser, url, options, work) => {
 		await shoot(page, `failed-${failures++}`).catch(() => {});
 		throw e;
 	} finally {
-		await c.close();
+		await page.close();
 	}
 };
 

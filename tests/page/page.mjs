@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// page.mjs URL CASE...: the cases of gateway_page.bats, all at once, started by py/gateway_page.py, which is told what came of
-// each. A counter "busy" and some others are
-// counted there all the time; "audited:x" has a log; "big" is 2^53 + 1.
+// page.mjs CASE=URL...: the cases of gateway_page.bats, all at once, started by py/gateway_page.py, which is told what came of
+// each. A counter "busy" and some others are counted there all the time; "audited:x" has a log; "big" is 2^53 + 1.
 import process from 'node:process';
 import { check, connection, equal, launch, row, scrollsSideways, shoot, tell, until, valueOf, withPage } from './browser.mjs';
 
@@ -59,7 +58,8 @@ const cases = {
 	},
 
 	async counts(browser, url) {
-		await withPage(browser, url, { path: '/#audited%3Ax' }, async (page) => {
+		const expected = {};
+		await withPage(browser, url, { path: '/#audited%3Ax', expected }, async (page) => {
 			await connection(page, 'live');
 			equal(await text(page, 'detail-name'), 'audited:x', 'the address says what is shown');
 			await until(async () => /^\d/.test(await text(page, 'detail-value')), 'a value');
@@ -78,9 +78,8 @@ const cases = {
 			await page.click('#add');
 			await page.locator('#change-note.bad').waitFor();
 			equal(await tell('value', 'audited:x'), 41);
-		});
-		// Beyond 2^53, where a number of JavaScript's would be another one.
-		await withPage(browser, url, { expected: { '/counter/logs': '409' } }, async (page) => {
+			// Beyond 2^53, where a number of JavaScript's would be another one.
+			expected['/counter/logs'] = '409';
 			await find(page, 'big');
 			await until(async () => (await text(page, 'detail-value')) === '9,007,199,254,740,993', 'it is exact');
 			await page.fill('#amount', '9007199254740993');
@@ -88,8 +87,6 @@ const cases = {
 			await until(async () => (await text(page, 'detail-value')) === '18,014,398,509,481,986', 'so is what is added');
 			equal(await tell('value', 'big'), '18014398509481986');
 			await until(async () => (await page.locator('#shards li span').last().textContent()) === '18,014,398,509,481,986', 'and its parts');
-		});
-		await withPage(browser, url, { expected: { '/counter/logs': '409' } }, async (page) => {
 			await page.locator('#counters td.name', { hasText: 'base64:5A==' }).click();
 			await page.locator('#unnamed', { hasText: 'not UTF-8' }).waitFor();
 			check(!(await detail(page, 'detail').isVisible()), 'nothing is asked of it');
@@ -202,8 +199,6 @@ const cases = {
 			await shoot(page, 'phone');
 			for (const e of await page.locator('button:visible, input:visible').all())
 				check((await e.boundingBox()).height >= 32, 'too small for a finger:', await e.evaluate((x) => x.outerHTML));
-		});
-		await withPage(browser, url, { ...options, path: '/#long' }, async (page) => {
 			await find(page, 'x'.repeat(255));
 			await until(async () => (await text(page, 'detail-value')) === '-9,223,372,036,854,775,808', 'its value');
 			check(!(await scrollsSideways(page)), 'the longest name and value fit');
@@ -261,9 +256,9 @@ const cases = {
 	},
 };
 
-const [url, ...names] = process.argv.slice(2);
 const browser = await launch();
-await Promise.all(names.map(async (name) => {
+await Promise.all(process.argv.slice(2).map(async (word) => {
+	const [name, url] = word.split('=');
 	const begin = Date.now();
 	try {
 		await cases[name](browser, url);

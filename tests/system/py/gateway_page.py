@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Drivers of gateway_page.bats: a daemon that counts, a gateway, and a browser (tests/page/page.mjs), which may ask for them to
 be stopped and started."""
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from shc import DIR, Conn, Daemon, Skip, check, equal, main
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
 BUILD = os.path.realpath(os.environ.get("BUILD", "build"))
 CHROMIUM = os.environ.get("CHROMIUM", "chromium")
+SHAKING = ["reconnects"]  # what stops daemon and gateway, and has its own
 NAMES = ["busy"] + [f"web:page:{i}" for i in range(12)] + ["gr\u00f6\u00dfe", b"\xe4"]
 
 
@@ -39,6 +41,19 @@ class Load:
     def end(self):
         self.is_over.set()
         self.thread.join(10)
+
+
+class Served:
+    """A daemon in which is counted, and a gateway in front of it."""
+
+    def __init__(self, stack):
+        self.daemon = stack.enter_context(Daemon("--audit", "audited:*", "--commit-interval", "200ms"))
+        self.gateway = stack.enter_context(Gateway(self.daemon, "--backend-timeout", "20s"))
+        prepare(self.daemon)
+        stack.callback(Load(self.daemon.sock).end)
+
+    def url(self):
+        return "http://%s:%d/" % self.gateway.address
 
 
 def prepare(daemon):
@@ -70,10 +85,11 @@ def environment():
     return dict(os.environ, CHROMIUM=shutil.which(CHROMIUM), SCREENSHOTS=shots)
 
 
-def obey(daemon, gateway, words):
+def obey(served, shaken, words):
     """What a case wants of us."""
+    daemon, gateway = shaken.daemon, shaken.gateway
     if words[0] == "value":
-        return value_of(daemon, words[1])
+        return value_of(served.daemon, words[1])
     if words[0] == "ended":
         with open(os.path.join(DIR, words[1]), "w", encoding="utf-8") as f:
             f.write(words[2])
@@ -85,18 +101,17 @@ def obey(daemon, gateway, words):
 
 
 def run(*cases):
-    """In one browser, each with pages of its own. What came of each is in a file of its name."""
+    """In one browser, each with a page of its own. What came of each is in a file of its name."""
     if why_not():
         return
-    with Daemon("--audit", "audited:*", "--commit-interval", "200ms") as d, Gateway(d, "--backend-timeout", "20s") as g:
-        prepare(d)
-        load = Load(d.sock)
-        with subprocess.Popen(["node", f"{TOP}/tests/page/page.mjs", "http://%s:%d/" % g.address, *cases], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, env=environment(), text=True) as node:
+    with contextlib.ExitStack() as stack:
+        served, shaken = Served(stack), Served(stack)
+        words = [f"{case}={(shaken if case in SHAKING else served).url()}" for case in cases]
+        with subprocess.Popen(["node", f"{TOP}/tests/page/page.mjs", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              env=environment(), text=True) as node:
             for line in node.stdout:
-                print(json.dumps(obey(d, g, json.loads(line))), file=node.stdin, flush=True)
+                print(json.dumps(obey(served, shaken, json.loads(line))), file=node.stdin, flush=True)
             status = node.wait(60)
-        load.end()
         check(status == 0, "the browser ended with", status)
 
 
