@@ -4,16 +4,14 @@
     with Daemon() as d, Gateway(d) as g:
         status, headers, body = g.request("POST", "/counter/increment", {"counter_id": "x"})
 """
-import atexit
 import http.client
 import json
 import os
 import re
 import socket
-import subprocess
-import sys
 
-from shc import DIR, Daemon, Skip, check, equal, wait_until
+from process import Process
+from shc import DIR, Daemon, check, equal, wait_until
 
 try:
     import jsonschema
@@ -23,19 +21,6 @@ except ImportError:  # gateway_api.py, which is about that, wants it
 PROGRAM = os.environ.get("SHCOUNT_GATEWAY") or os.path.join(os.environ.get("BUILD", "build"), "shcount-gateway")
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
 READY = re.compile(r"ready: (https?)://(\S+):(\d+)/, (\d+) threads")
-SANITIZER_SAYS = ("Sanitizer", "runtime error:", "Assertion")
-
-_running = []
-
-
-def _kill_all():
-    for process in _running:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-
-
-atexit.register(_kill_all)
 
 
 def url_of(backend):
@@ -43,33 +28,21 @@ def url_of(backend):
     return f"unix://{backend.sock}" if isinstance(backend, Daemon) else str(backend)
 
 
-class Gateway:
+class Gateway(Process):
     """shcount-gateway on a port of its own, in front of daemons or URLs. Further arguments are options: "--threads", 1."""
 
+    what = "the gateway"
     _number = 0
 
     def __init__(self, backends, *options, is_started=True, timeout=30, **popen):
         Gateway._number += 1
         self.backends = backends if isinstance(backends, (list, tuple)) else [backends]
         self.options = [str(o) for o in options]
-        self.log_path = os.path.join(DIR, f"gateway{Gateway._number}.log")
         self.timeout = timeout
-        self.popen = popen
-        self.process = self.address = self.scheme = None
+        self.address = self.scheme = None
+        super().__init__(os.path.join(DIR, f"gateway{Gateway._number}.log"), popen)
         if is_started:
             self.start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        if self.process and self.process.poll() is None:
-            self.kill()
-        log = self.log()
-        if kind and kind is not Skip:
-            print(f"--- the end of {self.log_path}:\n{log[-4000:]}---", file=sys.stderr)
-        elif any(word in log for word in SANITIZER_SAYS):
-            raise AssertionError(f"the gateway said:\n{log[:6000]}")
 
     # ---- its process ----
 
@@ -83,51 +56,18 @@ class Gateway:
             words += ["--backend-timeout", "20s"]  # a machine that is busy is not what most are about
         return words + self.options
 
-    def launch(self):
-        """Starts it, without waiting for anything."""
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self.popen)
-        _running.append(self.process)
-
     def start(self, seconds=30):
         """One that was there before comes back at the same port."""
         before = len(self.log())
         self.launch()
 
         def ready():
-            if self.process.poll() is not None:
-                raise AssertionError(f"the gateway ended with {self.process.returncode}:\n{self.log()[-2000:]}")
+            self.check_lives()
             return READY.search(self.log(), before)
 
         found = wait_until(ready, "the gateway is ready", seconds)
         self.scheme, self.address = found[1], (found[2].strip("[]"), int(found[3]))
         return self
-
-    def fails(self, seconds=30):
-        """Starts one that must refuse: (exit status, what it said)."""
-        before = len(self.log())
-        self.launch()
-        wait_until(lambda: self.process.poll() is not None or "ready: " in self.log()[before:], "the gateway ends", seconds)
-        if self.process.poll() is None:
-            self.kill()
-            return "it started", self.log()[before:]
-        return self.process.returncode, self.log()[before:]
-
-    def log(self):
-        try:
-            with open(self.log_path, encoding="utf-8", errors="replace") as f:
-                return f.read()
-        except FileNotFoundError:
-            return ""
-
-    def stop(self, seconds=30):
-        """A clean stop; the exit status."""
-        self.process.terminate()
-        return self.process.wait(seconds)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
 
     # ---- requests ----
 

@@ -555,7 +555,7 @@ def deaf_client():
     """It asks and never reads what it is told, until there is no more room for it."""
     with Daemon() as d, Gateway(d, "--idle-timeout", 1, "--threads", 1) as g:
         equal(g.value("x"), 0)
-        before = fds_of(g)
+        before = g.fds()
         with Raw(g) as c:
             c.sock.setblocking(False)
             asked = request("GET", VALUE) * 100
@@ -569,7 +569,7 @@ def deaf_client():
                     equal(g.get("/health")[0], 200, "others are answered meanwhile")
                 except ConnectionError:
                     break
-            wait_until(lambda: fds_of(g) <= before, "it is closed")
+            wait_until(lambda: g.fds() <= before, "it is closed")
 
 
 def kept_alive():
@@ -584,22 +584,18 @@ def kept_alive():
             check(c.is_closed(), "and is closed when it asks no more")
 
 
-def fds_of(g):
-    return len(os.listdir(f"/proc/{g.process.pid}/fd"))
-
-
 def clients_that_come_and_go():
     """Whatever they leave half done, nothing of it stays, and not for as long as they might have been idle."""
     with Daemon() as d, Gateway(d, "--threads", 1, "--idle-timeout", 3600) as g:
         whole = request("POST", ADD, {}, b'{"counter_id":"x"}')
         equal(g.value("x"), 0)
-        before = fds_of(g)
+        before = g.fds()
         for i in range(200):
             with Raw(g) as c:
                 c.send(whole[:i % len(whole)])
         with Raw(g) as c:  # asks for more than it ever reads
             c.send(request("GET", VALUE) * 1000)
-        wait_until(lambda: fds_of(g) <= before, "all are closed")
+        wait_until(lambda: g.fds() <= before, "all are closed")
         equal(g.value("x"), 0)
         # Who says that he will send no more has replies to all that is whole, and is closed then: his end comes with the first request,
         # with many, with the beginning of another, with one that comes late, and behind the reply.

@@ -5,20 +5,20 @@ The environment says what to test: SHCOUNTERD (the program), SHC_IO (the backend
 SHC_TEST_SCALE (how much work, 1 by default), SHC_SEED (to repeat a run). A driver is called with the name of one of its
 cases; a case fails with an exception and skips with Skip (exit status 75, the reason is the last line).
 """
-import atexit
 import os
 import pickle
 import random
 import re
 import select
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 import traceback
+
+from checks import Skip, check, equal, shown, wait_until  # for the drivers, too
+from process import Process, forget_all
 
 EXIT_SKIP = 75
 PROGRAM = os.environ.get("SHCOUNTERD", "shcounterd")
@@ -30,45 +30,12 @@ I64_MAX = (1 << 63) - 1
 I64_MIN = -(1 << 63)
 
 
-class Skip(Exception):
-    """This machine cannot run the case; says why."""
-
-
 class Error(Exception):
     """An error reply."""
 
 
 def scaled(count):
     return max(1, int(count * SCALE))
-
-
-def check(is_so, *what):
-    if not is_so:
-        raise AssertionError(" ".join(str(w) for w in what))
-
-
-def equal(got, want, what=""):
-    if got != want:
-        raise AssertionError(f"{what}: got {shown(got)}, want {shown(want)}")
-
-
-def shown(value, limit=400):
-    text = repr(value)
-    return text if len(text) <= limit else text[:limit] + f"... ({len(text)} characters)"
-
-
-def wait_until(condition, what, seconds=20):
-    """Polls, with a bound. Returns the first true value."""
-    end = time.monotonic() + seconds
-    pause = 0.001
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(pause)
-        pause = min(pause * 2, 0.05)
 
 
 # ---- RESP ----
@@ -193,28 +160,16 @@ class Conn:
 
 # ---- a daemon ----
 
-_running = []
-
-
-def _kill_all():
-    for process in _running:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-
-
-atexit.register(_kill_all)
-
-
 def is_sanitized():
     with open(shutil.which(PROGRAM) or "/dev/null", "rb") as f:
         text = f.read()
     return b"__asan_init" in text or b"__tsan_init" in text
 
 
-class Daemon:
+class Daemon(Process):
     """shcounterd with its socket and state in a directory below SHC_DIR. Options win over the ones given here."""
 
+    what = "the daemon"
     _number = 0
 
     def __init__(self, *options, directory=None, io=IO, is_started=True, **popen):
@@ -223,35 +178,14 @@ class Daemon:
         os.makedirs(self.dir, exist_ok=True)
         self.sock = os.path.join(self.dir, "s")
         self.db = os.path.join(self.dir, "counters.db")
-        self.log_path = os.path.join(DIR, f"log{Daemon._number}")
         self.io = io
         self.options = list(options)
-        self.popen = popen
-        self.process = None
+        super().__init__(os.path.join(DIR, f"log{Daemon._number}"), popen)
         if is_started:
             self.start()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        if self.process and self.process.poll() is None:
-            self.kill()
-        log = self.log()
-        if kind and kind is not Skip:
-            print(f"--- the end of {self.log_path}:\n{log[-4000:]}---", file=sys.stderr)
-        elif "Sanitizer" in log or "runtime error:" in log or "Assertion" in log:
-            raise AssertionError(f"the daemon said:\n{log[:6000]}")
-
     def command(self):
         return [PROGRAM, "--socket", self.sock, "--db", self.db, "--io", self.io] + [str(o) for o in self.options]
-
-    def launch(self):
-        """Starts it, without waiting for anything."""
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self.popen)
-        _running.append(self.process)
-        return self.process
 
     def start(self):
         self.launch()
@@ -260,8 +194,7 @@ class Daemon:
 
     def wait_ready(self, seconds=30):
         def is_ready():
-            if self.process.poll() is not None:
-                raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log()[-2000:]}")
+            self.check_lives()
             try:
                 with Conn(self.sock) as c:
                     return c.ask("PING") == "PONG"
@@ -270,69 +203,17 @@ class Daemon:
 
         wait_until(is_ready, "the daemon answers", seconds)
 
-    def fails(self, seconds=30):
-        """Starts one that must refuse: (exit status, what it said)."""
-        before = len(self.log())
-        self.launch()
-
-        def has_decided():
-            return self.process.poll() is not None or " ready: " in self.log()[before:]
-
-        wait_until(has_decided, "the daemon ends", seconds)
-        if self.process.poll() is None:
-            self.kill()
-            return "it started", self.log()[before:]
-        return self.process.returncode, self.log()[before:]
-
     def conn(self, timeout=30):
         return Conn(self.sock, timeout)
-
-    def log(self):
-        try:
-            with open(self.log_path, encoding="utf-8", errors="replace") as f:
-                return f.read()
-        except FileNotFoundError:
-            return ""
 
     def info(self):
         with self.conn() as c:
             text = c.do("INFO").decode()
         return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
-    def fds(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
-
     def check_rss(self, most, what):
         """A sanitizer's memory is its own affair."""
         check(is_sanitized() or self.rss() <= most, f"{what}: {self.rss() >> 20} MiB resident, {most >> 20} are allowed")
-
-    def freeze(self):
-        """Stops it in its tracks: the kernel still takes connections, nothing is answered."""
-        self.process.send_signal(signal.SIGSTOP)
-
-        def is_frozen():
-            tasks = f"/proc/{self.process.pid}/task"
-            states = [open(f"{tasks}/{t}/stat", encoding="ascii").read().rpartition(")")[2].split()[0] for t in os.listdir(tasks)]
-            return all(state == "T" for state in states)
-
-        wait_until(is_frozen, "every thread has stopped")
-
-    def rss(self):
-        """Bytes."""
-        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
-            for line in f:
-                if line.startswith("VmRSS:"):
-                    return int(line.split()[1]) * 1024
-        return 0
-
-    def stop(self, seconds=30):
-        """A clean stop; the exit status."""
-        self.process.terminate()
-        return self.process.wait(seconds)
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
 
     def counters(self):
         """All of them, by name."""
@@ -374,7 +255,7 @@ def _fork(count, work):
         r, w = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _running.clear()
+            forget_all()
             try:
                 result = (True, work(i))
             except BaseException:  # pylint: disable=broad-except
