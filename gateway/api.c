@@ -166,10 +166,16 @@ static json_t *time_of(int64_t time_us)
 	return json_string(text);
 }
 
-/* By how much, as a request would say it. */
+/* As a request would say it, and the view counter_logs of the daemon's database does: what was added,
+ * subtracted or set; what went with a counter that was deleted or has expired. */
 static int64_t amount_of(const struct job_entry *e)
 {
-	return strcmp(e->operation, "decrement") == 0 && e->delta != INT64_MIN ? -e->delta : e->delta;
+	if (strcmp(e->operation, "set") == 0)
+		return e->value;
+	if (strcmp(e->operation, "increment") == 0 || strcmp(e->operation, "flush") == 0 ||
+	    e->delta == INT64_MIN)
+		return e->delta;
+	return -e->delta;
 }
 
 void tell_logs(struct exchange *x)

@@ -92,7 +92,7 @@ static struct verdict say(unsigned status, const char *details)
 static struct verdict judge_page(const struct guard *g, const struct guard_request *r)
 {
 	if (r->is_twice)
-		return say(400, "a header that says who asks is there twice");
+		return say(400, "a header that says who asks, or the Idempotency-Key, is there twice");
 	if (!r->host)
 		return say(400, "a request needs a Host header");
 	if (!origin_is_our_host(&g->self, r->host))

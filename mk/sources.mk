@@ -286,6 +286,7 @@ GATEWAY := \
 	gateway/exchange.c \
 	gateway/guard.c \
 	gateway/hash_token.c \
+	gateway/head.c \
 	gateway/info.c \
 	gateway/input.c \
 	gateway/job.c \

@@ -84,6 +84,10 @@ load drive
 	drive gateway_access refusals_keep_the_connection
 }
 
+@test "a head that a proxy may read otherwise is refused, and nothing is done" {
+	drive gateway_access doubtful_heads
+}
+
 @test "pipelined requests are answered in order" {
 	drive gateway_access pipelined
 }

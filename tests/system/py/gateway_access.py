@@ -639,6 +639,38 @@ def refusals_keep_the_connection():
         equal(g.get(VALUE, bearer("token-r"))[2]["current_value"], 3)
 
 
+def doubtful_heads():
+    """What a proxy may read otherwise than we do is refused before anything is done, and its connection is of no use."""
+    body = b'{"counter_id":"x"}'
+    length = b"Content-Length: %d\r\n" % len(body)
+    lines = {
+        "blank before the colon": b"Content-Length : %d\r\n" % len(body), "chunked, blank before the colon": b"Transfer-Encoding : chunked\r\n",
+        "a name that is none": length + b"Na(me: x\r\n", "Host, blank before the colon": length + b"Host : evil.example.com\r\n",
+        "two keys": length + b"Idempotency-Key: a\r\nIdempotency-Key: b\r\n", "two lengths": 2 * length,
+    }
+    with Daemon() as d, Gateway(d) as g:
+        for what, line in lines.items():
+            with Raw(g) as c:
+                c.send(b"POST /counter/increment HTTP/1.1\r\nHost: localhost\r\n" + line + b"\r\n" + body)
+                status, _, reply = c.reply()
+                equal(status, 400, f"{what}: {reply}")
+                check(reply["success"] is False and reply["error"]["details"], what, reply)
+                if what != "two keys":
+                    check(c.is_closed(), what)
+        with Raw(g) as c:
+            c.send(b"POST /counter/increment HTTP/1.0\r\nHost: localhost\r\n\r\n" + body)
+            equal(c.reply()[0], 400, "HTTP/1.0, without a length")
+        equal(d.counters(), {})
+        with Raw(g) as c:
+            c.send(b"POST /counter/increment HTTP/1.0\r\nHost: localhost\r\n" + length + b"\r\n" + body)
+            equal(c.reply()[0], 200)
+        with Raw(g) as c:
+            c.send(b"PUT /counter/increment HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            equal(c.reply()[0], 200, "HTTP/1.1, without a body")
+        equal(d.counters(), {b"x": 1, b"default": 1})
+
+
+
 def pipelined():
     with Daemon() as d, Gateway(d) as g:
         add = request("POST", ADD, {}, b'{"counter_id":"x"}')
@@ -847,5 +879,5 @@ def tls_chain():
 if __name__ == "__main__":
     main([origins, tokens, reload, bad_start, taken_port, beyond_loopback, hash_token, rate, body_limit, header_limit,
           heads_that_leave_no_room, no_http, connections, slow_clients, deaf_client, kept_alive, clients_that_come_and_go,
-          refusals_keep_the_connection, pipelined,
+          refusals_keep_the_connection, doubtful_heads, pipelined,
           head, expect_continue, tls, tls_bad, tls_reload, tls_chain])

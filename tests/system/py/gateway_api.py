@@ -120,6 +120,11 @@ def contract():
         equal([(e["operation"], e["value"], e["updated_value"]) for e in log if e["value"]],
               [("increment", 3, 3), ("decrement", 5, -2), ("decrement", 2, -4)])
         equal(g.does("GET", "/counter/logs?counter_id=seen&limit=1"), log[-1:])
+        with d.conn() as c:
+            for words in ("SET", "seen", 5), ("SET", "seen", 7), ("DEL", "seen"):
+                c.do(*words)
+        log = g.does("GET", "/counter/logs?counter_id=seen&limit=3")
+        equal([(e["operation"], e["value"], e["updated_value"]) for e in log], [("set", 5, 5), ("set", 7, 7), ("delete", 7, 0)], "as the view has it")
         equal(g.does("GET", "/counter/logs?counter_id=seen-never"), [])
         details, _ = g.refuses(409, "GET", "/counter/logs?counter_id=made")
         check("audit" in details, "how to turn it on:", details)
