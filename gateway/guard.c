@@ -23,6 +23,19 @@ struct guard {
 
 /* ---- open, reload, close ---- */
 
+static int check_hosts(const struct options *o, char why[OPTIONS_ERROR_SIZE])
+{
+	for (size_t i = 0; i < o->host_count; i++)
+		if (!origin_is_host(o->hosts[i])) {
+			(void)snprintf(why, OPTIONS_ERROR_SIZE,
+				       "host: '%.100s' is no name that stands in a Host header, as "
+				       "counters.example.com",
+				       o->hosts[i]);
+			return -EINVAL;
+		}
+	return 0;
+}
+
 int guard_open(struct guard **out, const struct options *options, char why[OPTIONS_ERROR_SIZE])
 {
 	struct guard *g = calloc(1, sizeof(*g));
@@ -44,6 +57,8 @@ int guard_open(struct guard **out, const struct options *options, char why[OPTIO
 	g->path = options->tokens;
 	if (options->rate_limit > 0 && !(g->rate = rate_new(options->rate_limit)))
 		rc = -ENOMEM;
+	if (!rc)
+		rc = check_hosts(options, why);
 	if (!rc && g->path)
 		rc = tokens_read(&g->tokens, g->path, why);
 	if (rc)

@@ -169,6 +169,13 @@ static bool is_given(const struct origin_self *self, const struct host *h)
 	return false;
 }
 
+bool origin_is_host(const char *name)
+{
+	struct host h;
+
+	return parse(&h, name);
+}
+
 bool origin_is_our_host(const struct origin_self *self, const char *host)
 {
 	struct host h;

@@ -26,6 +26,9 @@ struct origin_self {
  * of `hosts`. */
 bool origin_is_our_host(const struct origin_self *self, const char *host);
 
+/* Whether a name can stand in a Host header. */
+bool origin_is_host(const char *name);
+
 /* Whether an Origin header is that of a page of ours, which has asked for `host`. "null" is not. */
 bool origin_is_same(const struct origin_self *self, const char *origin, const char *host);
 

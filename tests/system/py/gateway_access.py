@@ -253,6 +253,10 @@ def bad_start():
         status, said = Gateway("unix:///nowhere", "--tokens", write_tokens(text, mode), is_started=False).fails()
         equal(status, 78, said)
         check(why in said, said)
+    for host in ("http://good.example.com", "good.example.com/", "", "a b"):
+        status, said = Gateway("unix:///nowhere", "--host", host, is_started=False).fails()
+        check(status in (64, 78), status, said)
+        check("host" in said, said)
     status, said = Gateway("unix:///nowhere", "--tokens", "/nowhere/tokens", is_started=False).fails()
     equal(status, 78, said)
     for listen in ("0.0.0.0:0", "*:0", "[::]:0"):
