@@ -13,14 +13,17 @@
 #include <sys/queue.h>
 
 struct client {
-	TAILQ_ENTRY(client) link;
-	int fd; /* borrowed */
+	TAILQ_ENTRY(client) all;
+	TAILQ_ENTRY(client) link; /* of those that are waited for */
+	int fd;			  /* borrowed */
 	int64_t since_ms;
 	bool is_waited_for;
+	bool is_read_out; /* clients_linger */
 };
 
 /* `patience_ms` is how long a request may take to come. */
 struct clients {
+	TAILQ_HEAD(, client) all;
 	TAILQ_HEAD(, client) waited_for; /* the longest first */
 	struct client *unseen;		 /* the first of them that was not looked at */
 	int64_t patience_ms;
@@ -39,5 +42,10 @@ void clients_has_reply(struct clients *c, struct client *client, int64_t now_ms)
 /* Shuts the sockets of those who are too slow, and of those who will send no more: libmicrohttpd closes them
  * next. */
 void clients_shut(struct clients *c, int64_t now_ms);
+
+/* Before the end, when nobody is read from any more: a connection that is closed with bytes unread is reset,
+ * and replies that its client has yet to read are lost with it. Those that have some are read out until their
+ * clients have ended, too, for so long at most. */
+void clients_linger(struct clients *c, int64_t most_ms);
 
 #endif

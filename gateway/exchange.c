@@ -301,8 +301,9 @@ static void ask(struct exchange *x)
 		x->route->ask(x);
 		return;
 	}
+	/* The connection is not closed for that: replies before this one may still be unread
+	 * (clients_linger). */
 	exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is stopping");
-	x->is_closing = true;
 }
 
 enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *connection, const char *url,

@@ -17,6 +17,7 @@
 
 enum {
 	WAIT_MS_MAX = 1000,
+	LINGER_MS = 1000,
 	BATCHES_MAX = 16, /* behind each other, before something else is looked after */
 };
 
@@ -114,6 +115,7 @@ static void *run(void *arg)
 			run_jobs(l);
 		MHD_run(l->http);
 	} while (l->jobs);
+	clients_linger(&l->clients, LINGER_MS);
 	return NULL;
 }
 

@@ -48,6 +48,10 @@ teardown_file() {
 	drive gateway_trouble saturated_stopped
 }
 
+@test "SIGTERM while clients have sent ahead and read nothing: all that was counted is answered" {
+	drive gateway_trouble pipelined_stopped
+}
+
 @test "a batch on a cluster of which a master does not answer: of each operation is told whether it is in, and when nobody knows, that" {
 	drive gateway_trouble batch_in_doubt
 }

@@ -392,6 +392,46 @@ def saturated_stopped():
                 wrk.kill()
 
 
+def pipelined_stopped():
+    """SIGTERM while clients have sent ahead and read nothing yet: all that was counted is answered, whatever was not read of them."""
+    body = b'{"counter_id":"x"}'
+    one = b"POST /counter/increment HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with Daemon() as d, Gateway(d, "--threads", 2) as g:
+        socks = [g.raw() for _ in range(10)]
+        # Far more than is done before the signal.
+        ahead = threading.Thread(target=lambda: [send_ahead(sock, one * 2000) for sock in socks])
+        ahead.start()
+        with d.conn() as c:
+            wait_until(lambda: (c.value("x") or 0) > 500, "it is at work")
+        g.process.terminate()
+        ahead.join()
+        told = sum(read_to_end(sock).count(b'"success":true') for sock in socks)
+        equal(g.process.wait(BOUND_S), 0)
+        with d.conn() as c:
+            equal(told, c.value("x"), "answered")
+
+
+def send_ahead(sock, data):
+    sock.setblocking(False)
+    try:
+        sock.send(data)
+    except OSError:
+        pass
+    sock.setblocking(True)
+    sock.settimeout(BOUND_S)
+
+
+def read_to_end(sock):
+    data = b""
+    with sock:
+        try:
+            while more := sock.recv(1 << 20):
+                data += more
+        except ConnectionResetError:
+            pass
+    return data
+
+
 # ---- a cluster ----
 
 def a_cluster(may_fail_over):
@@ -507,5 +547,5 @@ def cluster_forgets():
 
 
 if __name__ == "__main__":
-    main([killed, stopped, away, frozen, gateway_killed, gateway_stopped, busy_stopped, clients_leave, saturated_stopped, batch_in_doubt, cluster_hangs, cluster_swaps,
+    main([killed, stopped, away, frozen, gateway_killed, gateway_stopped, busy_stopped, clients_leave, saturated_stopped, pipelined_stopped, batch_in_doubt, cluster_hangs, cluster_swaps,
           cluster_loses_master, cluster_forgets])
