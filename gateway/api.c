@@ -143,11 +143,12 @@ void tell_create(struct exchange *x)
 
 void ask_logs(struct exchange *x)
 {
-	static const char *const names[] = {"counter_id", "counterId", "limit", NULL};
+	static const char *const names[] = {"counter_id", "counterId", "limit", "or_none", NULL};
 	int64_t limit;
 
 	if (!input_has_only(x, names) || !input_name_of_query(x) ||
-	    !input_count(x, "limit", 100, JOB_LOG_MAX, &limit))
+	    !input_count(x, "limit", 100, JOB_LOG_MAX, &limit) ||
+	    !input_flag(x, "or_none", &x->job.may_have_none))
 		return;
 	x->job.limit = (size_t)limit;
 	x->job.kind = JOB_LOG;
@@ -360,9 +361,12 @@ void tell_batch(struct exchange *x)
 
 /* ---- health ---- */
 
+/* The page wants to know before it asks for anything. */
 void ask_health(struct exchange *x)
 {
-	exchange_reply(x, MHD_HTTP_OK, json_pack("{s:b, s:s}", "success", 1, "status", "ok"));
+	exchange_reply(x, MHD_HTTP_OK,
+		       json_pack("{s:b, s:s, s:b}", "success", 1, "status", "ok", "needs_token",
+				 x->loop->gateway->options->tokens != NULL));
 }
 
 void ask_ready(struct exchange *x)

@@ -134,6 +134,10 @@ static void tell_refusal(struct exchange *x)
 	const char *why = x->job.error;
 	unsigned status = MHD_HTTP_UNPROCESSABLE_CONTENT;
 
+	if (begins_with(why, "ERR not audited") && x->job.may_have_none) {
+		x->status = MHD_HTTP_NO_CONTENT;
+		return;
+	}
 	if (begins_with(why, "ERR not audited"))
 		status = MHD_HTTP_CONFLICT;
 	else if (begins_with(why, "WRONGTYPE") || strstr(why, "not an integer") ||
@@ -208,7 +212,8 @@ static void add_headers(struct exchange *x, struct MHD_Response *r)
 {
 	char digits[16];
 
-	MHD_add_response_header(r, "Content-Type", "application/json");
+	if (x->status != MHD_HTTP_NO_CONTENT)
+		MHD_add_response_header(r, "Content-Type", "application/json");
 	MHD_add_response_header(r, "Cache-Control", "no-store");
 	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
 	if (x->retry_after_s) {
@@ -228,6 +233,8 @@ static struct MHD_Response *make_response(struct exchange *x)
 	struct MHD_Response *response;
 	char *text;
 
+	if (x->status == MHD_HTTP_NO_CONTENT)
+		return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
 	if (!x->json)
 		return buf_len(&x->text) && !x->text.failed
 			       ? MHD_create_response_from_buffer(buf_len(&x->text), buf_head(&x->text),

@@ -282,6 +282,18 @@ bool input_duration(struct exchange *x, const char *name, const char *otherwise,
 	return false;
 }
 
+bool input_flag(struct exchange *x, const char *name, bool *out)
+{
+	size_t len;
+	const char *text = argument(x, name, &len);
+
+	*out = text && strcmp(text, "true") == 0;
+	if (!text || *out || strcmp(text, "false") == 0)
+		return true;
+	exchange_fail(x, MHD_HTTP_BAD_REQUEST, "\"%s\" must be true or false", name);
+	return false;
+}
+
 /* ---- the key ---- */
 
 bool input_token(struct exchange *x)

@@ -39,6 +39,9 @@ bool input_count(struct exchange *x, const char *name, int64_t otherwise, int64_
 /* Of the query: "500ms", "60s", "5m", "24h", "7d". */
 bool input_duration(struct exchange *x, const char *name, const char *otherwise, int64_t *ms);
 
+/* Of the query: "true" or "false"; false when there is none. */
+bool input_flag(struct exchange *x, const char *name, bool *out);
+
 bool input_is_utf8(const char *text, size_t len);
 
 /* job->token, of the header Idempotency-Key, if there is one. */

@@ -67,6 +67,7 @@ struct job {
 	char name[JOB_NAME_MAX + 1], token[JOB_TOKEN_MAX + 1];
 	int64_t delta, window_ms;
 	size_t limit;
+	bool may_have_none;   /* JOB_LOG: that there is no log is an answer */
 	bool wants_part;      /* JOB_ADD: not the sum over several backends */
 	struct job_add *adds; /* owned */
 	size_t add_count;

@@ -205,6 +205,7 @@ def tokens():
             equal(g.get(open_to_all)[0], 200)
             equal(g.get(open_to_all, bearer("token-x"))[0], 200)
         equal(g.get(VALUE, bearer("token-r"))[2]["current_value"], 2)
+        equal(g.get("/health")[2]["needs_token"], True, "or who wants to ask for one would have to be refused first")
         # In no other place, where logs and histories keep it.
         g.refuses(401, "GET", VALUE + "&access_token=token-a")
         check("token-" not in g.log(), g.log())

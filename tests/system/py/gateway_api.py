@@ -128,6 +128,13 @@ def contract():
         equal(g.does("GET", "/counter/logs?counter_id=seen-never"), [])
         details, _ = g.refuses(409, "GET", "/counter/logs?counter_id=made")
         check("audit" in details, "how to turn it on:", details)
+        status, headers, reply = g.get("/counter/logs?counter_id=made&or_none=true")
+        equal((status, reply, "content-type" in headers), (204, b"", False), "for who only wants to know")
+        equal(g.does("GET", "/counter/logs?counter_id=seen&or_none=true"), g.does("GET", "/counter/logs?counter_id=seen"))
+        equal(g.does("GET", "/counter/logs?counter_id=seen-never&or_none=true"), [])
+        g.refuses(409, "GET", "/counter/logs?counter_id=made&or_none=false")
+        for flag in "", "1", "yes", "TRUE":
+            g.refuses(400, "GET", "/counter/logs?counter_id=made&or_none=" + flag)
         reply = g.does("POST", "/sharded", {"counterId": "made", "operationType": "INCREMENT", "delta": 5})
         equal(reply, {"success": True, "shardValue": 6})
         reply = g.does("POST", "/sharded", {"counterId": "made", "operationType": "GET_TOTAL"})
@@ -146,7 +153,7 @@ def contract():
         g.refuses(400, "POST", "/hit", {"counter_id": "page"}, {"Idempotency-Key": "k"})
         for limit in "0", "-1", "1001", "x", "1.5", "":
             g.refuses(400, "GET", "/counter/logs?counter_id=seen&limit=" + limit)
-        equal(g.does("GET", "/health"), {"success": True, "status": "ok"})
+        equal(g.does("GET", "/health"), {"success": True, "status": "ok", "needs_token": False})
         equal(g.does("GET", "/ready"), {"success": True, "status": "ready"})
 
 
@@ -529,6 +536,7 @@ def on_redis(server, is_cluster):
         equal(server.do("EXISTS", "default"), 0, "nor is anything else of that batch done")
         details, _ = g.refuses(409, "GET", "/counter/logs?counter_id=made")
         check("Redis" in details, details)
+        equal(g.get("/counter/logs?counter_id=made&or_none=true")[0], 204)
         for _ in range(2):
             reply = g.does("POST", "/counter/increment", {"counter_id": "k", "value": 3}, {"Idempotency-Key": "key"})
             equal(reply["new_value"], 3)
