@@ -11,7 +11,7 @@ setup_file() {
 	new_place_in_memory
 	export SHCOUNT SHCOUNTERD SHC_IO SHC_DIR
 	timeout -k 5 "$DRIVE_SECONDS_MAX" /usr/bin/python3 -B "$BATS_TEST_DIRNAME/py/gateway_page.py" run \
-		moves counts reconnects keyboard phone token plain >"$SHC_DIR/said" 2>&1 3>&- || true
+		moves counts reconnects back names keyboard phone token quiet plain >"$SHC_DIR/said" 2>&1 3>&- || true
 }
 
 teardown_file() {
@@ -43,6 +43,14 @@ ended_well() { # CASE
 	ended_well reconnects
 }
 
+@test "Back and Forward go from counter to counter, and to none" {
+	ended_well back
+}
+
+@test "a long name has some lines, and all on demand; what would not be seen in it is spelled out" {
+	ended_well names
+}
+
 @test "all of it can be used with the keyboard" {
 	ended_well keyboard
 }
@@ -53,6 +61,10 @@ ended_well() { # CASE
 
 @test "when the gateway wants a token the page asks for one" {
 	ended_well token
+}
+
+@test "with a token that may only read, with a log and without one, nothing is in the console" {
+	ended_well quiet
 }
 
 @test "without uPlot it has simpler charts" {

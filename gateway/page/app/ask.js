@@ -3,6 +3,7 @@
 
 const TOKEN_KEY = 'shcounter-token';
 let token = sessionStorage.getItem(TOKEN_KEY) || '';
+let isAdmitted = false; // nothing is asked before the stream of events was let in
 
 const headers = (more) => (token ? { ...more, Authorization: `Bearer ${token}` } : { ...more });
 
@@ -32,7 +33,7 @@ const check = async (response) => {
 const get = async (path, words, signal) => {
 	const response = await check(
 		await fetch(`${path}?${new URLSearchParams(words)}`, { headers: headers(), cache: 'no-store', signal }));
-	return parseExact(await response.text());
+	return response.status === 204 ? null : parseExact(await response.text());
 };
 
 const post = async (path, body, more, signal) => {
@@ -48,6 +49,7 @@ const dialog = $('token');
 
 const askForToken = (why) => {
 	token = '';
+	isAdmitted = false;
 	sessionStorage.removeItem(TOKEN_KEY);
 	$('sign-out').hidden = true;
 	say($('token-why'), `${why[0].toUpperCase()}${why.slice(1)}. It is kept until this tab is closed.`);
@@ -67,14 +69,22 @@ $('token').addEventListener('submit', (event) => {
 	$('token-text').value = '';
 	$('sign-out').hidden = false;
 	dialog.close();
-	connect();
 	picked?.refused.clear();
-	ask();
+	connect();
 });
 dialog.addEventListener('cancel', (event) => event.preventDefault());
 
 $('sign-out').hidden = !token;
 $('sign-out').addEventListener('click', () => {
 	askForToken('The token was forgotten');
-	stream.abort();
+	disconnect('a token is wanted');
 });
+
+// Whether a token is wanted nobody needs one to ask: what would be refused is not tried.
+const admit = async (signal) => {
+	if (token) return;
+	const response = await check(await fetch('/health', { cache: 'no-store', signal }));
+	if (!(await response.json()).needs_token) return;
+	askForToken('This gateway wants a token');
+	throw new Refused(401, 'a token is wanted');
+};

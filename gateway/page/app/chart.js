@@ -10,7 +10,6 @@ const dropChart = () => {
 const chartWidth = () => Math.max(200, $('chart').clientWidth);
 
 const clock = new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
-const shortNumber = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 4 });
 
 // Of larger values it is drawn how far they are from the first one: ticks would all look the same, and between numbers
 // near 2^63 there are others that a number of JavaScript's cannot be.
@@ -18,9 +17,9 @@ const CHART_EXACT_MAX = 1e7;
 
 const valueTick = (v) => {
 	if (!Number.isInteger(v)) return '';
-	return (picked?.base && v > 0 ? '+' : '') + (Math.abs(v) < CHART_EXACT_MAX ? whole : shortNumber).format(v);
+	return (picked?.base && v > 0 ? '+' : '') + (Math.abs(v) < CHART_EXACT_MAX ? whole.format(v) : shortly(v));
 };
-const tickText = (v) => (chartKind === 'value' ? valueTick(v) : shortNumber.format(v));
+const tickText = (v) => (chartKind === 'value' ? valueTick(v) : shortly(v));
 
 // Steps between ticks must be numbers that make a difference when they are added, or uPlot adds them up for ever.
 const range = (u, low, high) => {
@@ -34,6 +33,15 @@ const timeRange = (u, low, high) => {
 	return last === undefined ? [low, high] : [Math.min(low, last - 10), last];
 };
 
+// As wide as its longest text; a second look at the same must not make it another one.
+const axisSize = (u, texts, i, turn) => {
+	const axis = u.axes[i];
+	if (turn > 1) return axis._size;
+	[u.ctx.font] = axis.font;
+	const widths = (texts ?? []).map((t) => u.ctx.measureText(t).width / devicePixelRatio);
+	return Math.ceil(axis.ticks.size + axis.gap + 4 + Math.max(24, ...widths));
+};
+
 const makeChart = () => {
 	const axis = { stroke: color('--faint'), grid: { stroke: color('--line'), width: 1 }, ticks: { stroke: color('--line'), width: 1 } };
 	return new uPlot({
@@ -42,7 +50,7 @@ const makeChart = () => {
 		legend: { show: false },
 		cursor: { drag: { x: false, y: false } },
 		scales: { x: { range: timeRange }, y: { range } },
-		axes: [{ ...axis, space: 80, values: (u, ticks) => ticks.map((s) => clock.format(new Date(s * 1000))) }, { ...axis, size: 72, values: (u, ticks) => ticks.map(tickText) }],
+		axes: [{ ...axis, space: 80, values: (u, ticks) => ticks.map((s) => clock.format(new Date(s * 1000))) }, { ...axis, size: axisSize, values: (u, ticks) => ticks.map(tickText) }],
 		series: [{}, { stroke: color('--accent'), width: 2, fill: `${color('--accent')}22`, points: { show: (u) => u.data[0].length < 2 }, paths: uPlot.paths.linear() }],
 	}, [[], []], $('chart'));
 };
@@ -77,4 +85,5 @@ dark.addEventListener('change', redraw);
 new ResizeObserver(() => {
 	if (chart?.setSize && chart.width !== chartWidth()) chart.setSize({ width: chartWidth(), height: 208 });
 	drawTrends();
+	clipName();
 }).observe(document.querySelector('main'));

@@ -4,7 +4,7 @@
 const HISTORY_MAX = 900; // points
 const ASK_EVERY_MS = 5000; // for what no event tells
 
-let picked = null; // {name, value, rate, at; base, times, values, rates: of the chart; refused}
+let picked = null; // {name, value, rate, at; base, times, values, rates: of the chart; refused; asking}
 let asked = new AbortController();
 let askTimer = 0;
 let chartKind = 'value';
@@ -16,24 +16,44 @@ const pickRow = (row) => {
 };
 
 const reset = (name) => {
+	picked?.asking?.abort();
 	picked = { name, value: null, rate: null, at: 0, base: 0n, refused: new Set(), times: [], values: [], rates: [] };
-	say($('detail-name'), name);
+	$('detail-name').replaceChildren(nameElement(name));
 	say($('detail-value'), '\u2026');
 	for (const id of ['detail-rate', 'detail-note', 'change-note', 'log-note']) say($(id), '');
 	for (const id of ['hits', 'shards']) $(id).replaceChildren();
-	for (const id of ['hits-note', 'shards-note', 'log']) $(id).hidden = true;
+	for (const id of ['hits-note', 'log']) $(id).hidden = true;
 	$('log').tBodies[0].replaceChildren();
 	$('unnamed').hidden = true;
 	$('detail').hidden = false;
 	document.querySelector('main').classList.add('split');
+	showWhole(false);
 };
+
+// A long name has some lines, and the rest on demand.
+const clipName = () => {
+	const name = $('detail-name').firstElementChild;
+	if (name && $('whole').ariaExpanded === 'false') $('whole').hidden = name.scrollHeight <= name.clientHeight + 1;
+};
+
+const showWhole = (is) => {
+	$('whole').ariaExpanded = String(is);
+	$('detail-name').classList.toggle('whole', is);
+	say($('whole'), is ? 'Less of the name' : 'Whole name');
+	clipName();
+};
+$('whole').addEventListener('click', () => showWhole($('whole').ariaExpanded === 'false'));
 
 // On a phone it is alone in view, elsewhere beside the list.
 const bringDetail = () =>
 	$('detail').scrollIntoView({ block: wide.matches ? 'nearest' : 'start', behavior: calm.matches ? 'auto' : 'smooth' });
 
-// What it was before it was picked is in the list.
-const pick = (name) => {
+// What it was before it was picked is in the list. `isNew`: the address was another one.
+const pick = (name, isNew = true) => {
+	if (!isName(name)) {
+		tell('A name has 1 to 255 bytes, of UTF-8 without control characters.', isNew);
+		return;
+	}
 	if (picked?.name === name) {
 		bringDetail();
 		return;
@@ -42,26 +62,32 @@ const pick = (name) => {
 	dropChart();
 	const row = rows.get(`n${name}`);
 	if (row) note(row.value, row.rate);
-	history.replaceState(null, '', `#${encodeURIComponent(name)}`);
+	if (isNew) history.pushState(null, '', `#${encodeURIComponent(name)}`);
 	for (const r of rows.values()) showRow(r);
 	ask();
 	bringDetail();
 };
 
-const tellUnnamed = (row) => {
-	unpick();
+// Why there is nothing to be shown.
+const tell = (text, isNew) => {
+	unpick(isNew);
 	$('unnamed').hidden = false;
-	say($('unnamed'), `The name ${row.cells.name.textContent} is not UTF-8: shcount can tell more of it, HTTP cannot.`);
+	say($('unnamed'), text);
 };
 
-const unpick = () => {
+const tellUnnamed = (row) =>
+	tell(`The name ${row.cells.name.textContent} is not UTF-8: shcount can tell more of it, HTTP cannot.`);
+
+const unpick = (isNew = true) => {
+	picked?.asking?.abort();
 	picked = null;
 	asked.abort();
 	clearTimeout(askTimer);
 	dropChart();
 	$('detail').hidden = true;
 	document.querySelector('main').classList.remove('split');
-	history.replaceState(null, '', location.pathname);
+	$('unnamed').hidden = true;
+	if (isNew && location.hash) history.pushState(null, '', location.pathname);
 	for (const row of rows.values()) showRow(row);
 	drawTrends();
 };
@@ -71,6 +97,8 @@ const rateBetween = (value) => {
 	return picked.value === null || seconds <= 0 ? 0 : Number(BigInt(value) - BigInt(picked.value)) / seconds;
 };
 
+const tellNote = (text) => say($('detail-note'), text || (picked.base ? 'The chart shows by how much it has changed.' : ''));
+
 // One more point.
 const note = (value, rate) => {
 	const p = picked;
@@ -78,33 +106,41 @@ const note = (value, rate) => {
 	p.value = value;
 	p.at = Date.now();
 	p.times.push(p.at / 1000);
-	if (p.values.length === 0 && Math.abs(Number(value)) >= CHART_EXACT_MAX) {
-		p.base = BigInt(value);
-		say($('detail-note'), 'The chart shows by how much it has changed.');
-	}
+	if (p.values.length === 0 && Math.abs(Number(value)) >= CHART_EXACT_MAX) p.base = BigInt(value);
 	p.values.push(Number(BigInt(value) - p.base));
 	p.rates.push(p.rate);
 	for (const points of [p.times, p.values, p.rates]) if (points.length > HISTORY_MAX) points.shift();
 	say($('detail-value'), exact(value));
+	$('detail-value').classList.toggle('long', exact(value).length > 20);
 	say($('detail-rate'), `${rateText(p.rate)} per second`);
 	drawChart();
 };
 
-// Each second: from the event, or by asking when it is not among the busiest.
-const follow = async (state) => {
-	const row = state.top?.find((t) => t.name === picked.name);
-	const { name } = picked;
-	if (row) {
-		note(row.value, row.rate);
-		return;
-	}
-	if (!state.backends.some((b) => b.answers)) return;
+// Its value and its shards are of one answer, or they would not fit. Of what was refused for good nothing is asked again.
+const look = async (rate) => {
+	const p = picked;
+	if (!isAdmitted || p.refused.has('value')) return;
+	p.asking?.abort();
+	const mine = p.asking = new AbortController();
 	try {
-		const reply = await get('/counter/value', { counter_id: name }, asked.signal);
-		if (picked?.name === name) note(String(reply.current_value));
+		const reply = await post('/sharded', JSON.stringify({ counterId: p.name, operationType: 'GET_TOTAL' }), {}, mine.signal);
+		if (mine.signal.aborted) return;
+		note(String(reply.totalValue), rate);
+		showShards(Object.entries(reply.shardValues).map(([k, v]) => [k, String(v)]));
+		tellNote('');
 	} catch (e) {
-		if (picked?.name === name && e instanceof Refused) say($('detail-note'), e.message);
+		if (mine.signal.aborted || !(e instanceof Refused)) return;
+		if (e.status !== 429 && e.status < 500) p.refused.add('value');
+		tellNote(e.message);
+	} finally {
+		if (p.asking === mine) p.asking = null;
 	}
+};
+
+// Each second. How fast it changes is in the event when it is among the busiest.
+const follow = (state) => {
+	if (picked.asking || !state.backends.every((b) => b.answers)) return;
+	look(state.top?.find((t) => t.name === picked.name)?.rate);
 };
 
 // ---- its parts ---- each asks, shows, and says what is in the way
@@ -137,21 +173,18 @@ const showShards = (shards) => {
 	}));
 };
 
-const askShards = async (name, signal) => {
-	const reply = await post('/sharded', JSON.stringify({ counterId: name, operationType: 'GET_TOTAL' }), {}, signal);
-	return () => showShards(Object.entries(reply.shardValues || {}).map(([k, v]) => [k, String(v)]));
-};
-
 const timeText = (text) => {
 	const t = new Date(text);
 	const isToday = t.toDateString() === new Date().toDateString();
 	return isToday ? t.toLocaleTimeString() : t.toLocaleString();
 };
 
+// Null: nobody keeps one.
 const showLog = (entries) => {
-	$('log').hidden = !entries.length;
-	say($('log-note'), entries.length ? '' : 'Nothing is in it yet.');
-	$('log').tBodies[0].replaceChildren(...entries.reverse().map((e) => {
+	$('log').hidden = !entries?.length;
+	if (!entries) say($('log-note'), 'There is none. A daemon keeps a log of names that fit a pattern of its setting audit; Redis keeps none.');
+	else say($('log-note'), entries.length ? '' : 'Nothing is in it yet.');
+	if (entries) $('log').tBodies[0].replaceChildren(...entries.reverse().map((e) => {
 		const tr = make('tr');
 		const time = make('td', timeText(e.timestamp));
 		time.title = e.timestamp;
@@ -161,13 +194,13 @@ const showLog = (entries) => {
 };
 
 const askLog = async (name, signal) => {
-	const entries = await get('/counter/logs', { counter_id: name, limit: 20 }, signal);
+	const entries = await get('/counter/logs', { counter_id: name, limit: 20, or_none: true }, signal);
 	return () => showLog(entries);
 };
 
-const PARTS = [[askHits, 'hits-note', 'hits'], [askShards, 'shards-note', 'shards'], [askLog, 'log-note', 'log']];
+const PARTS = [[askHits, 'hits-note', 'hits'], [askLog, 'log-note', 'log']];
 
-// What was refused to this token, or is not written, is not asked for again.
+// What was refused to this token is not asked for again.
 const askPart = async ([work, noteId, bodyId], name, signal) => {
 	if (picked.refused.has(bodyId)) return;
 	try {
@@ -191,13 +224,12 @@ const askPart = async ([work, noteId, bodyId], name, signal) => {
 async function ask() {
 	clearTimeout(askTimer);
 	asked.abort();
-	if (!picked || dialog.open) return;
+	if (!picked || !isAdmitted) return;
+	if (picked.value === null && !picked.asking) look();
 	asked = new AbortController();
 	const { name } = picked;
 	const { signal } = asked;
 	await Promise.all(PARTS.map((part) => askPart(part, name, signal)));
-	if (signal.aborted) return;
-	if (picked.value === null) await follow({ top: null, backends: [{ answers: true }] });
 	if (!signal.aborted) askTimer = setTimeout(ask, ASK_EVERY_MS);
 }
 
@@ -232,16 +264,18 @@ const changeBy = async (sign) => {
 	tellChange('\u2026');
 	try {
 		// The digits as they are: a number of JavaScript's would round them.
-		const reply = await change(`/counter/${sign}`, `{"counter_id":${JSON.stringify(name)},"value":${BigInt(amount)}}`);
+		await change(`/counter/${sign}`, `{"counter_id":${JSON.stringify(name)},"value":${BigInt(amount)}}`);
 		if (picked?.name !== name) return;
 		tellChange(`${sign === 'increment' ? '+' : '\u2212'}${exact(amount)}`);
-		// Of several backends one may be away: it was added, and the sum is not known.
-		if (reply.new_value !== null) note(String(reply.new_value));
+		look();
 		ask();
 	} catch (e) {
 		if (picked?.name === name) tellChange(e instanceof Refused ? e.message : 'No answer: it may have been done.', true);
 	}
 };
+
+// What was done before says nothing of what stands there now.
+$('amount').addEventListener('input', () => tellChange(''));
 
 // Enter in the field adds.
 $('change').addEventListener('submit', (event) => {

@@ -14,10 +14,10 @@ const keyOf = (t) => (t.name !== undefined ? `n${t.name}` : `b${t.name_base64}`)
 
 const addRow = (key, t) => {
 	const tr = make('tr');
-	const cells = { name: make('td', t.name ?? `base64:${t.name_base64}`, 'name'), value: make('td', '', 'number'), rate: make('td', '', 'number'), trend: make('td', undefined, 'trend') };
+	const cells = { name: make('td', undefined, 'name'), value: make('td', '', 'number'), rate: make('td', '', 'number'), trend: make('td', undefined, 'trend') };
 	const canvas = make('canvas');
 	canvas.setAttribute('aria-hidden', 'true');
-	cells.name.title = cells.name.textContent;
+	cells.name.append(nameElement(t.name ?? `base64:${t.name_base64}`));
 	cells.trend.append(canvas);
 	tr.append(cells.name, cells.value, cells.rate, cells.trend);
 	tr.tabIndex = -1;

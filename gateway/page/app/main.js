@@ -10,11 +10,17 @@ $('find').addEventListener('submit', (event) => {
 	$('detail').focus({ preventScroll: true });
 });
 
-const close = () => {
-	unpick();
+const close = (isNew = true) => {
+	unpick(isNew);
 	if (rows.has(current)) focusRow(rows.get(current).tr);
 };
-$('close').addEventListener('click', close);
+$('close').addEventListener('click', () => close());
+
+// Not an address: each of those is a counter's name.
+document.querySelector('.skip').addEventListener('click', (event) => {
+	event.preventDefault();
+	$('busiest').focus();
+});
 
 document.addEventListener('keydown', (event) => {
 	const isTyping = event.target.matches('input');
@@ -34,13 +40,21 @@ document.addEventListener('keydown', (event) => {
 	}
 });
 
-const pickFromAddress = () => {
+const nameOfAddress = () => {
 	try {
-		const name = decodeURIComponent(location.hash.slice(1));
-		if (name && !name.startsWith('busiest')) pick(name);
-	} catch { /* no name of ours */ }
+		return decodeURIComponent(location.hash.slice(1));
+	} catch {
+		return ''; // no name of ours
+	}
 };
-addEventListener('hashchange', pickFromAddress);
+
+const pickFromAddress = () => {
+	const name = nameOfAddress();
+	if (name) pick(name, false);
+	else if (picked) close(false);
+};
+// Back and Forward, or an address that was typed.
+addEventListener('popstate', pickFromAddress);
 
 // ---- all of it ----
 

@@ -50,6 +50,8 @@ const reader = () => {
 
 const read = async (signal) => {
 	const response = await check(await fetch('/events', { headers: headers(), cache: 'no-store', signal }));
+	isAdmitted = true;
+	ask();
 	const chunks = response.body.getReader();
 	const decoder = new TextDecoder();
 	const take = reader();
@@ -69,25 +71,37 @@ const tellRetry = () => {
 
 const retry = () => {
 	// Not all pages at once when a gateway comes back.
+	isAdmitted = false;
 	const wait = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)] * (0.75 + Math.random() / 2);
 	retryAt = Date.now() + wait;
 	tellRetry();
 	retryTimer = setTimeout(connect, wait);
 };
 
-async function connect() {
+const stopRetrying = () => {
 	clearTimeout(retryTimer);
 	retryAt = 0;
 	stream.abort();
+};
+
+const disconnect = (why) => {
+	stopRetrying();
+	stream = new AbortController();
+	setConnection('lost', why);
+};
+
+async function connect() {
+	stopRetrying();
 	const mine = stream = new AbortController();
 	hasTold = false;
 	if (failures || !lastHeard) setConnection('wait', 'connecting');
 	let isEnd = false;
 	try {
+		await admit(mine.signal);
 		await read(mine.signal);
 		isEnd = true; // as the gateway wants it now and then
 	} catch (e) {
-		if (e instanceof Refused && e.status === 401) {
+		if (e instanceof Refused && e.status === 401 && mine === stream) {
 			setConnection('lost', 'a token is wanted');
 			return;
 		}

@@ -2,6 +2,7 @@
 """Drivers of gateway_page.bats: a daemon that counts, a gateway, and a browser (tests/page/page.mjs), which may ask for them to
 be stopped and started."""
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -15,7 +16,9 @@ TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
 BUILD = os.path.realpath(os.environ.get("BUILD", "build"))
 CHROMIUM = os.environ.get("CHROMIUM", "chromium")
 SHAKING = ["reconnects"]  # what stops daemon and gateway, and has its own
-NAMES = ["busy"] + [f"web:page:{i}" for i in range(12)] + ["gr\u00f6\u00dfe", b"\xe4"]
+GUARDED = ["token", "quiet"]  # whose gateway wants tokens
+TOKENS = {"read": "s3cret", "write": "w3iter"}
+NAMES = ["busy"] + [f"web:page:{i}" for i in range(12)] + ["gr\u00f6\u00dfe", b"\xe4", "w" * 255, "\u202egnp.exe"]
 
 
 class Load:
@@ -43,22 +46,32 @@ class Load:
         self.thread.join(10)
 
 
+def tokens_of(daemon):
+    """The file of them."""
+    path = daemon.sock + ".tokens"
+    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as f:
+        f.writelines(f"{role} {role} sha256:{hashlib.sha256(token.encode()).hexdigest()}\n" for role, token in TOKENS.items())
+    return path
+
+
 class Served:
     """A daemon in which is counted, and a gateway in front of it."""
 
     def __init__(self, stack):
         self.daemon = stack.enter_context(Daemon("--audit", "audited:*", "--commit-interval", "200ms"))
         self.gateway = stack.enter_context(Gateway(self.daemon, "--backend-timeout", "20s"))
+        self.guarded = stack.enter_context(Gateway(self.daemon, "--tokens", tokens_of(self.daemon)))
         prepare(self.daemon)
         stack.callback(Load(self.daemon.sock).end)
 
-    def url(self):
-        return "http://%s:%d/" % self.gateway.address
+    def url_for(self, case):
+        return "http://%s:%d/" % (self.guarded if case in GUARDED else self.gateway).address
 
 
 def prepare(daemon):
     with daemon.conn() as c:
         c.do("SET", "big", (1 << 53) + 1)
+        c.do("INCRBY", "audited:y", 1)
         c.do("SET", "x" * 255, -(1 << 63))
         c.do("SET", "<img src=x onerror=alert(1)>&\"'#?%20/", 7)
 
@@ -106,7 +119,7 @@ def run(*cases):
         return
     with contextlib.ExitStack() as stack:
         served, shaken = Served(stack), Served(stack)
-        words = [f"{case}={(shaken if case in SHAKING else served).url()}" for case in cases]
+        words = [f"{case}={(shaken if case in SHAKING else served).url_for(case)}" for case in cases]
         with subprocess.Popen(["node", f"{TOP}/tests/page/page.mjs", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               env=environment(), text=True) as node:
             for line in node.stdout:
