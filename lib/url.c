@@ -107,8 +107,8 @@ static int parse_user(struct url *u, char *info, char *error)
 	return URL_OK;
 }
 
-/* host, host:port, [v6] or [v6]:port */
-static int parse_host(struct url_host *h, char *host, char *error)
+/* host, host:port, [v6] or [v6]:port. `scheme`: for what should have stood there. */
+static int parse_host(struct url_host *h, char *host, const char *scheme, char *error)
 {
 	char *port = NULL;
 	if (host[0] == '[') {
@@ -121,7 +121,7 @@ static int parse_host(struct url_host *h, char *host, char *error)
 	} else {
 		char *colon = strchr(host, ':');
 		if (colon && strchr(colon + 1, ':'))
-			return bad(error, "an IPv6 address is written in brackets: redis://[::1]:6379");
+			return bad(error, "an IPv6 address is written in brackets: %s://[::1]:6379", scheme);
 		if (colon) {
 			*colon = '\0';
 			port = colon + 1;
@@ -130,7 +130,7 @@ static int parse_host(struct url_host *h, char *host, char *error)
 	if (!percent_decode(host))
 		return bad(error, "bad %% escape in the host name");
 	if (host[0] == '\0')
-		return bad(error, "the host is missing: redis://HOST:PORT");
+		return bad(error, "the host is missing: %s://HOST:PORT", scheme);
 	*h = (struct url_host){host, URL_PORT_DEFAULT};
 	return port ? parse_port(port, h, error) : URL_OK;
 }
@@ -170,7 +170,7 @@ static int parse_hosts(struct url *u, char *rest, char *error)
 		if (host[0] == '\0' && count > 1)
 			return bad(error, "host %zu of %zu is empty: HOST:PORT,HOST:PORT is expected",
 				   u->hosts_count + 1, count);
-		int rc = parse_host(h, host, error);
+		int rc = parse_host(h, host, u->text, error);
 		rc = rc ? rc : check_new_host(u, h, error);
 		if (rc)
 			return rc;
@@ -185,7 +185,7 @@ static int parse_one_host(struct url *u, char *rest, char *error)
 	if (strchr(rest, ','))
 		return bad(error, "one host is expected; the nodes of a cluster go into %s+cluster://",
 			   u->is_tls ? "rediss" : "redis");
-	int rc = parse_host(&h, rest, error);
+	int rc = parse_host(&h, rest, u->text, error);
 	if (rc)
 		return rc;
 	u->host = h.host;

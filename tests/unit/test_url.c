@@ -100,7 +100,7 @@ static void test_what_is_wrong_is_said(void **state)
 		{"redis://%:b@h", "in the user name"},
 		{"redis://h:1,i:2", "redis+cluster://"},
 		{"rediss://h:1,i:2", "rediss+cluster://"},
-		{"redis+cluster://", "host is missing"},
+		{"redis+cluster://", "host is missing: redis+cluster://HOST"},
 		{"redis+cluster://h:1,", "host 2 of 2 is empty"},
 		{"redis+cluster://,h:1", "host 1 of 2 is empty"},
 		{"redis+cluster://h:1,,i:2", "host 2 of 3 is empty"},
