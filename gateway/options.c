@@ -48,7 +48,7 @@ static const struct option table[] = {
 	 0,
 	 JOB_BACKENDS_MAX,
 	 {0},
-	 "unix:///path, redis://..., redis+cluster://...; several: additions are spread over them, reads sum them "
+	 "unix:///path or a path, redis://..., redis+cluster://...; several: additions are spread over them, reads sum them "
 	 "up; default: the daemon that shcount finds"},
 	{"tokens",
 	 "FILE",
@@ -101,7 +101,16 @@ static const struct option table[] = {
 	 SECONDS_MAX,
 	 {0},
 	 "a client's connection on which nothing moves is closed"},
-	{"max-connections", "N", "1000", NUMBER, AT(max_connections), 0, 1, 1000000, {0}, "of all clients"},
+	{"max-connections",
+	 "N",
+	 "1000",
+	 NUMBER,
+	 AT(max_connections),
+	 0,
+	 1,
+	 1000000,
+	 {0},
+	 "of all clients, shared out evenly to the threads"},
 	{"max-connections-each",
 	 "N",
 	 "0",
@@ -171,18 +180,40 @@ static const char usage[] =
 	"  -V, --version\n        the version\n  -h, --help\n        this\n\n"
 	"Settings, each an option and a line of the file:\n";
 
-enum { HELP_INDENT = 8, HELP_COLUMNS = 80 };
+enum { HELP_INDENT = 8, HELP_COLUMNS = 80, DURATION_SIZE = 24, RANGE_SIZE = 64 };
+
+/* "10ms", "60s". */
+static const char *duration(char out[DURATION_SIZE], int64_t ms)
+{
+	if (ms % 1000)
+		(void)snprintf(out, DURATION_SIZE, "%lldms", (long long)ms);
+	else
+		(void)snprintf(out, DURATION_SIZE, "%llds", (long long)(ms / 1000));
+	return out;
+}
+
+/* "1 to 64", "10ms to 60s". */
+static void tell_range(const struct option *t, char out[RANGE_SIZE])
+{
+	char min[DURATION_SIZE], max[DURATION_SIZE];
+
+	if (t->kind == DURATION)
+		(void)snprintf(out, RANGE_SIZE, "%s to %s", duration(min, t->min), duration(max, t->max));
+	else
+		(void)snprintf(out, RANGE_SIZE, "%lld to %lld", (long long)t->min, (long long)t->max);
+}
 
 static void help_setting(const struct option *t, struct buf *out)
 {
-	char text[512];
+	char text[512], range[RANGE_SIZE];
 	int at = snprintf(text, sizeof(text), "      --%s %s\n", t->name, t->value_name);
 
 	fill_append(out, text, 0, 0, HELP_COLUMNS);
 	at = snprintf(text, sizeof(text), "%s", t->help);
-	if (t->kind == NUMBER)
-		at += snprintf(text + at, sizeof(text) - (size_t)at, "; %lld to %lld", (long long)t->min,
-			       (long long)t->max);
+	if (t->kind == NUMBER || t->kind == DURATION) {
+		tell_range(t, range);
+		at += snprintf(text + at, sizeof(text) - (size_t)at, "; %s", range);
+	}
 	if (t->otherwise)
 		(void)snprintf(text + at, sizeof(text) - (size_t)at, "; default: %s", t->otherwise);
 	fill_append(out, text, 0, HELP_INDENT, HELP_COLUMNS);
@@ -251,6 +282,7 @@ static int set(struct options *o, const struct option *t, const char *text, cons
 	       char why[OPTIONS_ERROR_SIZE])
 {
 	int rc = -EINVAL;
+	char range[RANGE_SIZE];
 
 	if (t->kind == MANY)
 		rc = put_text(o, t, text);
@@ -258,10 +290,11 @@ static int set(struct options *o, const struct option *t, const char *text, cons
 		rc = set_text((char **)(void *)((char *)o + t->offset), text);
 	else
 		rc = t->kind == CHOICE ? set_choice(o, t, text) : set_number(o, t, text);
-	if (rc == -EINVAL && t->kind == NUMBER)
-		(void)snprintf(why, OPTIONS_ERROR_SIZE, "%s%s: '%.60s' is no number from %lld to %lld", where,
-			       t->name, text, (long long)t->min, (long long)t->max);
-	else if (rc == -EINVAL)
+	if (rc == -EINVAL && (t->kind == NUMBER || t->kind == DURATION)) {
+		tell_range(t, range);
+		(void)snprintf(why, OPTIONS_ERROR_SIZE, "%s%s: '%.60s' is no %s from %s", where, t->name,
+			       text, t->kind == NUMBER ? "number" : "duration", range);
+	} else if (rc == -EINVAL)
 		(void)snprintf(why, OPTIONS_ERROR_SIZE, "%s%s: '%.60s' is not %s", where, t->name, text,
 			       t->value_name);
 	else if (rc)
@@ -392,6 +425,16 @@ static int set_backend(struct options *o, char why[OPTIONS_ERROR_SIZE])
 	return set(o, find("backend", 7), path, "$SHCOUNT_SOCKET: ", why);
 }
 
+/* What stood on the command line is a wrong command line. */
+static int check_pair(const struct options *o, const bool *given, char why[OPTIONS_ERROR_SIZE])
+{
+	if (!o->tls_cert == !o->tls_key)
+		return 0;
+	(void)snprintf(why, OPTIONS_ERROR_SIZE, "%s is given without %s: they go together",
+		       o->tls_cert ? "tls-cert" : "tls-key", o->tls_cert ? "tls-key" : "tls-cert");
+	return given[find("tls-cert", 8) - table] || given[find("tls-key", 7) - table] ? -EINVAL : -EBADMSG;
+}
+
 int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_ERROR_SIZE])
 {
 	bool given[TABLE] = {false};
@@ -415,11 +458,7 @@ int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_ERR
 		rc = read_file(o, file, given, why) ? -EBADMSG : 0;
 	if (!rc && !o->backend_count)
 		rc = set_backend(o, why);
-	if (!rc && !o->tls_cert != !o->tls_key) {
-		(void)snprintf(why, OPTIONS_ERROR_SIZE, "tls-cert and tls-key go together");
-		rc = -EINVAL;
-	}
-	return rc;
+	return rc ? rc : check_pair(o, given, why);
 }
 
 void options_fini(struct options *o)

@@ -258,6 +258,12 @@ def bad_start():
         status, said = Gateway("unix:///nowhere", "--host", host, is_started=False).fails()
         check(status in (64, 78), status, said)
         check("host" in said, said)
+    for option, text, why in (("--backend-timeout", "1ms", "no duration from 10ms to 60s"), ("--backend-timeout", "61s", "from 10ms to 60s"),
+                              ("--backend-timeout", "1", "from 10ms to 60s"), ("--threads", "65", "no number from 1 to 64"),
+                              ("--log-format", "xml", "text|json")):
+        status, said = Gateway("unix:///nowhere", option, text, is_started=False).fails()
+        equal(status, 64, said)
+        check(why in said, said)
     status, said = Gateway("unix:///nowhere", "--tokens", "/nowhere/tokens", is_started=False).fails()
     equal(status, 78, said)
     for listen in ("0.0.0.0:0", "*:0", "[::]:0"):
@@ -785,7 +791,13 @@ def tls_bad():
     nonsense = os.path.join(DIR, "nonsense.pem")
     with open(nonsense, "w", encoding="utf-8") as f:
         f.write("no certificate\n")
-    for options, status, why in ((["--tls-cert", cert], 64, "tls-cert and tls-key go together"),
+    half = os.path.join(DIR, "half.conf")
+    with open(half, "w", encoding="utf-8") as f:
+        f.write(f"tls-cert = {cert}\n")
+    for options, status, why in ((["--tls-cert", cert], 64, "tls-cert is given without tls-key"),
+                                 (["--tls-key", key], 64, "tls-key is given without tls-cert"),
+                                 (["-f", half], 78, "tls-cert is given without tls-key"),
+                                 (["-f", half, "--tls-key", "/nowhere"], 78, "/nowhere: No such file"),
                                  (["--tls-cert", cert, "--tls-key", "/nowhere"], 78, "/nowhere: No such file"),
                                  (["--tls-cert", nonsense, "--tls-key", key], 78, f"{nonsense}: no certificate in PEM"),
                                  (["--tls-cert", cert, "--tls-key", nonsense], 78, f"{nonsense}: no key in PEM"),
