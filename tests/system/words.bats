@@ -75,6 +75,10 @@ words() {
 	words examples
 }
 
+@test "JSON in a manual keeps its quotes" {
+	words quotes
+}
+
 @test "EXIT STATUS has the statuses that the programs use, and no others" {
 	words exit-status
 }

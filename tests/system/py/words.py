@@ -542,7 +542,10 @@ def check_references():
         for target in re.findall(r"\bXr (\S+) (\d)", page.text):
             if target not in ours and target not in FOREIGN_PAGES:
                 differ(name, f"there is no page {target[0]}({target[1]}) here, and it is none of the allowed ones")
-        see = set(re.findall(r"\bXr (\S+) (\d)", "\n".join(page.section("SEE ALSO"))))
+        named = re.findall(r"\bXr (\S+) (\d)", "\n".join(page.section("SEE ALSO")))
+        see = set(named)
+        for other in sorted({n for n in named if named.count(n) > 1}):
+            differ(name, f"SEE ALSO names {other[0]}({other[1]}) more than once")
         # Who counts from the shell need not know of C.
         for other in sorted({page for page in ours if page[1] != "3"} - {tuple(name.rsplit(".", 1))} - see):
             differ(name, f"SEE ALSO does not name {other[0]}({other[1]})")
@@ -550,6 +553,14 @@ def check_references():
         for title in re.findall(r"^\.Sx (.*?)(?: [.,;:)])*$", page.text, re.M):
             if title.upper() not in titles:
                 differ(name, f"there is no section {title}")
+
+
+def check_quotes():
+    """A quote in an argument of a macro is part of mdoc, and no reader sees it: JSON needs \\(dq there."""
+    for name, page in MANUALS.items():
+        for line in page.text.splitlines():
+            if re.match(r'\.[A-Z].*\{.*"', line):
+                differ(name, f"quotes are lost: {line}")
 
 
 def segments(line):
