@@ -12,6 +12,7 @@
 
 #include "../lib/conn.h"
 #include "exchange.h"
+#include "input.h"
 #include "loop.h"
 #include "watch.h"
 
@@ -192,6 +193,8 @@ static size_t listeners_max(const struct loop *l)
 
 void ask_events(struct exchange *x)
 {
+	if (!input_has_only(x, (const char *const[]){NULL}))
+		return;
 	if (x->loop->events->count >= listeners_max(x->loop))
 		exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "too many listen to events already");
 	else

@@ -99,9 +99,37 @@ bool input_has_only_keys(struct exchange *x, json_t *object, const char *const *
 	return true;
 }
 
-json_t *input_body(struct exchange *x, const char *const *keys)
+/* What is wrong with it, where jansson's words are about jansson. */
+static const char *reason_of(const json_error_t *error)
+{
+	switch (json_error_code(error)) {
+	case json_error_numeric_overflow:
+		return "a number is beyond 64 bits, -9223372036854775808 to 9223372036854775807";
+	case json_error_null_character:
+	case json_error_null_byte_in_key: return "there is a \\u0000 in it, which no string here may have";
+	case json_error_stack_overflow: return "it is nested too deep";
+	case json_error_out_of_memory: return "out of memory";
+	default: return error->text;
+	}
+}
+
+/* Of its type, and not packed. */
+static bool is_type_known(struct exchange *x)
 {
 	const char *type = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, "Content-Type");
+	const char *packing = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, "Content-Encoding");
+
+	if (packing && strcasecmp(packing, "identity") != 0)
+		exchange_fail(x, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+			      "the body must be JSON as it is, not packed (Content-Encoding: %.100s)",
+			      packing);
+	else if (type && !is_json_type(type))
+		exchange_fail(x, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "the body must be JSON, not %.100s", type);
+	return x->status == 0;
+}
+
+json_t *input_body(struct exchange *x, const char *const *keys)
+{
 	static const char *const nothing[] = {NULL};
 	json_error_t error;
 	json_t *body;
@@ -112,16 +140,14 @@ json_t *input_body(struct exchange *x, const char *const *keys)
 		exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
 		return NULL;
 	}
-	if (type && !is_json_type(type)) {
-		exchange_fail(x, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "the body must be JSON, not %.100s", type);
+	if (!is_type_known(x))
 		return NULL;
-	}
 	if (buf_len(&x->body) == 0)
 		return json_object();
 	body = json_loadb(buf_head(&x->body), buf_len(&x->body), JSON_REJECT_DUPLICATES, &error);
 	if (!body)
-		exchange_fail(x, MHD_HTTP_BAD_REQUEST, "the body is no JSON: %s, at byte %d", error.text,
-			      error.position);
+		exchange_fail(x, MHD_HTTP_BAD_REQUEST, "the body is not understood: %s, at byte %d",
+			      reason_of(&error), error.position);
 	else if (!json_is_object(body))
 		exchange_fail(x, MHD_HTTP_BAD_REQUEST, "the body must be a JSON object");
 	if (body && (!json_is_object(body) || !input_has_only_keys(x, body, keys))) {

@@ -45,6 +45,10 @@ teardown_file() {
 	drive gateway_api methods
 }
 
+@test "a request without Host is 400, as it is described; arguments that are not known are errors, but of pages and health" {
+	drive gateway_api without_host
+}
+
 @test "a connection serves one request after the other, and pipelined ones in their order" {
 	drive gateway_api connections
 }

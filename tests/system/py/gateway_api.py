@@ -246,6 +246,14 @@ def bodies():
         equal(d.counters(), {})
         for kind in "application/json", "application/json; charset=utf-8", "application/x-www-form-urlencoded", "text/plain", "APPLICATION/JSON":
             g.does("POST", "/counter/increment", {"counter_id": "x"}, {"Content-Type": kind})
+        equal(g.post("/counter/increment", {"counter_id": "x", "value": 0}, {"Content-Encoding": "identity"})[0], 200)
+        for packing in "gzip", "br", "identity, gzip", "":
+            check("packed" in g.refuses(415, "POST", "/counter/increment", {"counter_id": "x"}, {"Content-Encoding": packing})[0], packing)
+        for text, why in (('{"value":9223372036854775808}', "-9223372036854775808 to 9223372036854775807"), ('{"value":-9223372036854775809}', "beyond 64 bits"),
+                          ('{"value":1e400}', "beyond 64 bits"), (r'{"counter_id":"a\u0000"}', r"\u0000"), (r'{"\u0000":1}', r"\u0000"),
+                          ("[" * 5000, "nested too deep"), ("{", "'}' expected")):
+            details = g.refuses(400, "POST", "/counter/increment", text)[0]
+            check(why in details and "JSON_" not in details, text, details)
         for kind in "text/html", "multipart/form-data; boundary=x", "application/jsonx", "application/xml", "", "json":
             g.refuses(415, "POST", "/counter/increment", {"counter_id": "x"}, {"Content-Type": kind})
         equal(d.counters(), {b"x": 5})
@@ -311,6 +319,24 @@ def methods():
         conn.close()
         equal(g.request("HEAD", "/nothing")[0], 404)
         equal(g.request("HEAD", "/counter/value?counter_id=")[0], 400)
+
+
+def without_host():
+    """Every path wants a Host, and what is told then is described; arguments that are not known are passed over by no request of the API."""
+    with Gateway("unix:///nowhere/at/all") as g:
+        for path, methods in gateway.DESCRIPTION["paths"].items():
+            for method in methods:
+                line = f"{method.upper()} {path} HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+                with g.raw() as sock:
+                    sock.sendall(line.encode())
+                    response = http.client.HTTPResponse(sock, method=method.upper())
+                    response.begin()
+                    status, headers, reply = reply_of(response)
+                equal(status, 400, path)
+                gateway.check_described(method.upper(), path, status, headers, reply)
+                if method == "get":
+                    is_open = methods[method]["security"] == [] and path != "/ready"
+                    equal(g.get(path + "?x=1")[0], 200 if is_open else 503 if path == "/ready" else 400, path)
 
 
 def connections():
@@ -588,5 +614,5 @@ def daemon_and_cluster():
 
 if __name__ == "__main__":
     check(gateway.jsonschema, "python3-jsonschema is not installed")
-    main([four_systems, spellings, contract, integers, names, bodies, sizes, methods, connections, once, batches, batches_with_keys,
+    main([four_systems, spellings, contract, integers, names, bodies, sizes, methods, without_host, connections, once, batches, batches_with_keys,
           several_daemons, on_one_redis, on_a_cluster, daemon_and_cluster])
