@@ -8,7 +8,7 @@ import process from 'node:process';
 const require = createRequire(new URL('../../build/npm/', import.meta.url));
 const { chromium } = require('playwright-core');
 
-export const TIMEOUT_MS = 15000;
+export const TIMEOUT_MS = 60000; // a bound; machines are busy
 
 export const check = (is, ...what) => {
 	if (!is) throw new Error(what.map((w) => (typeof w === 'string' ? w : JSON.stringify(w))).join(' '));
