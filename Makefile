@@ -68,7 +68,7 @@ PIE_CFLAGS := -fPIE
 PIC_CFLAGS := -fPIC -fno-semantic-interposition
 ALL_LDFLAGS = $(CFLAGS) $(SAN_FLAGS) -pthread -Wl,-O1 -Wl,-z,relro,-z,now $(LDFLAGS)
 
-DAEMON_LIBS := -luring -lsqlite3 -lbsd
+DAEMON_LIBS := -luring -lsqlite3 -lbsd -lmd
 # setproctitle needs argv and environ before main: libbsd's constructor, as `pkg-config --libs libbsd-ctor` has it.
 PROCTITLE_LIBS := -Wl,-z,nodlopen -Wl,-u,libbsd_init_func -lbsd-ctor
 # `shcount` starts for every increment of a script: nothing is loaded but libc, which comes first, so that what it

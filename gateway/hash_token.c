@@ -8,12 +8,9 @@
 
 #include "tokens.h"
 
-/* A hash of what can be guessed can be turned back. */
-enum { SHORT_CHARS = 16 };
-
 int hash_token(void)
 {
-	char token[TOKEN_CHARS_MAX + 3], hash[TOKENS_LINE_SIZE];
+	char token[TOKEN_CHARS_MAX + 3], line[SECRET_LINE_SIZE];
 	size_t len = fread(token, 1, sizeof(token), stdin);
 
 	if (len > 0 && token[len - 1] == '\n')
@@ -25,10 +22,10 @@ int hash_token(void)
 		      stderr);
 		return EX_DATAERR;
 	}
-	if (len < SHORT_CHARS)
+	if (len < SECRET_SHORT_CHARS)
 		fputs("shcount-gateway: this token can be guessed; `openssl rand -hex 32` prints one that cannot\n",
 		      stderr);
-	tokens_write_hash(token, len, hash);
+	secret_line((struct slice){.data = token, .len = len}, line);
 	explicit_bzero(token, sizeof(token));
-	return puts(hash) < 0 || fflush(stdout) ? EX_IOERR : EX_OK;
+	return puts(line) < 0 || fflush(stdout) ? EX_IOERR : EX_OK;
 }

@@ -12,22 +12,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../lib/role.h"
+#include "../lib/secret.h"
 #include "options.h"
 
 enum {
 	TOKEN_NAME_SIZE = 64,
-	TOKEN_HASH_SIZE = 32,
 	TOKEN_CHARS_MAX = 4096,
 	TOKENS_MAX = 1000, /* each costs every request a comparison */
 };
 
-/* ROLE_NOBODY: what anybody may ask who is let in at all (health). Each has what the ones before it have. */
-enum role { ROLE_NOBODY, ROLE_READ, ROLE_WRITE, ROLE_ADMIN };
-
 struct token {
 	char name[TOKEN_NAME_SIZE];
 	enum role role;
-	uint8_t hash[TOKEN_HASH_SIZE];
+	uint8_t hash[SECRET_HASH_SIZE];
 };
 
 struct tokens;
@@ -49,9 +47,5 @@ const char *tokens_bearer(const char *authorization, size_t *len);
 
 /* Whether it can stand in that header: letters, digits and -._~+/, then any number of '='. */
 bool tokens_is_token(const char *token, size_t len);
-
-/* "sha256:" and 64 digits. */
-enum { TOKENS_LINE_SIZE = 7 + 2 * TOKEN_HASH_SIZE + 1 };
-void tokens_write_hash(const char *token, size_t len, char out[TOKENS_LINE_SIZE]);
 
 #endif

@@ -24,8 +24,10 @@ LIB_BASE := \
 
 # What services share, and no client needs.
 LIB_SERVICE := \
+	lib/guarded.c \
 	lib/log.c \
-	lib/metric.c
+	lib/metric.c \
+	lib/secret.c
 
 # The client library on top of it; the daemon's uplink takes what speaks to a cluster.
 LIB_CLIENT := \

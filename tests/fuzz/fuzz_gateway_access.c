@@ -57,7 +57,7 @@ static void read_file(const char *text, size_t size)
 static void read_made(const char *text, size_t size)
 {
 	static const char *const roles[] = {"read", "write", "admin"};
-	char *file = malloc(size + 512), why[OPTIONS_ERROR_SIZE], hash[TOKENS_LINE_SIZE], token[33];
+	char *file = malloc(size + 512), why[OPTIONS_ERROR_SIZE], hash[SECRET_LINE_SIZE], token[33];
 	size_t at = 0, role = size % 3, len = size < 32 ? size : 32;
 	const struct token *found;
 	struct tokens *t = NULL;
@@ -66,7 +66,7 @@ static void read_made(const char *text, size_t size)
 	for (size_t i = 0; i < len; i++)
 		token[i] = (char)('a' + (unsigned char)text[i] % 26);
 	token[len] = '\0';
-	tokens_write_hash(token, len, hash);
+	secret_line((struct slice){token, len}, hash);
 	/* A comment in front of it. */
 	for (; at < size; at++)
 		file[at] = at == 0 || text[at] == '\n' ? '#' : text[at];

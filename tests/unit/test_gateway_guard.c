@@ -30,20 +30,20 @@ static void write_tokens(const char *text)
 /* A line of the file; `token` is the token itself. */
 static void write_token(const char *name, const char *role, const char *token)
 {
-	char hash[TOKENS_LINE_SIZE], line[256];
+	char hash[SECRET_LINE_SIZE], line[256];
 
-	tokens_write_hash(token, strlen(token), hash);
+	secret_line(slice_str(token), hash);
 	(void)snprintf(line, sizeof(line), "%s %s %s\n", name, role, hash);
 	write_tokens(line);
 }
 
 static void write_three(void)
 {
-	char read[TOKENS_LINE_SIZE], write[TOKENS_LINE_SIZE], admin[TOKENS_LINE_SIZE], text[512];
+	char read[SECRET_LINE_SIZE], write[SECRET_LINE_SIZE], admin[SECRET_LINE_SIZE], text[512];
 
-	tokens_write_hash("r", 1, read);
-	tokens_write_hash("w", 1, write);
-	tokens_write_hash("a", 1, admin);
+	secret_line((struct slice){"r", 1}, read);
+	secret_line((struct slice){"w", 1}, write);
+	secret_line((struct slice){"a", 1}, admin);
 	(void)snprintf(text, sizeof(text), "anna read %s\nbob write %s\nroot admin %s\n", read, write, admin);
 	write_tokens(text);
 }
@@ -281,14 +281,14 @@ static void *ask_always(void *arg)
 
 static void test_requests_meet_the_old_set_or_the_new_one(void **state)
 {
-	char always[TOKENS_LINE_SIZE], sometimes[TOKENS_LINE_SIZE], text[2][512], why[OPTIONS_ERROR_SIZE];
+	char always[SECRET_LINE_SIZE], sometimes[SECRET_LINE_SIZE], text[2][512], why[OPTIONS_ERROR_SIZE];
 	pthread_t threads[3];
 	struct guard *g;
 	void *result;
 
 	(void)state;
-	tokens_write_hash("always", 6, always);
-	tokens_write_hash("w", 1, sometimes);
+	secret_line((struct slice){"always", 6}, always);
+	secret_line((struct slice){"w", 1}, sometimes);
 	(void)snprintf(text[0], sizeof(text[0]), "a read %s\n", always);
 	(void)snprintf(text[1], sizeof(text[1]), "b read %s\na read %s\n", sometimes, always);
 	write_tokens(text[0]);

@@ -64,7 +64,7 @@ static void test_a_token_is_found_by_its_hash(void **state)
 
 static void test_each_of_many_is_found(void **state)
 {
-	char *text = malloc(TOKENS_MAX * 128 + 1), *at = text, token[32], hash[TOKENS_LINE_SIZE];
+	char *text = malloc(TOKENS_MAX * 128 + 1), *at = text, token[32], hash[SECRET_LINE_SIZE];
 	struct tokens *t;
 
 	(void)state;
@@ -72,7 +72,7 @@ static void test_each_of_many_is_found(void **state)
 	for (int i = 0; i < TOKENS_MAX; i++) {
 		int len = snprintf(token, sizeof(token), "token-%d", i);
 
-		tokens_write_hash(token, (size_t)len, hash);
+		secret_line((struct slice){token, (size_t)len}, hash);
 		at += sprintf(at, "n%d write %s\n", i, hash);
 	}
 	t = parsed(text);
