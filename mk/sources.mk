@@ -67,6 +67,7 @@ DAEMON := \
 	daemon/acceptor.c \
 	daemon/acceptor_leave.c \
 	daemon/acceptor_listen.c \
+	daemon/access.c \
 	daemon/arena.c \
 	daemon/audit.c \
 	daemon/audit_entry.c \
@@ -123,6 +124,7 @@ DAEMON := \
 	daemon/request_top.c \
 	daemon/request_uplink.c \
 	daemon/request_window.c \
+	daemon/rights.c \
 	daemon/ring.c \
 	daemon/server.c \
 	daemon/session.c \
@@ -321,9 +323,11 @@ FUZZED := $(LIB_BASE) $(LIB_SERVICE) \
 	cmd/json_line.c \
 	cmd/statsd.c \
 	cmd/table.c \
+	daemon/access.c \
 	daemon/journal.c \
 	daemon/journal_set.c \
 	daemon/journal_stream.c \
+	daemon/rights.c \
 	daemon/window.c \
 	gateway/job.c \
 	gateway/origin.c \
