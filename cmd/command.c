@@ -124,6 +124,18 @@ bool command_says(const struct shc *shc, const char *words)
 	return strncmp(shc_error(shc), words, strlen(words)) == 0;
 }
 
+/* It is for whoever cares for the server to give more. */
+static void how_to_be_let_in(const struct shc *shc)
+{
+	if (strstr(shc_error(shc), "NOAUTH"))
+		command_fail(0, "the password, or USER:PASSWORD, goes into $SHCOUNT_AUTH, or into the URL in "
+				"$SHCOUNT_URL");
+	else if (strstr(shc_error(shc), "NOPERM"))
+		command_fail(
+			0, "whoever cares for the server may allow it: in the rules of access of shcounterd, "
+			   "or the ACL of Redis");
+}
+
 int command_status(const struct shc *shc, enum shc_status status)
 {
 	static const int exits[] = {
@@ -144,8 +156,7 @@ int command_status(const struct shc *shc, enum shc_status status)
 		return EX_UNAVAILABLE;
 	if (status == SHC_REFUSED && command_says(shc, "UPLINKDOUBT"))
 		return EX_TEMPFAIL;
-	if (status == SHC_DENIED && strstr(shc_error(shc), "NOAUTH"))
-		command_fail(0, "the password, or USER:PASSWORD, goes into $SHCOUNT_AUTH, or into the URL in "
-				"$SHCOUNT_URL");
+	if (status == SHC_DENIED)
+		how_to_be_let_in(shc);
 	return exits[status];
 }

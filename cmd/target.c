@@ -26,14 +26,22 @@ static const char *environment(const char *name)
 
 /* ---- what the environment and the options say beside the URL ---- */
 
-/* The variable with a password that is not in `u`; null: there is none, or it is not for this server. The
- * daemon on a Unix socket knows its users without, and would refuse them with one. */
+static bool is_own_socket(const char *path)
+{
+	char own[PATH_MAX];
+	return place_socket(own) && strcmp(own, path) == 0;
+}
+
+/* The variable with a password that is not in `u`; null: there is none, or it is not for this server. A
+ * daemon on a Unix socket is no Redis, and knows its users without: ours lets us do everything, and would
+ * refuse a password. */
 static const char *auth_variable(const struct url *u)
 {
 	static const char *const variables[] = {"SHCOUNT_AUTH", "REDISCLI_AUTH"};
-	if (u->kind == URL_UNIX || u->password)
+	size_t count = u->kind == URL_UNIX ? 1 : 2;
+	if (u->password || (u->kind == URL_UNIX && is_own_socket(u->path)))
 		return NULL;
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < count; i++)
 		if (environment(variables[i]))
 			return variables[i];
 	return NULL;

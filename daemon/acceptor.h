@@ -45,6 +45,7 @@ struct acceptor {
 	struct listener listeners[ACCEPTOR_LISTENERS_MAX];
 	size_t listener_count;
 	uint16_t tcp_port; /* of the first TCP listener; 0: none */
+	bool is_exposed;   /* a listener is not on loopback: strangers can reach it */
 	bool is_inherited; /* from LISTEN_FDS: the path is not ours to remove */
 	bool is_open;	   /* acceptor_open has succeeded */
 	bool is_running;   /* the thread */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acceptor_listen.c - makes the listeners and takes them away: inherited ones, the Unix socket, TCP on
- * loopback. Main thread.
+ * acceptor_listen.c - makes the listeners and takes them away: inherited ones, the Unix socket, TCP, beyond
+ * loopback only where the rules of access have a login. Main thread.
  */
 #include <arpa/inet.h>
 #include <bsd/string.h>
@@ -25,6 +25,7 @@
 
 #include "acceptor.h"
 #include "config.h"
+#include "config_value.h"
 #include "../lib/log.h"
 #include "notify.h"
 #include "server.h"
@@ -112,6 +113,15 @@ static bool is_loopback(const struct sockaddr *address)
 	       (IN6_IS_ADDR_V4MAPPED(&u->in6.sin6_addr) && u->in6.sin6_addr.s6_addr[12] == 127);
 }
 
+/* Strangers must have somebody to log in as. */
+static bool may_listen(struct acceptor *a, const struct sockaddr *address)
+{
+	if (is_loopback(address))
+		return true;
+	a->is_exposed = true;
+	return access_has_logins(a->server->access.set);
+}
+
 static uint16_t port_of(const union address *u)
 {
 	return ntohs(u->any.sa_family == AF_INET6 ? u->in6.sin6_port : u->in.sin_port);
@@ -141,12 +151,9 @@ static int take_inherited(struct acceptor *a, int fd, const struct why *why)
 			"LISTEN_FDS: descriptor %d is no listening stream socket (ListenStream=, Accept=no)",
 			fd);
 	if (address.any.sa_family != AF_UNIX) {
-		if (!is_loopback(&address.any))
-			return refuse(why, STATUS_CONFIG,
-				      "LISTEN_FDS: descriptor %d is not on a loopback address, and this "
-				      "version has no "
-				      "authentication: use ListenStream=127.0.0.1:PORT",
-				      fd);
+		if (!may_listen(a, &address.any))
+			return refuse(why, STATUS_CONFIG, "LISTEN_FDS: descriptor %d is on %s", fd,
+				      config_value_not_loopback);
 		a->tcp_port = port_of(&address);
 		set_no_delay(fd);
 	}
@@ -429,12 +436,8 @@ static int listen_addresses(struct acceptor *a, const struct addrinfo *all, cons
 	int status = 0, fd;
 
 	for (const struct addrinfo *ai = all; ai; ai = ai->ai_next)
-		if (!is_loopback(ai->ai_addr))
-			return refuse(
-				why, STATUS_CONFIG,
-				"%s: not a loopback address, and this version has no authentication: give "
-				"127.0.0.1, [::1] or localhost, and let others in through a tunnel",
-				what);
+		if (!may_listen(a, ai->ai_addr))
+			return refuse(why, STATUS_CONFIG, "%s: %s", what, config_value_not_loopback);
 	for (const struct addrinfo *ai = all; ai; ai = ai->ai_next) {
 		if (is_repeated(all, ai))
 			continue;
@@ -533,22 +536,25 @@ void acceptor_describe(int fd, struct client_address *out)
 	union address address = {0};
 	socklen_t len = sizeof(address), cred_len = sizeof(struct ucred);
 	struct ucred cred;
-	gid_t gid;
 
 	out->uid = (uid_t)-1;
+	out->gid = (gid_t)-1;
 	out->pid = 0;
+	out->is_loopback = false;
 	if (!getsockname(fd, &address.any, &len))
 		format_address(&address, len, out->local, sizeof(out->local));
 	if (address.any.sa_family == AF_UNIX) {
 		/* The other end has no name: Redis shows ours. */
 		strlcpy(out->peer, out->local, sizeof(out->peer));
-		if (getpeereid(fd, &out->uid, &gid))
+		if (getpeereid(fd, &out->uid, &out->gid))
 			out->uid = (uid_t)-1;
 		if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &cred_len))
 			out->pid = cred.pid;
 		return;
 	}
 	len = sizeof(address);
-	if (!getpeername(fd, &address.any, &len))
-		format_address(&address, len, out->peer, sizeof(out->peer));
+	if (getpeername(fd, &address.any, &len))
+		return;
+	out->is_loopback = is_loopback(&address.any);
+	format_address(&address, len, out->peer, sizeof(out->peer));
 }

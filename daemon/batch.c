@@ -137,3 +137,9 @@ void batch_look_ahead(struct batch *b, const struct txn *t)
 		if (b->items[i].guess && !b->items[i].is_repeated)
 			txn_prefetch_entry(t, b->items[i].guess);
 }
+
+void batch_forget(struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		b->items[i].guess = NULL;
+}

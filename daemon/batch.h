@@ -46,4 +46,7 @@ void batch_parse(struct batch *b, struct resp_parser *parser, const char *data, 
 /* Hashes the names and guesses the counters, ahead of the requests. */
 void batch_look_ahead(struct batch *b, const struct txn *t);
 
+/* Takes the guesses back: each request goes the long way. */
+void batch_forget(struct batch *b);
+
 #endif

@@ -11,12 +11,14 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 #include <sys/types.h>
 
 #include "../lib/buf.h"
 #include "../lib/slice.h"
+#include "access.h"
 
 enum { CLIENT_NAME_MAX = 255 };
 
@@ -25,7 +27,9 @@ struct client_address {
 	char peer[128]; /* "127.0.0.1:5555", "/path:0" */
 	char local[128];
 	uid_t uid; /* (uid_t)-1: not a Unix socket */
+	gid_t gid; /* of a Unix socket */
 	pid_t pid;
+	bool is_loopback; /* TCP from this machine */
 };
 
 struct client {
@@ -38,6 +42,7 @@ struct client {
 	struct client_address address;
 	/* under the directory's mutex */
 	char name[CLIENT_NAME_MAX + 1];
+	char user[ACCESS_LOGIN_SIZE]; /* empty: has not logged in */
 	char lib_name[CLIENT_NAME_MAX + 1];
 	char lib_version[CLIENT_NAME_MAX + 1];
 	/* owner worker writes; anyone reads; relaxed */

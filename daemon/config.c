@@ -167,7 +167,13 @@ static const struct option_row options[] = {
 	 .arg = "HOST:PORT",
 	 FIELD(listen, STRING),
 	 TEXT(ADDRESS),
-	 .help = "listen on TCP too, on a loopback address"},
+	 .help = "listen on TCP too; beyond loopback only with a login in the rules of access"},
+	{.name = "access",
+	 .arg = "FILE",
+	 FIELD(access, ATOMIC_STRING),
+	 TEXT(PATH),
+	 .is_reloadable = true,
+	 .help = "rules of who may do what; without them whoever can connect may do everything"},
 	{.name = "uplink",
 	 .arg = "URL",
 	 FIELD(uplink, STRING),
@@ -479,7 +485,14 @@ out:
 
 /* ---- the command line ---- */
 
-enum { OPT_HELP = 'h', OPT_VERSION = 'V', OPT_CONFIG = 'f', OPT_CHECK = 'c' + 256, OPT_ROW = 1000 };
+enum {
+	OPT_HELP = 'h',
+	OPT_VERSION = 'V',
+	OPT_CONFIG = 'f',
+	OPT_CHECK = 'c' + 256,
+	OPT_HASH = 'p' + 256,
+	OPT_ROW = 1000
+};
 
 /* What the command line says, before any of it is done. */
 struct arguments {
@@ -490,11 +503,10 @@ struct arguments {
 
 static void long_options(struct option *out)
 {
-	static const struct option extra[] = {{"config", required_argument, NULL, OPT_CONFIG},
-					      {"check", no_argument, NULL, OPT_CHECK},
-					      {"version", no_argument, NULL, OPT_VERSION},
-					      {"help", no_argument, NULL, OPT_HELP},
-					      {NULL, 0, NULL, 0}};
+	static const struct option extra[] = {
+		{"config", required_argument, NULL, OPT_CONFIG}, {"check", no_argument, NULL, OPT_CHECK},
+		{"hash-password", no_argument, NULL, OPT_HASH},	 {"version", no_argument, NULL, OPT_VERSION},
+		{"help", no_argument, NULL, OPT_HELP},		 {NULL, 0, NULL, 0}};
 	for (int i = 0; i < OPTIONS; i++)
 		out[i] = (struct option){options[i].name, required_argument, NULL, OPT_ROW + i};
 	memcpy(out + OPTIONS, extra, sizeof(extra));
@@ -506,7 +518,7 @@ static int arguments_complaint(int kind, char **argv, struct config_error *err)
 	const char *word = config_value_visible(argv[optind - 1], shown, sizeof(shown));
 	if (kind == ':')
 		return fail(err, CONFIG_USAGE, "%s: a value is missing", word);
-	if (optopt >= OPT_ROW || optopt == OPT_CHECK)
+	if (optopt >= OPT_ROW || optopt == OPT_CHECK || optopt == OPT_HASH)
 		return fail(err, CONFIG_USAGE, "%s: takes no value", word);
 	if (optopt != 0)
 		return fail(err, CONFIG_USAGE, "-%c: unknown option (shcounterd --help lists them)", optopt);
@@ -515,7 +527,7 @@ static int arguments_complaint(int kind, char **argv, struct config_error *err)
 
 static int arguments_read(struct arguments *a, int argc, char **argv, struct config_error *err)
 {
-	struct option table[OPTIONS + 5];
+	struct option table[OPTIONS + 6];
 	char shown[128];
 	int opt;
 	long_options(table);
@@ -530,6 +542,8 @@ static int arguments_read(struct arguments *a, int argc, char **argv, struct con
 			a->config_path = optarg;
 		else if (opt == OPT_CHECK)
 			a->action = CONFIG_CHECK;
+		else if (opt == OPT_HASH)
+			return CONFIG_HASH_PASSWORD;
 		else
 			return opt == OPT_HELP ? CONFIG_HELP : CONFIG_VERSION;
 	}
@@ -584,6 +598,10 @@ int config_parse_args(struct config *c, int argc, char **argv, struct config_err
 	/* A default has not been looked at yet. */
 	if (config_value_socket_complaint(c->socket, why, sizeof(why)) != NULL)
 		return fail(err, CONFIG_BAD, "socket: %s", why);
+	/* What the rules say is looked at when they are read. */
+	if (c->listen != NULL && !config_value_is_loopback(c->listen) && atomic_load(&c->access) == NULL)
+		return fail(err, CONFIG_BAD, "listen: '%s' is %s",
+			    config_value_visible(c->listen, why, sizeof(why)), config_value_not_loopback);
 	return a.action;
 }
 
@@ -682,6 +700,8 @@ static const char help_head[] =
 	"        settings, a `name = value` a line; options win over the file\n"
 	"      --check\n"
 	"        look at settings and database, change nothing\n"
+	"      --hash-password\n"
+	"        read a password, print what stands for it in the rules of access\n"
 	"  -V, --version\n"
 	"        the version\n"
 	"  -h, --help\n"

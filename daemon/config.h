@@ -51,8 +51,9 @@ struct config {
 	_Atomic int64_t output_timeout_ms;  /* ... and closed when it takes nothing for so long */
 	_Atomic int64_t audit_keep_ms;	    /* 0: for ever */
 	_Atomic int64_t audit_max;	    /* entries; 0: no limit */
-	_Atomic(char *) audit; /* patterns, with blanks between; null: none. What it was is kept in `old` */
-	_Atomic int log_level; /* enum log_level */
+	_Atomic(char *) audit;	/* patterns, with blanks between; null: none. What it was is kept in `old` */
+	_Atomic(char *) access; /* path of the rules; null: none. The same */
+	_Atomic int log_level;	/* enum log_level */
 	/* private to config.c: strings that were replaced while others may read them; freed at the end */
 	char **old;
 	size_t old_count;
@@ -73,6 +74,7 @@ enum {
 	CONFIG_HELP = 1,
 	CONFIG_VERSION = 2,
 	CONFIG_CHECK = 3,
+	CONFIG_HASH_PASSWORD = 4,
 	CONFIG_USAGE = 64,
 	CONFIG_BAD = 78
 };

@@ -265,11 +265,17 @@ static void check_address(const char *text, char *why, size_t why_size)
 	strtonum(port, 1, 65535, &complaint);
 	if (complaint != NULL)
 		snprintf(why, why_size, "'%s' has no port from 1 to 65535 behind the colon", shown);
-	else if (!is_loopback(host))
-		snprintf(why, why_size,
-			 "'%s' is not a loopback address, and this version has no authentication: "
-			 "give 127.0.0.1, [::1] or localhost, and let others in through a tunnel",
-			 shown);
+}
+
+const char config_value_not_loopback[] =
+	"not a loopback address, and nobody has a password: set access to a file of rules with a login in it, or "
+	"give 127.0.0.1, [::1] or localhost, and let others in through a tunnel";
+
+bool config_value_is_loopback(const char *address)
+{
+	char host[256];
+	const char *port;
+	return split_address(address, host, sizeof(host), &port) && is_loopback(host);
 }
 
 static void check_patterns(const char *text, char *why, size_t why_size)

@@ -7,6 +7,7 @@
 #ifndef SHC_CONFIG_VALUE_H
 #define SHC_CONFIG_VALUE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,7 +22,7 @@ enum config_value_kind {
 	CONFIG_VALUE_PATH,     /* made absolute */
 	CONFIG_VALUE_SOCKET,   /* a path that fits into a socket address */
 	CONFIG_VALUE_GROUP,    /* name or number of a group there is */
-	CONFIG_VALUE_ADDRESS,  /* HOST:PORT, loopback only */
+	CONFIG_VALUE_ADDRESS,  /* HOST:PORT */
 	CONFIG_VALUE_PATTERNS, /* of names, with blanks between */
 	CONFIG_VALUE_UPLINK,   /* URL of a Redis Cluster, or of one server; shown without user and password */
 };
@@ -56,6 +57,12 @@ void config_value_range(const struct config_value_rule *rule, char *out, size_t 
 
 /* Why `path` is no address of a socket, or null. */
 const char *config_value_socket_complaint(const char *path, char *why, size_t why_size);
+
+/* Is the host of a HOST:PORT one of loopback, as it stands? */
+bool config_value_is_loopback(const char *address);
+
+/* What is said of another one where nobody has a password: "not a loopback address, ...". */
+extern const char config_value_not_loopback[];
 
 /* Bytes from outside made fit for a message: control characters as \n, \033, ...; cut to fit. Returns `out`.
  */

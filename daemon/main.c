@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access.h"
 #include "config.h"
+#include "hash_password.h"
 #include "../lib/log.h"
 #include "server.h"
 #include "store.h"
@@ -50,10 +52,27 @@ static void help(void)
 	buf_fini(&text);
 }
 
+/* 0 or an exit status, with a sentence said. */
+static int check_access(const struct config *config)
+{
+	char why[GUARDED_WHY_SIZE];
+	struct access *access = NULL;
+
+	if (!config->access || !access_read(&access, config->access, why)) {
+		access_unref(access);
+		return 0;
+	}
+	fprintf(stderr, "shcounterd: access: %s\n", why);
+	return CONFIG_BAD;
+}
+
 static int check(const struct config *config)
 {
-	int rc = store_check(config->db, say, NULL);
+	int rc, status = check_access(config);
 
+	if (status)
+		return status;
+	rc = store_check(config->db, say, NULL);
 	return rc == 0 ? 0 : rc > 0 ? STATUS_FINDINGS : server_status_of(rc);
 }
 
@@ -77,6 +96,7 @@ int main(int argc, char **argv)
 	switch (outcome) {
 	case CONFIG_OK: status = run(&config); break;
 	case CONFIG_CHECK: status = check(&config); break;
+	case CONFIG_HASH_PASSWORD: status = hash_password(); break;
 	case CONFIG_HELP: help(); break;
 	case CONFIG_VERSION: printf("shcounterd %s\n", SHC_VERSION); break;
 	default:

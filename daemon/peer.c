@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "../lib/log.h"
+#include "peer_access.h"
+#include "request_access.h"
 #include "request_quick.h"
 #include "server.h"
 #include "worker.h"
@@ -37,8 +39,9 @@ struct peer *peer_new(struct worker *w, int fd, struct client_address *address)
 	atomic_init(&p->client.multi_count, -1);
 	atomic_init(&p->client.proto, 2);
 	resp_parser_init(&p->parser);
-	if (io_conn_start(w->io, &p->io, fd)) {
+	if (peer_resolve(p) || io_conn_start(w->io, &p->io, fd)) {
 		close(fd);
+		rights_fini(&p->rights);
 		resp_parser_fini(&p->parser);
 		free(p);
 		return NULL;
@@ -71,6 +74,7 @@ struct peer *peer_free(struct peer *p)
 		uplink_drop(&w->server->uplink->asks, p->uplink_question);
 	client_remove(&w->server->clients, &p->client);
 	request_multi_reset(p);
+	rights_fini(&p->rights);
 	resp_parser_fini(&p->parser);
 	buf_fini(&p->in);
 	buf_fini(&p->out);
@@ -236,6 +240,17 @@ static enum request_result execute(struct peer *p, const struct batch_item *item
 	return result;
 }
 
+/* Only what he may do goes the short way, which asks nobody. */
+static void forget_forbidden(struct peer *p, struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		struct batch_item *item = &b->items[i];
+
+		if (item->guess && !request_may_quickly(p, item->command, item->argv[1]))
+			item->guess = NULL;
+	}
+}
+
 /* Parses the next batch. */
 static void parse(struct peer *p, const char *data, size_t len, int *outcome)
 {
@@ -249,6 +264,8 @@ static void parse(struct peer *p, const char *data, size_t len, int *outcome)
 	batch_parse(&w->batch, &p->parser, data, len, outcome);
 	epoch_look(&w->slot);
 	batch_look_ahead(&w->batch, &w->txn);
+	if (!p->rights.is_free)
+		forget_forbidden(p, &w->batch);
 }
 
 /* Executes the batch, until one parks, closes, or replies pile up. *done grows by the bytes used up. */

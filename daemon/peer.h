@@ -30,6 +30,7 @@
 #include "hold.h"
 #include "io.h"
 #include "request.h"
+#include "rights.h"
 #include "session.h"
 
 enum peer_wait_kind {
@@ -95,7 +96,12 @@ struct peer {
 	struct audit_question *question;	 /* SHC.LOG's; owned; null: none */
 	struct uplink_question *uplink_question; /* SHC.UPLINK's; the same */
 	bool is_session_lost;			 /* bound to somebody else by now, or ended by a refusal */
-	int proto;				 /* 2 or 3 */
+	struct rights rights;			 /* borrow the worker's rules */
+	bool is_logged_in;			 /* as ... */
+	char login[ACCESS_LOGIN_SIZE];
+	uint8_t login_hash[SECRET_HASH_SIZE]; /* ... with this password's */
+	unsigned failures;		      /* of AUTH, since the last success */
+	int proto;			      /* 2 or 3 */
 	enum peer_reply_mode reply_mode;
 	/* a long KEYS, in slices */
 	struct buf keys_body;

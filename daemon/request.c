@@ -13,6 +13,7 @@
 #include "../lib/resp.h"
 #include "../lib/log.h"
 #include "peer.h"
+#include "request_access.h"
 #include "request_sub.h"
 #include "server.h"
 #include "worker.h"
@@ -29,12 +30,16 @@
 #define INMULTI	 COMMAND_IN_MULTI
 #define ADMIN	 COMMAND_ADMIN
 #define BLOCKING COMMAND_BLOCKING
+#define ANYBODY	 COMMAND_ANYBODY
+#define ASWRITE	 COMMAND_AS_WRITE
+#define ALL	 COMMAND_ALL
+#define NAMED	 COMMAND_NAMED
 
 /* Sorted by name. `since` is the version of Redis that the behaviour follows. */
 static const struct command table[] = {
 	/* name, arity, flags, keys, handler, group, since, summary, syntax */
-	{"auth", -2, FAST, 0, 0, 0, request_auth, "connection", "1.0.0", "Authenticates the connection.",
-	 "[username] password"},
+	{"auth", -2, FAST | NOMULTI | ANYBODY, 0, 0, 0, request_auth, "connection", "1.0.0",
+	 "Authenticates the connection.", "[username] password"},
 	{"bgsave", -1, ADMIN, 0, 0, 0, request_bgsave, "server", "1.0.0",
 	 "Begins to fold the journal into the snapshot.", "[SCHEDULE]"},
 	{"client", -2, R, 0, 0, 0, request_client, "connection", "2.4.0",
@@ -43,8 +48,8 @@ static const struct command table[] = {
 	 "[COUNT | INFO | DOCS | LIST | HELP] [name ...]"},
 	{"config", -2, ADMIN, 0, 0, 0, request_config, "server", "2.0.0", "Shows the settings.",
 	 "GET pattern [pattern ...]"},
-	{"dbsize", 1, FAST, 0, 0, 0, request_dbsize, "server", "1.0.0", "Returns the number of counters.",
-	 ""},
+	{"dbsize", 1, FAST | ALL, 0, 0, 0, request_dbsize, "server", "1.0.0",
+	 "Returns the number of counters.", ""},
 	{"decr", 2, WC | QUICK(DECR), 1, 1, 1, request_decr, "string", "1.0.0",
 	 "Subtracts one, returns the new value.", "name"},
 	{"decrby", 3, WC | QUICK(DECR), 1, 1, 1, request_decrby, "string", "1.0.0",
@@ -64,9 +69,9 @@ static const struct command table[] = {
 	 "Lets the counter expire at a Unix time.", "name unix-time-seconds [NX | XX | GT | LT]"},
 	{"expiretime", 2, FAST, 1, 1, 1, request_expiretime, "generic", "7.0.0",
 	 "Returns the Unix time at which the counter expires.", "name"},
-	{"flushall", -1, WCW, 0, 0, 0, request_flush, "server", "1.0.0", "Deletes all counters.",
+	{"flushall", -1, WCW | ALL, 0, 0, 0, request_flush, "server", "1.0.0", "Deletes all counters.",
 	 "[ASYNC | SYNC]"},
-	{"flushdb", -1, WCW, 0, 0, 0, request_flush, "server", "1.0.0", "Deletes all counters.",
+	{"flushdb", -1, WCW | ALL, 0, 0, 0, request_flush, "server", "1.0.0", "Deletes all counters.",
 	 "[ASYNC | SYNC]"},
 	{"function", -2, ADMIN, 0, 0, 0, request_function, "scripting", "7.0.0",
 	 "There are no functions: FLUSH has nothing to do.", "FLUSH [ASYNC | SYNC]"},
@@ -78,7 +83,7 @@ static const struct command table[] = {
 	 "name [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]"},
 	{"getset", 3, WCW | FAST, 1, 1, 1, request_getset, "string", "1.0.0",
 	 "Sets the value, returns the one before.", "name value"},
-	{"hello", -1, FAST, 0, 0, 0, request_hello, "connection", "6.0.0",
+	{"hello", -1, FAST | ANYBODY, 0, 0, 0, request_hello, "connection", "6.0.0",
 	 "Greets the server and chooses the protocol.", "[protover [AUTH username password] [SETNAME name]]"},
 	{"incr", 2, WC | QUICK(INCR), 1, 1, 1, request_incr, "string", "1.0.0",
 	 "Adds one, returns the new value.", "name"},
@@ -90,7 +95,7 @@ static const struct command table[] = {
 	 "EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST] [ENX]"},
 	{"info", -1, R, 0, 0, 0, request_info, "server", "1.0.0", "Returns facts and figures of the server.",
 	 "[section ...]"},
-	{"keys", 2, R, 0, 0, 0, request_keys, "generic", "1.0.0", "Returns all names that match a pattern.",
+	{"keys", 2, ALL, 0, 0, 0, request_keys, "generic", "1.0.0", "Returns all names that match a pattern.",
 	 "pattern"},
 	{"lastsave", 1, FAST, 0, 0, 0, request_lastsave, "server", "1.0.0",
 	 "Returns the Unix time of the last complete snapshot.", ""},
@@ -115,14 +120,15 @@ static const struct command table[] = {
 	 "Sets the value, and lets the counter expire in some milliseconds.", "name milliseconds value"},
 	{"pttl", 2, FAST, 1, 1, 1, request_pttl, "generic", "2.6.0",
 	 "Returns in how many milliseconds the counter expires.", "name"},
-	{"quit", -1, FAST | INMULTI, 0, 0, 0, request_quit, "connection", "1.0.0", "Closes the connection.",
+	{"quit", -1, FAST | INMULTI | ANYBODY, 0, 0, 0, request_quit, "connection", "1.0.0",
+	 "Closes the connection.", ""},
+	{"randomkey", 1, ALL, 0, 0, 0, request_randomkey, "generic", "1.0.0", "Returns a name at random.",
 	 ""},
-	{"randomkey", 1, R, 0, 0, 0, request_randomkey, "generic", "1.0.0", "Returns a name at random.", ""},
-	{"reset", 1, FAST | INMULTI, 0, 0, 0, request_reset, "connection", "6.2.0",
+	{"reset", 1, FAST | INMULTI | ANYBODY, 0, 0, 0, request_reset, "connection", "6.2.0",
 	 "Puts the connection back to its beginning.", ""},
 	{"save", 1, ADMIN | NOMULTI | BLOCKING, 0, 0, 0, request_save, "server", "1.0.0",
 	 "Folds the journal into the snapshot, returns when it is on disk.", ""},
-	{"scan", -2, R, 0, 0, 0, request_scan, "generic", "2.8.0", "Walks over the names, some at a time.",
+	{"scan", -2, ALL, 0, 0, 0, request_scan, "generic", "2.8.0", "Walks over the names, some at a time.",
 	 "cursor [MATCH pattern] [COUNT count] [TYPE type]"},
 	{"select", 2, FAST, 0, 0, 0, request_select, "connection", "1.0.0", "There is one database: 0.",
 	 "index"},
@@ -147,7 +153,7 @@ static const struct command table[] = {
 	 "Copies the state of the running daemon.", "BEGIN | READ offset count | END | HELP"},
 	{"shc.explain", 2, COMMAND_SHARDED | FAST | NOMULTI, 1, 1, 1, request_shc_explain, "string", "0.2.0",
 	 "Returns what is known about one counter: its parts, and whether all of it is on disk.", "name"},
-	{"shc.global", 2, NOMULTI | BLOCKING, 0, 0, 0, request_shc_global, "string", "0.4.0",
+	{"shc.global", 2, NOMULTI | BLOCKING | NAMED, 0, 0, 0, request_shc_global, "string", "0.4.0",
 	 "Returns a name's total over all daemons of the uplink, and how old that is in milliseconds.",
 	 "name"},
 	{"shc.hit", -2, WCW | FAST, 1, 1, 1, request_shc_hit, "string", "0.3.0",
@@ -164,11 +170,11 @@ static const struct command table[] = {
 	 "string", "0.2.0",
 	 "Adds, all or none, unless that was done before with this token; returns the values.",
 	 "token name delta [name delta ...]"},
-	{"shc.session", 2, NOMULTI, 0, 0, 0, request_shc_session, "connection", "0.2.0",
+	{"shc.session", 2, NOMULTI | ASWRITE, 0, 0, 0, request_shc_session, "connection", "0.2.0",
 	 "Binds the connection to a session; returns how far it has come.", "id"},
 	{"shc.shards", 2, COMMAND_SHARDED | FAST, 1, 1, 1, request_shc_shards, "string", "0.1.0",
 	 "Returns what base and each cell of a counter hold.", "name"},
-	{"shc.top", -1, NOMULTI | BLOCKING, 0, 0, 0, request_shc_top, "generic", "0.2.0",
+	{"shc.top", -1, NOMULTI | BLOCKING | ALL, 0, 0, 0, request_shc_top, "generic", "0.2.0",
 	 "Returns the counters that change fastest, with their rates.", "[count]"},
 	{"shc.uplink", -2, ADMIN | NOMULTI | BLOCKING, 0, 0, 0, request_shc_uplink, "server", "0.4.0",
 	 "The uplink: how far it is, whether it is right.",
@@ -183,7 +189,7 @@ static const struct command table[] = {
 	 "Deletes counters, returns how many there were.", "name [name ...]"},
 	{"wait", 3, BLOCKING, 0, 0, 0, request_wait, "generic", "3.0.0", "There are no replicas: returns 0.",
 	 "numreplicas timeout"},
-	{"waitaof", 4, BLOCKING, 0, 0, 0, request_waitaof, "generic", "7.2.0",
+	{"waitaof", 4, BLOCKING | ASWRITE, 0, 0, 0, request_waitaof, "generic", "7.2.0",
 	 "Returns when everything acknowledged so far is on disk.", "numlocal numreplicas timeout"},
 	{"watch", -2, FAST | INMULTI, 0, 0, 0, request_watch, "transactions", "2.2.0",
 	 "Refused: there is no optimistic locking.", "name [name ...]"},
@@ -201,6 +207,10 @@ static const struct command table[] = {
 #undef INMULTI
 #undef ADMIN
 #undef BLOCKING
+#undef ANYBODY
+#undef ASWRITE
+#undef ALL
+#undef NAMED
 
 enum {
 	COMMANDS = sizeof(table) / sizeof(table[0]),
@@ -518,10 +528,12 @@ static enum request_result dispatch(struct peer *peer, const struct command *c, 
 	atomic_store_explicit(&peer->client.command, c->name, memory_order_relaxed);
 	if (!is_arity_right(c, argc)) {
 		if (c->handler == request_exec)
-			return request_exec_refused(&r);
+			return request_exec_refused(&r, "wrong number of arguments for 'exec' command");
 		reply_arity(&r);
 		return refuse(peer);
 	}
+	if (!peer->rights.is_free && !request_may(&r))
+		return refuse(peer);
 	if (peer->multi.is_open && !(c->flags & COMMAND_IN_MULTI)) {
 		if (c->flags & COMMAND_NO_MULTI) {
 			reply_error(&r, "ERR Command not allowed inside a transaction");

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "../lib/buf.h"
+#include "../lib/role.h"
 #include "../lib/slice.h"
 #include "txn.h"
 
@@ -47,6 +48,11 @@ enum command_flags {
 	COMMAND_BLOCKING = 1 << 8, /* for COMMAND's flags only */
 	COMMAND_LOCKED = 1 << 13,  /* reads what is beside the value (TXN_LOCKED) */
 	COMMAND_REPEATED = 1 << 9, /* may have been done before: looks for that first, then for a full disk */
+	/* who may (request_access.c), where it does not follow from the above */
+	COMMAND_ANYBODY = 1 << 14,  /* even who has no rights at all */
+	COMMAND_AS_WRITE = 1 << 15, /* changes something, if not counters */
+	COMMAND_ALL = 1 << 16,	    /* is about all counters: he needs the role on all names */
+	COMMAND_NAMED = 1 << 17,    /* its second word is a name, though no counter is opened */
 	/* has a short way (request_quick.c), and which */
 	COMMAND_QUICK_INCR = 1 << 10,
 	COMMAND_QUICK_DECR = 2 << 10,
@@ -97,6 +103,28 @@ static inline long command_key_count(const struct command *c, size_t argc)
 	if (last < c->key_first || (c->key_last < 0 && (last - c->key_first) % c->key_step))
 		return c->key_last < 0 ? -1 : 0;
 	return (last - c->key_first) / c->key_step + 1;
+}
+
+/* What a request needs: a role on its names, or on all. */
+struct command_need {
+	enum role role;
+	bool is_all;
+	size_t name_at; /* a word that is a name, beside the table's keys; 0: none */
+};
+
+/* What is for admins is about the daemon, and so about all names. */
+static inline struct command_need command_need(const struct command *c)
+{
+	bool is_write = c->flags & (COMMAND_WRITE | COMMAND_AS_WRITE);
+
+	return (struct command_need){
+		.role = c->flags & COMMAND_ANYBODY ? ROLE_NOBODY
+			: c->flags & COMMAND_ADMIN ? ROLE_ADMIN
+			: is_write		   ? ROLE_WRITE
+						   : ROLE_READ,
+		.is_all = c->flags & (COMMAND_ADMIN | COMMAND_ALL),
+		.name_at = c->flags & COMMAND_NAMED ? 1 : 0,
+	};
 }
 
 /* The table. */
@@ -201,14 +229,16 @@ bool request_ask_uplink(struct request *r, struct slice name, struct buf *pairs,
 request_fn request_shc_backup;
 /* request_multi.c */
 request_fn request_multi, request_exec, request_discard, request_watch;
-request_fn request_exec_refused; /* EXEC with arguments ends the transaction, too */
+/* EXEC that is refused ends the transaction, too; `why` is Redis's. */
+enum request_result request_exec_refused(struct request *r, const char *why);
 void request_queue(struct peer *peer, const struct command *command, const struct slice *argv, size_t argc);
 void request_multi_reset(struct peer *peer); /* as DISCARD; RESET, and the end of a connection */
 /* request_durable.c: barriers and the snapshot */
 request_fn request_wait, request_waitaof, request_save, request_bgsave, request_lastsave, request_shutdown;
+/* request_auth.c */
+request_fn request_auth, request_hello, request_reset;
 /* request_server.c, request_command.c, request_config.c */
-request_fn request_ping, request_echo, request_hello, request_auth, request_select, request_quit,
-	request_reset, request_time, request_function;
+request_fn request_ping, request_echo, request_select, request_quit, request_time, request_function;
 request_fn request_command;
 request_fn request_config;
 /* request_info.c */

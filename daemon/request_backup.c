@@ -102,10 +102,12 @@ static enum request_result backup_help(struct request *r)
 
 static const struct subcommand rows[] = {
 	{"shc.backup|begin", 2, backup_begin, "0.2.0",
-	 "Copies the state, everything acknowledged so far included; returns the size in bytes.", ""},
-	{"shc.backup|end", 2, backup_end, "0.2.0", "Forgets the copy.", ""},
-	{"shc.backup|help", 2, backup_help, "0.2.0", "Prints this help.", ""},
-	{"shc.backup|read", 4, backup_read_piece, "0.2.0", "Returns a piece of the copy.", "offset count"},
+	 "Copies the state, everything acknowledged so far included; returns the size in bytes.", "",
+	 AS_COMMAND},
+	{"shc.backup|end", 2, backup_end, "0.2.0", "Forgets the copy.", "", AS_COMMAND},
+	{"shc.backup|help", 2, backup_help, "0.2.0", "Prints this help.", "", AS_COMMAND},
+	{"shc.backup|read", 4, backup_read_piece, "0.2.0", "Returns a piece of the copy.", "offset count",
+	 AS_COMMAND},
 };
 
 const struct subcommands subcommands_backup = {rows, sizeof(rows) / sizeof(rows[0])};

@@ -447,16 +447,16 @@ static enum request_result command_help(struct request *r)
 }
 
 static const struct subcommand rows[] = {
-	{"command|count", 2, command_total, "2.8.13", "Return the total number of commands.", ""},
+	{"command|count", 2, command_total, "2.8.13", "Return the total number of commands.", "", AS_COMMAND},
 	{"command|docs", -2, command_docs, "7.0.0",
-	 "Return documentation of commands, of all when none is named.", "[command-name ...]"},
+	 "Return documentation of commands, of all when none is named.", "[command-name ...]", AS_COMMAND},
 	{"command|getkeys", -4, command_getkeys, "2.8.13", "Return the names of counters in a full command.",
-	 "full-command"},
-	{"command|help", 2, command_help, "5.0.0", "Prints this help.", ""},
+	 "full-command", AS_COMMAND},
+	{"command|help", 2, command_help, "5.0.0", "Prints this help.", "", AS_COMMAND},
 	{"command|info", -2, command_info, "2.8.13",
-	 "Return details about commands, about all when none is named.", "[command-name ...]"},
+	 "Return details about commands, about all when none is named.", "[command-name ...]", AS_COMMAND},
 	{"command|list", -2, command_list, "7.0.0", "Return the names of all commands.",
-	 "[FILTERBY (MODULE module-name|ACLCAT cat|PATTERN pattern)]"},
+	 "[FILTERBY (MODULE module-name|ACLCAT cat|PATTERN pattern)]", AS_COMMAND},
 };
 
 const struct subcommands subcommands_command = {rows, sizeof(rows) / sizeof(rows[0])};

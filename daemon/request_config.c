@@ -107,7 +107,7 @@ static const struct alias {
 	{"notify-keyspace-events", "", NULL},
 	{"port", NULL, value_port},
 	{"proto-max-bulk-len", NULL, value_bulk_len},
-	{"protected-mode", "yes", NULL}, /* TCP is for loopback only */
+	{"protected-mode", "yes", NULL}, /* TCP beyond loopback needs a login */
 	{"requirepass", "", NULL},
 	{"save", "", NULL},	/* no save points: the journal is folded by snapshot-interval */
 	{"timeout", "0", NULL}, /* idle connections are kept */
@@ -222,12 +222,13 @@ static enum request_result sub_help(struct request *r)
 
 static const struct subcommand rows[] = {
 	{"config|get", -3, sub_get, "2.0.0", "Return the settings that match the patterns, and their values.",
-	 "pattern [pattern ...]"},
-	{"config|help", 2, sub_help, "5.0.0", "Prints this help.", ""},
+	 "pattern [pattern ...]", AS_COMMAND},
+	{"config|help", 2, sub_help, "5.0.0", "Prints this help.", "", AS_COMMAND},
 	{"config|resetstat", 2, sub_resetstat, "2.0.0", "Refused: the numbers of INFO count from the start.",
-	 ""},
-	{"config|rewrite", 2, sub_rewrite, "2.8.0", "Refused: the file is yours.", ""},
-	{"config|set", -4, sub_set, "2.0.0", "Refused: change the file and send SIGHUP.", "directive value"},
+	 "", AS_COMMAND},
+	{"config|rewrite", 2, sub_rewrite, "2.8.0", "Refused: the file is yours.", "", AS_COMMAND},
+	{"config|set", -4, sub_set, "2.0.0", "Refused: change the file and send SIGHUP.", "directive value",
+	 AS_COMMAND},
 };
 
 const struct subcommands subcommands_config = {rows, sizeof(rows) / sizeof(rows[0])};

@@ -8,6 +8,7 @@
 
 #include "../lib/resp.h"
 #include "peer.h"
+#include "request_access.h"
 #include "server.h"
 #include "worker.h"
 
@@ -148,6 +149,18 @@ static bool has_bad_name(const struct execution *e)
 	return false;
 }
 
+static enum request_result run_queued(struct request *r)
+{
+	enum request_result result;
+
+	if (!r->peer->rights.is_free && !request_may_still(r))
+		return REQUEST_DONE;
+	result = request_run(r);
+	if (r->command->flags & COMMAND_WRITE)
+		txn_note_steps(r->txn, r->key_index, (size_t)command_key_count(r->command, r->argc));
+	return result;
+}
+
 static enum request_result run_queue(struct request *exec, const struct execution *e)
 {
 	const struct peer_multi *m = &exec->peer->multi;
@@ -165,10 +178,8 @@ static enum request_result run_queue(struct request *exec, const struct executio
 		r.proto = exec->peer->proto;
 		r.is_in_exec = true;
 		r.key_index = key_index;
-		if (request_run(&r) == REQUEST_CLOSE)
+		if (run_queued(&r) == REQUEST_CLOSE)
 			result = REQUEST_CLOSE;
-		if (q->command->flags & COMMAND_WRITE)
-			txn_note_steps(r.txn, key_index, (size_t)command_key_count(q->command, q->argc));
 		key_index += (size_t)command_key_count(q->command, q->argc);
 	}
 	return result;
@@ -209,13 +220,12 @@ static bool execute_until_done(struct request *exec, const struct execution *e, 
 	return false;
 }
 
-enum request_result request_exec_refused(struct request *r)
+enum request_result request_exec_refused(struct request *r, const char *why)
 {
 	multi_reset(&r->peer->multi);
 	show_count(r->peer);
-	return reply_error(
-		r,
-		"EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
+	resp_put_errorf(r->out, "EXECABORT Transaction discarded because of: %s", why);
+	return REQUEST_DONE;
 }
 
 enum request_result request_exec(struct request *r)

@@ -19,7 +19,14 @@ struct subcommand {
 	const char *since;   /* version of Redis */
 	const char *summary; /* one sentence */
 	const char *syntax;  /* arguments, for people */
+	struct command_need need;
 };
+
+/* As its container needs. */
+#define AS_COMMAND                                                                                           \
+	{                                                                                                    \
+		ROLE_NOBODY, false, 0                                                                        \
+	}
 
 struct subcommands {
 	const struct subcommand *rows;

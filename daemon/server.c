@@ -160,6 +160,60 @@ static int load_state(struct server *s)
 	return 0;
 }
 
+/* ---- who may do what ---- */
+
+/* 0 or an exit status. */
+static int open_access(struct server *s)
+{
+	const char *path = atomic_load(&s->config->access);
+	char why[GUARDED_WHY_SIZE];
+	struct access *access = NULL;
+
+	if (!path)
+		return 0;
+	if (access_read(&access, path, why)) {
+		log_error("access: %s", why);
+		return STATUS_CONFIG;
+	}
+	access_now_set(&s->access, access);
+	return 0;
+}
+
+/* Whether what is to be in force is enough for who can reach us. */
+static bool is_enough(const struct server *s, const struct access *access)
+{
+	return !s->acceptor.is_exposed || access_has_logins(access);
+}
+
+/* What is wrong leaves the rules as they are. */
+static void reload_access(struct server *s)
+{
+	const char *path = atomic_load(&s->config->access);
+	char why[GUARDED_WHY_SIZE];
+	struct access *access = NULL;
+
+	if (!path && !s->access.set)
+		return;
+	if (path && access_read(&access, path, why)) {
+		log_error("access: %s; the rules stay as they were", why);
+		return;
+	}
+	if (!is_enough(s, access)) {
+		log_error(
+			"access: there is no login any more, and listening beyond loopback needs one; the rules "
+			"stay as they were");
+		access_unref(access);
+		return;
+	}
+	if (access)
+		log_info("access: %zu rules are in force", access->rule_count);
+	else
+		log_info("access: no rules any more: whoever can connect may do everything");
+	access_now_set(&s->access, access);
+	for (uint32_t i = 0; i < s->worker_count; i++)
+		waker_wake(&s->workers[i].waker);
+}
+
 /* ---- limits ---- */
 
 /* As many descriptors as clients are allowed, or fewer clients. */
@@ -277,10 +331,12 @@ static void reload(struct server *s)
 	char said[1024];
 
 	notify_send("RELOADING=1");
-	if (config_reload(s->config, said, sizeof(said), &err))
+	if (config_reload(s->config, said, sizeof(said), &err)) {
 		log_error("%s; nothing was changed", err.text);
-	else
+	} else {
 		log_info("configuration read again: %s", said[0] ? said : "nothing changed");
+		reload_access(s);
+	}
 	raise_limits(s);
 	log_init(s->config->is_log_json, (enum log_level)atomic_load(&s->config->log_level));
 	waker_wake(&s->commit.waker);
@@ -465,6 +521,8 @@ int server_run(struct config *config)
 	fill_identity(s);
 	raise_limits(s);
 	client_directory_init(&s->clients);
+	access_now_init(&s->access);
+	refusals_init(&s->refusals);
 	audit_init(&s->audit, config);
 	if (registry_init(&s->registry, &config->max_memory_bytes)) {
 		log_error("out of memory");
@@ -475,7 +533,9 @@ int server_run(struct config *config)
 		log_error("out of memory");
 		return STATUS_IO;
 	}
-	status = lock_state(s);
+	status = open_access(s);
+	if (!status)
+		status = lock_state(s);
 	if (!status) {
 		backup_init(&s->backup, config->db);
 		status = run_with_state(s, &signals);
@@ -484,6 +544,8 @@ int server_run(struct config *config)
 	once_table_fini(&s->tokens);
 	registry_fini(&s->registry);
 	client_directory_fini(&s->clients);
+	access_now_fini(&s->access);
+	refusals_fini(&s->refusals);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	if (!status)

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "acceptor.h"
+#include "access.h"
 #include "audit.h"
 #include "audit_reader.h"
 #include "backup.h"
@@ -26,6 +27,7 @@
 #include "config.h"
 #include "epoch.h"
 #include "once.h"
+#include "refusals.h"
 #include "registry.h"
 #include "session.h"
 #include "store.h"
@@ -50,6 +52,8 @@ struct server {
 	struct audit audit;
 	struct audit_reader audit_reader;
 	struct uplink *uplink; /* owned; null: none */
+	struct access_now access;
+	struct refusals refusals;
 	struct client_directory clients;
 	struct worker *workers;
 	uint32_t worker_count;

@@ -13,6 +13,7 @@
 
 #include "clock.h"
 #include "../lib/log.h"
+#include "peer_access.h"
 #include "server.h"
 
 enum {
@@ -53,6 +54,7 @@ void worker_fini(struct worker *w)
 	free(w->deltas);
 	free(w->undo);
 	txn_fini(&w->txn);
+	w->access = access_unref(w->access);
 	audit_sweep_fini(&w->audit_sweep);
 	epoch_slot_fini(&w->slot);
 	waker_fini(&w->waker);
@@ -299,6 +301,28 @@ static void follow_audit(struct worker *w)
 	audit_sweep_some(&w->audit_sweep, &w->server->audit, &w->txn);
 }
 
+/* ---- who may do what ---- */
+
+/* Before anything else is done in a turn: nobody is served by rules that are not in force any more. */
+static void follow_access(struct worker *w)
+{
+	struct access *before = w->access;
+	struct peer *p, *next;
+
+	if (!access_now_is_new(&w->server->access, w->access_generation))
+		return;
+	w->access = access_now_get(&w->server->access, &w->access_generation);
+	for (p = TAILQ_FIRST(&w->peers); p; p = next) {
+		next = TAILQ_NEXT(p, all);
+		if (peer_resolve(p)) {
+			log_warning("client %" PRIu64 ": out of memory for its rights: connection closed",
+				    p->client.id);
+			peer_close(p, false);
+		}
+	}
+	access_unref(before);
+}
+
 /* Milliseconds that io_wait may sleep; -1: for ever. Says to the committer whether wake-ups are wanted. */
 static int64_t sleep_ms(struct worker *w)
 {
@@ -396,6 +420,7 @@ static void turn(struct worker *w)
 			  io_kind_name(w->server->io), strerror(-rc));
 		_exit(EXIT_IO);
 	}
+	follow_access(w);
 	w->has_events = take_inbox(w);
 	while (io_next(w->io, &ev)) {
 		w->has_events = true;

@@ -28,7 +28,7 @@ struct server;
 /* Owner writes, anyone reads, relaxed; INFO adds them up. One table names them: stats.c. */
 struct worker_stats {
 	_Atomic uint64_t requests, errors, connections, bytes_in, bytes_out, transactions, parked, throttled,
-		timed_out;
+		timed_out, denied_auth, denied_commands, denied_names;
 	_Atomic int64_t peers;	 /* connections now; the acceptor adds those on their way */
 	_Atomic int64_t waiting; /* of them: parked now */
 	_Atomic int64_t busy_ns; /* time not asleep in io_wait */
@@ -52,6 +52,8 @@ struct worker {
 	struct waker waker;
 	struct epoch_slot slot;
 	struct txn txn;
+	struct access *access; /* the rules, a reference; null: none */
+	uint64_t access_generation;
 	struct peer_list peers, waiting, flushing, held;
 	bool is_holding;     /* durability = commit: replies wait for the disk */
 	uint64_t want_epoch; /* newest that a reply of this turn is held for; 0: none */

@@ -49,16 +49,16 @@ static const char *environment(const char *name)
 }
 
 /* As shcount has it: $SHCOUNT_AUTH is PASSWORD or USER:PASSWORD, $REDISCLI_AUTH the password, for a URL
- * without one. The daemon on a Unix socket knows its users without. */
+ * without one. A daemon on a Unix socket is no Redis. */
 static enum shc_status set_auth(struct shc *shc, const struct url *url)
 {
 	const char *text = environment("SHCOUNT_AUTH"), *colon = text ? strchr(text, ':') : NULL;
 	enum shc_status status;
 	char *user;
 
-	if (!text)
+	if (!text && url->kind != URL_UNIX)
 		text = environment("REDISCLI_AUTH");
-	if (!text || url->kind == URL_UNIX || url->password)
+	if (!text || url->password)
 		return SHC_OK;
 	if (!colon || colon == text)
 		return shc_set_auth(shc, NULL, colon ? colon + 1 : text);

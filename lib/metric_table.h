@@ -14,7 +14,7 @@
  * VALUE(a function of daemon/stats.c) or WORKER(a field of struct worker_stats), which is summed. */
 #define METRIC_DAEMON(X)                                                                                     \
 	X(process_id, SERVER, GAUGE, NULL, VALUE(process_id), "process id")                                  \
-	X(tcp_port, SERVER, GAUGE, NULL, VALUE(tcp_port), "port on the loopback interface, 0 without one")   \
+	X(tcp_port, SERVER, GAUGE, NULL, VALUE(tcp_port), "port of TCP, 0 without one")                      \
 	X(server_time_usec, SERVER, GAUGE, NULL, VALUE(server_time_usec), "Unix time in microseconds")       \
 	X(uptime_in_seconds, SERVER, SECONDS, "shcounterd_uptime_seconds", VALUE(uptime_seconds),            \
 	  "time since the start")                                                                            \
@@ -85,6 +85,12 @@
 	  "bytes sent")                                                                                      \
 	X(rejected_connections, STATS, COUNT, "shcounterd_connections_rejected_total", VALUE(refused),       \
 	  "connections refused for max-clients")                                                             \
+	X(acl_access_denied_auth, STATS, COUNT, "shcounterd_denied_logins_total", WORKER(denied_auth),       \
+	  "wrong passwords, and requests of clients that have not logged in and would have to")              \
+	X(acl_access_denied_cmd, STATS, COUNT, "shcounterd_denied_commands_total", WORKER(denied_commands),  \
+	  "requests refused because the client may not run the command")                                     \
+	X(acl_access_denied_key, STATS, COUNT, "shcounterd_denied_names_total", WORKER(denied_names),        \
+	  "requests refused because the client may not touch one of the names")                              \
 	X(accept_failures, STATS, COUNT, "shcounterd_accept_failures_total", VALUE(accept_failures),         \
 	  "times that accepting failed for want of descriptors or memory")                                   \
 	X(total_error_replies, STATS, COUNT, "shcounterd_error_replies_total", WORKER(errors),               \

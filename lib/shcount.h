@@ -63,8 +63,8 @@ struct shc_reply {
 
 /* ---- a handle ---- */
 
-/* Connects at the first use. `url`: "unix:///path", or a socket's path as it stands (anything without "://");
- * "redis://[user[:password]@]host[:port]", with TLS "rediss://"; a Redis Cluster as
+/* Connects at the first use. `url`: "unix://[user[:password]@]/path", or a socket's path as it stands
+ * (anything without "://"); "redis://[user[:password]@]host[:port]", with TLS "rediss://"; a Redis Cluster as
  * "redis+cluster://[user[:password]@]host[:port][,host[:port]...]", with TLS "rediss+cluster://". timeout_ms
  * bounds every call below as a whole, connecting included, but for the resolver's work on a host name (5000
  * is a good value). SHC_OK, SHC_USAGE or SHC_MEMORY. With SHC_USAGE *out is a handle whose shc_error says

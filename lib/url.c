@@ -64,20 +64,6 @@ static int check_path(const char *path, char *error)
 	return URL_OK;
 }
 
-static int parse_unix(struct url *u, char *rest, char *error)
-{
-	if (rest[0] != '/')
-		return bad(error, "unix:// wants an absolute path: unix:///run/shcounterd/shcounterd.sock");
-	if (strpbrk(rest, "?#"))
-		return bad(error,
-			   "unix:// takes a path only; '?' and '#' in a path are written %%3F and %%23");
-	if (!percent_decode(rest))
-		return bad(error, "bad %% escape in the path (a percent sign itself is written %%25)");
-	u->kind = URL_UNIX;
-	u->path = rest;
-	return check_path(rest, error);
-}
-
 /* What stands there instead of a number is not shown: it may be a password whose '@' is missing. */
 static int parse_port(const char *s, struct url_host *h, char *error)
 {
@@ -105,6 +91,29 @@ static int parse_user(struct url *u, char *info, char *error)
 		return bad(error, "bad %% escape in the user name (a percent sign itself is written %%25)");
 	u->user = info[0] ? info : NULL;
 	return URL_OK;
+}
+
+/* [user[:password]@]/path */
+static int parse_unix(struct url *u, char *rest, char *error)
+{
+	char *slash = strchr(rest, '/');
+	if (slash && slash > rest && slash[-1] == '@') {
+		slash[-1] = '\0';
+		int rc = parse_user(u, rest, error);
+		if (rc)
+			return rc;
+		rest = slash;
+	}
+	if (rest[0] != '/')
+		return bad(error, "unix:// wants an absolute path: unix:///run/shcounterd/shcounterd.sock");
+	if (strpbrk(rest, "?#"))
+		return bad(error,
+			   "unix:// takes a path only; '?' and '#' in a path are written %%3F and %%23");
+	if (!percent_decode(rest))
+		return bad(error, "bad %% escape in the path (a percent sign itself is written %%25)");
+	u->kind = URL_UNIX;
+	u->path = rest;
+	return check_path(rest, error);
 }
 
 /* host, host:port, [v6] or [v6]:port. `scheme`: for what should have stood there. */

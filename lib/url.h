@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * url.h - where a server is: "unix:///path", "redis://[user[:password]@]host[:port][/0]", a cluster as
- * "redis+cluster://[user[:password]@]host[:port][,host[:port]...]", and with TLS "rediss://" and
+ * url.h - where a server is: "unix://[user[:password]@]/path", "redis://[user[:password]@]host[:port][/0]", a
+ * cluster as "redis+cluster://[user[:password]@]host[:port][,host[:port]...]", and with TLS "rediss://" and
  * "rediss+cluster://".
  *
  * Every part may be percent-encoded. Text without "://" is a socket's path, taken as it stands. Pure; any

@@ -86,6 +86,7 @@ DAEMON := \
 	daemon/epoch_buffer.c \
 	daemon/epoch_table.c \
 	daemon/expiry.c \
+	daemon/hash_password.c \
 	daemon/idle.c \
 	daemon/io.c \
 	daemon/io_epoll.c \
@@ -98,11 +99,15 @@ DAEMON := \
 	daemon/once.c \
 	daemon/pack.c \
 	daemon/peer.c \
+	daemon/peer_access.c \
 	daemon/recover.c \
+	daemon/refusals.c \
 	daemon/registry.c \
 	daemon/registry_extra.c \
 	daemon/registry_load.c \
 	daemon/request.c \
+	daemon/request_access.c \
+	daemon/request_auth.c \
 	daemon/request_backup.c \
 	daemon/request_bound.c \
 	daemon/request_client.c \

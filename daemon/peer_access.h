@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * peer_access.h - who a peer is, what he may therefore do, and what is told of what he was refused.
+ *
+ * The kernel says who is at the other end of a Unix socket: as whom he connected, with which groups. Rights
+ * are made of that when he comes, logs in or resets, and when the rules have changed; requests look at what
+ * was made (request_access.c). Thread: the worker that owns the peer.
+ */
+#ifndef SHC_PEER_ACCESS_H
+#define SHC_PEER_ACCESS_H
+
+#include <stdbool.h>
+
+#include "../lib/slice.h"
+
+struct peer;
+
+/* Makes p->rights of the worker's rules. 0, or -ENOMEM: then he has none. */
+int peer_resolve(struct peer *p);
+
+/* As whom he is from now on. False: no login has this name and password, and nothing has changed. */
+bool peer_login(struct peer *p, struct slice name, struct slice password);
+/* Back to who he was when he came. */
+void peer_logout(struct peer *p);
+
+/* Nobody yet: a stranger's connection before AUTH. */
+bool peer_is_nobody(const struct peer *p);
+
+/* How long the answer to a wrong password waits: longer each time. Counts it. */
+int64_t peer_count_failure(struct peer *p);
+
+/* Says in the log that he was refused `what` ("'incr'"), on a name where data is not null; not each time
+ * (refusals.h). */
+void peer_log_refusal(struct peer *p, const char *error, const char *what, struct slice name);
+
+#endif
