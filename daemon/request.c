@@ -38,7 +38,7 @@
 /* Sorted by name. `since` is the version of Redis that the behaviour follows. */
 static const struct command table[] = {
 	/* name, arity, flags, keys, handler, group, since, summary, syntax */
-	{"auth", -2, FAST | NOMULTI | ANYBODY, 0, 0, 0, request_auth, "connection", "1.0.0",
+	{"auth", -2, FAST | ANYBODY, 0, 0, 0, request_auth, "connection", "1.0.0",
 	 "Authenticates the connection.", "[username] password"},
 	{"bgsave", -1, ADMIN, 0, 0, 0, request_bgsave, "server", "1.0.0",
 	 "Begins to fold the journal into the snapshot.", "[SCHEDULE]"},

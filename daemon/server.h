@@ -7,7 +7,8 @@
  * (commit, fold), store. Main thread: sigwait.
  *
  * Lock order: session, or stripe (tokens) -> counters; segment (registry) -> directory (registry); segment
- * -> counter; counters by address; the arena's, the table of sessions' and the client directory's are leaves.
+ * -> counter; counters by address; the arena's, the table of sessions', the client
+ * directory's, the access set's and the refusals' are leaves.
  * Nobody holds a counter's lock when asking for a segment's.
  */
 #ifndef SHC_SERVER_H

@@ -264,14 +264,18 @@ run_with() {
 	expect_contains "$output" "without any password configured"
 }
 
-@test "nothing of the environment goes to a Unix socket" {
+@test "SHCOUNT_AUTH goes to a Unix socket that was named, REDISCLI_AUTH does not" {
 	need_redis
-	run_with "SHCOUNT_AUTH=default:$word" "REDISCLI_AUTH=$word" -- -s "$SHC_SOCK" incr a
+	run_with "REDISCLI_AUTH=$word" -- -s "$SHC_SOCK" ping
 	expect_status 77
 	expect_contains "$output" NOAUTH
-	run_with SHCOUNT_AUTH=wrong "SHCOUNT_URL=unix://$SHC_SOCK" -- incr a
+	run_with "SHCOUNT_AUTH=default:$word" "REDISCLI_AUTH=wrong" -- -s "$SHC_SOCK" ping
+	expect "$output" PONG
+	run_with SHCOUNT_AUTH=wrong "SHCOUNT_URL=unix://$SHC_SOCK" -- ping
 	expect_status 77
-	expect_contains "$output" NOAUTH
+	expect_contains "$output" WRONGPASS
+	run_with SHCOUNT_AUTH=wrong -- -u "unix://:$word@$SHC_SOCK" ping
+	expect "$output" PONG
 }
 
 @test "--read primary is right for every server" {

@@ -29,7 +29,7 @@ SYSEXITS = {
     "EX_PROTOCOL": 76, "EX_NOPERM": 77, "EX_CONFIG": 78,
 }
 # What depends on the machine, so that no page can name it.
-MACHINE_DEFAULTS = {"socket", "socket-group", "db", "workers", "listen", "audit", "uplink"}
+MACHINE_DEFAULTS = {"socket", "socket-group", "db", "workers", "listen", "access", "audit", "uplink"}
 # The same thing by another name, in the argument of an option.
 ALIASES = {"duration": "dur"}
 WIDTH_MAX = 80
