@@ -72,6 +72,10 @@ load drive
 	drive access shcount
 }
 
+@test "the gateway logs in as its backend's URL says, and has the rights of that login" {
+	drive access gateway
+}
+
 @test "--hash-password prints what stands for a password in the rules" {
 	drive access hash_password
 }

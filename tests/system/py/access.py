@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 
+from gateway import Gateway
 from checks import Skip, check, equal, wait_until
 from shc import DIR, Conn, Daemon, Error, encode, main
 
@@ -531,6 +532,20 @@ def shcount():
             equal((got.returncode, got.stdout), (0, "2\n"), got.stderr)
 
 
+def gateway():
+    """It logs in as its backend's URL says, over TCP and over the socket, and has that login's rights."""
+    port = free_port()
+    rules = f"others read\nuser 0 read\nlogin web write {sha256('p/w')} w:*\n"
+    with Guarded(rules, "--listen", f"127.0.0.1:{port}") as d:
+        for i, url in enumerate((f"redis://web:p%2Fw@127.0.0.1:{port}", f"unix://web:p%2Fw@{d.sock}")):
+            with Gateway(url) as g:
+                status, _, body = g.request("POST", "/counter/increment", {"counter_id": "w:x"})
+                equal((status, body.get("new_value")), (200, i + 1), body)
+                status, _, body = g.request("POST", "/counter/increment", {"counter_id": "x"})
+                check(status >= 400 and "NOPERM" in str(body), status, body)
+                check("p/w" not in g.log() and "p%2Fw" not in g.log(), "the password is in the log")
+
+
 def hash_password():
     program = os.environ.get("SHCOUNTERD", "shcounterd")
 
@@ -547,4 +562,4 @@ def hash_password():
 
 if __name__ == "__main__":
     main([each_command, second_name, groups, owner, without, same_as_redis, pipelines, client_list, wrong_passwords, in_transaction, reload,
-          reload_under_load, bad_start, loopback, beyond_loopback, logged, shcount, hash_password])
+          reload_under_load, bad_start, loopback, beyond_loopback, logged, shcount, gateway, hash_password])
