@@ -271,6 +271,7 @@ static void *run(void *arg)
 		int wait_ms;
 
 		waker_park(&a->waker);
+		pulse_answer(&a->pulse); /* parked: a later question wakes us */
 		if (atomic_load(&a->is_stopping)) {
 			(void)drain(a);
 			break;

@@ -22,6 +22,7 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+#include "../lib/pulse.h"
 #include "client.h"
 #include "idle.h"
 #include "waker.h"
@@ -56,6 +57,7 @@ struct acceptor {
 	int watch_fd;	  /* with idle-exit: readable when something happens to the socket's file; or -1 */
 	struct idle idle; /* the workers tell it of closes */
 	_Atomic bool is_stopping;
+	struct pulse pulse;
 	_Atomic uint64_t refused;  /* over max-clients */
 	_Atomic uint64_t failures; /* accept(2) had no descriptor or no memory */
 	/* the thread's own */

@@ -27,7 +27,7 @@
 #include "config.h"
 #include "config_value.h"
 #include "../lib/log.h"
-#include "notify.h"
+#include "../lib/notify.h"
 #include "server.h"
 
 enum {

@@ -13,6 +13,7 @@
 
 #include "clock.h"
 #include "../lib/log.h"
+#include "../lib/notify.h"
 
 enum {
 	EXIT_IO = 74,
@@ -129,6 +130,10 @@ static void set_stuck(struct commit *c, const char *why)
 								       : "counting goes on in memory");
 	else
 		log_info("the state can be written again; nothing was lost");
+	if (why)
+		(void)notify_sendf("STATUS=the disk refuses: %.*s", (int)strcspn(why, "\n"), why);
+	else
+		(void)notify_send("STATUS=counting");
 	wake_waiting(c, EPOCH_WAITS_SEALED | EPOCH_WAITS_DISK);
 }
 
@@ -160,6 +165,7 @@ static void wait_to_retry(struct commit *c, const char *why, int64_t *pause_ms, 
 	if (*pause_ms > RETRY_MS_MAX)
 		*pause_ms = RETRY_MS_MAX;
 	waker_park(&c->waker);
+	pulse_answer(&c->pulse);
 	if (!commit_call_is_waiting(&c->call))
 		waker_sleep(&c->waker, *pause_ms * 1000000);
 	waker_unpark(&c->waker);
@@ -218,7 +224,9 @@ static bool commit_content(struct commit *c, uint64_t e)
 	bool is_in_journal;
 
 	pack(c, e, &w);
+	pulse_excuse(&c->pulse);
 	write_epoch(c, e, &w);
+	pulse_return(&c->pulse);
 	is_in_journal = w.count > 0;
 	if (has_content(c, &w))
 		atomic_fetch_add_explicit(&c->epochs, 1, memory_order_relaxed);
@@ -257,7 +265,12 @@ static void tell_top(struct commit *c, int64_t ended_ns)
 {
 	const struct top_names names = {.store = c->store, .registry = c->registry};
 
-	if (top_end_epoch(&c->top, c->buffers, c->buffer_count, ended_ns, &names))
+	bool is_told;
+
+	pulse_excuse(&c->pulse); /* names are on disk */
+	is_told = top_end_epoch(&c->top, c->buffers, c->buffer_count, ended_ns, &names);
+	pulse_return(&c->pulse);
+	if (is_told)
 		wake_waiting(c, EPOCH_WAITS_DISK);
 }
 
@@ -535,6 +548,7 @@ static void wait_for_work(struct commit *c)
 	int64_t now, ms;
 
 	waker_park(&c->waker);
+	pulse_answer(&c->pulse); /* parked: a later question wakes us */
 	now = clock_ms(CLOCK_MONOTONIC);
 	ms = c->is_forgetting ? 0 : earlier(commit_due_ms(c, now), fold_due_ms(c, now));
 	ms = earlier(ms, prune_due_ms(c, now));
@@ -585,6 +599,20 @@ static void yield_to_workers(const struct commit *c)
 		(void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + YIELDING);
 }
 
+/* What is done in the store between two epochs, a step of each. */
+static void tend_store(struct commit *c)
+{
+	pulse_excuse(&c->pulse);
+	serve_call(c);
+	fold_if_due(c);
+	forget_some(c);
+	prune_some(c);
+	if (store_checkpoint(c->store, CHECKPOINT_FRAMES_BUSY) < 0)
+		fail(c);
+	end_save(c);
+	pulse_return(&c->pulse);
+}
+
 static void *run(void *arg)
 {
 	struct commit *c = arg;
@@ -598,13 +626,7 @@ static void *run(void *arg)
 			begin_save(c, save);
 		else if (commit_due_ms(c, clock_ms(CLOCK_MONOTONIC)) == 0)
 			close_epoch(c);
-		serve_call(c);
-		fold_if_due(c);
-		forget_some(c);
-		prune_some(c);
-		if (store_checkpoint(c->store, CHECKPOINT_FRAMES_BUSY) < 0)
-			fail(c);
-		end_save(c);
+		tend_store(c);
 	}
 	return NULL;
 }

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "../lib/metric.h"
+#include "../lib/pulse.h"
 #include "commit_call.h"
 #include "config.h"
 #include "epoch.h"
@@ -63,6 +64,7 @@ struct commit {
 	_Atomic uint64_t refusals;  /* times that the store has refused, ever */
 	_Atomic bool is_stuck;	    /* the store refuses for now */
 	_Atomic bool is_stopping;
+	struct pulse pulse;	     /* answered before it sleeps; excused while it is in the store */
 	_Atomic int64_t last_save_s; /* wall clock of the last complete snapshot, LASTSAVE */
 	_Atomic uint64_t epochs;     /* closed with content */
 	struct commit_times times;

@@ -24,7 +24,7 @@
 
 #include "clock.h"
 #include "../lib/log.h"
-#include "notify.h"
+#include "../lib/notify.h"
 #include "recover.h"
 
 enum {
@@ -130,7 +130,10 @@ static int load_state(struct server *s)
 		.threads = allowed_cpu_count(),
 	};
 	struct store_state state;
-	int rc = store_open(&s->store, s->config->db, STORE_CREATE);
+	int rc;
+
+	notify_send("STATUS=checking and loading the counters");
+	rc = store_open(&s->store, s->config->db, STORE_CREATE);
 
 	if (!rc)
 		rc = recover_load(&recover, s->store, &state);
@@ -329,9 +332,11 @@ static void reload(struct server *s)
 	const char *audit = atomic_load(&s->config->audit);
 	struct config_error err;
 	char said[1024];
+	int rc;
 
-	notify_send("RELOADING=1");
-	if (config_reload(s->config, said, sizeof(said), &err)) {
+	notify_reloading();
+	rc = config_reload(s->config, said, sizeof(said), &err);
+	if (rc) {
 		log_error("%s; nothing was changed", err.text);
 	} else {
 		log_info("configuration read again: %s", said[0] ? said : "nothing changed");
@@ -346,17 +351,43 @@ static void reload(struct server *s)
 		audit_changed(&s->audit);
 		waker_wake(&s->workers[0].waker);
 	}
-	notify_send("READY=1");
+	if (rc)
+		notify_sendf("READY=1\nSTATUS=counting; the configuration was not taken over: %s", err.text);
+	else
+		notify_send("READY=1\nSTATUS=counting");
+}
+
+/* ---- the watchdog ---- */
+
+static void wake(void *waker)
+{
+	waker_wake(waker);
+}
+
+/* Workers first: when one hangs, the committer waits for it. A disk that hangs, or a Redis or a backup that
+ * does, is no reason to end a daemon that counts. */
+static void watch_threads(struct server *s)
+{
+	watchdog_init(&s->watchdog, notify_watchdog_ns());
+	for (uint32_t i = 0; i < s->worker_count; i++) {
+		struct worker *w = &s->workers[i];
+
+		watchdog_add(&s->watchdog, &(struct watched){&w->pulse, wake, &w->waker, "worker", w->index});
+	}
+	watchdog_add(&s->watchdog,
+		     &(struct watched){&s->commit.pulse, wake, &s->commit.waker, "committer", 0});
+	watchdog_add(&s->watchdog,
+		     &(struct watched){&s->acceptor.pulse, wake, &s->acceptor.waker, "acceptor", 0});
 }
 
 static void wait_for_stop(struct server *s, const sigset_t *set)
 {
 	const char *reason;
-	int sig = 0;
+	int sig;
 
-	while (sigwait(set, &sig) || sig == SIGHUP)
-		if (sig == SIGHUP)
-			reload(s);
+	watch_threads(s);
+	while ((sig = watchdog_wait(&s->watchdog, set)) == SIGHUP)
+		reload(s);
 	reason = atomic_load(&s->stop_reason);
 	log_info("%s: stopping", reason ? reason : strsignal(sig));
 }
@@ -372,14 +403,10 @@ void server_stop(struct server *s, bool is_folding, const char *reason)
 
 static void say_ready(const struct server *s)
 {
-	char text[256];
-
 	log_info("ready: %s, %u workers, %s, durability %s, %s", s->config->socket, s->worker_count,
 		 io_kind_name(s->io), s->config->durability == DURABILITY_COMMIT ? "commit" : "interval",
 		 s->config->db);
-	(void)snprintf(text, sizeof(text), "READY=1\nSTATUS=counting: %u workers, %s", s->worker_count,
-		       io_kind_name(s->io));
-	notify_send(text);
+	notify_sendf("READY=1\nSTATUS=counting: %u workers, %s", s->worker_count, io_kind_name(s->io));
 }
 
 /* With everything that holds state up: serve until told to stop. 0 or an exit status. */
@@ -403,7 +430,7 @@ static int serve(struct server *s, const sigset_t *signals)
 	say_ready(s);
 	wait_for_stop(s, signals);
 	note_in_lock(s, "leaving");
-	notify_send("STOPPING=1");
+	notify_send("STOPPING=1\nSTATUS=answering what was received, committing, folding");
 	acceptor_stop(&s->acceptor);
 	return 0;
 }
@@ -518,6 +545,9 @@ int server_run(struct config *config)
 	s->config = config;
 	s->lock_fd = -1;
 	atomic_init(&s->is_folding_at_stop, true);
+	if (notify_open() < 0)
+		log_warning(
+			"NOTIFY_SOCKET is no address of a socket: nobody is told that the daemon is ready");
 	fill_identity(s);
 	raise_limits(s);
 	client_directory_init(&s->clients);

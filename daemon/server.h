@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../lib/watchdog.h"
 #include "acceptor.h"
 #include "access.h"
 #include "audit.h"
@@ -59,6 +60,7 @@ struct server {
 	struct worker *workers;
 	uint32_t worker_count;
 	struct acceptor acceptor;
+	struct watchdog watchdog; /* main's */
 
 	const char *_Atomic stop_reason; /* static; null: a signal from outside */
 	_Atomic bool is_folding_at_stop; /* SHUTDOWN NOSAVE: no */

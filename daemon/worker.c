@@ -383,7 +383,8 @@ static int wait_for_events(struct worker *w)
 
 	waker_park(&w->waker);
 	ms = sleep_ms(w);
-	if (ms != 0 && (atomic_load(&w->inbox) || (atomic_load(&w->is_stopping) && !w->stop_deadline_ms)))
+	if (ms != 0 && (atomic_load(&w->inbox) || pulse_is_asked(&w->pulse) ||
+			(atomic_load(&w->is_stopping) && !w->stop_deadline_ms)))
 		ms = 0;
 	if (ms != 0 && !epoch_park(&w->slot))
 		ms = 0;
@@ -435,6 +436,7 @@ static void turn(struct worker *w)
 	want_held(w);
 	while ((p = TAILQ_FIRST(&w->flushing)))
 		peer_flush(p);
+	pulse_answer(&w->pulse);
 }
 
 /* ---- start and stop ---- */

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../lib/pulse.h"
 #include "audit_sweep.h"
 #include "batch.h"
 #include "epoch.h"
@@ -84,6 +85,7 @@ struct worker {
 	/* shared */
 	_Atomic(struct handoff *) inbox; /* pushed by the acceptor, taken whole by the worker */
 	_Atomic bool is_stopping;
+	struct pulse pulse; /* answered at the end of a turn */
 	sem_t started;
 	int start_error; /* before `started` is posted */
 	struct worker_stats stats;

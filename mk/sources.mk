@@ -27,7 +27,9 @@ LIB_SERVICE := \
 	lib/guarded.c \
 	lib/log.c \
 	lib/metric.c \
-	lib/secret.c
+	lib/notify.c \
+	lib/secret.c \
+	lib/watchdog.c
 
 # The client library on top of it; the daemon's uplink takes what speaks to a cluster.
 LIB_CLIENT := \
@@ -95,7 +97,6 @@ DAEMON := \
 	daemon/journal_set.c \
 	daemon/journal_stream.c \
 	daemon/main.c \
-	daemon/notify.c \
 	daemon/once.c \
 	daemon/pack.c \
 	daemon/peer.c \

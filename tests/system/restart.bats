@@ -133,10 +133,6 @@ load drive
 
 # ---- service manager ----
 
-@test "NOTIFY_SOCKET hears READY, RELOADING and STOPPING" {
-	drive restart ready
-}
-
 @test "LISTEN_FDS is used and kept" {
 	drive restart listen_fds
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "../../daemon/notify.h"
+#include "../../lib/notify.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,6 +39,8 @@ static void assert_told(const char *name)
 	char got[128];
 	int fd = manager_socket(name);
 	setenv("NOTIFY_SOCKET", name, 1);
+	assert_int_equal(notify_open(), 0);
+	unsetenv("NOTIFY_SOCKET"); /* it is kept */
 	assert_int_equal(notify_send(text), 0);
 	assert_int_equal(recv(fd, got, sizeof(got), MSG_DONTWAIT), sizeof(text) - 1);
 	assert_memory_equal(got, text, sizeof(text) - 1);
@@ -68,8 +70,10 @@ static void test_without_a_manager_nobody_is_told(void **state)
 {
 	(void)state;
 	unsetenv("NOTIFY_SOCKET");
+	assert_int_equal(notify_open(), 1);
 	assert_int_equal(notify_send("READY=1"), 1);
 	setenv("NOTIFY_SOCKET", "", 1);
+	assert_int_equal(notify_open(), 1);
 	assert_int_equal(notify_send("READY=1"), 1);
 }
 
@@ -83,7 +87,8 @@ static void test_a_nonsense_address_is_refused(void **state)
 	too_long[sizeof(too_long) - 1] = '\0';
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		setenv("NOTIFY_SOCKET", bad[i], 1);
-		assert_int_equal(notify_send("READY=1"), -EINVAL);
+		assert_int_equal(notify_open(), -EINVAL);
+		assert_int_equal(notify_send("READY=1"), 1);
 	}
 }
 
@@ -91,7 +96,73 @@ static void test_a_manager_that_is_gone_is_an_error(void **state)
 {
 	(void)state;
 	setenv("NOTIFY_SOCKET", "/nonexistent/notify", 1);
+	assert_int_equal(notify_open(), 0);
 	assert_int_equal(notify_send("READY=1"), -ENOENT);
+}
+
+static void test_what_is_told_of_a_reload_has_the_time_and_long_texts_are_cut(void **state)
+{
+	char name[64], got[4096], text[3000] = {0};
+	long long us;
+	ssize_t n;
+	int fd;
+	(void)state;
+	snprintf(name, sizeof(name), "@test_notify.%d", (int)getpid());
+	fd = manager_socket(name);
+	setenv("NOTIFY_SOCKET", name, 1);
+	assert_int_equal(notify_open(), 0);
+	assert_int_equal(notify_reloading(), 0);
+	n = recv(fd, got, sizeof(got) - 1, MSG_DONTWAIT);
+	assert_true(n > 0);
+	got[n] = '\0';
+	assert_int_equal(sscanf(got, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=", &us), 1);
+	assert_true(us > 0);
+	memset(text, 'x', sizeof(text) - 1);
+	assert_int_equal(notify_sendf("STATUS=%s", text), 0);
+	n = recv(fd, got, sizeof(got), MSG_DONTWAIT);
+	assert_true(n > 500 && n < (ssize_t)sizeof(text));
+	close(fd);
+}
+
+/* ---- the watchdog ---- */
+
+static int64_t watchdog_of(const char *pid, const char *us)
+{
+	setenv("NOTIFY_SOCKET", "@somebody", 1);
+	assert_int_equal(notify_open(), 0);
+	if (pid)
+		setenv("WATCHDOG_PID", pid, 1);
+	else
+		unsetenv("WATCHDOG_PID");
+	if (us)
+		setenv("WATCHDOG_USEC", us, 1);
+	else
+		unsetenv("WATCHDOG_USEC");
+	return notify_watchdog_ns();
+}
+
+static void test_a_manager_that_wants_to_hear_us_is_told_in_its_interval(void **state)
+{
+	char own[16];
+	(void)state;
+	snprintf(own, sizeof(own), "%d", (int)getpid());
+	assert_int_equal(watchdog_of(own, "30000000"), INT64_C(30000000000));
+	assert_int_equal(watchdog_of(NULL, "1"), 1000);
+}
+
+static void test_without_a_watchdog_or_for_another_process_nobody_wants_to_hear_us(void **state)
+{
+	static const char *const nonsense[] = {"", "0", "-1", "x", "99999999999999999999"};
+	(void)state;
+	assert_int_equal(watchdog_of(NULL, NULL), 0);
+	assert_int_equal(watchdog_of("1", "30000000"), 0);
+	assert_int_equal(watchdog_of("x", "30000000"), 0);
+	for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++)
+		assert_int_equal(watchdog_of(NULL, nonsense[i]), 0);
+	unsetenv("NOTIFY_SOCKET");
+	setenv("WATCHDOG_USEC", "30000000", 1);
+	assert_int_equal(notify_open(), 1);
+	assert_int_equal(notify_watchdog_ns(), 0);
 }
 
 static void set_listen(const char *pid, const char *fds)
@@ -190,6 +261,9 @@ int main(void)
 		cmocka_unit_test(test_without_a_manager_nobody_is_told),
 		cmocka_unit_test(test_a_nonsense_address_is_refused),
 		cmocka_unit_test(test_a_manager_that_is_gone_is_an_error),
+		cmocka_unit_test(test_what_is_told_of_a_reload_has_the_time_and_long_texts_are_cut),
+		cmocka_unit_test(test_a_manager_that_wants_to_hear_us_is_told_in_its_interval),
+		cmocka_unit_test(test_without_a_watchdog_or_for_another_process_nobody_wants_to_hear_us),
 		cmocka_unit_test(test_passed_sockets_are_counted_and_marked_cloexec),
 		cmocka_unit_test(test_sockets_for_another_process_are_left_alone),
 		cmocka_unit_test(test_without_the_variables_there_are_no_sockets),

@@ -448,26 +448,6 @@ def shutdown():
 
 # ---- service manager ----
 
-def ready():
-    path = os.path.join(DIR, "notify")
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    listener.bind(path)
-    listener.settimeout(20)
-    with Daemon(is_started=False, env={**os.environ, "NOTIFY_SOCKET": path}) as d:
-        d.launch()
-        got = listener.recv(4096).decode()
-        check("READY=1" in got.splitlines(), got)
-        with d.conn() as c:
-            equal(c.do("PING"), "PONG", "ready means ready")
-        d.process.send_signal(signal.SIGHUP)
-        got = listener.recv(4096).decode()
-        check("RELOADING=1" in got.splitlines(), got)
-        check("READY=1" in listener.recv(4096).decode().splitlines(), "READY=1 after the reload")
-        d.process.terminate()
-        check("STOPPING=1" in listener.recv(4096).decode().splitlines(), "STOPPING=1")
-        equal(d.process.wait(30), 0, "exit status")
-
-
 LAUNCHER = """
 import os, socket, sys
 path, program = sys.argv[1], sys.argv[2:]
@@ -562,6 +542,6 @@ def tcp():
 if __name__ == "__main__":
     main([backend, survives, stop_under_load, folding_restarts, view_is_complete, epochs_never_go_back, deletions_survive,
           sighup_reloads, sigterm_answers, sigterm_queued, idle_exit, idle_exit_serves,
-          sigterm_while_starting, sigterm_with_waiting, shutdown, ready, listen_fds,
+          sigterm_while_starting, sigterm_with_waiting, shutdown, listen_fds,
           listen_fds_keep_their_queue,
           socket_activation, bad_listen_fds, tcp])

@@ -1,0 +1,48 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Under a service manager: what it is told, its watchdog, sockets it holds, and units of systemd. No systemd runs here: a driver
+# plays its part (py/manager.py). The cases: py/systemd.py.
+
+load drive
+
+@test "the manager hears what the daemon is about, from the loading to the leaving" {
+	drive systemd states
+}
+
+@test "a reload is told with its time, and with what was wrong with the file" {
+	drive systemd reload
+}
+
+@test "the manager hears that the disk refuses, and that it does not any more" {
+	drive systemd full_disk
+}
+
+# ---- the watchdog ----
+
+@test "an idle daemon feeds the watchdog, twice an interval" {
+	drive systemd fed_idle
+}
+
+@test "a busy daemon feeds it" {
+	drive systemd fed_busy
+}
+
+@test "a worker that hangs stops the feeding, though the others serve" {
+	drive systemd hang worker
+}
+
+@test "an acceptor that hangs stops it" {
+	drive systemd hang acceptor
+}
+
+@test "a committer that hangs stops it" {
+	drive systemd hang committer
+}
+
+@test "a disk that hangs does not, with either durability" {
+	drive systemd slow_disk
+}
+
+@test "without a watchdog, or with another process's, an idle daemon never wakes up" {
+	drive systemd no_wakeups
+}
