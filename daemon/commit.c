@@ -99,6 +99,7 @@ static void seal_all(struct commit *c, uint64_t e)
 			bool is_sealed;
 
 			waker_park(&c->waker);
+			pulse_answer(&c->pulse); /* who keeps us waiting is asked, too */
 			is_sealed = epoch_collect(w->slot, e, &buffer);
 			if (!is_sealed)
 				waker_sleep(&c->waker, -1);

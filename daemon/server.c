@@ -364,20 +364,27 @@ static void wake(void *waker)
 	waker_wake(waker);
 }
 
-/* Workers first: when one hangs, the committer waits for it. A disk that hangs, or a Redis or a backup that
- * does, is no reason to end a daemon that counts. */
+/* A disk that hangs, or a Redis or a backup that does, is no reason to end a daemon that counts. */
 static void watch_threads(struct server *s)
 {
 	watchdog_init(&s->watchdog, notify_watchdog_ns());
 	for (uint32_t i = 0; i < s->worker_count; i++) {
 		struct worker *w = &s->workers[i];
 
-		watchdog_add(&s->watchdog, &(struct watched){&w->pulse, wake, &w->waker, "worker", w->index});
+		watchdog_add(&s->watchdog, &(struct watched){.pulse = &w->pulse,
+							     .wake = wake,
+							     .arg = &w->waker,
+							     .name = "worker",
+							     .number = w->index});
 	}
-	watchdog_add(&s->watchdog,
-		     &(struct watched){&s->commit.pulse, wake, &s->commit.waker, "committer", 0});
-	watchdog_add(&s->watchdog,
-		     &(struct watched){&s->acceptor.pulse, wake, &s->acceptor.waker, "acceptor", 0});
+	watchdog_add(&s->watchdog, &(struct watched){.pulse = &s->commit.pulse,
+						     .wake = wake,
+						     .arg = &s->commit.waker,
+						     .name = "committer"});
+	watchdog_add(&s->watchdog, &(struct watched){.pulse = &s->acceptor.pulse,
+						     .wake = wake,
+						     .arg = &s->acceptor.waker,
+						     .name = "acceptor"});
 }
 
 static void wait_for_stop(struct server *s, const sigset_t *set)

@@ -46,31 +46,46 @@ static void ask_all(struct watchdog *w, int64_t now)
 	}
 }
 
-static const struct watched *find_silent(const struct watchdog *w)
+/* True: somebody is silent. Each is named once, until all come round again. */
+static bool name_silent(struct watchdog *w, int64_t asked_ms)
+{
+	bool is_any = false;
+
+	for (size_t i = 0; i < w->count; i++) {
+		struct watched *t = &w->threads[i];
+
+		if (!pulse_is_silent(t->pulse))
+			continue;
+		is_any = true;
+		if (!t->is_named)
+			log_warning("%s %u does not come round (asked %" PRId64
+				    " ms ago): the service manager is not told that all is well",
+				    t->name, t->number, asked_ms);
+		t->is_named = true;
+	}
+	return is_any;
+}
+
+static void forget_names(struct watchdog *w)
 {
 	for (size_t i = 0; i < w->count; i++)
-		if (pulse_is_silent(w->threads[i].pulse))
-			return &w->threads[i];
-	return NULL;
+		w->threads[i].is_named = false;
+	w->is_late = false;
 }
 
 bool watchdog_look(struct watchdog *w, int64_t now)
 {
-	const struct watched *silent = find_silent(w);
 	int64_t asked_ms = (now - w->asked_ns) / NS_PER_MS;
 
-	if (silent) {
-		if (!w->is_late)
-			log_warning("%s %u does not come round (asked %" PRId64
-				    " ms ago): the service manager is not told that all is well",
-				    silent->name, silent->number, asked_ms);
+	if (name_silent(w, asked_ms)) {
 		w->is_late = true;
 		w->next_ns = now + w->interval_ns / LATE_LOOKS;
 		return false;
 	}
-	if (w->is_late)
+	if (w->is_late) {
 		log_info("all threads come round again, after %" PRId64 " ms", asked_ms);
-	w->is_late = false;
+		forget_names(w);
+	}
 	(void)notify_send("WATCHDOG=1");
 	ask_all(w, now);
 	w->next_ns = now + w->interval_ns / 2;

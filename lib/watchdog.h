@@ -29,6 +29,7 @@ struct watched {
 	void *arg;
 	const char *name; /* static */
 	unsigned number;
+	bool is_named; /* the watchdog's: the log has it as silent */
 };
 
 struct watchdog {
@@ -37,13 +38,12 @@ struct watchdog {
 	int64_t asked_ns;
 	struct watched threads[WATCHDOG_THREADS_MAX];
 	size_t count;
-	bool is_late; /* somebody is silent, and it was said */
+	bool is_late; /* somebody was silent at the last look */
 };
 
 void watchdog_init(struct watchdog *w, int64_t interval_ns);
 
-/* Borrows all. Before the first wait. In the order in which they are named when several are silent: who keeps
- * others waiting first. */
+/* Borrows all. Before the first wait. */
 void watchdog_add(struct watchdog *w, const struct watched *thread);
 
 /* Until one of the signals `set`, which all threads block; returns it. Meanwhile looks after the threads. */

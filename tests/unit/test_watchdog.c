@@ -50,8 +50,11 @@ static int setup(void **state)
 		return -1;
 	watchdog_init(&r->watchdog, INTERVAL_NS);
 	for (unsigned i = 0; i < THREADS; i++)
-		watchdog_add(&r->watchdog,
-			     &(struct watched){&r->pulses[i], note_wake, &r->woken[i], "thread", i});
+		watchdog_add(&r->watchdog, &(struct watched){.pulse = &r->pulses[i],
+							     .wake = note_wake,
+							     .arg = &r->woken[i],
+							     .name = "thread",
+							     .number = i});
 	*state = r;
 	return 0;
 }

@@ -2,15 +2,20 @@
 """Drivers of systemd.bats: a daemon under a service manager, which is this process (manager.py)."""
 import errno
 import os
+import re
+import shlex
+import shutil
 import signal
+import socket
+import subprocess
 import time
 
 from fault import ALLOCATE, SYNC, WRITE, Faults
-from manager import Manager
-from shc import DIR, Background, Daemon, check, conns_on_all_workers, equal, main, wait_until
+from manager import Manager, activated
+from process import Process
+from shc import DIR, PROGRAM, Background, Conn, Daemon, Skip, check, conns_on_all_workers, equal, main, wait_until
 
-WATCHDOG_S = 1.0
-EVENTFD = "anon_inode:?eventfd?"  # how a thread wakes another one
+WATCHDOG_S = 0.5
 
 
 def manager():
@@ -108,28 +113,25 @@ def wait_silent(m):
 
 
 def hang(who):
-    """A thread stays for an hour in a place that is not the disk: where it wakes another one, or asks for memory."""
-    calls, thread = {"worker": (WRITE, "worker-0"), "acceptor": (WRITE, "acceptor"), "committer": (ALLOCATE, "committer")}[who]
-    faults = Faults(is_memory=calls == ALLOCATE)
+    """A thread asks for memory, and stays there for an hour."""
+    faults = Faults(is_memory=True)
     with manager() as m, under(m, "--workers", 2, watchdog_s=WATCHDOG_S, env=faults.env()) as d:
         first, second = conns_on_all_workers(d, 2)
         first.do("INCR", "x")
         first.do("WAITAOF", 1, 0, 0)
         check_fed(m)
-        rule = faults.add(calls, "" if calls == ALLOCATE else EVENTFD, delay_us=0xffffffff, count=1, thread=thread)
+        rule = faults.add(ALLOCATE, delay_us=0xffffffff, count=1, thread="worker-0" if who == "worker" else who)
         others = []
 
         def has_begun():
-            # Only a thread that sleeps has to be woken, and it may be awake just now.
             others.append(d.conn())
             first.send("INCR", "x")
-            first.send("WAITAOF", 1, 0, 0)
             return rule.seen
 
         wait_until(has_begun, f"the {who} hangs")
+        wait_until(lambda: f"{who} 0 does not come round" in d.log(), "it is named")
         wait_silent(m)
         equal(second.do("PING"), "PONG", "the other worker serves")
-        check(f"{who} 0 does not come round" in d.log(), d.log())
 
 
 def slow_disk():
@@ -166,12 +168,206 @@ def no_wakeups():
             # What there was to do after that ends by itself.
             def is_still():
                 before = switches(d)
-                time.sleep(2)
+                time.sleep(1)
                 return switches(d) == before
 
-            wait_until(is_still, "no thread wakes up in two seconds")
+            wait_until(is_still, "no thread wakes up in a second")
         os.unlink(path)
 
 
+# ---- upgrades ----
+
+class Counting:
+    """A client that counts with tokens, and so may send again, and without; knows what was acknowledged."""
+
+    def __init__(self, i, path):
+        self.i, self.path = i, path
+        self.tokens = self.plain = self.doubtful = self.breaks = 0
+        self.conn = None
+
+    def connect(self):
+        """Never refused: somebody always holds the socket."""
+        while self.conn is None:
+            self.conn = Conn(self.path)
+
+    def lose(self):
+        self.conn.close()
+        self.conn = None
+        self.breaks += 1
+
+    def ask(self, *words):
+        """The reply, or None when the connection ended without one."""
+        self.connect()
+        try:
+            return self.conn.do(*words)
+        except (EOFError, ConnectionResetError, BrokenPipeError):
+            self.lose()
+            return None
+
+    def run(self, is_over):
+        while not is_over():
+            while self.ask("SHC.ONCE", f"{self.i}.{self.tokens}", f"once{self.i}", 1) is None:
+                pass
+            self.tokens += 1
+            if self.ask("INCR", f"plain{self.i}") is None:
+                self.doubtful += 1
+            else:
+                self.plain += 1
+        return self.tokens, self.plain, self.doubtful, self.breaks
+
+
+def replaced():
+    """The program is replaced and the service started anew, while its manager holds the socket and clients go on."""
+    clients, rounds = 4, 5
+    with socket.socket(socket.AF_UNIX) as listener, manager() as m, under(m, is_started=False) as d:
+        d.sock = os.path.join(d.dir, "passed")
+        listener.bind(d.sock)
+        listener.listen(64)
+        program = os.path.join(d.dir, "shcounterd")
+        options = d.command()[1:]
+        d.command = lambda: activated(listener, [program] + options)
+        d.popen["pass_fds"] = (listener.fileno(),)
+
+        def install():
+            shutil.copy(PROGRAM if os.sep in PROGRAM else shutil.which(PROGRAM), program + ".new")
+            os.rename(program + ".new", program)  # under the one that runs
+
+        install()
+        d.launch()
+        m.hear_line("READY=1")
+        with Background(clients, lambda i, is_over: Counting(i, d.sock).run(is_over)) as counting:
+            for i in range(1, rounds + 1):
+                install()
+                equal(d.stop(), 0, "exit status")
+                # Between the two there is only the queue.
+                with d.conn() as waiting:
+                    waiting.send("INCR", "waiting")
+                    d.launch()
+                    equal(waiting.recv(), i, "who waited in the queue is answered by the next daemon")
+                m.hear_line("READY=1")
+            told = counting.end()
+        counters = d.counters()
+        for i, (tokens, plain, doubtful, breaks) in enumerate(told):
+            equal(counters[f"once{i}".encode()], tokens, "each token counts once")
+            value = counters[f"plain{i}".encode()]
+            check(plain <= value <= plain + doubtful, f"{plain} were acknowledged, {doubtful} are in doubt, {value} are there")
+            check(breaks >= 1, "no connection of this client has ended: nothing was tested")
+        equal(d.stop(), 0, "exit status")
+
+
+# ---- the user's unit ----
+
+UNIT = os.path.join(os.path.dirname(__file__), "..", "..", "..", "systemd", "shcounterd.user.service.in")
+
+
+class UserUnit(Process):
+    """What the user's manager runs for the unit, in the environment that it has for it."""
+
+    what = "the user's service"
+
+    def __init__(self, bindir, listener=None):
+        with open(UNIT, encoding="utf-8") as f:
+            text = f.read().replace("\\\n", " ").replace("@BINDIR@", bindir)
+        self.words = shlex.split(re.search(r"(?m)^ExecStart=(.*)$", text).group(1).replace("$$", "$"))
+        check("RuntimeDirectory=shcounterd\n" in text, "the environment below is that of this line")
+        self.listener = listener
+        self.home = os.path.join(DIR, "home")
+        self.runtime = os.path.join(DIR, "run")
+        self.state = os.path.join(self.home, ".local/state/shcounterd")
+        self.sock = os.path.join(self.runtime, "shcounterd/shcounterd.sock")
+        os.makedirs(self.home, exist_ok=True)
+        os.makedirs(os.path.dirname(self.sock), 0o700, exist_ok=True)
+        os.chmod(self.runtime, 0o700)
+        # Whoever uses it has the user's places, and no word of a manager's.
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "SHC"))}
+        self.env.update(HOME=self.home, XDG_RUNTIME_DIR=self.runtime)
+        manager_env = {**self.env, "RUNTIME_DIRECTORY": os.path.dirname(self.sock)}
+        super().__init__(os.path.join(DIR, "unit.log"),
+                         {"env": manager_env, "pass_fds": (listener.fileno(),) if listener else ()})
+
+    def command(self):
+        return activated(self.listener, self.words) if self.listener else self.words
+
+    def shcount(self, *words):
+        return subprocess.run([os.path.join(DIR, "bin", "shcount"), *words], env=self.env, stdout=subprocess.PIPE, text=True,
+                              check=True, timeout=30).stdout.strip()
+
+    def holder(self):
+        """(pid, socket, what it is about) of who has the state."""
+        with open(os.path.join(self.state, "counters.db.lock"), encoding="utf-8") as f:
+            pid, sock, word = f.read().splitlines()
+        return int(pid), sock, word
+
+
+def programs():
+    """The directory of shcount and the shcounterd beside it, which it starts."""
+    if os.path.exists("/run/shcounterd"):
+        raise Skip("this machine has /run/shcounterd: shcount starts no daemon")
+    bindir = os.path.join(DIR, "bin")
+    os.makedirs(bindir)
+    for name in ("shcount", "shcounterd"):
+        shutil.copy(os.path.join(os.environ["BUILD"], name), bindir)
+    return bindir
+
+
+def end_autostarted(unit):
+    """The one that shcount has started leaves when it is told to."""
+    pid = unit.holder()[0]
+    check(unit.process is None or pid != unit.process.pid, "that one is the unit's")
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: not is_running(pid), "it has ended")
+
+
+def is_running(pid):
+    """One that has ended and that nobody has waited for has no program any more."""
+    try:
+        os.readlink(f"/proc/{pid}/exe")
+        return True
+    except OSError:
+        return False
+
+
+def user_unit():
+    with UserUnit(programs()) as unit:
+        unit.launch()
+        wait_until(lambda: os.path.exists(unit.sock), "the unit's daemon listens where the user's own does")
+        equal(unit.shcount("incr", "x"), "1", "shcount counts in it")
+        equal(unit.holder(), (unit.process.pid, unit.sock, "serving"), "who has the state")
+        equal(os.stat(unit.state).st_mode & 0o777, 0o700, "mode of the state's directory")
+        equal(os.stat(unit.sock).st_mode & 0o777, 0o600, "mode of the socket")
+        check(not os.path.exists(os.path.join(unit.state, "shcounterd.log")), "shcount has started one beside it")
+        equal(unit.stop(), 0, "exit status")
+        equal(unit.shcount("incr", "x"), "2", "without it shcount starts one that has the same state")
+        pid = unit.holder()[0]
+        status, said = unit.fails()
+        equal(status, 69, said)
+        check(f"process {pid}" in said, said)
+        equal(unit.shcount("incr", "x"), "3", "which goes on")
+        end_autostarted(unit)
+        unit.launch()
+        wait_until(lambda: os.path.exists(unit.sock), "then it is the unit's again")
+        equal(unit.shcount("incr", "x"), "4", "with what was counted")
+        equal(unit.stop(), 0, "exit status")
+
+
+def user_socket():
+    """The manager takes the place of the socket, as it does for a socket unit, and one that shcount had started leaves."""
+    bindir = programs()
+    with socket.socket(socket.AF_UNIX) as listener, UserUnit(bindir, listener) as unit:
+        equal(unit.shcount("incr", "x"), "1", "shcount starts a daemon")
+        pid = unit.holder()[0]
+        os.unlink(unit.sock)
+        listener.bind(unit.sock)
+        listener.listen(64)
+        wait_until(lambda: not is_running(pid), "it leaves: nobody would find it")
+        waiting = Conn(unit.sock)
+        waiting.send("INCR", "x")
+        unit.launch()
+        equal(waiting.recv(), 2, "the unit's daemon has the state")
+        waiting.close()
+        equal(unit.stop(), 0, "exit status")
+        check(os.path.exists(unit.sock), "the manager's socket stays")
+
+
 if __name__ == "__main__":
-    main([states, reload, full_disk, fed_idle, fed_busy, hang, slow_disk, no_wakeups])
+    main([states, reload, full_disk, fed_idle, fed_busy, hang, slow_disk, no_wakeups, replaced, user_unit, user_socket])
