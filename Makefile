@@ -25,6 +25,7 @@ MANDIR ?= $(PREFIX)/share/man
 DATADIR ?= $(PREFIX)/share
 DOCDIR ?= $(DATADIR)/doc/shcounterd
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+USERUNITDIR ?= $(PREFIX)/lib/systemd/user
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 # A package or a system-wide install is configured in /etc, a private prefix in itself.
 SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
@@ -105,7 +106,7 @@ FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ))
 
 PROGRAMS := $(BUILD)/shcounterd $(BUILD)/shcount $(BUILD)/shcount-gateway
 LIBRARIES := $(BUILD)/libshcount.a $(BUILD)/libshcount.so.0
-FILLED_IN := $(BUILD)/shcounterd.service $(BUILD)/shcount-gateway.service $(BUILD)/shcount.pc
+FILLED_IN := $(BUILD)/shcounterd.service $(BUILD)/shcounterd.user.service $(BUILD)/shcount-gateway.service $(BUILD)/shcount.pc
 
 # The live page and what it needs, put into the gateway by the assembler (gateway/page.c).
 PAGE_OWN := index.html app.css icon.svg openapi.json
@@ -384,6 +385,8 @@ install: all
 	$(call put,644,$(BUILD)/shcounterd.service,$(UNITDIR)/shcounterd.service)
 	$(call put,644,$(BUILD)/shcount-gateway.service,$(UNITDIR)/shcount-gateway.service)
 	$(call put,644,systemd/shcounterd.socket,$(UNITDIR)/shcounterd.socket)
+	$(call put,644,$(BUILD)/shcounterd.user.service,$(USERUNITDIR)/shcounterd.service)
+	$(call put,644,systemd/shcounterd.user.socket,$(USERUNITDIR)/shcounterd.socket)
 	$(call put,644,systemd/shcounterd.sysusers.conf,$(SYSUSERSDIR)/shcounterd.conf)
 	@# What an operator has written stays.
 	$(foreach f,$(CONFS),{ test -e '$(DESTDIR)$(SYSCONFDIR)/$f' || $(call put,644,systemd/$f,$(SYSCONFDIR)/$f); } &&) :
@@ -399,6 +402,7 @@ uninstall:
 	$(call drop,$(addprefix $(LIBDIR)/,libshcount.a libshcount.so libshcount.so.0 pkgconfig/shcount.pc))
 	$(call drop,$(INCLUDEDIR)/shcount.h $(SYSUSERSDIR)/shcounterd.conf)
 	$(call drop,$(addprefix $(UNITDIR)/,shcounterd.service shcounterd.socket shcount-gateway.service))
+	$(call drop,$(addprefix $(USERUNITDIR)/,shcounterd.service shcounterd.socket))
 	$(call drop,$(foreach f,$(MAN_PAGES),$(MANDIR)/man$(subst .,,$(suffix $f))/$(notdir $f)))
 	$(call drop,$(addprefix $(MANDIR)/man3/,$(MAN3_LINKS)) $(addprefix $(DOCDIR)/,$(EXAMPLES)))
 	$(call drop,$(foreach f,$(COMPLETIONS_BASH),$(BASH_DIR)/$(basename $(notdir $f))))

@@ -19,7 +19,7 @@ make_it() {
 	make_it install DESTDIR="$dest" PREFIX=/usr
 	for file in usr/bin/shcounterd usr/bin/shcount usr/bin/shcount-gateway usr/lib/libshcount.a usr/lib/libshcount.so.0 \
 		usr/include/shcount.h usr/lib/pkgconfig/shcount.pc usr/lib/systemd/system/shcounterd.service \
-		usr/lib/systemd/system/shcounterd.socket usr/lib/sysusers.d/shcounterd.conf etc/shcounterd.conf \
+		usr/lib/systemd/system/shcounterd.socket usr/lib/systemd/user/shcounterd.service usr/lib/systemd/user/shcounterd.socket usr/lib/sysusers.d/shcounterd.conf etc/shcounterd.conf \
 		usr/lib/systemd/system/shcount-gateway.service etc/shcount-gateway.conf usr/share/man/man8/shcount-gateway.8 \
 		usr/share/bash-completion/completions/shcount-gateway usr/share/zsh/site-functions/_shcount-gateway \
 		usr/share/fish/vendor_completions.d/shcount-gateway.fish \
@@ -57,6 +57,7 @@ make_it() {
 	unit=$dest/opt/counters/lib/systemd/system/shcounterd.service
 	grep -qx 'ExecStart=/opt/counters/bin/shcounterd -f /opt/counters/etc/shcounterd.conf' "$unit"
 	[ -f "$dest/opt/counters/etc/shcounterd.conf" ]
+	grep -q 'exec /opt/counters/bin/shcounterd ' "$dest/opt/counters/lib/systemd/user/shcounterd.service"
 	unit=$dest/opt/counters/lib/systemd/system/shcount-gateway.service
 	grep -qx 'ExecStart=/opt/counters/bin/shcount-gateway -f /opt/counters/etc/shcount-gateway.conf' "$unit"
 	[ -f "$dest/opt/counters/etc/shcount-gateway.conf" ]
@@ -68,9 +69,33 @@ make_it() {
 	command -v systemd-analyze >/dev/null || skip "systemd-analyze is not installed"
 	make_it install DESTDIR="$dest"
 	for unit in shcounterd shcount-gateway; do
-		run systemd-analyze security --offline=true --threshold=20 "$dest/usr/local/lib/systemd/system/$unit.service"
-		[ "$status" -eq 0 ]
+		run systemd-analyze security --offline=true --threshold=15 "$dest/usr/local/lib/systemd/system/$unit.service"
+		[ "$status" -eq 0 ] || { echo "$output"; return 1; }
 	done
+}
+
+# In the place where they say that the programs are.
+@test "systemd-analyze verify finds nothing in any unit, the user's included" {
+	command -v systemd-analyze >/dev/null || skip "systemd-analyze is not installed"
+	make_it install PREFIX="$dest"
+	run systemd-analyze verify --man=no "$dest"/lib/systemd/system/*
+	[ "$status" -eq 0 ]
+	[ "$output" = "" ]
+	mkdir -m 700 "$BATS_TEST_TMPDIR/run"
+	XDG_RUNTIME_DIR=$BATS_TEST_TMPDIR/run run systemd-analyze verify --user --man=no "$dest"/lib/systemd/user/*
+	[ "$status" -eq 0 ]
+	[ "$output" = "" ]
+}
+
+@test "sysusers makes the user that the units run as, and whose group may connect" {
+	command -v systemd-sysusers >/dev/null || skip "systemd-sysusers is not installed"
+	make_it install DESTDIR="$dest" PREFIX=/usr
+	run systemd-sysusers --root="$dest" shcounterd.conf
+	[ "$status" -eq 0 ] || { echo "$output"; return 1; }
+	grep -q '^shcounterd:.*:/var/lib/shcounterd:' "$dest/etc/passwd"
+	grep -q '^shcounterd:' "$dest/etc/group"
+	grep -qx 'User=shcounterd' "$dest/usr/lib/systemd/system/shcounterd.service"
+	grep -qx 'SupplementaryGroups=shcounterd' "$dest/usr/lib/systemd/system/shcount-gateway.service"
 }
 
 loaded_by() { # PROGRAM

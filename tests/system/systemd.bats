@@ -46,3 +46,21 @@ load drive
 @test "without a watchdog, or with another process's, an idle daemon never wakes up" {
 	drive systemd no_wakeups
 }
+
+# ---- upgrades ----
+
+@test "a new program takes over while clients count: nothing acknowledged is lost, nobody is refused" {
+	drive systemd replaced
+}
+
+# ---- the user's unit ----
+
+@test "the user's unit has the socket and the state of the daemon that shcount would start, and names it when both want them" {
+	export BUILD
+	drive systemd user_unit
+}
+
+@test "a socket unit of the user's takes over from a daemon that shcount has started" {
+	export BUILD
+	drive systemd user_socket
+}
