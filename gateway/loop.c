@@ -51,7 +51,9 @@ static void run_jobs(struct loop *l)
 
 	l->jobs = NULL;
 	l->jobs_end = &l->jobs;
+	pulse_excuse(&l->pulse);
 	backend_run(l->backend, jobs);
+	pulse_return(&l->pulse);
 	for (; jobs; jobs = next, count++) {
 		struct exchange *x = (struct exchange *)(void *)jobs;
 
@@ -98,6 +100,7 @@ static void turn(struct loop *l, int http_fd)
 		run_jobs(l);
 		MHD_run(l->http); /* answers them, and takes what has come meanwhile */
 	}
+	pulse_answer(&l->pulse);
 }
 
 static void *run(void *arg)

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "../lib/pulse.h"
 #include "backend.h"
 #include "clients.h"
 #include "guard.h"
@@ -40,6 +41,7 @@ struct loop {
 	struct MHD_Daemon *http;
 	struct backend *backend;
 	int wake_fd;		/* eventfd: there is an event to tell, or the end has come */
+	struct pulse pulse;	/* answered at the end of a turn; excused while a backend is waited for */
 	struct metrics metrics; /* written by this thread, read by any */
 	/* the thread's own */
 	struct job *jobs, **jobs_end; /* to be run */

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "../lib/log.h"
+#include "../lib/notify.h"
+#include "../lib/watchdog.h"
 #include "certificate.h"
 #include "hash_token.h"
 #include "listen.h"
@@ -19,6 +21,7 @@
 struct service {
 	struct options options;
 	struct gateway gateway;
+	struct watchdog watchdog;
 	int fds[64];
 	sigset_t signals;
 };
@@ -92,21 +95,41 @@ static void reload(struct service *s)
 		log_info("there is no file to be read again");
 }
 
+static void wake(void *loop)
+{
+	loop_wake(loop);
+}
+
+static void watch_loops(struct service *s)
+{
+	watchdog_init(&s->watchdog, notify_watchdog_ns());
+	for (size_t i = 0; i < s->gateway.loop_count; i++) {
+		struct loop *l = &s->gateway.loops[i];
+
+		watchdog_add(&s->watchdog, &(struct watched){.pulse = &l->pulse,
+							     .wake = wake,
+							     .arg = l,
+							     .name = "thread",
+							     .number = l->number});
+	}
+}
+
 static void serve(struct service *s)
 {
+	const char *scheme = s->options.tls_cert ? "https" : "http";
 	char name[64];
 	int number;
 
 	listen_name(s->fds[0], name, sizeof(name));
-	log_info("ready: %s://%s/, %zu threads", s->options.tls_cert ? "https" : "http", name,
-		 s->gateway.loop_count);
-	for (;;) {
-		if (sigwait(&s->signals, &number))
-			continue;
-		if (number != SIGHUP)
-			break;
+	log_info("ready: %s://%s/, %zu threads", scheme, name, s->gateway.loop_count);
+	(void)notify_sendf("READY=1\nSTATUS=serving %s://%s/", scheme, name);
+	watch_loops(s);
+	while ((number = watchdog_wait(&s->watchdog, &s->signals)) == SIGHUP) {
+		(void)notify_reloading();
 		reload(s);
+		(void)notify_sendf("READY=1\nSTATUS=serving %s://%s/", scheme, name);
 	}
+	(void)notify_send("STOPPING=1");
 	log_info("stopping: %s", strsignal(number));
 }
 
@@ -163,6 +186,9 @@ int main(int argc, char **argv)
 	pthread_sigmask(SIG_BLOCK, &s.signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	s.gateway.options = &s.options;
+	if (notify_open() < 0)
+		log_warning(
+			"NOTIFY_SOCKET is no address of a socket: nobody is told that the gateway is ready");
 	rc = start(&s, why);
 	if (!rc)
 		serve(&s);

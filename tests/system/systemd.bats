@@ -47,6 +47,18 @@ load drive
 	drive systemd no_wakeups
 }
 
+# ---- the gateway ----
+
+@test "the gateway tells when it is ready, reloads and leaves, and feeds the watchdog, also while its backend hangs" {
+	export BUILD
+	drive systemd gateway_fed
+}
+
+@test "a thread of the gateway that hangs stops the feeding" {
+	export BUILD
+	drive systemd gateway_hang
+}
+
 # ---- upgrades ----
 
 @test "a new program takes over while clients count: nothing acknowledged is lost, nobody is refused" {

@@ -11,6 +11,7 @@ import subprocess
 import time
 
 from fault import ALLOCATE, SYNC, WRITE, Faults
+from gateway import Gateway
 from manager import Manager, activated
 from process import Process
 from shc import DIR, PROGRAM, Background, Conn, Daemon, Skip, check, conns_on_all_workers, equal, main, wait_until
@@ -172,6 +173,54 @@ def no_wakeups():
 
             wait_until(is_still, "no thread wakes up in a second")
         os.unlink(path)
+
+
+# ---- the gateway ----
+
+def gateway_fed():
+    with manager() as m, Daemon() as d, Gateway(d, "--threads", 2, "--backend-timeout", "60s", is_started=False,
+                                                env=m.env(WATCHDOG_S)) as g:
+        g.start()
+        said = m.hear_line("READY=1")
+        check(f":{g.address[1]}/" in said[1], said)
+        check_fed(m)
+        g.process.send_signal(signal.SIGHUP)
+        check(m.hear_line("RELOADING=1")[1].startswith("MONOTONIC_USEC="), "the time of the reload")
+        m.hear_line("READY=1")
+        d.freeze()
+        with socket.create_connection(g.address) as c:
+            c.sendall(b"GET /counter?counter_id=x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            check_fed(m, 8)
+            c.setblocking(False)
+            try:
+                check(not c.recv(1), "its backend is frozen")
+            except BlockingIOError:
+                pass  # it waits
+        d.process.send_signal(signal.SIGCONT)
+        g.process.terminate()
+        m.hear_line("STOPPING=1")
+        equal(g.process.wait(60), 0, "exit status")
+
+
+def gateway_hang():
+    faults = Faults(is_memory=True)
+    with manager() as m, Daemon() as d, Gateway(d, "--threads", 2, is_started=False,
+                                                env={**faults.env(), **m.env(WATCHDOG_S)}) as g:
+        g.start()
+        m.hear_line("READY=1")
+        check_fed(m)
+        rule = faults.add(ALLOCATE, delay_us=0xffffffff, count=1, thread="http")
+        clients = []
+
+        def has_begun():
+            c = socket.create_connection(g.address)
+            c.sendall(b"GET /counter?counter_id=x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            clients.append(c)
+            return rule.seen
+
+        wait_until(has_begun, "a thread hangs")
+        wait_until(lambda: " does not come round" in g.log(), "it is named")
+        wait_silent(m)
 
 
 # ---- upgrades ----
@@ -369,4 +418,5 @@ def user_socket():
 
 
 if __name__ == "__main__":
-    main([states, reload, full_disk, fed_idle, fed_busy, hang, slow_disk, no_wakeups, replaced, user_unit, user_socket])
+    main([states, reload, full_disk, fed_idle, fed_busy, hang, slow_disk, no_wakeups, gateway_fed, gateway_hang,
+          replaced, user_unit, user_socket])
