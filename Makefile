@@ -336,6 +336,7 @@ demo-deps:
 test-deps:
 	@scripts/deps.sh build test bench
 	@scripts/npm.sh tests/deploy build/npm-deploy
+	@scripts/npm.sh tests/clients build/npm-clients
 bench-deps:
 	@scripts/deps.sh build bench
 

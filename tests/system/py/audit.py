@@ -5,13 +5,12 @@ did not tell. Of each counter all entries must make a chain: value before + delt
 import os
 import random
 import signal
-import socket
 import sqlite3
 import subprocess
 import time
 
 from limits import SmallDisk
-from shc import SEED, Background, Conn, Daemon, Error, check, conns_on_all_workers, equal, fork_all, main, scaled, wait_until
+from shc import SEED, Background, Conn, Daemon, Error, check, conns_on_all_workers, equal, fork_all, free_port, main, scaled, wait_until
 
 SHCOUNT = os.environ.get("SHCOUNT", "shcount")
 NAMES = ["audited.a", "audited.b"]
@@ -270,12 +269,6 @@ def tcp():
             c.do("INCR", NAMES[0])
             own = c.sock.getsockname()
             equal([e.peer for e in read_log(c, NAMES[0])], [f"{own[0]}:{own[1]}"], "peer")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 # ---- crashes ----

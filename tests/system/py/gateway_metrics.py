@@ -2,13 +2,12 @@
 """Drivers of gateway_metrics.bats: GET /metrics of shcount-gateway."""
 import os
 import shutil
-import socket
 import subprocess
 import threading
 
 import metric_table
 from gateway import Gateway, ask
-from shc import DIR, I64_MAX, I64_MIN, Daemon, Skip, check, equal, main, wait_until
+from shc import DIR, I64_MAX, I64_MIN, Daemon, Skip, check, equal, free_port, main, wait_until
 
 AWAY_S = 5  # far beyond what --backend-timeout lets a scrape wait
 
@@ -232,12 +231,6 @@ def numbers_only_grow_under_load_and_add_up():
 
 
 # ---- the uplink ----
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
 
 def uplink_is_told_with_its_lag():
     if not shutil.which("redis-server"):

@@ -223,6 +223,17 @@ class Daemon(Process):
         return {n: int(v) for n, v in zip(names, values) if v is not None}
 
 
+def free_port():
+    """Of TCP. None of those that the kernel gives to outgoing connections, which could take it meanwhile."""
+    while True:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", random.SystemRandom().randrange(20000, 32768)))
+                return s.getsockname()[1]
+            except OSError:
+                pass
+
+
 # ---- workers ----
 
 def worker_of(conn):
