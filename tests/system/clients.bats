@@ -5,6 +5,20 @@
 
 load drive
 
+# ---- redis-cli ----
+
+@test "redis-cli prints what it prints with Redis, whatever its options" {
+	drive clients redis_cli_same
+}
+
+@test "redis-cli finds a daemon again that was killed and came back" {
+	drive clients redis_cli_reconnects
+}
+
+@test "redis-cli at a terminal has hints and help for our commands, too, and --stat shows numbers" {
+	drive clients redis_cli_prompt
+}
+
 # ---- node-redis, the present version and 4 ----
 
 @test "node-redis: calls, errors, pipelines, transactions, expiries and walks come to what they come to with Redis" {

@@ -8,8 +8,13 @@ done.
 import difflib
 import json
 import os
+import pty
+import select
 import shutil
+import signal
 import subprocess
+import termios
+import time
 
 from protocol import Redis
 from shc import DIR, Daemon, Skip, check, equal, free_port, main
@@ -207,5 +212,92 @@ def reconnect(name):
         equal({call: ours.get(call) for call in wanted}, wanted, f"{name}, {run}")
 
 
+# ---- redis-cli ----
+
+# Words of the command line, and what it reads.
+CLI = (
+    (["mset", "a", "1", "b", "2", "c", "3"], ""), (["incr", "a"], ""), (["-r", "3", "incr", "a"], ""), (["-e", "incrby", "a", "x"], ""),
+    (["-x", "incrby", "a"], "5"), (["-X", "tag", "incrby", "a", "tag"], "6"), (["--csv", "mget", "a", "none", "b"], ""),
+    (["--json", "mget", "a", "none", "b"], ""), (["--no-raw", "mget", "a", "none", "b"], ""), (["--no-raw", "set", "a", "1", "get"], ""),
+    (["--scan"], ""), (["--scan", "--pattern", "[ab]"], ""), (["--scan", "--quoted-pattern", r'"\x61"', "--count", "2"], ""),
+    (["-a", "secret", "incr", "a"], ""), (["--user", "u", "--pass", "p", "incr", "a"], ""), (["incr"], ""), (["nosuch", "a b", "c"], ""),
+    (["--no-raw"], "multi\nincr a\nget none\nincrby a x\nexec\nget a\nmulti\ndiscard\nmulti\nincr\nexec\n\n3 incr a\nset 'a' \"7\"\nconnect\n"
+                   "get a\nexpire a 1000\npersist a\nttl a\nquit\nincr a\n"),
+    (["--raw"], "mget a none\ntype a\nexists a b none\nclient getname\nreset\nget a\nincrby a 9223372036854775807\nget a"),
+    (["--pipe"], "incr a\r\nincrby b 5\r\nincr\r\n"),
+    (["flushall"], ""), (["dbsize"], ""),
+)
+
+
+def redis_cli(*words, data=""):
+    if not shutil.which("redis-cli"):
+        raise Skip("redis-cli is not installed")
+    done = subprocess.run(["redis-cli", *words], input=data.encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS_MAX,
+                          check=False)
+    return done.returncode, sorted(done.stdout.splitlines()) if "--scan" in words else done.stdout.decode()
+
+
+def redis_cli_same():
+    with Redis() as redis, Place() as d:
+        path, (_, port) = d.sock, d.addresses[1].split(":")
+        for resp in ("-2", "-3"):
+            theirs = [redis_cli("-s", redis.sock, resp, *words, data=data) for words, data in CLI]
+            for way in (["-s", path], ["-p", port]):
+                for (words, data), wanted in zip(CLI, theirs):
+                    equal(redis_cli(*way, resp, *words, data=data), wanted, f"redis-cli {' '.join(way + [resp] + words)}")
+
+
+def redis_cli_reconnects():
+    for way in (0, 1):
+        with Place() as d:
+            words = ["-s", d.sock] if way == 0 else ["-p", d.addresses[1].split(":")[1]]
+            with subprocess.Popen(["stdbuf", "-oL", "redis-cli", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL) as cli:
+                def ask(line):
+                    cli.stdin.write(line + b"\n")
+                    cli.stdin.flush()
+
+                ask(b"incr r")
+                equal(cli.stdout.readline(), b"1\n", "before")
+                d.kill()
+                d.start()
+                # The first one finds the connection dead, and may not be repeated.
+                ask(b"echo lost")
+                ask(b"incr r")
+                cli.stdin.close()
+                equal(cli.stdout.read().split()[-1], b"2", "the last reply")
+
+
+def type_at_prompt(argv, dialogue):
+    """Types, and waits for what is to be seen then. A line is answered, and then there is the prompt again: what is typed before
+    it comes is thrown away."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        termios.tcsetwinsize(0, (24, 80))
+        os.execvpe(argv[0], argv, {**os.environ, "TERM": "xterm", "HOME": DIR})
+    try:
+        for keys, wanted in dialogue:
+            os.write(terminal, keys.encode())
+            seen, end = "", time.monotonic() + 20
+            while wanted not in seen or (keys.endswith("\r") and "> " not in seen[seen.index(wanted):]):
+                check(time.monotonic() < end, f"typed {keys!r}, no {wanted!r} in {seen!r}")
+                if select.select([terminal], [], [], 0.2)[0]:
+                    seen += os.read(terminal, 65536).decode("utf-8", "replace")
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+
+
+def redis_cli_prompt():
+    """Hints and help come from COMMAND DOCS, the lines of --stat from INFO."""
+    redis_cli("--version")
+    with Place() as d:
+        type_at_prompt(["redis-cli", "-s", d.sock], (
+            ("", "> "), ("incr a\r", "(integer) 1"), ("shc.add ", "name delta"), ("a 5\r", "OK"), ("help shc.add\r", "summary:"),
+            ("multi\r", "(TX)"), ("incr a\r", "QUEUED"), ("exec\r", "1) (integer) 7"), ("watch a\r", "WATCH is not supported")))
+        type_at_prompt(["redis-cli", "-s", d.sock, "--stat", "-i", "0.01"], (("", "keys "), ("", "\n1    "), ("", "(+1)")))
+
+
 if __name__ == "__main__":
-    main([same_as_redis, own, reconnect])
+    main([same_as_redis, own, reconnect, redis_cli_same, redis_cli_reconnects, redis_cli_prompt])
