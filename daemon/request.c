@@ -504,9 +504,7 @@ static enum request_result refuse_unknown(struct peer *peer, const struct slice 
 
 static bool is_arity_right(const struct command *c, size_t argc)
 {
-	bool fits = c->arity < 0 ? argc >= (size_t)-c->arity : argc == (size_t)c->arity;
-
-	return fits && command_key_count(c, argc) >= 0;
+	return c->arity < 0 ? argc >= (size_t)-c->arity : argc == (size_t)c->arity;
 }
 
 static enum request_result dispatch(struct peer *peer, const struct command *c, const struct slice *argv,
@@ -544,6 +542,9 @@ static enum request_result dispatch(struct peer *peer, const struct command *c, 
 		request_queue(peer, c, argv, argc);
 		return REQUEST_DONE;
 	}
+	/* In MULTI, EXEC says it, as in Redis. */
+	if (command_key_count(c, argc) < 0)
+		return reply_arity(&r);
 	return execute(&r);
 }
 

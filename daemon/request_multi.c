@@ -170,6 +170,7 @@ static enum request_result run_queue(struct request *exec, const struct executio
 	resp_put_array(exec->out, m->count);
 	for (size_t i = 0; i < m->count; i++) {
 		const struct queued *q = &m->queue[i];
+		long key_count = command_key_count(q->command, q->argc);
 		struct request r = *exec;
 
 		r.command = q->command;
@@ -178,9 +179,13 @@ static enum request_result run_queue(struct request *exec, const struct executio
 		r.proto = exec->peer->proto;
 		r.is_in_exec = true;
 		r.key_index = key_index;
+		if (key_count < 0) { /* a name without a value */
+			reply_arity(&r);
+			continue;
+		}
 		if (run_queued(&r) == REQUEST_CLOSE)
 			result = REQUEST_CLOSE;
-		key_index += (size_t)command_key_count(q->command, q->argc);
+		key_index += (size_t)key_count;
 	}
 	return result;
 }

@@ -18,6 +18,23 @@ load drive
 	drive protocol same_as_redis 3
 }
 
+@test "every command that both have takes as many words as in Redis, with its names in the same places" {
+	drive same_words same_table
+}
+
+@test "every command that both have says what Redis says to too few and too many words, alone and in MULTI" {
+	drive same_words same_arity 2
+	drive same_words same_arity 3
+}
+
+@test "every command on counters replies what Redis replies to words by lot, in RESP2" {
+	drive same_words same_drawn 2
+}
+
+@test "every command on counters replies what Redis replies to words by lot, in RESP3" {
+	drive same_words same_drawn 3
+}
+
 @test "what differs from Redis on purpose does differ" {
 	drive protocol differs_on_purpose
 }

@@ -62,6 +62,8 @@ EXEC x ; MULTI ; INCR q ; EXEC x ; EXEC ; DISCARD
 MULTI ; SET q 5 ; EXISTS q q ; TYPE q ; MGET q nope ; SETNX q 3 ; SET q 8 NX ; SET q 8 XX GET ; MSET q 1 z 2 ; EXEC
 MULTI ; FLUSHALL ; GET q ; SET q 6 ; GET q ; EXEC ; GET q ; GET z ; DBSIZE
 MULTI ; SET w 5 ; DBSIZE ; EXEC
+MULTI ; INCR w ; MSET w 1 x ; MGET w x ; MSET w ; INCR w ; EXEC
+MULTI ; INCR w ; MSET w 1 x ; MGET w x ; EXEC ; GET w
 MULTI ; SET v 5 ; KEYS v ; EXEC
 MULTI ; DEL v ; KEYS v ; SCAN 0 MATCH v COUNT 1000 ; RANDOMKEY x ; EXEC
 MULTI ; FLUSHALL ; DBSIZE ; KEYS * ; EXEC ; DBSIZE
@@ -151,6 +153,8 @@ def same_as_redis(proto):
             got, want = reply_bytes(ours, data), reply_bytes(theirs, data)
             if got != want:
                 differences.append(f"{line}\n  here  {shown(got, 1000)}\n  redis {shown(want, 1000)}")
+        for data in (b"QUIT", b"quit x", b"MULTI\r\nINCR q\r\nQUIT", b"PING\r\nQUIT\r\nINCR q"):
+            equal(closed_with(d.sock, data + b"\r\n"), closed_with(redis.sock, data + b"\r\n"), data)
         check(not differences, f"{len(differences)} differ in RESP{proto}:\n" + "\n".join(differences))
 
 

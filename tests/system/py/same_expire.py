@@ -197,6 +197,7 @@ class Pair:
         ours, theirs = self.ask(command)
         if not is_same(command, ours, theirs, self.lag_ms):
             self.differ(command, ours, theirs)
+        return ours
 
     def differ(self, command, ours, theirs):
         told = "\n  ".join(self.told)
