@@ -345,7 +345,7 @@ bench-deps:
 MAN_PAGES := $(sort $(wildcard man/*.[1-8]))
 # A page of its name for each function, all of them the one that has it in its NAME.
 MAN3_LINKS := $(shell sed -n 's/^\.Nm \(shc_[a-z_]*\).*/\1.3/p' man/libshcount.3)
-EXAMPLES := $(sort $(wildcard examples/*.c examples/*.sh))
+EXAMPLES := $(sort $(wildcard examples/*.c examples/*.py examples/*.sh))
 COMPLETIONS_BASH := $(sort $(wildcard completions/*.bash))
 COMPLETIONS_FISH := $(sort $(wildcard completions/*.fish))
 COMPLETIONS_ZSH := $(sort $(wildcard completions/_*))

@@ -9,7 +9,7 @@ set -euo pipefail
 build=(gcc make pkg-config libc6-dev libbsd-dev libgnutls28-dev libjansson-dev libmicrohttpd-dev libsqlite3-dev libssl-dev
 	liburing-dev libzstd-dev zlib1g-dev)
 # redis-tools has redis-cli, redis-benchmark and (as redis-check-rdb) redis-server itself, but no service to start.
-test=(bats chromium clang clang-format curl fish libclang-rt-dev libcmocka-dev libhiredis-dev jq mandoc openssl python3 python3-jsonschema python3-redis redis-tools shellcheck
+test=(bats chromium clang clang-format curl fish libclang-rt-dev libcmocka-dev libhiredis-dev jq mandoc netcat-openbsd openssl python3 python3-jsonschema python3-redis redis-tools shellcheck
 	prometheus python3-seccomp socat sqlite3 systemd valgrind zsh zstd)
 demo=(curl)
 bench=(mawk memcached perl python3 python3-redis redis-tools util-linux wrk)

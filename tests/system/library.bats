@@ -382,3 +382,112 @@ has_client() {
 	expect_status 1
 	expect_contains "$output" "the server says no"
 }
+
+@test "ask.sh: a counter without shcount, by socat and by netcat" {
+	local with path
+	for with in socat nc; do
+		command -v $with >/dev/null || continue
+		path=$bin/$with
+		mkdir "$path"
+		for program in sh sed tr $with; do ln -s "$(command -v "$program")" "$path"; done
+		run env PATH="$path" sh examples/ask.sh INCRBY ask 41
+		expect "$output" 41
+		run env PATH="$path" sh examples/ask.sh INCR ask
+		expect "$output" 42
+		run env PATH="$path" sh examples/ask.sh MGET ask nothing ask
+		expect "$output" $'42\n\n42'
+		run env PATH="$path" sh examples/ask.sh INCR 'ask "caf\xc3\xa9" *'
+		expect "$output" 1
+		run env PATH="$path" sh examples/ask.sh INCRBY ask 1.5
+		expect_status 1
+		expect "$output" "ERR value is not an integer or out of range"
+		run env PATH="$path" SHCOUNT_SOCKET="$SHC_DIR/nobody" sh examples/ask.sh PING
+		expect_status 69
+		run env PATH="$path" sh examples/ask.sh DEL ask 'ask "caf\xc3\xa9" *'
+		expect "$output" 2
+	done
+	[ -n "$path" ] || skip "neither socat nor nc is installed"
+}
+
+# ---- Python ----
+
+@test "words.py and words.c: one goes on where the other was killed, and when its server is" {
+	need_daemon
+	compile gcc words
+	awk 'BEGIN { for (i = 0; i < 25500; i++) print "w" i * 7919 % 89 }' >"$bin/input"
+	shcount list 'word:*' | cut -f 1 | xargs -r "$SHCOUNT" -q del --
+
+	# words.c has counted 10000 words, and no more.
+	mkfifo "$bin/pipe"
+	"$bin/words" "$SHC_SOCK" both <"$bin/pipe" >/dev/null 3>&- &
+	pid=$!
+	exec 8>"$bin/pipe"
+	head -n 10500 "$bin/input" >&8
+	wait_until words_are 10000
+	kill -KILL "$pid"
+	exec 8>&-
+	wait "$pid" || expect $? 137
+
+	# It waits for an answer when it, and then the server, is killed.
+	freeze_daemon
+	/usr/bin/python3 examples/words.py "$SHC_SOCK" both "$bin/input" 3>&- &
+	pid=$!
+	wait_until has_client
+	kill -KILL "$pid"
+	wait "$pid" || expect $? 137
+	/usr/bin/python3 examples/words.py "$SHC_SOCK" both "$bin/input" >"$bin/said" 2>&1 3>&- &
+	pid=$!
+	wait_until has_client
+	kill_daemon
+	start_daemon
+	wait "$pid"
+	expect_contains "$(cat "$bin/said")" "25500 words are counted"
+
+	sort "$bin/input" | uniq -c | awk '{ print "word:" $2 "\t" $1 }' >"$bin/expected"
+	shcount list 'word:*' | diff "$bin/expected" -
+	expect "$("$bin/words" "$SHC_SOCK" both <"$bin/input")" "25500 words, 0 of them new"
+	expect "$(/usr/bin/python3 examples/words.py "$SHC_SOCK" both "$bin/input")" "25500 words are counted"
+	words_are 25500
+}
+
+@test "words.py: its exit status says what to do" {
+	run /usr/bin/python3 examples/words.py "$SHC_SOCK"
+	expect_status 64
+	printf 'a b\x01 c %0300d' 7 >"$bin/input"
+	run /usr/bin/python3 examples/words.py "$SHC_SOCK" odd "$bin/input"
+	expect "$output" "5 words are counted"
+	expect "$(shcount get word:b "word:$(printf %0250d 0)" | cut -f 2 | paste -sd ' ')" "0 1"
+	echo a >"$bin/input"
+	run /usr/bin/python3 examples/words.py "$SHC_SOCK" odd "$bin/input"
+	expect_status 1
+	expect_contains "$output" "there were more words before"
+	echo x | shcount -q ingest --stream not-of-python
+	run /usr/bin/python3 examples/words.py "$SHC_SOCK" not-of-python "$bin/input"
+	expect_status 1
+	expect_contains "$output" "not my session"
+	shcount set word:full 9223372036854775807
+	echo full >"$bin/input"
+	run /usr/bin/python3 examples/words.py "$SHC_SOCK" too-much-for-python "$bin/input"
+	expect_status 1
+	expect_contains "$output" overflow
+	shcount del word:full
+}
+
+@test "gate.py and the shell count on the same socket" {
+	/usr/bin/python3 -c 'import redis' 2>/dev/null || skip "python3-redis is not installed"
+	gate() { /usr/bin/python3 examples/gate.py "$SHC_SOCK" "$@"; }
+	expect "$(gate alice)" "visit 1, 1 of them by alice"
+	expect "$(shcount incr visits)" 2
+	expect "$(gate bob)" "visit 3, 1 of them by bob"
+	for i in 2 3 4 5; do expect "$(gate alice)" "visit $((i + 2)), $i of them by alice"; done
+	run gate alice
+	expect_status 1
+	expect_contains "$output" "come again in"
+	run shcount allow gate:alice --limit 5 --per 1h
+	expect_status 1
+	expect "$(shcount get visits visits:alice visits:bob | cut -f 2 | paste -sd ' ')" "7 5 1"
+	run /usr/bin/python3 examples/gate.py "$SHC_DIR/nobody" alice
+	expect_status 69
+	run gate
+	expect_status 64
+}

@@ -56,6 +56,24 @@ recipe() { # HEADING
 	recipe "Tickets in a script"
 }
 
+@test "with the clients of Redis" {
+	/usr/bin/python3 -c 'import redis' 2>/dev/null || skip "python3-redis is not installed"
+	command -v socat >/dev/null || skip "socat is not installed"
+	recipe "With the clients of Redis"
+}
+
+# Not a version that nobody tests.
+@test "the versions that the recipes name are those that tests use" {
+	versions() { grep "^| $1" "$shc_top/docs/recipes.md" | cut -d '|' -f 3 | grep -o '[0-9][0-9.]*[0-9]' | grep -v '^12$'; }
+	pinned() { sed -n "s/^    \"$1\": \"\(npm:.*@\)\?\([0-9.]*\)\".*/\2/p" "$shc_top/tests/clients/package.json"; }
+	expect "$(versions node-redis)" "$(pinned redis; pinned redis4)"
+	expect "$(versions ioredis)" "$(pinned ioredis; pinned ioredis5)"
+	command -v dpkg-query >/dev/null && grep -q '^VERSION_ID="12"' /etc/os-release || skip "this is not Debian 12"
+	for pair in redis-cli:redis-tools redis-py:python3-redis hiredis:libhiredis-dev; do
+		expect_contains "$(dpkg-query -W -f '${Version}' "${pair#*:}")" "$(versions "${pair%:*}")"
+	done
+}
+
 @test "the rate of a log, in real time" {
 	recipe "The rate of a log, in real time"
 }
