@@ -446,6 +446,89 @@ static void test_a_certificate_that_is_not_trusted_is_not_asked_for_again(void *
 	close(r.listener);
 }
 
+enum { THREADS = 8, TURNS = 3, CALLS = 40, CALL_BYTES_MAX = 512 };
+
+/* One connection of a server that has nothing but a counter: each call adds one, and is sent alone. */
+static void *count_calls(void *arg)
+{
+	int fd = (int)(intptr_t)arg;
+	int64_t calls = 0;
+	char request[CALL_BYTES_MAX], reply[32];
+	SSL *ssl = SSL_new(server_ctx);
+	SSL_set_fd(ssl, fd);
+	for (int n = SSL_accept(ssl); n > 0;) {
+		n = SSL_read(ssl, request, sizeof(request));
+		if (n > 0) {
+			int len = snprintf(reply, sizeof(reply), ":%jd\r\n", (intmax_t)++calls);
+			n = SSL_write(ssl, reply, len);
+		}
+	}
+	SSL_free(ssl);
+	close(fd);
+	return NULL;
+}
+
+struct counting_server {
+	int listener;
+	pthread_t connections[THREADS * TURNS];
+	size_t count;
+};
+
+static void *accept_all(void *arg)
+{
+	struct counting_server *s = arg;
+	for (int fd; s->count < THREADS * TURNS && (fd = accept(s->listener, NULL, NULL)) >= 0; s->count++)
+		if (pthread_create(&s->connections[s->count], NULL, count_calls, (void *)(intptr_t)fd))
+			abort();
+	return NULL;
+}
+
+/* True: each handle had all its answers. */
+static void *use_tls(void *url)
+{
+	bool is_right = true;
+	for (int turn = 0; turn < TURNS; turn++) {
+		struct shc *shc;
+		int64_t value = 0;
+		is_right = is_right && shc_open(&shc, url, TOO_LONG_MS) == SHC_OK;
+		for (int i = 1; is_right && i <= CALLS; i++)
+			is_right = shc_incr(shc, "n", 1, 1, &value) == SHC_OK && value >= i;
+		if (!is_right)
+			fprintf(stderr, "%s\n", shc_error(shc));
+		shc_close(shc);
+	}
+	return (void *)(intptr_t)is_right;
+}
+
+/* Each handle loads the library, reads the CA and makes its connection, while others do and others close. */
+static void test_threads_with_a_handle_each_use_openssl_at_the_same_time(void **state)
+{
+	(void)state;
+	struct sockaddr_in addr;
+	struct counting_server server = {.listener = listen_tcp(&addr)};
+	pthread_t acceptor, threads[THREADS];
+	char url[64];
+	snprintf(url, sizeof(url), "rediss://127.0.0.1:%u", (unsigned)ntohs(addr.sin_port));
+	setenv("SHCOUNT_TLS_CA", ca_path, 1);
+	assert_int_equal(pthread_create(&acceptor, NULL, accept_all, &server), 0);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, use_tls, url), 0);
+	bool is_right = true;
+	for (int i = 0; i < THREADS; i++) {
+		void *result;
+		pthread_join(threads[i], &result);
+		is_right = is_right && result;
+	}
+	shutdown(server.listener, SHUT_RDWR);
+	pthread_join(acceptor, NULL);
+	for (size_t i = 0; i < server.count; i++)
+		pthread_join(server.connections[i], NULL);
+	close(server.listener);
+	unsetenv("SHCOUNT_TLS_CA");
+	assert_true(is_right);
+	assert_int_equal(server.count, THREADS * TURNS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -459,6 +542,7 @@ int main(void)
 		cmocka_unit_test(test_a_peer_that_is_gone_raises_no_signal),
 		cmocka_unit_test(test_a_child_that_closes_is_not_noticed),
 		cmocka_unit_test(test_a_certificate_that_is_not_trusted_is_not_asked_for_again),
+		cmocka_unit_test(test_threads_with_a_handle_each_use_openssl_at_the_same_time),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
