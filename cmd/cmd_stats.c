@@ -2,6 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../lib/info.h"
 #include "../lib/num.h"
 #include "command.h"
 #include "nodes.h"
@@ -35,47 +36,6 @@ static const struct {
 	{"db_path", "state"},
 };
 
-/* The next line of `text`, which it moves on; without CR LF. */
-static bool take_line(struct slice *text, struct slice *line)
-{
-	if (text->len == 0)
-		return false;
-	const char *end = memchr(text->data, '\n', text->len);
-	size_t len = end ? (size_t)(end - text->data) : text->len;
-	*line = (struct slice){text->data, len};
-	size_t taken = end ? len + 1 : len;
-	text->data += taken;
-	text->len -= taken;
-	if (line->len > 0 && line->data[line->len - 1] == '\r')
-		line->len--;
-	return true;
-}
-
-/* "key:value"; false for "# Section" and empty lines. */
-static bool take_pair(struct slice *text, struct slice *key, struct slice *value)
-{
-	struct slice line;
-	while (take_line(text, &line)) {
-		const char *colon = line.len ? memchr(line.data, ':', line.len) : NULL;
-		if (!colon || line.data[0] == '#')
-			continue;
-		*key = (struct slice){line.data, (size_t)(colon - line.data)};
-		*value = (struct slice){colon + 1, line.len - key->len - 1};
-		return true;
-	}
-	return false;
-}
-
-static bool find(struct slice info, const char *wanted, struct slice *value)
-{
-	struct slice key;
-	while (take_pair(&info, &key, value)) {
-		if (slice_equal(key, slice_str(wanted)))
-			return true;
-	}
-	return false;
-}
-
 /* "keys=5,expires=0" -> "5" */
 static struct slice keyspace_count(struct slice value)
 {
@@ -93,7 +53,7 @@ static void show_people(struct output *out, struct slice info)
 {
 	struct slice value;
 	for (size_t i = 0; i < sizeof(people) / sizeof(people[0]); i++) {
-		if (!find(info, people[i].key, &value) || value.len == 0)
+		if (!info_find(info, people[i].key, &value) || value.len == 0)
 			continue;
 		output_label(out, slice_str(people[i].label), LABEL_COLUMNS);
 		output_name(out, keyspace_count(value));
@@ -105,7 +65,7 @@ static void show_people(struct output *out, struct slice info)
 static void put_json_pairs(struct output *out, struct slice info, const char *but)
 {
 	struct slice key, value;
-	while (take_pair(&info, &key, &value)) {
+	while (info_next(&info, &key, &value)) {
 		int64_t number;
 		if (but && slice_equal(key, slice_str(but)))
 			continue;
@@ -162,7 +122,7 @@ static void show_node(struct output *out, const struct node_answer *a)
 	for (size_t i = 0; i < NODE_KEYS; i++) {
 		struct slice value;
 		output_text(out, slice_str("\t"));
-		if (!find(slice_str(a->is_answered ? a->text : ""), node_keys[i], &value))
+		if (!info_find(slice_str(a->is_answered ? a->text : ""), node_keys[i], &value))
 			value = slice_str("0"); /* db0 is not there when it has no keys */
 		output_name(out, a->is_answered ? keyspace_count(value) : slice_str("-"));
 	}

@@ -68,9 +68,9 @@ struct invocation {
 };
 
 extern const struct command cmd_allow, cmd_hit, cmd_hits;
-extern const struct command cmd_backup, cmd_bench, cmd_incr, cmd_decr, cmd_del, cmd_explain, cmd_export,
-	cmd_get, cmd_import, cmd_ingest, cmd_list, cmd_log, cmd_ping, cmd_set, cmd_shards, cmd_stats,
-	cmd_sync, cmd_top, cmd_uplink, cmd_watch;
+extern const struct command cmd_backup, cmd_bench, cmd_incr, cmd_decr, cmd_del, cmd_doctor, cmd_explain,
+	cmd_export, cmd_get, cmd_import, cmd_ingest, cmd_list, cmd_log, cmd_ping, cmd_set, cmd_shards,
+	cmd_stats, cmd_sync, cmd_top, cmd_uplink, cmd_watch;
 
 /* "shcount: ..." and a newline on stderr, in one write. Bytes that could steer a terminal are made visible.
  * Returns `status`. */

@@ -18,10 +18,10 @@
 #include "target.h"
 
 static const struct command *const commands[] = {
-	&cmd_incr,  &cmd_decr, &cmd_get,    &cmd_set,	  &cmd_del,    &cmd_list,
-	&cmd_hit,   &cmd_hits, &cmd_allow,  &cmd_ingest,  &cmd_export, &cmd_import,
-	&cmd_watch, &cmd_top,  &cmd_log,    &cmd_explain, &cmd_shards, &cmd_stats,
-	&cmd_ping,  &cmd_sync, &cmd_uplink, &cmd_backup,  &cmd_bench,
+	&cmd_incr,  &cmd_decr,	 &cmd_get,   &cmd_set,	   &cmd_del,	&cmd_list,
+	&cmd_hit,   &cmd_hits,	 &cmd_allow, &cmd_ingest,  &cmd_export, &cmd_import,
+	&cmd_watch, &cmd_top,	 &cmd_log,   &cmd_explain, &cmd_shards, &cmd_stats,
+	&cmd_ping,  &cmd_doctor, &cmd_sync,  &cmd_uplink,  &cmd_backup, &cmd_bench,
 };
 
 enum { COMMANDS_COUNT = sizeof(commands) / sizeof(commands[0]) };

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "../lib/conn.h"
 #include "../lib/redis.h"
@@ -260,10 +261,24 @@ static bool find_named(const struct invocation *inv, struct named *n)
 	return true;
 }
 
-static int connect_one(const struct invocation *inv, const struct named *n, struct shc **out)
+/* The handle on the server that is named, not connected yet; null with an exit status after a complaint. */
+static struct shc *open_named(const struct invocation *inv, const struct named *n, int *exit_status)
+{
+	bool is_path = strcmp(n->origin, "-s") == 0 || strcmp(n->origin, "SHCOUNT_SOCKET") == 0;
+	if (inv->cluster && strstr(inv->cluster, "://"))
+		*exit_status =
+			command_usage(inv, "-c takes HOST:PORT,HOST:PORT; what has a scheme goes to -u");
+	else if (!is_path && !strstr(n->url, "://"))
+		*exit_status = no_scheme(n);
+	else
+		return open_url(inv, n->url, n->origin, n->usage_exit, exit_status);
+	return NULL;
+}
+
+static int connect_named(const struct invocation *inv, const struct named *n, struct shc **out)
 {
 	int exit_status;
-	struct shc *shc = open_url(inv, n->url, n->origin, n->usage_exit, &exit_status);
+	struct shc *shc = open_named(inv, n, &exit_status);
 	if (!shc)
 		return exit_status;
 	enum shc_status status = shc_connect(shc);
@@ -277,16 +292,6 @@ static int connect_one(const struct invocation *inv, const struct named *n, stru
 	bool is_elsewhere = strstr(n->url, "://") && strncmp(n->url, "unix:", strlen("unix:")) != 0;
 	bool is_ours = exit_status == EX_UNAVAILABLE && !is_elsewhere;
 	return is_ours ? how_to_start() : exit_status;
-}
-
-static int connect_named(const struct invocation *inv, const struct named *n, struct shc **out)
-{
-	bool is_path = strcmp(n->origin, "-s") == 0 || strcmp(n->origin, "SHCOUNT_SOCKET") == 0;
-	if (inv->cluster && strstr(inv->cluster, "://"))
-		return command_usage(inv, "-c takes HOST:PORT,HOST:PORT; what has a scheme goes to -u");
-	if (!is_path && !strstr(n->url, "://"))
-		return no_scheme(n);
-	return connect_one(inv, n, out);
 }
 
 static int no_cluster(const struct invocation *inv)
@@ -308,6 +313,42 @@ int target_connect(const struct invocation *inv, struct shc **out)
 		exit_status = no_cluster(inv);
 	else
 		exit_status = connect_usual(inv, out);
+	free(n.made);
+	return exit_status;
+}
+
+static bool is_there(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0;
+}
+
+/* Where there is a socket, or may be one that cannot be seen: the user's own first. */
+static const char *usual_place(char own[PATH_MAX])
+{
+	if (place_socket(own) && place_look(own) == PLACE_OURS && is_there(own))
+		return own;
+	return is_there(SYSTEM_SOCKET) || errno == EACCES ? SYSTEM_SOCKET : NULL;
+}
+
+int target_open(const struct invocation *inv, struct shc **out, char **url)
+{
+	char own[PATH_MAX];
+	struct named n;
+	int exit_status = EX_OK;
+	*out = NULL;
+	*url = NULL;
+	if (!find_named(inv, &n))
+		return command_fail(EX_IOERR, "out of memory");
+	if (!n.url && (inv->shards || inv->reads_replica))
+		return no_cluster(inv);
+	const char *usual = n.url ? NULL : usual_place(own);
+	if (n.url)
+		*out = open_named(inv, &n, &exit_status);
+	else if (usual)
+		*out = open_url(inv, usual, usual, EX_CONFIG, &exit_status);
+	if (*out)
+		*url = strdup(n.url ? n.url : usual);
 	free(n.made);
 	return exit_status;
 }

@@ -11,6 +11,11 @@
  * caller closes *out, which is null on failure. */
 int target_connect(const struct invocation *inv, struct shc **out);
 
+/* Only opens the handle, and gives the URL or path that it is on: connects nowhere, starts nothing. EX_OK
+ * also when no server is named and there is no socket in the usual places: both are null then. The caller
+ * closes and frees. */
+int target_open(const struct invocation *inv, struct shc **out, char **url);
+
 /* A command that is one conversation: connects, runs `ask` with the handle, closes it. The exit status. */
 int target_ask(struct invocation *inv, int (*ask)(struct invocation *inv, struct shc *shc));
 

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../lib/info.h"
 #include "../lib/num.h"
-#include "info.h"
 
 enum { BASE64_SIZE = (JOB_NAME_MAX + 2) / 3 * 4 + 1 };
 
@@ -61,11 +61,17 @@ static void put_number(json_t *to, const char *key, int64_t value)
 	json_object_set_new(to, key, json_integer(value));
 }
 
+/* Of a backend that has never answered there is none. */
+static struct slice text_of(const char *info)
+{
+	return slice_str(info ? info : "");
+}
+
 /* ---- health ---- */
 
 static void copy_number(json_t *to, const char *key, const char *info, const char *line)
 {
-	int64_t value = info_number(info, line, INT64_MIN);
+	int64_t value = info_number(text_of(info), line, INT64_MIN);
 
 	if (value != INT64_MIN)
 		put_number(to, key, value);
@@ -75,14 +81,15 @@ static void copy_text(json_t *to, const char *key, const char *info, const char 
 {
 	struct slice value;
 
-	if (info_find(info, line, &value))
+	if (info_find(text_of(info), line, &value))
 		put_text(to, key, value);
 }
 
 /* One that was started anew counts from 0. */
 static void put_rate(json_t *to, const char *key, const struct state_backend *b, const char *line)
 {
-	int64_t now = info_number(b->info, line, -1), then = info_number(b->before, line, -1);
+	int64_t now = info_number(text_of(b->info), line, -1),
+		then = info_number(text_of(b->before), line, -1);
 
 	if (then >= 0 && now >= then && b->since_before_ns > 0)
 		json_object_set_new(to, key,
@@ -100,12 +107,12 @@ static void put_commits(json_t *to, const struct state_backend *b)
 	struct slice now, then;
 	int64_t p99, count, sum;
 
-	if (!info_find(b->info, "commit_times", &now))
+	if (!info_find(text_of(b->info), "commit_times", &now))
 		return;
 	p99 = info_quantile(now, 0.99);
 	if (p99 >= 0 && p99 < INT64_MAX)
 		json_object_set_new(to, "commit_ms_p99", json_real(milliseconds(p99)));
-	if (!info_find(b->before, "commit_times", &then))
+	if (!info_find(text_of(b->before), "commit_times", &then))
 		return;
 	count = info_part(now, "le_inf", 0) - info_part(then, "le_inf", 0);
 	sum = info_part(now, "sum_us", 0) - info_part(then, "sum_us", 0);
@@ -117,7 +124,7 @@ static void put_keys(json_t *to, const char *info)
 {
 	struct slice value;
 
-	if (info_find(info, "db0", &value))
+	if (info_find(text_of(info), "db0", &value))
 		put_number(to, "counters", info_part(value, "keys", 0));
 	else
 		put_number(to, "counters", 0);
@@ -127,10 +134,10 @@ static void put_uplink(json_t *to, const char *info)
 {
 	json_t *uplink;
 
-	if (info_number(info, "uplink_up", -1) < 0)
+	if (info_number(text_of(info), "uplink_up", -1) < 0)
 		return;
 	uplink = json_object();
-	json_object_set_new(uplink, "up", json_boolean(info_number(info, "uplink_up", 0)));
+	json_object_set_new(uplink, "up", json_boolean(info_number(text_of(info), "uplink_up", 0)));
 	copy_number(uplink, "lag_ms", info, "uplink_lag_ms");
 	copy_number(uplink, "due", info, "uplink_due");
 	copy_number(uplink, "refused", info, "uplink_refused");

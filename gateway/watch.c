@@ -11,10 +11,10 @@
 #include <time.h>
 
 #include "../lib/conn.h"
+#include "../lib/info.h"
 #include "../lib/shcount.h"
 #include "../lib/url.h"
 #include "backend.h"
-#include "info.h"
 #include "loop.h"
 #include "state.h"
 
@@ -121,7 +121,8 @@ static void take_info(struct sight *s, const struct shc_reply *reply)
 	s->before_ns = s->info_ns;
 	s->info_ns = conn_now_ns();
 	s->info = strndup(reply->data, reply->len);
-	s->kind = info_find(s->info, "shcounterd_version", &version) ? STATE_DAEMON : STATE_SERVER;
+	s->kind = info_find(slice_str(s->info ? s->info : ""), "shcounterd_version", &version) ? STATE_DAEMON
+											       : STATE_SERVER;
 }
 
 /* A cluster has no INFO that stands for all of its nodes. */

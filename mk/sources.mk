@@ -22,9 +22,10 @@ LIB_BASE := \
 	lib/slot.c \
 	lib/slots.c
 
-# What services share, and no client needs.
+# What programs share, and no client needs.
 LIB_SERVICE := \
 	lib/guarded.c \
+	lib/info.c \
 	lib/log.c \
 	lib/metric.c \
 	lib/notify.c \
@@ -199,6 +200,7 @@ CMD := \
 	cmd/cmd_backup.c \
 	cmd/cmd_bench.c \
 	cmd/cmd_del.c \
+	cmd/cmd_doctor.c \
 	cmd/cmd_explain.c \
 	cmd/cmd_export.c \
 	cmd/cmd_get.c \
@@ -221,6 +223,10 @@ CMD := \
 	cmd/command.c \
 	cmd/csv.c \
 	cmd/cursor.c \
+	cmd/doctor.c \
+	cmd/doctor_daemon.c \
+	cmd/doctor_machine.c \
+	cmd/doctor_redis.c \
 	cmd/fields.c \
 	cmd/fraction.c \
 	cmd/head.c \
@@ -297,7 +303,6 @@ GATEWAY := \
 	gateway/guard.c \
 	gateway/hash_token.c \
 	gateway/head.c \
-	gateway/info.c \
 	gateway/input.c \
 	gateway/job.c \
 	gateway/listen.c \

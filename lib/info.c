@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "../lib/num.h"
+#include "num.h"
 
 /* Up to that character, which is dropped, or to the end. */
 static struct slice cut(struct slice *rest, char at)
@@ -17,24 +17,43 @@ static struct slice cut(struct slice *rest, char at)
 	return head;
 }
 
-bool info_find(const char *text, const char *key, struct slice *out)
+bool info_next(struct slice *text, struct slice *key, struct slice *value)
 {
-	struct slice rest = slice_str(text ? text : "");
+	while (text->len) {
+		struct slice rest = cut(text, '\n'), name = cut(&rest, ':');
 
-	while (rest.len) {
-		struct slice value = cut(&rest, '\n'), name = cut(&value, ':');
-
-		if (!value.data || !slice_equal(name, slice_str(key)))
+		if (!rest.data || (name.len && name.data[0] == '#'))
 			continue;
-		if (value.len && value.data[value.len - 1] == '\r')
-			value.len--;
+		if (rest.len && rest.data[rest.len - 1] == '\r')
+			rest.len--;
+		*key = name;
+		*value = rest;
+		return true;
+	}
+	return false;
+}
+
+bool info_find(struct slice text, const char *key, struct slice *out)
+{
+	struct slice name, value;
+
+	while (info_next(&text, &name, &value)) {
+		if (!slice_equal(name, slice_str(key)))
+			continue;
 		*out = value;
 		return true;
 	}
 	return false;
 }
 
-int64_t info_number(const char *text, const char *key, int64_t otherwise)
+bool info_is(struct slice text, const char *key, const char *word)
+{
+	struct slice value;
+
+	return info_find(text, key, &value) && slice_equal(value, slice_str(word));
+}
+
+int64_t info_number(struct slice text, const char *key, int64_t otherwise)
 {
 	struct slice value;
 	int64_t number;

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* info.h - what INFO says: lines `key:value`, a value perhaps `key=value,key=value`. Pure; any thread. */
-#ifndef SHC_GATEWAY_INFO_H
-#define SHC_GATEWAY_INFO_H
+#ifndef SHC_INFO_H
+#define SHC_INFO_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../lib/slice.h"
+#include "slice.h"
 
-/* The value of the line of that key; false: there is none. `text` is INFO's, or null. */
-bool info_find(const char *text, const char *key, struct slice *out);
+/* The next line of `text` with a key, and moves `text` behind it; false: there is none any more. */
+bool info_next(struct slice *text, struct slice *key, struct slice *value);
+
+/* The value of the line of that key; false, and untouched: there is none. */
+bool info_find(struct slice text, const char *key, struct slice *out);
+
+/* Whether it is that word. */
+bool info_is(struct slice text, const char *key, const char *word);
 
 /* The same as a whole number; `otherwise` when there is none, or it is none. */
-int64_t info_number(const char *text, const char *key, int64_t otherwise);
+int64_t info_number(struct slice text, const char *key, int64_t otherwise);
 
 /* Of a value like "keys=2,expires=0". */
 int64_t info_part(struct slice value, const char *key, int64_t otherwise);
