@@ -27,6 +27,7 @@
 #include "idle.h"
 #include "waker.h"
 
+struct config;
 struct server;
 
 enum { ACCEPTOR_LISTENERS_MAX = 16, ACCEPTOR_BACKLOG = 4096 };
@@ -81,6 +82,9 @@ void acceptor_stop(struct acceptor *a);
 
 /* acceptor_listen.c: the listeners; results as acceptor_open. On failure those made so far stand in `a`. */
 int acceptor_listen(struct acceptor *a, char *why, size_t why_size);
+/* Whether the socket of the configuration would find its place, without making anything: results as
+ * acceptor_open. One that somebody listens on is in its place. */
+int acceptor_look(const struct config *config, char *why, size_t why_size);
 /* Whether the socket is at its place. */
 bool acceptor_has_place(const struct acceptor *a);
 /* Closes them, and removes the socket if it is still the one that was made. */

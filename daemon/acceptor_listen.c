@@ -237,6 +237,12 @@ static int probe_socket(const char *path, const union address *address, const st
 		      "%s: another server answers there; stop it, or choose another --socket", path);
 }
 
+static int refuse_no_socket(const char *path, const struct why *why)
+{
+	return refuse(why, STATUS_CONFIG,
+		      "%s: there is a file that is no socket; it is kept, choose another --socket", path);
+}
+
 /* Makes place: a socket that nobody listens on is left from a crash. */
 static int remove_stale(const char *path, const union address *address, const struct why *why)
 {
@@ -246,9 +252,7 @@ static int remove_stale(const char *path, const union address *address, const st
 	if (lstat(path, &st))
 		return errno == ENOENT ? 0 : refuse_errno(why, path, "look for an old socket");
 	if (!S_ISSOCK(st.st_mode))
-		return refuse(why, STATUS_CONFIG,
-			      "%s: there is a file that is no socket; it is kept, choose another --socket",
-			      path);
+		return refuse_no_socket(path, why);
 	status = probe_socket(path, address, why);
 	if (status)
 		return status;
@@ -344,6 +348,35 @@ static int make_listener(struct acceptor *a, const union address *address, const
 		*fd = -1;
 	}
 	return status;
+}
+
+/* One that is missing is made, in the one above it. */
+static int look_at_directory(const char *path, const struct why *why)
+{
+	char copy[PATH_MAX], above[PATH_MAX];
+	const char *dir;
+	struct stat st;
+
+	strlcpy(copy, path, sizeof(copy));
+	dir = dirname(copy);
+	if (lstat(dir, &st) == 0)
+		return check_directory(dir, &st, why);
+	strlcpy(above, dir, sizeof(above));
+	if (errno != ENOENT || faccessat(AT_FDCWD, dirname(above), W_OK | X_OK, AT_EACCESS))
+		return refuse_errno(why, dir, "find the socket's directory, or make it");
+	return 0;
+}
+
+int acceptor_look(const struct config *config, char *text, size_t size)
+{
+	const struct why why = {text, size};
+	struct stat st;
+	gid_t gid;
+	int status = look_at_directory(config->socket, &why);
+
+	if (!status && lstat(config->socket, &st) == 0 && !S_ISSOCK(st.st_mode))
+		status = refuse_no_socket(config->socket, &why);
+	return status ? status : find_group(config->socket_group, &gid, &why);
 }
 
 static int listen_unix(struct acceptor *a, const struct why *why)

@@ -7,15 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "access.h"
+#include "check.h"
 #include "config.h"
 #include "hash_password.h"
 #include "../lib/log.h"
 #include "server.h"
-#include "store.h"
 
 enum {
-	STATUS_FINDINGS = 65,
 	/* Blocks from here on are of the kernel, and go back when they are freed. Unless told so, malloc
 	 * learns from the first ones to keep the next, up to 32 MiB each, in heaps where others lie behind
 	 * them. */
@@ -37,12 +35,6 @@ static void keep_standard_files(void)
 			(void)!open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
 }
 
-static void say(void *arg, const char *line)
-{
-	(void)arg;
-	puts(line);
-}
-
 static void help(void)
 {
 	struct buf text = BUF_INIT;
@@ -50,30 +42,6 @@ static void help(void)
 	config_help(&text);
 	fwrite(buf_head(&text), 1, buf_len(&text), stdout);
 	buf_fini(&text);
-}
-
-/* 0 or an exit status, with a sentence said. */
-static int check_access(const struct config *config)
-{
-	char why[GUARDED_WHY_SIZE];
-	struct access *access = NULL;
-
-	if (!config->access || !access_read(&access, config->access, why)) {
-		access_unref(access);
-		return 0;
-	}
-	fprintf(stderr, "shcounterd: access: %s\n", why);
-	return CONFIG_BAD;
-}
-
-static int check(const struct config *config)
-{
-	int rc, status = check_access(config);
-
-	if (status)
-		return status;
-	rc = store_check(config->db, say, NULL);
-	return rc == 0 ? 0 : rc > 0 ? STATUS_FINDINGS : server_status_of(rc);
 }
 
 static int run(struct config *config)
@@ -95,7 +63,7 @@ int main(int argc, char **argv)
 	outcome = config_parse_args(&config, argc, argv, &err);
 	switch (outcome) {
 	case CONFIG_OK: status = run(&config); break;
-	case CONFIG_CHECK: status = check(&config); break;
+	case CONFIG_CHECK: status = check_run(&config); break;
 	case CONFIG_HASH_PASSWORD: status = hash_password(); break;
 	case CONFIG_HELP: help(); break;
 	case CONFIG_VERSION: printf("shcounterd %s\n", SHC_VERSION); break;

@@ -326,10 +326,12 @@ static int check_all(struct check *check)
 	if (r == 0 && check->findings == 0) {
 		snprintf(
 			line, sizeof(line),
-			"clean: %llu counters, %llu sessions, %llu tokens, %llu journal rows with %llu bytes",
+			"clean: %llu counters, %llu sessions, %llu tokens, %llu journal rows with %llu bytes, "
+			"schema version %d%s",
 			(unsigned long long)state.counters, (unsigned long long)state.sessions,
 			(unsigned long long)state.tokens, (unsigned long long)check->rows,
-			(unsigned long long)check->bytes);
+			(unsigned long long)check->bytes, check->s->schema_version,
+			store_is_old(check->s) ? ", which the next start brings up to date" : "");
 		check->say(check->arg, line);
 	}
 	return r;

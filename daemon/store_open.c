@@ -498,6 +498,11 @@ static int look_at_head(struct store *s)
 	return 0;
 }
 
+bool store_is_old(const struct store *s)
+{
+	return s->schema_version < SCHEMA_VERSION;
+}
+
 /* In one transaction, so that a crash leaves the old version or the new one. */
 static int upgrade(struct store *s)
 {

@@ -158,6 +158,9 @@ int store_damaged(struct store *s, const char *fmt, ...) __attribute__((format(p
 
 /* ---- the files ---- */
 
+/* Of an older schema: only one that is merely read is left so. */
+bool store_is_old(const struct store *s);
+
 /* Has the log lost what was committed? 0, -EUCLEAN with what, -errno. Before it is opened. */
 int store_look_at_log(struct store *s);
 

@@ -78,6 +78,7 @@ DAEMON := \
 	daemon/audit_sweep.c \
 	daemon/backup.c \
 	daemon/batch.c \
+	daemon/check.c \
 	daemon/client.c \
 	daemon/commit.c \
 	daemon/commit_call.c \
