@@ -134,9 +134,11 @@ static int complain_ended(const struct start *s)
 	return status == EX_IOERR || status == EX_NOPERM || status == EX_CONFIG ? status : EX_UNAVAILABLE;
 }
 
+/* Beside what the state's path leads to, as the daemon has it (state_lock.h). */
 static void lock_path(const struct start *s, char path[PATH_MAX])
 {
-	snprintf(path, PATH_MAX, "%.*s.lock", PATH_MAX - 8, s->db);
+	char real[PATH_MAX];
+	snprintf(path, PATH_MAX, "%.*s.lock", PATH_MAX - 8, realpath(s->db, real) ? real : s->db);
 }
 
 static void start_lock_path(const struct start *s, char path[PATH_MAX])

@@ -136,7 +136,7 @@ static void ask_database(const struct backup *b, char *path, size_t size)
 
 /* A copy that takes the place of the state itself would end it: what is committed later would go into a file
  * without a name. */
-static bool is_of_server(const char *file, const char *database)
+static bool is_of_state(const char *file, const char *database)
 {
 	static const char *const endings[] = {"", "-wal", "-shm", ".lock"};
 	struct stat ours, theirs;
@@ -151,6 +151,13 @@ static bool is_of_server(const char *file, const char *database)
 			return true;
 	}
 	return false;
+}
+
+/* Beside what its path leads to are the files that it is kept in. */
+static bool is_of_server(const char *file, const char *database)
+{
+	char real[PATH_MAX];
+	return is_of_state(file, database) || (realpath(database, real) && is_of_state(file, real));
 }
 
 static int look_at_name(const struct backup *b)
@@ -196,6 +203,15 @@ static int lock_regular(const struct backup *b, int fd)
 		return file_trouble(b->part);
 	if (!S_ISREG(st.st_mode))
 		return not_regular(b->part);
+	/* He has it open already, or may open it later, whatever its mode is made. */
+	if (st.st_uid != geteuid())
+		return command_fail(EX_IOERR, "%s: is somebody else's file: name another, or remove it",
+				    b->part);
+	/* A file of ours that another user has put here: it would be overwritten. */
+	if (st.st_nlink > 1)
+		return command_fail(EX_IOERR,
+				    "%s: has another name, too (a hard link): name another, or remove it",
+				    b->part);
 	if (flock(fd, LOCK_EX | LOCK_NB))
 		return errno == EWOULDBLOCK
 			       ? command_fail(EX_IOERR, "%s: another backup is writing it", b->part)

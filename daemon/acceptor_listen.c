@@ -175,12 +175,29 @@ static int listen_inherited(struct acceptor *a, int count, const struct why *why
 
 /* ---- the Unix socket ---- */
 
+/* Who may take files away there can put his own server in the place of ours. */
+static int check_open(const char *dir, const struct why *why)
+{
+	struct stat st;
+
+	if (stat(dir, &st) || !(st.st_mode & S_IWOTH) || (st.st_mode & S_ISVTX))
+		return 0;
+	return refuse(
+		why, STATUS_NO_PERMISSION,
+		"%s: not safe for a socket: anybody could put another in its place (chmod o-w, or choose "
+		"another --socket)",
+		dir);
+}
+
 /* Where anybody may make files, a directory could be somebody else's, waiting for our socket. */
 static int check_directory(const char *dir, const struct stat *st, const struct why *why)
 {
 	char copy[PATH_MAX];
 	struct stat above;
+	int status = check_open(dir, why);
 
+	if (status)
+		return status;
 	strlcpy(copy, dir, sizeof(copy));
 	if (stat(dirname(copy), &above) || !(above.st_mode & S_IWOTH))
 		return 0;
@@ -309,6 +326,35 @@ static void remove_socket(const struct acceptor *a)
 		log_warning("%s: cannot be removed: %s", a->socket_path, strerror(errno));
 }
 
+/* A descriptor with O_PATH has no fchmod(2), but a name; where /proc is missing, the socket's own must do. */
+static int set_mode(int fd, const char *path, mode_t mode)
+{
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	if (chmod(name, mode) == 0)
+		return 0;
+	return errno == ENOENT ? chmod(path, mode) : -1;
+}
+
+/* Gives it to the group and sets its mode, by a descriptor that was seen to be our socket: what its name
+ * leads to by now may be another file, also through a link. */
+static int open_up(const struct acceptor *a, const char *path, gid_t gid, const struct why *why)
+{
+	struct stat st;
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), status = 0;
+
+	if (fd < 0 || fstat(fd, &st) || st.st_dev != a->socket_dev || st.st_ino != a->socket_ino)
+		status = refuse(why, STATUS_IO, "%s: the socket was taken away while it was made", path);
+	else if (gid != (gid_t)-1 && fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH))
+		status = refuse_errno(why, path, "give the socket to the group (socket-group)");
+	else if (set_mode(fd, path, a->server->config->socket_mode))
+		status = refuse_errno(why, path, "set the socket's mode");
+	if (fd >= 0)
+		close(fd);
+	return status;
+}
+
 /* Binds so that the file is at no moment more open than asked for: on Linux its mode is that of the
  * descriptor. */
 static int bind_private(struct acceptor *a, int fd, const union address *address, const struct why *why)
@@ -326,11 +372,7 @@ static int bind_private(struct acceptor *a, int fd, const union address *address
 		return refuse_errno(why, path, "bind the socket");
 	if (!remember_socket(a, path))
 		return refuse(why, STATUS_IO, "%s: the socket was taken away while it was made", path);
-	if (gid != (gid_t)-1 && lchown(path, (uid_t)-1, gid))
-		return refuse_errno(why, path, "give the socket to the group (socket-group)");
-	if (chmod(path, config->socket_mode))
-		return refuse_errno(why, path, "set the socket's mode");
-	return 0;
+	return open_up(a, path, gid, why);
 }
 
 /* Nothing is at its place. *fd is -1 on failure. */

@@ -2,7 +2,6 @@
 /* server.c - see server.h. Main thread. */
 #include "server.h"
 
-#include <bsd/libutil.h>
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <bsd/unistd.h>
@@ -26,6 +25,7 @@
 #include "../lib/log.h"
 #include "../lib/notify.h"
 #include "recover.h"
+#include "state_lock.h"
 
 enum {
 	STATUS_BAD_DATA = 65, /* damaged, or of a newer version */
@@ -52,56 +52,18 @@ int server_status_of(int rc)
 	}
 }
 
-/* ---- the state's lock ---- a file of its own: closing the database's would drop SQLite's locks. */
-
-static void say_holder(const char *path)
-{
-	char pid[32] = "";
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, pid, sizeof(pid) - 1);
-
-	if (fd >= 0)
-		close(fd);
-	if (n > 0)
-		pid[strcspn(pid, "\n")] = '\0';
-	log_error("%s: another shcounterd (process %s) has this state; stop it first, or choose another --db",
-		  path, n > 0 ? pid : "unknown");
-}
-
-/* Who has it, for people and scripts; where he is to be found and what he is about, for shcount. The words
- * are of one length, so that nobody reads half of two. */
 static void note_in_lock(const struct server *s, const char word[8])
 {
-	char text[4096 + 32];
-	int len = snprintf(text, sizeof(text), "%ld\n%s\n%s\n", (long)getpid(), s->config->socket, word);
-
-	if (pwrite(s->lock_fd, text, (size_t)len, 0) != len || ftruncate(s->lock_fd, len))
-		log_warning("%s.lock: cannot write the process id: %s", s->config->db, strerror(errno));
+	state_lock_note(s->lock_fd, s->config->db, s->config->socket, word);
 }
 
 /* 0 or an exit status. */
 static int lock_state(struct server *s)
 {
-	char path[4096];
+	int rc = state_lock_take(s->config->db, &s->lock_fd);
 
-	if ((size_t)snprintf(path, sizeof(path), "%s.lock", s->config->db) >= sizeof(path)) {
-		log_error("db: the path is too long (%zu bytes)", strlen(s->config->db));
-		return STATUS_CONFIG;
-	}
-	s->lock_fd = flopen(path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0600);
-	if (s->lock_fd < 0 && errno == EWOULDBLOCK) {
-		say_holder(path);
-		return STATUS_UNAVAILABLE;
-	}
-	if (s->lock_fd < 0) {
-		int rc = -errno;
-
-		log_error("%s: cannot create the lock of the state: %s; the directory must exist and be "
-			  "writable for "
-			  "this user",
-			  path, strerror(-rc));
-		return server_status_of(rc);
-	}
+	if (rc)
+		return rc == -EWOULDBLOCK ? STATUS_UNAVAILABLE : server_status_of(rc);
 	note_in_lock(s, "loading");
 	return 0;
 }

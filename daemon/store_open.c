@@ -219,13 +219,16 @@ static int look_at_directory(struct store *s)
 static int look_at_side_file(struct store *s, const char *ending, int64_t *size)
 {
 	char name[PATH_BYTES_MAX + 16];
-	struct stat st;
+	struct stat st = {0};
 	int mode = s->flags & STORE_READONLY ? R_OK : R_OK | W_OK;
 
 	*size = -1;
 	snprintf(name, sizeof(name), "%s%s", s->file, ending);
-	if (stat(name, &st) < 0 && errno == ENOENT)
+	if (lstat(name, &st) < 0 && errno == ENOENT)
 		return 0;
+	if (S_ISLNK(st.st_mode))
+		return store_say(s, EINVAL,
+				 "the thing beside it, ending in %s, is a symbolic link: remove it", ending);
 	if (faccessat(AT_FDCWD, name, mode, AT_EACCESS) < 0)
 		return store_say(
 			s, errno,
@@ -234,6 +237,12 @@ static int look_at_side_file(struct store *s, const char *ending, int64_t *size)
 	if (!S_ISREG(st.st_mode))
 		return store_say(s, EINVAL, "the thing beside it, ending in %s, is not a file: remove it",
 				 ending);
+	if (st.st_nlink > 1 && !(s->flags & STORE_READONLY))
+		return store_say(
+			s, EINVAL,
+			"the file beside it, ending in %s, has another name, too (a hard link): what "
+			"is written would be in both; remove one of them",
+			ending);
 	*size = st.st_size;
 	return 0;
 }
@@ -247,6 +256,10 @@ static int look_at_file(struct store *s, int64_t *size)
 	if (stat(s->file, &st) < 0) {
 		if (errno != ENOENT)
 			return store_say(s, errno, "cannot be reached: %s", strerror(errno));
+		if (lstat(s->file, &st) == 0)
+			return store_say(s, ENOENT,
+					 "is a symbolic link that leads to nothing: remove it, or "
+					 "make what it leads to");
 		return s->flags & STORE_CREATE ? 0 : store_say(s, ENOENT, "does not exist");
 	}
 	if (S_ISDIR(st.st_mode))
@@ -256,6 +269,10 @@ static int look_at_file(struct store *s, int64_t *size)
 	if (faccessat(AT_FDCWD, s->file, mode, AT_EACCESS) < 0)
 		return store_say(s, errno, "cannot be %s (%s): check its owner and mode",
 				 mode == R_OK ? "read" : "read and written", strerror(errno));
+	/* The other one has a -wal and a lock of its own: two daemons would each take the state for theirs.
+	 */
+	if (st.st_nlink > 1 && !(s->flags & STORE_READONLY))
+		return store_say(s, EINVAL, "has another name, too (a hard link): remove one of them");
 	/* SQLite takes what is shorter than its smallest page for an empty file, and would write over it. */
 	if (st.st_size > 0 && st.st_size < PAGE_BYTES_MIN)
 		return store_say(s, EUCLEAN, "is not a database: it has only %lld bytes; it is left as it is",

@@ -137,6 +137,7 @@ DAEMON := \
 	daemon/server.c \
 	daemon/session.c \
 	daemon/sort.c \
+	daemon/state_lock.c \
 	daemon/stats.c \
 	daemon/store.c \
 	daemon/store_audit.c \

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: MIT
+"""Drivers of attack.bats: names in the way - links, pipes and other people's files where the daemon and shcount make theirs, and
+directories that others may write to. What must hold: a refusal in words, and nobody else's file is changed or made."""
+import os
+import socket
+import subprocess
+
+from checks import Skip, check, equal
+from shc import DIR, IO, Daemon, main, program_for_anybody
+
+SHCOUNT = os.environ.get("SHCOUNT", "shcount")
+BAD_DATA, UNAVAILABLE, IO_ERROR, NO_PERMISSION, BAD_CONFIG = 65, 69, 74, 77, 78
+NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
+PRECIOUS = b"SQLite format 3\0, or so it begins: somebody's only copy\n"
+
+
+def need_root():
+    if os.geteuid() != 0:
+        raise Skip("only root can be somebody else")
+
+
+def precious(directory):
+    path = os.path.join(directory, "precious")
+    with open(path, "wb") as f:
+        f.write(PRECIOUS)
+    os.chmod(path, 0o644)
+    return path
+
+
+def is_untouched(path):
+    st = os.stat(path)
+    with open(path, "rb") as f:
+        return f.read() == PRECIOUS and st.st_mode & 0o777 == 0o644 and st.st_uid == os.geteuid()
+
+
+def put_in_the_way(kind, path, victim):
+    if kind == "link":
+        os.symlink(victim, path)
+    elif kind == "link to nothing":
+        os.symlink(victim + ".new", path)
+    elif kind == "hard link":
+        os.link(victim, path)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        os.mkdir(path)
+
+
+# ---- the state ----
+
+def state_links():
+    """Each name of the state, before a first start and before a later one."""
+    number = 0
+    for ending in (".lock", "-wal", "-shm", "-journal", ""):
+        for kind in ("link", "link to nothing", "hard link", "pipe"):
+            number += 1
+            top = os.path.join(DIR, f"state{number}")
+            os.mkdir(top)
+            victim = precious(top)
+            d = Daemon(directory=os.path.join(top, "d"), is_started=False)
+            put_in_the_way(kind, d.db + ending, victim)
+            status, said = d.fails()
+            check(status in (BAD_DATA, IO_ERROR, NO_PERMISSION, BAD_CONFIG), ending, kind, status, said)
+            check(os.path.basename(d.db) in said, ending, kind, said)
+            check(is_untouched(victim), f"a {kind} at ...{ending}: the file it leads to was changed; {said}")
+            check(not os.path.exists(victim + ".new"), f"a {kind} at ...{ending}: what it leads to was made")
+            os.unlink(d.db + ending)
+
+
+def one_state_one_daemon():
+    """Whatever names lead to it."""
+    with Daemon() as d:
+        with d.conn() as c:
+            c.do("SET", "x", 5)
+        other = Daemon(is_started=False)
+        link = os.path.join(other.dir, "link.db")
+        os.symlink(d.db, link)
+        other.options = ["--db", link]
+        status, said = other.fails()
+        equal(status, UNAVAILABLE, said)
+        check(str(d.process.pid) in said, "does not name the holder:", said)
+        d.stop()
+        # Alone it is welcome, by that name, too.
+        other.db = link
+        other.options = []
+        with other:
+            other.start()
+            equal(other.counters(), {b"x": 5}, "through the link")
+            second = Daemon("--db", d.db, is_started=False)
+            status, said = second.fails()
+            equal(status, UNAVAILABLE, said)
+
+
+def open_directories():
+    """Where anybody may make files there is no state, and where anybody may take them away no socket."""
+    top = os.path.join(DIR, "open")
+    os.mkdir(top)
+    os.mkdir(os.path.join(top, "own"), 0o700)
+    for mode in (0o777, 0o1777):
+        directory = os.path.join(top, f"{mode:o}")
+        os.mkdir(directory)
+        os.chmod(directory, mode)
+        d = Daemon("--db", os.path.join(directory, "c.db"), is_started=False)
+        status, said = d.fails()
+        equal(status, NO_PERMISSION, said)
+        check("not safe for counters" in said and "chmod o-w" in said, said)
+        equal(os.listdir(directory), [], "what was made all the same")
+    d = Daemon("--socket", os.path.join(top, "777", "s"), is_started=False)
+    status, said = d.fails()
+    equal(status, NO_PERMISSION, said)
+    check("not safe for a socket" in said, said)
+    # As in /tmp: only who has made it can take it away.
+    d = Daemon(is_started=False)
+    d.sock = os.path.join(top, "1777", "s")
+    with d:
+        d.start()
+
+
+# ---- the socket ----
+
+class Somebody:
+    """A daemon of nobody's, with its state in a directory of his."""
+
+    def __init__(self):
+        need_root()
+        self.top = os.path.join(DIR, "somebody")
+        os.mkdir(self.top)
+        os.chmod(DIR, 0o755)
+        self.program = program_for_anybody(self.top)
+        self.own = os.path.join(self.top, "own")
+        os.mkdir(self.own, 0o700)
+        os.chown(self.own, 65534, 65534)
+        self.tmp = os.path.join(self.top, "tmp")
+        os.mkdir(self.tmp)
+        os.chmod(self.tmp, 0o1777)
+
+    def fails(self, sock):
+        done = subprocess.run([self.program, "--io", IO, "--db", os.path.join(self.own, "c.db"), "--socket", sock],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30, check=False,
+                              text=True, **NOBODY)
+        return done.returncode, done.stdout
+
+
+def socket_in_tmp():
+    """A user's daemon, and what root has put at its socket's place in a directory as /tmp."""
+    somebody = Somebody()
+    victim = precious(somebody.top)
+    path = os.path.join(somebody.tmp, "s")
+    for kind in ("link", "link to nothing", "pipe", "directory"):
+        put_in_the_way(kind, path, victim)
+        status, said = somebody.fails(path)
+        equal(status, BAD_CONFIG, f"{kind}: {said}")
+        check("is kept" in said, said)
+        check(is_untouched(victim) and not os.path.exists(victim + ".new"), kind)
+        (os.rmdir if kind == "directory" else os.unlink)(path)
+    for is_listening in (True, False):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(path)
+            os.chmod(path, 0o777)
+            if is_listening:
+                s.listen()
+            else:
+                s.close()
+            before = os.stat(path).st_ino
+            status, said = somebody.fails(path)
+            equal(status, UNAVAILABLE if is_listening else NO_PERMISSION, said)
+            check(path in said, said)
+            equal(os.stat(path).st_ino, before, "the other's socket")
+        os.unlink(path)
+    # A directory that was there first, of somebody else's; and a link to one of our own.
+    directory = os.path.join(somebody.tmp, "d")
+    os.mkdir(directory)
+    os.chown(directory, 12345, 12345)
+    os.chmod(directory, 0o777)
+    status, said = somebody.fails(os.path.join(directory, "s"))
+    equal(status, NO_PERMISSION, said)
+    check("not safe for a socket" in said, said)
+    os.rmdir(directory)
+    os.symlink(somebody.own, directory)
+    status, said = somebody.fails(os.path.join(directory, "s"))
+    equal(status, NO_PERMISSION, said)
+    check("symbolic link" in said, said)
+    check(not os.path.exists(os.path.join(somebody.own, "s")), "followed")
+
+
+def socket_mode():
+    """It is at no moment more open than asked for, and never the mode of what it is replaced by; so by its descriptor."""
+    group = "65534"
+    with Daemon("--socket-group", group, "--socket-mode", "0620") as d:
+        st = os.stat(d.sock)
+        equal((st.st_mode & 0o7777, st.st_gid), (0o620, 65534), "mode and group of the socket")
+
+
+# ---- copies ----
+
+def backup_targets():
+    """A copy is all counters: it is not written into what another user keeps a hand on, nor over what has a second name."""
+    need_root()
+    top = os.path.join(DIR, "copies")
+    os.mkdir(top)
+    os.chmod(top, 0o1777)
+    victim = precious(DIR)
+    target = os.path.join(top, "copy")
+
+    def refused(d, why):
+        done = subprocess.run([SHCOUNT, "-s", d.sock, "backup", target], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=30, check=False, text=True)
+        equal(done.returncode, IO_ERROR, done.stdout)
+        check(why in done.stdout, done.stdout)
+        check(is_untouched(victim) and not os.path.exists(victim + ".new"), done.stdout)
+        check(not os.path.exists(target), "a copy was made")
+
+    with Daemon() as d:
+        with d.conn() as c:
+            c.do("SET", "secret", 42)
+        part = target + ".part"
+        for size in (0, 16):
+            with open(part, "wb") as f:
+                f.write(PRECIOUS[:size])
+            os.chown(part, 65534, 65534)
+            refused(d, "somebody else's")
+            equal(os.stat(part).st_size, size, "what the other can read")
+            os.unlink(part)
+        for kind, why in (("link", "not a regular file"), ("link to nothing", "not a regular file"), ("pipe", "not a regular file"),
+                          ("hard link", "another name")):
+            put_in_the_way(kind, part, victim)
+            refused(d, why)
+            os.unlink(part)
+        for kind in ("link to nothing", "pipe"):
+            put_in_the_way(kind, target, victim)
+            done = subprocess.run([SHCOUNT, "-s", d.sock, "backup", "--force", target], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30, check=False, text=True)
+            equal(done.returncode, IO_ERROR, done.stdout)
+            os.unlink(target)
+
+
+if __name__ == "__main__":
+    main([state_links, one_state_one_daemon, open_directories, socket_in_tmp, socket_mode, backup_targets])
