@@ -41,9 +41,10 @@ struct config {
 	_Atomic int64_t commit_interval_ms;
 	_Atomic int64_t snapshot_interval_ms;
 	_Atomic int64_t uplink_interval_ms;
-	_Atomic int64_t fold_cpu_percent; /* of one CPU */
-	_Atomic int64_t max_memory_bytes; /* 0: no limit */
-	_Atomic int64_t max_clients;	  /* connections */
+	_Atomic int64_t fold_cpu_percent;	 /* of one CPU */
+	_Atomic int64_t max_memory_bytes;	 /* 0: no limit */
+	_Atomic int64_t max_clients;		 /* connections */
+	_Atomic int64_t max_client_memory_bytes; /* of all of their buffers; 0: no limit */
 	_Atomic int64_t token_ttl_ms, session_ttl_ms;
 	_Atomic int64_t max_tokens, max_sessions;
 	_Atomic int64_t output_limit_bytes; /* replies one connection may have unread; above half, it is not

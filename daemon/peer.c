@@ -10,6 +10,7 @@
 
 #include "../lib/log.h"
 #include "peer_access.h"
+#include "peer_memory.h"
 #include "request_access.h"
 #include "request_quick.h"
 #include "server.h"
@@ -72,6 +73,7 @@ struct peer *peer_free(struct peer *p)
 	audit_reader_drop(&w->server->audit_reader, p->question);
 	if (p->uplink_question)
 		uplink_drop(&w->server->uplink->asks, p->uplink_question);
+	peer_memory_forget(p);
 	client_remove(&w->server->clients, &p->client);
 	request_multi_reset(p);
 	rights_fini(&p->rights);
@@ -92,6 +94,7 @@ static void close_now(struct peer *p)
 	if (p->is_closed)
 		return;
 	p->is_closed = true;
+	peer_memory_forget(p); /* not the next one, too, for what is on its way back */
 	io_conn_close(p->worker->io, &p->io);
 }
 
@@ -217,8 +220,13 @@ static bool check_output(struct peer *p)
 
 static void show_buffers(struct peer *p)
 {
-	atomic_store_explicit(&p->client.input_bytes, buf_len(&p->in), memory_order_relaxed);
-	atomic_store_explicit(&p->client.output_bytes, peer_unsent(p), memory_order_relaxed);
+	size_t in = buf_len(&p->in), out = peer_unsent(p);
+
+	atomic_store_explicit(&p->client.input_bytes, in, memory_order_relaxed);
+	atomic_store_explicit(&p->client.output_bytes, out, memory_order_relaxed);
+	if (p->memory_bytes ||
+	    in + out + buf_len(&p->multi.bytes) + buf_len(&p->keys_body) > PEER_MEMORY_FREE / 2)
+		peer_memory_look(p);
 }
 
 /* ---- input ---- */

@@ -113,7 +113,8 @@ struct peer {
 	bool is_eof;
 	bool is_paused; /* not read from */
 	bool has_stale_parser;
-	int64_t progress_ms; /* monotonic: when it last took output; while it has some unsent */
+	int64_t memory_bytes; /* as peer_memory.h counts it; 0: too little to count */
+	int64_t progress_ms;  /* monotonic: when it last took output; while it has some unsent */
 };
 TAILQ_HEAD(peer_list, peer);
 

@@ -29,6 +29,7 @@
 #include "config.h"
 #include "epoch.h"
 #include "once.h"
+#include "peer_memory.h"
 #include "refusals.h"
 #include "registry.h"
 #include "session.h"
@@ -57,6 +58,7 @@ struct server {
 	struct access_now access;
 	struct refusals refusals;
 	struct client_directory clients;
+	struct peer_memory peer_memory;
 	struct worker *workers;
 	uint32_t worker_count;
 	struct acceptor acceptor;

@@ -66,6 +66,21 @@ static int64_t max_clients(const struct server *s)
 	return LOAD(s->config->max_clients);
 }
 
+static int64_t client_memory(const struct server *s)
+{
+	return LOAD(s->peer_memory.bytes);
+}
+
+static int64_t client_memory_max(const struct server *s)
+{
+	return LOAD(s->config->max_client_memory_bytes);
+}
+
+static int64_t evicted_clients(const struct server *s)
+{
+	return (int64_t)LOAD(s->peer_memory.evicted);
+}
+
 static int64_t memory_used(const struct server *s)
 {
 	return (int64_t)registry_used_bytes(&s->registry);

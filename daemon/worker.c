@@ -376,6 +376,12 @@ static void check_slow(struct worker *w)
 
 /* ---- the turn ---- */
 
+/* What is nearly always the answer, without a call. */
+static inline bool peer_memory_is_held(const struct server *s)
+{
+	return atomic_load_explicit(&s->peer_memory.bytes, memory_order_relaxed) > 0;
+}
+
 static int wait_for_events(struct worker *w)
 {
 	int64_t ms, before = clock_ns(CLOCK_MONOTONIC), after;
@@ -433,6 +439,8 @@ static void turn(struct worker *w)
 	follow_audit(w);
 	expire(w);
 	check_slow(w);
+	if (peer_memory_is_held(w->server))
+		peer_memory_evict(w);
 	want_held(w);
 	while ((p = TAILQ_FIRST(&w->flushing)))
 		peer_flush(p);

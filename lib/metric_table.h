@@ -37,6 +37,10 @@
 	  "memory of the process that is resident")                                                          \
 	X(maxmemory, MEMORY, BYTES, "shcounterd_memory_max_bytes", VALUE(memory_max),                        \
 	  "no new counters beyond it (max-memory), 0 without a limit")                                       \
+	X(mem_clients_normal, MEMORY, BYTES, "shcounterd_client_memory_bytes", VALUE(client_memory),         \
+	  "what connections hold that hold 64 KiB or more")                                                  \
+	X(maxmemory_clients, MEMORY, BYTES, "shcounterd_client_memory_max_bytes", VALUE(client_memory_max),  \
+	  "beyond it the largest are closed (max-client-memory), 0 without a limit")                         \
                                                                                                              \
 	X(loading, PERSISTENCE, FLAG, NULL, VALUE(zero), "always 0: connections are accepted after loading") \
 	X(open_epoch, PERSISTENCE, GAUGE, "shcounterd_epoch_open", VALUE(epoch_open_now),                    \
@@ -102,6 +106,8 @@
 	  "times that a connection was not read from for its unread replies")                                \
 	X(output_timeouts, STATS, COUNT, "shcounterd_output_timeouts_total", WORKER(timed_out),              \
 	  "connections closed for their unread replies")                                                     \
+	X(evicted_clients, STATS, COUNT, "shcounterd_connections_evicted_total", VALUE(evicted_clients),     \
+	  "connections closed for max-client-memory")                                                        \
 	X(top_periods, STATS, COUNT, NULL, VALUE(top_periods), "periods counted for SHC.TOP")                \
 	X(top_changes, STATS, COUNT, NULL, VALUE(top_changes),                                               \
 	  "changes of counters that were added up for SHC.TOP")                                              \

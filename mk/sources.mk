@@ -103,6 +103,7 @@ DAEMON := \
 	daemon/pack.c \
 	daemon/peer.c \
 	daemon/peer_access.c \
+	daemon/peer_memory.c \
 	daemon/recover.c \
 	daemon/refusals.c \
 	daemon/registry.c \
