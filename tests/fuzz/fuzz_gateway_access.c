@@ -104,12 +104,16 @@ static void read_authorization(const char *text)
 	expect(token || strncasecmp(text, "bearer ", 7) != 0 || !is_token(text + 7, strlen(text + 7)));
 }
 
-/* Without its port. */
+/* Without its port, blanks behind it, and the dot of the root. */
 static bool is_listed(const char *host)
 {
 	static const char *const ours[] = {"localhost", "counter.example.com"};
 	size_t len = strcspn(host, ":");
 
+	while (len && (host[len - 1] == ' ' || host[len - 1] == '\t'))
+		len--;
+	if (len && host[len - 1] == '.')
+		len--;
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		if (strlen(ours[i]) == len && strncasecmp(ours[i], host, len) == 0)
 			return true;
