@@ -42,7 +42,17 @@ void log_init(bool json, enum log_level level)
 	atomic_store_explicit(&level_min, (int)level, memory_order_relaxed);
 }
 
-/* Bytes of the character at s if it is well-formed UTF-8 and no control character (C1 included), else 0. */
+/* Of a well-formed character of three bytes: one that turns the direction of what follows, or ends a line
+ * (Unicode's Bidi_Control, U+2028, U+2029): a line of the log would read as another. */
+static bool is_turning(const unsigned char *s)
+{
+	return s[0] == 0xe2 &&
+	       ((s[1] == 0x80 && (s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xa8 && s[2] <= 0xae))) ||
+		(s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9));
+}
+
+/* Bytes of the character at s if it is well-formed UTF-8 and neither a control character (C1 included) nor
+ * one that turns the line, else 0. */
 static size_t character_len(const unsigned char *s)
 {
 	size_t len = s[0] < 0x80   ? 1
@@ -58,6 +68,8 @@ static size_t character_len(const unsigned char *s)
 			return 0;
 	if ((s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
 	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	if ((len == 3 && is_turning(s)) || (s[0] == 0xd8 && s[1] == 0x9c))
 		return 0;
 	return len;
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# Names in the way: links, pipes and other people's files where the daemon and shcount make theirs; docs/security.md. The cases: py/attack_files.py.
+# Names in the way - links, pipes and other people's files where the daemon and shcount make theirs - and servers that mean harm to a
+# terminal; docs/security.md. The cases: py/attack_files.py, py/attack_terminal.py.
 
 load drive
 
@@ -28,4 +29,10 @@ load drive
 
 @test "a copy is not written into somebody else's file, nor through a link" {
 	drive attack_files backup_targets
+}
+
+# ---- a server that means harm ----
+
+@test "no answer of a server steers the terminal, whatever the command" {
+	drive attack_terminal server_that_means_harm
 }

@@ -79,6 +79,22 @@ static void test_control_characters_cannot_forge_lines_or_colors(void **state)
 	assert_string_equal(behind_time(logged(*state)), " warning: name 'a\\nb^[[31m^?\\tcM^?M-BM^['\n");
 }
 
+static void test_nothing_turns_a_line_round(void **state)
+{
+	static const char *const turning[] = {"\u061c", "\u200e", "\u200f", "\u2028", "\u2029",
+					      "\u202a", "\u202e", "\u2066", "\u2069"};
+	const char *text;
+
+	log_init(false, LOG_LEVEL_INFO);
+	for (size_t i = 0; i < sizeof(turning) / sizeof(turning[0]); i++)
+		log_warning("name '%sx'", turning[i]);
+	log_warning("name '\u2027\u2030\u2065'");
+	text = logged(*state);
+	for (size_t i = 0; i < sizeof(turning) / sizeof(turning[0]); i++)
+		assert_null(strstr(text, turning[i]));
+	assert_non_null(strstr(text, "\u2027\u2030\u2065"));
+}
+
 static void test_well_formed_utf8_stays_legible_in_text(void **state)
 {
 	log_init(false, LOG_LEVEL_INFO);
@@ -174,6 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_text_line_has_time_level_and_message),
 		TEST(test_control_characters_cannot_forge_lines_or_colors),
+		TEST(test_nothing_turns_a_line_round),
 		TEST(test_well_formed_utf8_stays_legible_in_text),
 		TEST(test_a_json_line_is_one_object_with_escapes),
 		TEST(test_lines_below_the_level_are_left_out),
