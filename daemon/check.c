@@ -34,7 +34,8 @@ enum {
 
 struct check {
 	const struct config *config;
-	char dir[PATH_MAX]; /* of the state */
+	char db[PATH_MAX];  /* what its path leads to: the lock lies beside that */
+	char dir[PATH_MAX]; /* of that */
 	int status;	    /* of the first thing that is wrong */
 };
 
@@ -90,10 +91,10 @@ static bool check_directory(struct check *c)
 		     "state: %s is %s:%s with mode %04o: this user may not write there; chown it, or run the "
 		     "daemon as %s",
 		     c->dir, user, group, (unsigned)st.st_mode & 07777, user);
-	else if ((st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX))
+	else if (st.st_mode & S_IWOTH)
 		find(c, STATUS_NO_PERMISSION,
-		     "state: %s is %s:%s with mode %04o: anybody may take files away there; chmod o-w",
-		     c->dir, user, group, (unsigned)st.st_mode & 07777);
+		     "state: %s is %s:%s with mode %04o: anybody may make files there; chmod o-w", c->dir,
+		     user, group, (unsigned)st.st_mode & 07777);
 	else
 		printf("state: %s is %s:%s with mode %04o\n", c->dir, user, group,
 		       (unsigned)st.st_mode & 07777);
@@ -166,7 +167,7 @@ static void check_holder(struct check *c)
 	struct stat st;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s.lock", c->config->db);
+	snprintf(path, sizeof(path), "%s.lock", c->db);
 	file = fopen(path, "re");
 	if (file && fstat(fileno(file), &st) == 0 && read_holder(file, &holder) &&
 	    has_lock(&holder, st.st_ino))
@@ -225,7 +226,9 @@ int check_run(const struct config *config)
 	if (c.status)
 		return c.status;
 	if (config->config_path) {
-		strlcpy(copy, config->db, sizeof(copy));
+		if (!realpath(config->db, c.db))
+			strlcpy(c.db, config->db, sizeof(c.db));
+		strlcpy(copy, c.db, sizeof(copy));
 		strlcpy(c.dir, dirname(copy), sizeof(c.dir));
 		printf("configuration: %s is right\n", config->config_path);
 		if (check_directory(&c)) {

@@ -61,6 +61,11 @@ def held():
         equal(status, OK, said)
         check(f"holder: process {d.process.pid} has this state, serving on {d.sock}" in said, said)
         check("schema version" in said and "brings up to date" not in said, said)
+        os.rename(p.state, p.state + "2")
+        os.symlink(p.state + "2", p.state)
+        check(f"process {d.process.pid} has this state" in p.ask()[1], "by another name of its directory it is not found")
+        os.unlink(p.state)
+        os.rename(p.state + "2", p.state)
         d.kill()
         status, said = p.ask()
         equal(status, OK, said)
@@ -104,10 +109,12 @@ def refused_rights():
         equal(status, NO_PERMISSION, said)
         check("with mode 0755: this user may not write there; chown it, or run the daemon as root" in said, said)
         equal(p.start(**nobody), NO_PERMISSION, "a start there")
-        os.chmod(p.state, 0o777)
-        status, said = p.ask()
-        equal(status, NO_PERMISSION, said)
-        check("anybody may take files away there; chmod o-w" in said, said)
+        for mode in (0o777, 0o1777):
+            os.chmod(p.state, mode)
+            status, said = p.ask()
+            equal(status, NO_PERMISSION, said)
+            check("anybody may make files there; chmod o-w" in said, said)
+            equal(p.start(), NO_PERMISSION, "a start there")
     finally:
         shutil.rmtree(top)
 
