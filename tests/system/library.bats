@@ -416,6 +416,7 @@ has_client() {
 	compile gcc words
 	awk 'BEGIN { for (i = 0; i < 25500; i++) print "w" i * 7919 % 89 }' >"$bin/input"
 	shcount list 'word:*' | cut -f 1 | xargs -r "$SHCOUNT" -q del --
+	shcount sync # the daemon will be killed
 
 	# words.c has counted 10000 words, and no more.
 	mkfifo "$bin/pipe"
