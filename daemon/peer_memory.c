@@ -9,6 +9,8 @@
 #include "server.h"
 #include "worker.h"
 
+enum { SAID_MS = 1000 };
+
 static int64_t limit(const struct server *s)
 {
 	return atomic_load_explicit(&s->config->max_client_memory_bytes, memory_order_relaxed);
@@ -92,6 +94,22 @@ static bool is_mean_or_more(const struct peer_memory *m, const struct peer *p)
 	return holders <= 1 || p->memory_bytes >= bytes / holders;
 }
 
+/* One in SAID_MS: who does it on purpose does it often. */
+static void say(const struct worker *w, const struct peer *p)
+{
+	struct peer_memory *m = &w->server->peer_memory;
+	int64_t said_ms = atomic_load_explicit(&m->said_ms, memory_order_relaxed);
+
+	if ((said_ms && w->now_ms - said_ms < SAID_MS) ||
+	    !atomic_compare_exchange_strong_explicit(&m->said_ms, &said_ms, w->now_ms, memory_order_relaxed,
+						     memory_order_relaxed))
+		return;
+	log_warning("client %" PRIu64 ": all connections together hold more than max-client-memory (%" PRId64
+		    " bytes), this one %" PRId64 ": connection closed (%" PRIu64 " before)",
+		    p->client.id, limit(w->server), p->memory_bytes,
+		    atomic_load_explicit(&m->evicted, memory_order_relaxed));
+}
+
 void peer_memory_evict(struct worker *w)
 {
 	struct server *s = w->server;
@@ -101,10 +119,7 @@ void peer_memory_evict(struct worker *w)
 
 		if (!p || !is_mean_or_more(&s->peer_memory, p))
 			return;
-		log_warning("client %" PRIu64
-			    ": all connections together hold more than max-client-memory (%" PRId64
-			    " bytes), this one %" PRId64 ": connection closed",
-			    p->client.id, limit(s), p->memory_bytes);
+		say(w, p);
 		atomic_fetch_add_explicit(&s->peer_memory.evicted, 1, memory_order_relaxed);
 		peer_close(p, false);
 	}

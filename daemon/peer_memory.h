@@ -26,6 +26,7 @@ struct peer_memory {
 	_Atomic int64_t bytes;	 /* held by connections that count */
 	_Atomic int64_t holders; /* so many */
 	_Atomic uint64_t evicted;
+	_Atomic int64_t said_ms; /* monotonic; when the log was told of one */
 };
 
 /* After its buffers may have changed; needed when they hold more than half of PEER_MEMORY_FREE (they double),
