@@ -17,8 +17,9 @@
 #include "worker.h"
 
 enum {
-	SEND_BYTES_MAX = 64 << 10,    /* a send: so that a slow reader who does read shows progress */
-	PARKED_INPUT_MAX = 256 << 10, /* bytes taken in behind a parked request before reading stops */
+	SEND_BYTES_MAX = 64 << 10,     /* a send: so that a slow reader who does read shows progress */
+	STRANGER_BYTES_MAX = 16 << 10, /* of a request that is not whole, before AUTH; of a word in Redis */
+	PARKED_INPUT_MAX = 256 << 10,  /* bytes taken in behind a parked request before reading stops */
 };
 
 struct peer *peer_new(struct worker *w, int fd, struct client_address *address)
@@ -386,6 +387,14 @@ static void process_in(struct peer *p)
 	buf_shrink(&p->in, 0);
 }
 
+/* In Redis's words. What a log-in takes is short. */
+static void refuse_stranger(struct peer *p)
+{
+	resp_put_error(&p->out, "ERR Protocol error: unauthenticated bulk length");
+	stat_add(&p->worker->stats.errors, 1);
+	peer_close(p, true);
+}
+
 void peer_on_recv(struct peer *p, const char *data, size_t len)
 {
 	stat_add(&p->worker->stats.bytes_in, len);
@@ -405,6 +414,8 @@ void peer_on_recv(struct peer *p, const char *data, size_t len)
 		out_of_memory(p, "requests");
 		return;
 	}
+	if (buf_len(&p->in) > STRANGER_BYTES_MAX && p->wait.kind == WAIT_NONE && peer_is_nobody(p))
+		refuse_stranger(p);
 	settle(p);
 }
 

@@ -16,6 +16,10 @@ load drive
 	drive attack headers
 }
 
+@test "who has not logged in has no long requests kept" {
+	drive attack strangers
+}
+
 @test "readers that are stopped hold nobody up, and are closed" {
 	drive attack frozen_readers
 }

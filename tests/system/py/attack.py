@@ -2,13 +2,14 @@
 """Drivers of attack.bats: connections that mean harm - half requests, huge headers, pipelines that nobody reads, storms of
 connects and resets - beside a client that counts. What must hold: it goes on counting, exactly; memory stays below what
 docs/security.md says; and nothing is left when they are gone."""
+import hashlib
 import os
 import signal
 import socket
 import struct
 
 from checks import check, equal, wait_until
-from shc import Background, Daemon, Error, encode, is_sanitized, main
+from shc import DIR, Background, Conn, Daemon, Error, encode, is_sanitized, main
 
 MIB = 1 << 20
 LIMIT = 64 * MIB  # max-client-memory of these daemons
@@ -186,6 +187,30 @@ def headers():
             c.close()
 
 
+def strangers():
+    """Before AUTH a request is short: who may nothing cannot have megabytes kept for him. With it, and for others, nothing changes."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    rules = os.path.join(DIR, "rules")
+    with open(rules, "w", encoding="ascii") as f:
+        f.write(f"login somebody write sha256:{hashlib.sha256(b'secret').hexdigest()}\n")
+    os.chmod(rules, 0o600)
+    half = b"*2\r\n$4\r\nECHO\r\n$100000\r\n" + b"x" * 50000
+    with Daemon("--access", rules, "--listen", f"127.0.0.1:{port}") as d:
+        with Conn(("127.0.0.1", port)) as c:
+            send_all_it_takes(c, half)
+            equal(str(c.recv()), "ERR Protocol error: unauthenticated bulk length", "a stranger's half request")
+            wait_until(lambda: is_closed(c), "it is closed")
+        with Conn(("127.0.0.1", port)) as c:
+            equal(c.do("AUTH", "somebody", "secret"), "OK", "AUTH")
+            c.send_raw(half + b"x" * 50000 + b"\r\n")
+            equal(len(c.recv()), 100000, "after AUTH")
+        with d.conn() as c:
+            c.send_raw(half + b"x" * 50000 + b"\r\n")
+            equal(len(c.recv()), 100000, "root's")
+
+
 # ---- readers, and those that leave ----
 
 def frozen_readers():
@@ -258,4 +283,4 @@ def names_that_collide():
 
 
 if __name__ == "__main__":
-    main([memory_is_bounded, hundreds_of_half_requests, headers, frozen_readers, storm_of_connects, names_that_collide])
+    main([memory_is_bounded, hundreds_of_half_requests, headers, strangers, frozen_readers, storm_of_connects, names_that_collide])
