@@ -412,6 +412,20 @@ uninstall:
 	@# A configuration that was never touched goes too.
 	$(foreach f,$(CONFS),{ ! cmp -s systemd/$f '$(DESTDIR)$(SYSCONFDIR)/$f' || $(call drop,$(SYSCONFDIR)/$f); } &&) :
 
+# ---- packages ---------------------------------------------------------------------------------------------------
+
+.PHONY: dist deb test-packages deb-deps test-packages-deps
+dist: deps
+	@scripts/dist.sh $(BUILD)/dist
+deb: deb-deps
+	@scripts/deb.sh $(BUILD)/deb
+test-packages: test-packages-deps
+	$(run_tests) packages
+deb-deps:
+	@scripts/deps.sh build packages
+test-packages-deps:
+	@scripts/deps.sh build packages test-packages
+
 # A new file that is in no list would show as a riddle of the linker.
 UNLISTED := $(filter-out $(LIB) $(LIB_SERVICE) $(DAEMON) $(CMD) $(GATEWAY),$(wildcard lib/*.c daemon/*.c cmd/*.c gateway/*.c))
 $(foreach f,$(UNLISTED),$(warning $f is not in mk/sources.mk))
@@ -431,6 +445,9 @@ help:
 	@echo 'make test        install what tests need, build, run every test; the last line has the counts'
 	@echo 'make install     PREFIX=$(PREFIX), below DESTDIR; programs, library, manuals, systemd units'
 	@echo 'make uninstall   the reverse; state and a changed configuration stay'
+	@echo 'make dist        the source as a tarball, the same bytes for each commit, with all that building needs from elsewhere: $(BUILD)/dist/'
+	@echo 'make deb         Debian packages of that: $(BUILD)/deb/; make test-packages builds them without a network in a clean Debian and'
+	@echo '                 installs, upgrades, removes and purges them in another: some minutes, needs root'
 	@echo 'make bench       measure it beside redis-server, memcached, redis-cli, mawk and others: a quarter of an hour; a table'
 	@echo '                 and a picture in $(REPORT)/ (REPORT=docs: where the README shows them); SIZE=long: more of it'
 	@echo 'make bench-quick the same in about a minute, with more noise; bench/run --help has the parts'

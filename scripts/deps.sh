@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# scripts/deps.sh GROUP...: installs the Debian packages of the groups `build`, `demo`, `test` and `bench` that are missing.
+# scripts/deps.sh GROUP...: installs the Debian packages of the groups `build`, `demo`, `test`, `bench`, `packages` and
+# `test-packages` that are missing.
 # Needs root or sudo only when something is missing. Elsewhere than on Debian it says what is wanted and goes on. For
 # `build` and `test` also what the live page is built and tested with (gateway/page/package-lock.json), by npm, into
 # build/npm: without that the page has simpler charts, and its tests are skipped.
@@ -9,9 +10,12 @@ set -euo pipefail
 build=(gcc make pkg-config libc6-dev libbsd-dev libgnutls28-dev libjansson-dev libmicrohttpd-dev libsqlite3-dev libssl-dev
 	liburing-dev libzstd-dev zlib1g-dev)
 # redis-tools has redis-cli, redis-benchmark and (as redis-check-rdb) redis-server itself, but no service to start.
-test=(bats chromium clang clang-format curl fish libclang-rt-dev libcmocka-dev libhiredis-dev jq mandoc netcat-openbsd openssl python3 python3-jsonschema python3-redis redis-tools shellcheck
+test=(bats chromium clang clang-format curl debhelper fish libclang-rt-dev libcmocka-dev libhiredis-dev jq mandoc netcat-openbsd openssl python3 python3-jsonschema python3-redis redis-tools shellcheck
 	prometheus python3-seccomp socat sqlite3 systemd valgrind zsh zstd)
 demo=(curl)
+# For building Debian packages, and for trying them in a Debian of their own; debian/control has debhelper's version.
+packages=(debhelper dpkg-dev)
+test_packages=(bats debootstrap lintian)
 bench=(mawk memcached perl python3 python3-redis redis-tools util-linux wrk)
 
 wanted=()
@@ -21,7 +25,9 @@ for group in "$@"; do
 	demo) wanted+=("${demo[@]}") ;;
 	test) wanted+=("${test[@]}") ;;
 	bench) wanted+=("${bench[@]}") ;;
-	*) echo "deps.sh: no group '$group': choose build, demo, test or bench" >&2; exit 64 ;;
+	packages) wanted+=("${packages[@]}") ;;
+	test-packages) wanted+=("${test_packages[@]}") ;;
+	*) echo "deps.sh: no group '$group': choose build, demo, test, bench, packages or test-packages" >&2; exit 64 ;;
 	esac
 done
 
@@ -29,7 +35,11 @@ done
 has_npm() {
 	command -v node >/dev/null && command -v npm >/dev/null
 }
-case " $* " in *" build "* | *" test "*) has_npm || wanted+=(nodejs npm) ;; esac
+# An unpacked tarball has what it needs from there.
+has_uplot() {
+	[ -d "$(dirname "$0")/../gateway/page/uplot" ]
+}
+case " $* " in *" test "*) has_npm || wanted+=(nodejs npm) ;; *" build "*) has_uplot || has_npm || wanted+=(nodejs npm) ;; esac
 
 # Once for each list of packages, unless more is wanted than there is.
 fetch_npm_packages() { # build|test
@@ -51,7 +61,7 @@ fetch_npm_packages() { # build|test
 finish() {
 	case " $* " in
 	*" test "*) fetch_npm_packages test ;;
-	*" build "*) fetch_npm_packages build ;;
+	*" build "*) has_uplot || fetch_npm_packages build ;;
 	esac
 }
 

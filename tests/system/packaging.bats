@@ -145,7 +145,7 @@ loaded_by() { # PROGRAM
 
 @test "make help names every target that people call" {
 	run make_it help
-	for target in demo test install uninstall bench soak unit system lint fuzz deps test-deps clean; do
+	for target in demo test install dist deb test-packages uninstall bench soak unit system lint fuzz deps test-deps clean; do
 		[[ "$output" == *"$target"* ]]
 	done
 }
