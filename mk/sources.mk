@@ -356,6 +356,7 @@ SIM_REPLACED := \
 	daemon/acceptor.c \
 	daemon/acceptor_leave.c \
 	daemon/acceptor_listen.c \
+	daemon/check.c \
 	daemon/io_epoll.c \
 	daemon/io_uring.c \
 	daemon/ring.c
