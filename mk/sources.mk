@@ -359,7 +359,8 @@ SIM_REPLACED := \
 	daemon/check.c \
 	daemon/io_epoll.c \
 	daemon/io_uring.c \
-	daemon/ring.c
+	daemon/ring.c \
+	daemon/state_lock.c
 # The uplink's thread and all that speaks to a cluster: the simulation has none (tests/sim/no_uplink.c).
 SIM_UPLINK := $(filter-out $(patsubst %,daemon/uplink_%.c,ask baseline due feed index rule table),$(filter daemon/uplink%.c,$(DAEMON)))
 SIM_STORE := $(filter daemon/store%.c,$(DAEMON))

@@ -57,8 +57,6 @@ ssize_t sim_read(int fd, void *data, size_t size);
 ssize_t sim_write(int fd, const void *data, size_t size);
 int sim_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *set);
 int sim_close(int fd);
-int sim_flopen(const char *path, int flags, ...);
-int sim_ftruncate(int fd, off_t size);
 mode_t sim_umask(mode_t mask);
 
 int sim_sigwait(const sigset_t *set, int *sig);
