@@ -130,43 +130,43 @@ static bool look(struct request *r, struct look *l)
 	return true;
 }
 
-bool request_may(struct request *r)
+/* False: it may not, which was noted, and `put` has put the error; or there is no such subcommand. */
+static bool may(struct request *r, void (*put)(struct request *r, const struct look *l, enum verdict v))
 {
 	struct look l;
 	enum verdict v;
 
-	/* One that has waited was let in then, and has something in hand. */
-	if (r->peer->wait.is_resumed)
-		return true;
 	if (!look(r, &l))
 		return false;
 	v = judge(r, &l);
 	if (v == MAY)
 		return true;
 	note(r, &l, v);
-	put_refusal(r, &l, v);
+	put(r, &l, v);
 	return false;
+}
+
+bool request_may(struct request *r)
+{
+	/* One that has waited was let in then, and has something in hand. */
+	return r->peer->wait.is_resumed || may(r, put_refusal);
 }
 
 /* ---- in EXEC ---- */
 
-bool request_may_still(struct request *r)
+static void put_change(struct request *r, const struct look *l, enum verdict v)
 {
-	struct look l;
-	enum verdict v;
-
-	if (!look(r, &l))
-		return false;
-	v = judge(r, &l);
-	if (v == MAY)
-		return true;
-	note(r, &l, v);
+	(void)l;
 	resp_put_errorf(r->out,
 			"NOPERM ACLs rules changed between the moment the transaction was accumulated and "
 			"the EXEC call. This command is no longer allowed for the following reason: %s",
 			v == NOT_NAME ? "no permission to touch the specified keys"
 				      : "no permission to execute the command or subcommand");
-	return false;
+}
+
+bool request_may_still(struct request *r)
+{
+	return may(r, put_change);
 }
 
 bool request_may_quickly(const struct peer *p, const struct command *c, struct slice name)
