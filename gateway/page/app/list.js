@@ -7,7 +7,7 @@ const KEEP_MS = 60000; // a counter that was busy stays in the list
 
 const list = $('counters').tBodies[0];
 const rows = new Map(); // by key: {key, name, value, rate, trend, seen, tr, cells}
-let current = ''; // the key of the row that has the focus, or will
+let current = ''; // the key of the row that has, or had, the focus
 
 // Of names that are not UTF-8 there is only their base64.
 const keyOf = (t) => (t.name !== undefined ? `n${t.name}` : `b${t.name_base64}`);
@@ -107,11 +107,17 @@ const drawTrends = () => {
 	for (const row of rows.values()) drawLine(row.canvas, row.trend, stroke, TREND_POINTS);
 };
 
-// One of them can be reached by Tab, the others by arrows.
+// The one that can be reached by Tab; the others are by arrows. While nobody has been in the list it is the first.
+const entrance = () => rows.get(current)?.tr ?? list.rows[0];
+
+const showEntrance = () => {
+	const tr = entrance();
+	for (const row of rows.values()) row.tr.tabIndex = row.tr === tr ? 0 : -1;
+};
+
 const setCurrent = (key) => {
-	if (!rows.has(key)) key = list.rows[0]?.dataset.key ?? '';
 	current = key;
-	for (const row of rows.values()) row.tr.tabIndex = row.key === current ? 0 : -1;
+	showEntrance();
 };
 
 const showTop = (state) => {
@@ -122,7 +128,7 @@ const showTop = (state) => {
 	orderRows();
 	for (const row of rows.values()) showRow(row);
 	drawTrends();
-	setCurrent(current);
+	showEntrance();
 	$('counters').hidden = !rows.size;
 	$('none').hidden = rows.size > 0;
 	say($('none'), why);

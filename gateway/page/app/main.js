@@ -35,7 +35,7 @@ document.addEventListener('keydown', (event) => {
 	} else if (event.key === 'Escape' && picked) {
 		close();
 	} else if ((event.key === 'ArrowDown' || event.key === 'ArrowUp') && event.target === document.body) {
-		focusRow(rows.get(current)?.tr);
+		focusRow(entrance());
 		event.preventDefault();
 	}
 });

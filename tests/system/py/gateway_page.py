@@ -103,6 +103,9 @@ def obey(served, shaken, words):
     daemon, gateway = shaken.daemon, shaken.gateway
     if words[0] == "value":
         return value_of(served.daemon, words[1])
+    if words[0] == "add":
+        with served.daemon.conn() as c:
+            return c.do("INCRBY", *words[1:])
     if words[0] == "ended":
         with open(os.path.join(DIR, words[1]), "w", encoding="utf-8") as f:
             f.write(words[2])
