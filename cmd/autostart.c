@@ -25,9 +25,9 @@ enum {
 	NS_PER_MS = 1000000,
 	PAUSE_MIN_NS = 1 * NS_PER_MS,
 	PAUSE_MAX_NS = 20 * NS_PER_MS,
-	PAUSE_FAILED_MAX_NS = 500 * NS_PER_MS, /* when what was started ends again and again */
-	LOG_BYTES_MAX = 1 << 20,	       /* then it begins afresh */
-	TAIL_BYTES_MAX = 4096,		       /* of the log, in a complaint */
+	PAUSE_REFUSED_MAX_NS = 500 * NS_PER_MS, /* when what was started is turned away again and again */
+	LOG_BYTES_MAX = 1 << 20,		/* then it begins afresh */
+	TAIL_BYTES_MAX = 4096,			/* of the log, in a complaint */
 };
 
 /* What is being done. */
@@ -41,6 +41,7 @@ struct start {
 	pid_t child;	 /* 0: none is running */
 	int ended;	 /* its wait status; -1: it has not ended */
 	int started;	 /* so many */
+	bool is_refused; /* the last one was turned away */
 };
 
 const char *autostart_refusal(void)
@@ -215,6 +216,7 @@ static int look_at_child(struct start *s)
 		return EX_OK;
 	s->child = 0;
 	s->ended = status;
+	s->is_refused = WIFEXITED(status) && WEXITSTATUS(status) == EX_UNAVAILABLE;
 	return is_passing(status) ? EX_OK : complain_ended(s);
 }
 
@@ -274,11 +276,13 @@ static bool pause_longer(struct start *s)
 	int64_t left_ns = s->deadline_ns - conn_now_ns();
 	if (left_ns <= 0)
 		return false;
-	int64_t ns = left_ns < s->pause_ns ? left_ns : s->pause_ns;
-	const struct timespec ts = {.tv_nsec = ns};
+	/* One that leaves in good order may be there for a moment only, and is to be found then. */
+	int64_t max_ns = s->is_refused ? PAUSE_REFUSED_MAX_NS : PAUSE_MAX_NS;
+	if (s->pause_ns > max_ns)
+		s->pause_ns = max_ns;
+	const struct timespec ts = {.tv_nsec = left_ns < s->pause_ns ? left_ns : s->pause_ns};
 	nanosleep(&ts, NULL);
-	int64_t max_ns = s->started > 1 ? PAUSE_FAILED_MAX_NS : PAUSE_MAX_NS;
-	s->pause_ns = s->pause_ns * 2 < max_ns ? s->pause_ns * 2 : max_ns;
+	s->pause_ns *= 2;
 	return true;
 }
 

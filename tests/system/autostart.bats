@@ -223,6 +223,13 @@ prepare_elsewhere() {
 	run ! grep "error:" "$state/shcounterd.log"
 }
 
+# Whoever looked ever more seldom, for so many had ended, would find none of those that are there for a tenth of a second.
+@test "a daemon that leaves again and again before it is connected to is started until it is" {
+	daemon_is "echo >>$SHC_DIR/runs; [ \$(grep -c '' $SHC_DIR/runs) -gt 12 ] || exit 0
+		exec $real \"\$@\" ${SHC_IO:+--io $SHC_IO} --idle-exit 100ms"
+	expect "$(shcount --timeout 20s incr n)" 1
+}
+
 @test "after kill -9 the next use starts one with all that was on disk" {
 	expect "$(shcount incr a 5 --durable)" 5
 	kill -KILL "$(own_pid)"
