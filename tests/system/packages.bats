@@ -64,12 +64,23 @@ need_built() {
 
 # ---- the packages ----
 
-@test "the packages' version is that of the programs, or leads to the next one" {
-	version=$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
-	case $version in
-	*~*) dpkg --compare-versions "$version" gt "$(cat VERSION)" ;;
-	*) [ "$version" = "$(cat VERSION)" ] ;;
-	esac
+# A release is 1.2.3; what leads to it is 1.2.3-dev, which Debian must write 1.2.3~dev.
+@test "programs, packages, changes, API and images have the version that VERSION says" {
+	version=$(cat VERSION) release=${version%-dev}
+	[[ $release =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]]
+	[ "$("$BUILD/shcounterd" --version)" = "shcounterd $version" ]
+	[ "$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)" = "${version/-/\~}" ]
+	[ "$(grep -m 1 '^## ' CHANGES.md)" = "## $release$([ "$version" = "$release" ] || echo ' (not released yet)')" ]
+	[ "$(jq -r .info.version gateway/page/openapi.json)" = "$version" ]
+	[ "$(grep -rhoE '\<shcounterd:[0-9][^ ]*' deploy docs/deploy.md | sort -u)" = "shcounterd:$version" ]
+}
+
+@test "no command and no symbol says that it is of a later release than this" {
+	release=$(sed 's/-dev//' VERSION)
+	for since in $(grep -A 2 -hE '^[[:space:]]\{"shc\.' daemon/request*.c | grep -oE '"[0-9]+\.[0-9]+\.[0-9]+"' | tr -d '"' | sort -u) \
+		$(grep -oE '\<SHCOUNT_[0-9.]+ ' lib/libshcount.map | tr -d 'A-Z_ '); do
+		dpkg --compare-versions "$since" le "$release" || { echo "$since"; return 1; }
+	done
 }
 
 # What is in the tree now, committed or not; with Debian's directories, and the flags that the objects have.
