@@ -15,7 +15,7 @@ test=(bats chromium clang clang-format curl debhelper fish libclang-rt-dev libcm
 demo=(curl)
 # For building Debian packages, and for trying them in a Debian of their own; debian/control has debhelper's version.
 packages=(debhelper dpkg-dev)
-test_packages=(bats debootstrap lintian)
+test_packages=(bats curl debootstrap jq lintian procps systemd-container)
 bench=(mawk memcached perl python3 python3-redis redis-tools util-linux wrk)
 
 wanted=()
