@@ -25,7 +25,7 @@ enum audit_operation {
 	AUDIT_FLUSH = 6, /* all counters; the name is empty */
 };
 
-enum { AUDIT_PEER_MAX = 128 };
+enum { AUDIT_PEER_MAX = 200 };
 
 /* Who ends what has expired. */
 #define AUDIT_PEER_EXPIRY "expiry"

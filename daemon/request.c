@@ -556,7 +556,7 @@ enum request_result request_execute(struct peer *peer, const struct command *com
 	enum request_result result;
 
 	txn_begin(txn);
-	txn->client = &peer->client.address;
+	txn->client = &peer->client;
 	result = dispatch(peer, command, argv, argc);
 	if (result == REQUEST_PARK)
 		return result;

@@ -134,9 +134,9 @@ struct txn {
 	int64_t wall_ms;   /* now, when all was locked and something may have expired; 0: not asked */
 	int64_t steady_ns; /* now, of this request; 0: not asked */
 	/* the audit log */
-	struct audit *audit;		     /* null: there is none */
-	const struct client_address *client; /* who sent the request; null: nobody */
-	struct txn_step *steps;		     /* of this transaction */
+	struct audit *audit;	     /* null: there is none */
+	const struct client *client; /* who sent the request; null: nobody */
+	struct txn_step *steps;	     /* of this transaction */
 	size_t step_count, step_cap;
 	size_t entry_count;  /* that will be recorded */
 	bool is_step_lost;   /* no memory */

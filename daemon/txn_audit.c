@@ -109,18 +109,26 @@ void txn_note_flush(struct txn *t)
 
 /* ---- entries ---- */
 
-/* Of whoever sent the request. The length. */
+/* Whoever sent the request: where he is, and as whom he has logged in. The length. */
 static size_t format_peer(const struct txn *t, char text[AUDIT_PEER_MAX])
 {
-	const struct client_address *client = t->client;
+	const struct client_address *address;
+	char where[sizeof(address->peer)];
+	int n;
 
-	if (!client)
+	_Static_assert(sizeof(where) + sizeof(",login=") - 1 + ACCESS_LOGIN_SIZE - 1 <= AUDIT_PEER_MAX,
+		       "nobody's login is cut");
+	if (!t->client)
 		return 0;
-	if (client->uid != (uid_t)-1)
-		return (size_t)snprintf(text, AUDIT_PEER_MAX, "uid=%lu,pid=%ld", (unsigned long)client->uid,
-					(long)client->pid);
-	snprintf(text, AUDIT_PEER_MAX, "%.*s", AUDIT_PEER_MAX - 1, client->peer);
-	return strlen(text);
+	address = &t->client->address;
+	if (address->uid != (uid_t)-1)
+		snprintf(where, sizeof(where), "uid=%lu,pid=%ld", (unsigned long)address->uid,
+			 (long)address->pid);
+	else
+		snprintf(where, sizeof(where), "%s", address->peer);
+	n = snprintf(text, AUDIT_PEER_MAX, "%s%s%s", where, *t->client->user ? ",login=" : "",
+		     t->client->user);
+	return (size_t)n;
 }
 
 static bool has_expired(const struct txn *t, size_t i)

@@ -49,7 +49,7 @@ struct job_add {
 struct job_entry {
 	int64_t time_us, delta, value;
 	char operation[16];
-	char peer[64];
+	char peer[208];
 };
 
 /* A counter for /metrics. */

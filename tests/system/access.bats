@@ -36,6 +36,10 @@ load drive
 	drive access client_list
 }
 
+@test "the audit log names the login beside the process or the address" {
+	drive access audit_log
+}
+
 @test "a wrong password is answered late, and nobody else waits for it" {
 	drive access wrong_passwords
 }

@@ -327,6 +327,28 @@ def client_list():
             equal(re.findall(rb"user=(\w+)", root.do("CLIENT", "LIST")), [b"default", b"default"], "CLIENT LIST after RESET")
 
 
+def audit_log():
+    """Who is where he is and, once he has logged in, that login, of whatever length; until he resets."""
+    longest = "a" * 63
+    port = free_port()
+    rules = f"login app admin {sha256('app')}\nlogin {longest} admin {sha256('long')}\nothers admin\n"
+    with Guarded(rules, "--audit", "*", "--listen", f"127.0.0.1:{port}") as d, d.as_user(3001) as c, Conn(("127.0.0.1", port)) as tcp:
+        unix = f"uid=3001,pid={os.getpid()}"
+        host, own = tcp.sock.getsockname()
+        c.do("INCR", "x")
+        for login, password in (("app", "app"), (longest, "long")):
+            equal(c.ask("AUTH", login, password), "OK", "AUTH")
+            c.do("INCR", "x")
+            equal(tcp.ask("AUTH", login, password), "OK", "AUTH over TCP")
+            tcp.do("INCR", "x")
+        tcp.do("FLUSHALL")
+        equal(c.ask("RESET"), "RESET", "RESET")
+        c.do("SET", "x", "7")
+        equal([entry[5].decode() for entry in c.do("SHC.LOG", "x")],
+              [unix, f"{unix},login=app", f"{host}:{own},login=app", f"{unix},login={longest}", f"{host}:{own},login={longest}",
+               f"{host}:{own},login={longest}", unix], "who")
+
+
 def wrong_passwords():
     """Each answer comes later than the one before; nobody else waits, and the right one is heard at once afterwards."""
     with Guarded(f"login app write {sha256('app')}\n", "--workers", "1") as d, d.as_user(3001) as c, d.conn() as root:
@@ -561,5 +583,5 @@ def hash_password():
 
 
 if __name__ == "__main__":
-    main([each_command, second_name, groups, owner, without, same_as_redis, pipelines, client_list, wrong_passwords, in_transaction, reload,
+    main([each_command, second_name, groups, owner, without, same_as_redis, pipelines, client_list, audit_log, wrong_passwords, in_transaction, reload,
           reload_under_load, bad_start, loopback, beyond_loopback, logged, shcount, gateway, hash_password])
