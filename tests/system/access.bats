@@ -68,6 +68,18 @@ load drive
 	drive access beyond_loopback
 }
 
+@test "a socket of the service manager's beyond loopback is held to the same" {
+	drive access socket_activation
+}
+
+@test "the same by IPv6, also of one socket for both families" {
+	drive access socket_activation_v6
+}
+
+@test "beyond loopback by IPv6: others by ::1, nobody from elsewhere before AUTH" {
+	drive access any_address_v6
+}
+
 @test "refusals are logged with who, what and on which name, without flooding, and counted" {
 	drive access logged
 }

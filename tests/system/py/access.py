@@ -13,6 +13,7 @@ import time
 
 from gateway import Gateway
 from checks import Skip, check, equal, wait_until
+from manager import activated
 from shc import DIR, Conn, Daemon, Error, encode, main
 
 BAD_CONFIG = 78
@@ -453,7 +454,7 @@ def bad_start():
 # ---- TCP ----
 
 def free_port(host="127.0.0.1"):
-    with socket.socket() as s:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
         s.bind((host, 0))
         return s.getsockname()[1]
 
@@ -478,6 +479,82 @@ def loopback():
         d.reload("others admin\n")
         with Conn(("127.0.0.1", port)) as c:
             wait_until(lambda: not is_refused(c.ask("INCR", "x")), "the new rules")
+
+
+def inherited(family, host):
+    """What a service manager holds for the daemon: a Unix socket, which Guarded looks for, and one of TCP."""
+    unix, tcp = socket.socket(socket.AF_UNIX), socket.socket(family)
+    unix.bind(os.path.join(DIR, f"inherited{Daemon._number}"))
+    os.chmod(unix.getsockname(), 0o666)
+    tcp.bind((host, 0))
+    for s in (unix, tcp):
+        s.listen(16)
+    return unix, tcp
+
+
+def activated_beyond(family, host, address):
+    """As beyond_loopback. `address` is one of this machine's that leads there."""
+    with Guarded("others admin\n", is_started=False) as d:
+        unix, tcp = inherited(family, host)
+        with unix, tcp:
+            command = activated(d.command(), unix, tcp)
+            d.command, d.sock = lambda: command, unix.getsockname()
+            d.popen = {"pass_fds": [unix.fileno(), tcp.fileno()]}
+            status, said = d.fails()
+            equal(status, BAD_CONFIG, said)
+            check("LISTEN_FDS: descriptor 4 is on not a loopback address, and nobody has a password" in said, said)
+            write_rules(d.rules, f"others admin\nlogin app write {sha256('app')}\n")
+            d.start()
+            with Conn((address, tcp.getsockname()[1])) as c:
+                equal(text_of(c.ask("PING")), NOAUTH, "PING")
+                equal(c.ask("AUTH", "app", "app"), "OK", "AUTH")
+                equal(c.do("INCR", "x"), 1, "INCR")
+                d.reload("others admin\n")
+                check("listening beyond loopback needs one" in d.log(), "the log")
+                equal(c.do("INCR", "x"), 2, "INCR after a reload that was refused")
+
+
+def socket_activation():
+    """A socket of the service manager's beyond loopback is held to the same as one of `listen`."""
+    activated_beyond(socket.AF_INET, own_address(), own_address())
+    activated_beyond(socket.AF_INET, "0.0.0.0", own_address())
+
+
+def own_address_v6():
+    """One that is not of loopback, and can be had without naming an interface."""
+    with open("/proc/net/if_inet6", encoding="ascii") as f:
+        for number, _, _, scope, *_ in map(str.split, f):
+            if scope == "00":
+                return socket.inet_ntop(socket.AF_INET6, bytes.fromhex(number))
+    raise Skip("this machine has no IPv6 address beyond loopback")
+
+
+def socket_activation_v6():
+    """Also where one socket serves both families."""
+    activated_beyond(socket.AF_INET6, own_address_v6(), own_address_v6())
+    activated_beyond(socket.AF_INET6, "::", own_address_v6())
+    activated_beyond(socket.AF_INET6, "::", own_address())
+
+
+def any_address_v6():
+    """`listen [::]:PORT` is beyond loopback; who comes by ::1 has what others have, who comes by another address nothing."""
+    address, port = own_address_v6(), free_port("::1")
+    with Guarded("others read\n", "--listen", f"[::]:{port}", is_started=False) as d:
+        status, said = d.fails()
+        equal(status, BAD_CONFIG, said)
+        check(f"[::]:{port}: not a loopback address, and nobody has a password" in said, said)
+        write_rules(d.rules, f"others read\nlogin app write {sha256('app')}\n")
+        d.start()
+        with Conn(("::1", port)) as c:
+            check(not is_refused(c.ask("GET", "x")), "others")
+            equal(text_of(c.ask("INCR", "x")), no_command("incr"), "others")
+        with Conn((address, port)) as c:
+            equal(text_of(c.ask("GET", "x")), NOAUTH, "GET")
+            equal(c.ask("AUTH", "app", "app"), "OK", "AUTH")
+            equal(c.do("INCR", "x"), 1, "INCR")
+        check(f"[{address}] (client" in d.log() and "'get': NOAUTH" in d.log(), "the log says who")
+        cli = run_shcount("-u", f"redis://app:app@[{address}]:{port}", "incr", "x")
+        equal((cli.returncode, cli.stdout), (0, "2\n"), cli.stderr)
 
 
 def beyond_loopback():
@@ -584,4 +661,4 @@ def hash_password():
 
 if __name__ == "__main__":
     main([each_command, second_name, groups, owner, without, same_as_redis, pipelines, client_list, audit_log, wrong_passwords, in_transaction, reload,
-          reload_under_load, bad_start, loopback, beyond_loopback, logged, shcount, gateway, hash_password])
+          reload_under_load, bad_start, loopback, beyond_loopback, socket_activation, socket_activation_v6, any_address_v6, logged, shcount, gateway, hash_password])

@@ -7,18 +7,21 @@ import time
 
 from checks import check
 
-# Puts a listening socket where LISTEN_FDS has it, and becomes the program.
+# Puts listening sockets where LISTEN_FDS has them, by way of where none of them is, and becomes the program.
 ACTIVATOR = """
-import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+import fcntl, os, sys
+away = [fcntl.fcntl(int(n), fcntl.F_DUPFD, 50) for n in sys.argv[1].split(",")]
+for i, fd in enumerate(away):
+    os.dup2(fd, 3 + i)
+    os.close(fd)
+os.environ.update(LISTEN_FDS=str(len(away)), LISTEN_PID=str(os.getpid()))
 os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
-def activated(listener, command):
-    """The command line of `command` with that socket; start it with pass_fds=(listener.fileno(),)."""
-    return ["/usr/bin/python3", "-c", ACTIVATOR, str(listener.fileno())] + command
+def activated(command, *listeners):
+    """The command line of `command` with those sockets; start it with pass_fds=[s.fileno() for s in listeners]."""
+    return ["/usr/bin/python3", "-c", ACTIVATOR, ",".join(str(s.fileno()) for s in listeners)] + command
 
 
 class Manager:

@@ -275,7 +275,7 @@ def replaced():
         listener.listen(64)
         program = os.path.join(d.dir, "shcounterd")
         options = d.command()[1:]
-        d.command = lambda: activated(listener, [program] + options)
+        d.command = lambda: activated([program] + options, listener)
         d.popen["pass_fds"] = (listener.fileno(),)
 
         def install():
@@ -336,7 +336,7 @@ class UserUnit(Process):
                          {"env": manager_env, "pass_fds": (listener.fileno(),) if listener else ()})
 
     def command(self):
-        return activated(self.listener, self.words) if self.listener else self.words
+        return activated(self.words, self.listener) if self.listener else self.words
 
     def shcount(self, *words):
         return subprocess.run([os.path.join(DIR, "bin", "shcount"), *words], env=self.env, stdout=subprocess.PIPE, text=True,
