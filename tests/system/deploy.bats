@@ -16,6 +16,10 @@ load drive
 	drive deploy dashboard_asks_for_metrics_that_there_are
 }
 
+@test "each limit has an alert, and each refusal is on the dashboard" {
+	drive deploy each_limit_has_an_alert_and_each_refusal_is_on_the_dashboard
+}
+
 @test "manifests fit the API of Kubernetes, and each other" {
 	drive deploy manifests_fit_the_api_and_each_other
 }

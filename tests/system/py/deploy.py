@@ -96,6 +96,17 @@ def dashboard_asks_for_metrics_that_there_are():
     run("promtool", "check", "rules", write("rules.yml", json.dumps({"groups": groups})))
 
 
+def each_limit_has_an_alert_and_each_refusal_is_on_the_dashboard():
+    names = {r.name for r in metric_table.read() if r.name}
+    limits = {n for n in names if re.fullmatch(r"shcounterd_\w+_max(_bytes)?", n)}
+    check(len(limits) >= 5, limits)
+    equal({n for n in limits if n not in read(ALERTS)}, set(), "limits without an alert")
+    refusals = {n for n in names if re.fullmatch(r"shcounterd_\w*(rejected|throttled|evicted|denied|timeouts|refusals|failures)\w*_total", n)}
+    check(len(refusals) >= 9, refusals)
+    board = read(os.path.join(DEPLOY, "grafana/shcounterd.json"))
+    equal({n for n in refusals if n not in board}, set(), "refusals that the dashboard does not show")
+
+
 # ---- Kubernetes ----
 
 def manifests(*files):
@@ -295,6 +306,6 @@ def seccomp_profile_lets_through_what_is_meant():
 
 if __name__ == "__main__":
     main([alerts_are_rules_about_metrics_that_there_are, each_alert_has_a_test_in_which_it_fires_and_does_not,
-          dashboard_asks_for_metrics_that_there_are, manifests_fit_the_api_and_each_other, mistakes_in_manifests_are_found,
+          dashboard_asks_for_metrics_that_there_are, each_limit_has_an_alert_and_each_refusal_is_on_the_dashboard, manifests_fit_the_api_and_each_other, mistakes_in_manifests_are_found,
           programs_take_their_configuration, redis_takes_its_configuration_and_announces_its_name, container_is_built_of_what_there_is,
           container_has_the_libraries_of_the_programs, programs_run_under_the_seccomp_profile, seccomp_profile_lets_through_what_is_meant])
