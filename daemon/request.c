@@ -185,7 +185,7 @@ static const struct command table[] = {
 	{"ttl", 2, FAST, 1, 1, 1, request_ttl, "generic", "1.0.0",
 	 "Returns in how many seconds the counter expires.", "name"},
 	{"type", 2, FAST, 1, 1, 1, request_type, "generic", "1.0.0", "Returns string, or none.", "name"},
-	{"unlink", -2, WW, 1, -1, 1, request_del, "generic", "4.0.0",
+	{"unlink", -2, WW | FAST, 1, -1, 1, request_del, "generic", "4.0.0",
 	 "Deletes counters, returns how many there were.", "name [name ...]"},
 	{"wait", 3, BLOCKING, 0, 0, 0, request_wait, "generic", "3.0.0", "There are no replicas: returns 0.",
 	 "numreplicas timeout"},

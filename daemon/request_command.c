@@ -19,6 +19,12 @@ struct row {
 	const struct subcommands *subcommands; /* null: no container */
 };
 
+/* Of the containers only COMMAND does something itself: the others have no flags, as in Redis. */
+static bool is_mere_container(const struct row *r)
+{
+	return r->subcommands && r->arity != -1;
+}
+
 static struct row row_of(const struct command *c)
 {
 	return (struct row){
@@ -43,7 +49,7 @@ static struct row row_of_sub(const struct command *c, const struct subcommand *s
 	return (struct row){
 		.name = s->name,
 		.arity = s->arity,
-		.flags = c->flags & COMMAND_ADMIN,
+		.flags = s->need.role == ROLE_ADMIN ? COMMAND_ADMIN : c->flags & COMMAND_ADMIN,
 		.group = c->group,
 		.since = s->since,
 		.summary = s->summary,
@@ -87,17 +93,26 @@ static void words_add(struct words *w, bool is_so, const char *word)
 		w->word[w->count++] = word;
 }
 
+/* Does it look at counters, named in its words or all there are, and change none? */
+static bool is_readonly(const struct row *r)
+{
+	return (r->key_first || r->flags & (COMMAND_ALL | COMMAND_NAMED)) && !(r->flags & COMMAND_WRITE);
+}
+
 static struct words flags_of(const struct row *r)
 {
 	struct words w = {.count = 0};
 
+	if (is_mere_container(r))
+		return w;
 	words_add(&w, r->flags & COMMAND_WRITE, "write");
-	words_add(&w, r->key_first && !(r->flags & COMMAND_WRITE), "readonly");
-	words_add(&w, r->flags & COMMAND_CREATE, "denyoom");
+	words_add(&w, is_readonly(r), "readonly");
+	words_add(&w, r->flags & COMMAND_CREATE && r->key_first, "denyoom"); /* FLUSHALL makes none */
 	words_add(&w, r->flags & COMMAND_ADMIN, "admin");
 	words_add(&w, r->flags & COMMAND_NO_MULTI, "no_multi");
 	words_add(&w, r->flags & COMMAND_BLOCKING, "blocking");
 	words_add(&w, r->flags & COMMAND_FAST, "fast");
+	words_add(&w, r->flags & COMMAND_ANYBODY, "no_auth");
 	return w;
 }
 
@@ -119,10 +134,14 @@ static const char *group_category(const char *group)
 static struct words categories_of(const struct row *r)
 {
 	struct words w = {.count = 0};
-	const char *category = group_category(r->group);
+	const char *category = r->flags & COMMAND_ALL ? "@keyspace" : group_category(r->group);
 
+	if (is_mere_container(r)) {
+		words_add(&w, true, "@slow");
+		return w;
+	}
 	words_add(&w, r->flags & COMMAND_WRITE, "@write");
-	words_add(&w, r->key_first && !(r->flags & COMMAND_WRITE), "@read");
+	words_add(&w, is_readonly(r), "@read");
 	words_add(&w, category, category);
 	words_add(&w, r->flags & COMMAND_ADMIN, "@admin");
 	words_add(&w, true, r->flags & COMMAND_FAST ? "@fast" : "@slow");

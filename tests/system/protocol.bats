@@ -22,6 +22,10 @@ load drive
 	drive same_words same_table
 }
 
+@test "every command that both have has the flags and categories of Redis, but for those with a reason" {
+	drive same_words same_flags
+}
+
 @test "every command that both have says what Redis says to too few and too many words, alone and in MULTI" {
 	drive same_words same_arity 2
 	drive same_words same_arity 3

@@ -35,6 +35,52 @@ def same_table():
             equal([ours[i] for i in places], [theirs[i] for i in places], f"COMMAND INFO {name}: arity, first, last, step")
 
 
+# ---- flags and categories ----
+
+# About what there is none of here: scripts, a server that loads or serves old data while it answers, a slow log.
+NONE_HERE = {"noscript", "loading", "stale", "no_async_loading", "allow_busy", "skip_slowlog"}
+
+# What else differs, and why. Flags and categories that only we have, and that only Redis has.
+DIFFERENT = {
+    "save": ({"blocking", "@blocking"}, set(), "waits for the disk beside others, who go on"),
+    "wait": ({"blocking", "@blocking", "@keyspace"}, {"@connection"}, "Redis 7.2 says that it blocks; here it is in the group that its DOCS name"),
+    "client|no-evict": (set(), {"admin", "@admin", "@dangerous"}, "does nothing"),
+    "config|help": ({"admin", "@admin", "@dangerous"}, set(), "all of CONFIG needs the role admin"),
+    "function|flush": ({"admin", "@admin", "@dangerous"}, {"write", "@write"}, "does nothing, but for the role admin"),
+    "function|help": ({"admin", "@admin", "@dangerous"}, set(), "all of FUNCTION needs the role admin"),
+    "lastsave": (set(), {"@admin", "@dangerous"}, "a time, which everybody may know"),
+    # @dangerous is here what needs the role admin.
+    "flushall": (set(), {"@dangerous"}, "needs the role write on all names"),
+    "flushdb": (set(), {"@dangerous"}, "needs the role write on all names"),
+    "keys": (set(), {"@dangerous"}, "is done in slices, and needs the role read on all names"),
+    "info": (set(), {"@dangerous"}, "needs the role read"),
+    **{name: (set(), {"@connection"}, "is of the group server, as in Redis's own DOCS") for name in
+       ("command", *(f"command|{word}" for word in ("count", "docs", "getkeys", "help", "info", "list")))},
+}
+
+FLAGS, CATEGORIES, KEY_SPECS = 2, 6, 8
+
+
+def words_of(row):
+    return {str(word) for i in (FLAGS, CATEGORIES) for word in row[i]} - NONE_HERE
+
+
+def writes(row):
+    """Whether what its first name leads to is changed. Of how, COMMAND tells Redis's clients nothing here."""
+    spec = row[KEY_SPECS] and dict(zip(row[KEY_SPECS][0][::2], row[KEY_SPECS][0][1::2]))
+    return spec and not {"RO"} & {str(flag) for flag in spec[b"flags"]}
+
+
+def same_flags():
+    with Redis() as redis, Daemon() as d:
+        rows = shared_rows(d.sock, redis.sock)
+        found = {name: (words_of(ours) - words_of(theirs), words_of(theirs) - words_of(ours)) for name, ours, theirs in rows}
+        wanted = {name: (ours, theirs) for name, (ours, theirs, _) in DIFFERENT.items()}
+        equal({name: sets for name, sets in found.items() if any(sets)}, wanted, "flags and categories that only one has")
+        differ = [name for name, ours, theirs in rows if name != "watch" and writes(ours) != writes(theirs)]
+        equal(differ, [], "reads or writes its first name")
+
+
 # ---- too few words, and too many ----
 
 def wrong_counts(arity):
@@ -125,4 +171,4 @@ def same_drawn(proto):
 
 
 if __name__ == "__main__":
-    main([same_table, same_arity, same_drawn])
+    main([same_table, same_flags, same_arity, same_drawn])
