@@ -155,6 +155,14 @@ EOT
 	ln -s /bin/false "$BATS_TEST_TMPDIR/bin/valgrind" # to count would take long
 	PATH=$BATS_TEST_TMPDIR/bin:$PATH BUILD=$made run "$shc_top/bench/instructions"
 	[ -x "$made/bench/hotpath" ]
+	# A compiler may be called by several words.
+	rm "$made/bench/hotpath"
+	touch -r "$made/flags" "$BATS_TEST_TMPDIR/when"
+	sed -i 's/^[^-]* -/env &/' "$made/flags"
+	touch -r "$BATS_TEST_TMPDIR/when" "$made/flags"
+	PATH=$BATS_TEST_TMPDIR/bin:$PATH BUILD=$made run "$shc_top/bench/instructions"
+	[ -x "$made/bench/hotpath" ]
+	expect "$(cut -d' ' -f1 "$made/flags")" env
 	run -0 "$shc_top/bench/instructions" --help
 	expect_contains "${lines[0]}" "bench/instructions [--update]: counts the instructions"
 	expect "$(grep -c 'set -\|SPDX' <<<"$output")" 0
