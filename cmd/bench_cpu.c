@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "../lib/loopback.h"
 #include "../lib/num.h"
 #include "bench_cpu.h"
 #include "bench_memcached.h"
@@ -15,17 +14,6 @@
 enum { NS_PER_S = 1000000000 };
 
 /* ---- which process ---- */
-
-static bool is_loopback(const struct sockaddr_storage *a)
-{
-	const struct sockaddr_in *in = (const struct sockaddr_in *)a;
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)a;
-	if (a->ss_family == AF_INET)
-		return ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-	return a->ss_family == AF_INET6 &&
-	       (IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) ||
-		(IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) && in6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET));
-}
 
 /* Who listens, as the kernel has it: whoever called listen(2). *is_here: the connection does not leave the
  * machine. */
@@ -37,7 +25,7 @@ static pid_t kernel_pid(int fd, bool *is_here)
 	*is_here = false;
 	if (getpeername(fd, (struct sockaddr *)&peer, &peer_len))
 		return 0;
-	*is_here = peer.ss_family == AF_UNIX || is_loopback(&peer);
+	*is_here = peer.ss_family == AF_UNIX || loopback_is((struct sockaddr *)&peer);
 	if (peer.ss_family != AF_UNIX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &cred_len))
 		return 0;
 	return cred.pid;

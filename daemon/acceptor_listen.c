@@ -27,6 +27,7 @@
 #include "config.h"
 #include "config_value.h"
 #include "../lib/log.h"
+#include "../lib/loopback.h"
 #include "../lib/notify.h"
 #include "server.h"
 
@@ -101,22 +102,10 @@ static int add_listener(struct acceptor *a, enum listener_kind kind, int fd, con
 	return 0;
 }
 
-static bool is_loopback(const struct sockaddr *address)
-{
-	const union address *u = (const union address *)(const void *)address;
-
-	if (address->sa_family == AF_INET)
-		return ntohl(u->in.sin_addr.s_addr) >> 24 == 127;
-	if (address->sa_family != AF_INET6)
-		return false;
-	return IN6_IS_ADDR_LOOPBACK(&u->in6.sin6_addr) ||
-	       (IN6_IS_ADDR_V4MAPPED(&u->in6.sin6_addr) && u->in6.sin6_addr.s6_addr[12] == 127);
-}
-
 /* Strangers must have somebody to log in as. */
 static bool may_listen(struct acceptor *a, const struct sockaddr *address)
 {
-	if (is_loopback(address))
+	if (loopback_is(address))
 		return true;
 	a->is_exposed = true;
 	return access_has_logins(a->server->access.set);
@@ -630,6 +619,6 @@ void acceptor_describe(int fd, struct client_address *out)
 	len = sizeof(address);
 	if (getpeername(fd, &address.any, &len))
 		return;
-	out->is_loopback = is_loopback(&address.any);
+	out->is_loopback = loopback_is(&address.any);
 	format_address(&address, len, out->peer, sizeof(out->peer));
 }

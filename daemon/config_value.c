@@ -18,6 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../lib/loopback.h"
 #include "../lib/num.h"
 #include "../lib/slice.h"
 #include "../lib/url.h"
@@ -226,7 +227,7 @@ static bool is_loopback(const char *host)
 	if (strcmp(host, "localhost") == 0)
 		return true;
 	if (inet_pton(AF_INET, host, &v4) == 1)
-		return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+		return loopback_is_v4(v4);
 	return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 

@@ -2,7 +2,6 @@
 /* listen.c - see listen.h. */
 #include "listen.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -12,17 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../lib/loopback.h"
+
 enum { BACKLOG = 1024, PORT_MAX = 65535 };
-
-static bool is_loopback_address(const struct sockaddr *addr)
-{
-	const struct sockaddr_in *v4 = (const void *)addr;
-	const struct sockaddr_in6 *v6 = (const void *)addr;
-
-	if (addr->sa_family == AF_INET)
-		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
-	return addr->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
-}
 
 /* getaddrinfo takes what is beyond for what is left of it in 16 bits. */
 static bool is_port(const char *text)
@@ -115,7 +106,7 @@ int listen_open(const char *where, int *fds, size_t count, bool *is_loopback, ch
 		(void)snprintf(why, OPTIONS_ERROR_SIZE, "listen: %.100s: %s", where, gai_strerror(rc));
 		return -EINVAL;
 	}
-	*is_loopback = is_loopback_address(found->ai_addr);
+	*is_loopback = loopback_is(found->ai_addr);
 	rc = open_all(found, fds, count);
 	if (rc)
 		(void)snprintf(why, OPTIONS_ERROR_SIZE, "cannot listen on %.100s: %s", where, strerror(-rc));

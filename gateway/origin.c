@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../lib/loopback.h"
+
 enum { NAME_MAX_CHARS = 253, PORT_HTTP = 80, PORT_HTTPS = 443 };
 
 /* ---- HOST[:PORT] ---- */
@@ -116,9 +118,9 @@ static bool is_same_host(const struct host *a, const struct host *b)
 static bool is_loopback(const struct host *h)
 {
 	if (h->kind == HOST_V4)
-		return ntohl(h->v4.s_addr) >> 24 == 127;
+		return loopback_is_v4(h->v4);
 	if (h->kind == HOST_V6)
-		return IN6_IS_ADDR_LOOPBACK(&h->v6) != 0;
+		return loopback_is_v6(&h->v6);
 	return strcasecmp(h->name, "localhost") == 0;
 }
 
