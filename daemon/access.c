@@ -217,16 +217,14 @@ int access_parse(struct access **out, const char *text, size_t len, const struct
 	return rc;
 }
 
+static int parse_here(void *out, const char *text, size_t len, const char *path, char why[GUARDED_WHY_SIZE])
+{
+	return access_parse(out, text, len, &access_names_here, path, why);
+}
+
 int access_read(struct access **out, const char *path, char why[GUARDED_WHY_SIZE])
 {
-	char *text = NULL;
-	size_t len = 0;
-	int rc = guarded_read(path, &text, &len, why);
-
-	if (!rc)
-		rc = access_parse(out, text, len, &access_names_here, path, why);
-	free(text);
-	return rc;
+	return guarded_read(path, parse_here, out, why);
 }
 
 struct access *access_ref(struct access *a)

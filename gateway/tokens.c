@@ -151,14 +151,12 @@ struct tokens *tokens_free(struct tokens *t)
 	return NULL;
 }
 
+static int parse(void *out, const char *text, size_t len, const char *path, char why[OPTIONS_ERROR_SIZE])
+{
+	return tokens_parse(out, text, len, path, why);
+}
+
 int tokens_read(struct tokens **out, const char *path, char why[OPTIONS_ERROR_SIZE])
 {
-	char *text = NULL;
-	size_t len = 0;
-	int rc = guarded_read(path, &text, &len, why);
-
-	if (!rc)
-		rc = tokens_parse(out, text, len, path, why);
-	free(text);
-	return rc;
+	return guarded_read(path, parse, out, why);
 }

@@ -124,16 +124,22 @@ static int read_open(int fd, char **out, size_t *len, const char **what)
 	return 0;
 }
 
-int guarded_read(const char *path, char **text, size_t *len, char why[GUARDED_WHY_SIZE])
+int guarded_read(const char *path, guarded_parse_fn *parse, void *out, char why[GUARDED_WHY_SIZE])
 {
 	/* Not for a writer of a FIFO. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	const char *what = NULL;
-	int rc = read_open(fd, text, len, &what);
+	char *text = NULL;
+	size_t len = 0;
+	int rc = read_open(fd, &text, &len, &what);
 
 	if (fd >= 0)
 		close(fd);
-	if (rc)
+	if (rc) {
 		(void)snprintf(why, GUARDED_WHY_SIZE, "%.150s: %s", path, what ? what : strerror(-rc));
-	return rc && rc != -ENOMEM ? -EINVAL : rc; /* a mistake in the configuration, whichever it is */
+		return rc == -ENOMEM ? rc : -EINVAL; /* a mistake in the configuration, whichever it is */
+	}
+	rc = parse(out, text, len, path, why);
+	free(text);
+	return rc;
 }

@@ -12,9 +12,14 @@
 
 enum { GUARDED_SIZE_MAX = 1 << 20, GUARDED_WHY_SIZE = 320 };
 
-/* Reads all of it. 0 with *text on the heap, for the caller to free; -EINVAL: it is not there, not as it must
- * be, or cannot be read; -ENOMEM. With a sentence in `why`, which names the file. */
-int guarded_read(const char *path, char **text, size_t *len, char why[GUARDED_WHY_SIZE]);
+/* Makes of the text, which it borrows, what the caller has `out` for. 0, or a negative error with a sentence.
+ */
+typedef int guarded_parse_fn(void *out, const char *text, size_t len, const char *path,
+			     char why[GUARDED_WHY_SIZE]);
+
+/* Reads all of it and has it parsed. -EINVAL: it is not there, not as it must be, or cannot be read; -ENOMEM;
+ * with a sentence in `why`, which names the file. Else what `parse` has returned. */
+int guarded_read(const char *path, guarded_parse_fn *parse, void *out, char why[GUARDED_WHY_SIZE]);
 
 /* Called for each line that has words, of which those beyond `max` are not told, but counted. Whatever it
  * returns but 0 ends the reading. */
