@@ -286,7 +286,7 @@ static void signals_block(sigset_t *set)
 	sigaddset(set, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* the write says EFBIG, which has a line in store.c */
+	signal(SIGXFSZ, SIG_IGN); /* the write says EFBIG, which has a line in store_failure.c */
 }
 
 static void reload(struct server *s)

@@ -3,7 +3,7 @@
  * store.h - the state on disk: only the files behind it (store_private.h) know SQLite.
  *
  * WAL, synchronous=EXTRA, one read-write connection on one thread (the committer; before it starts: main) for
- * commits, folding and checkpoints. See docs/design.md "Store" and the schema on top of store.c.
+ * commits, folding and checkpoints. See docs/design.md "Store" and the schema on top of store_schema.c.
  *
  * Errors: STORE_RETRY = surely not committed, try again later (disk full, busy); negative = the outcome is
  * unknown or the file is no good: no further call but store_close. store_error() says it in a sentence for an

@@ -21,6 +21,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "clock.h"
+
 enum {
 	FOLD_BYTES_MAX = 16 << 20, /* journal bodies of a pass: they are in memory while it runs */
 	FOLD_EPOCHS_MAX = 1 << 16, /* ... and each costs something, however small */
@@ -460,7 +462,7 @@ static size_t epochs_up_to(const struct store *s, uint64_t epoch)
 static void end_pass(struct store *s)
 {
 	store_epochs_replace(s, 0, epochs_up_to(s, s->fold->epoch), (struct store_epoch){0});
-	atomic_store_explicit(&s->stats.last_fold_ms, store_now_ms(), memory_order_relaxed);
+	atomic_store_explicit(&s->stats.last_fold_ms, clock_wall_ms(), memory_order_relaxed);
 	s->fold = store_fold_free(s->fold);
 }
 

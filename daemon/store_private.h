@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * store_private.h - what the store's files share: store.c (commit), store_open.c, store_wal.c and
- * store_log_check.c (the log, checkpoints), store_load.c, store_loaders.c and store_join.c (recovery),
- * store_fold.c (snapshot), store_extra.c (states and windows), store_merge.c (journal), store_audit.c (the
- * audit log), store_uplink.c, store_check.c. The only header that includes sqlite3.h.
+ * store_private.h - what the store's files share: store.c (commit), store_open.c (the connection),
+ * store_place.c (the files), store_schema.c (the tables), store_sql.c (statements, transactions),
+ * store_failure.c, store_wal.c and store_log_check.c (the log, checkpoints), store_load.c, store_loaders.c
+ * and store_join.c (recovery), store_fold.c (snapshot), store_extra.c (states and windows), store_journal.c
+ * and store_merge.c (journal), store_audit.c (the audit log), store_uplink.c, store_check.c. The only header
+ * that includes sqlite3.h.
  *
  * Everything here runs on the thread that owns the store, but for the counters of `stats`.
  */
@@ -25,9 +27,13 @@
  * journal table WITHOUT ROWID than a rowid and an index. Folding and loading hardly care. */
 #define STORE_PAGE_BYTES 4096
 
-enum { STORE_BUSY_TIMEOUT_MS = 250 }; /* nobody else should write at all; the committer must not wait long */
+enum {
+	STORE_SCHEMA_VERSION = 4,
+	STORE_BUSY_TIMEOUT_MS = 250, /* nobody else should write at all; the committer must not wait long */
+	STORE_PATH_BYTES_MAX = 500,  /* SQLite takes 512, less its endings */
+};
 
-/* The statements, prepared at open; texts in store_open.c. */
+/* The statements, prepared at open; texts in store_sql.c. */
 enum store_sql {
 	SQL_BEGIN,	    /* takes the write lock at once: no surprise at COMMIT */
 	SQL_BEGIN_READ,	    /* one view of the file for several reads */
@@ -147,19 +153,30 @@ struct store {
 	} stats;
 };
 
-/* ---- failures ---- */
+/* ---- failures ---- store_failure.c */
 
 /* Keeps the sentence "PATH: ..." and the errno; returns -cause. */
 int store_say(struct store *s, int cause, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* The same for a result code of SQLite's. STORE_RETRY, or negative. `doing`: "committing", ... */
 int store_fail(struct store *s, int rc, const char *doing);
+/* The same where the outcome is unknown whatever the code: nothing more is written. -EIO. */
+int store_fail_io(struct store *s, int rc, const char *doing);
 /* -EUCLEAN, with what to do about a damaged file behind what was found. */
 int store_damaged(struct store *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* ---- the tables ---- store_schema.c */
+
+/* Made where the file is new; whether they are ours, and of which version. 0, STORE_RETRY, negative. */
+int store_make_schema(struct store *s);
+/* Of an older version to the present one. 0, STORE_RETRY, negative. */
+int store_upgrade(struct store *s);
+/* Of an older one: only one that is merely read is left so. */
+bool store_is_old(const struct store *s);
+
 /* ---- the files ---- */
 
-/* Of an older schema: only one that is merely read is left so. */
-bool store_is_old(const struct store *s);
+/* Whether they may be opened, before SQLite tries: resolves the path. 0, or negative. store_place.c */
+int store_look_at_files(struct store *s);
 
 /* Has the log lost what was committed? 0, -EUCLEAN with what, -errno. Before it is opened. */
 int store_look_at_log(struct store *s);
@@ -173,8 +190,13 @@ int store_on_wal(void *arg, sqlite3 *db, const char *name, int frames);
 /* After a commit: lets the log grow ahead of the next ones. STORE_OK, also when there is no room; -EIO. */
 int store_make_room(struct store *s);
 
-/* ---- statements ---- */
+/* ---- statements, transactions ---- store_sql.c */
 
+/* All that the version of the schema has tables for. 0, STORE_RETRY, negative. */
+int store_prepare(struct store *s);
+/* Words of the moment; a query's one value, as number or into `text`. 0, STORE_RETRY, negative. */
+int store_execute(struct store *s, const char *sql, const char *doing);
+int store_query(struct store *s, const char *sql, int64_t *number, char *text, size_t text_size);
 /* Runs a statement that returns no row, and resets it. 0, STORE_RETRY, negative. */
 int store_run(struct store *s, enum store_sql which, const char *doing);
 void store_bind(struct store *s, enum store_sql which, int index, uint64_t v);
@@ -190,7 +212,7 @@ int store_end(struct store *s, int result, const char *doing);
 int store_end_durable(struct store *s, int result, const char *doing);
 int store_meta_set(struct store *s, const char *key, uint64_t v);
 
-/* ---- journal ---- */
+/* ---- journal ---- store_journal.c */
 
 /* Told for every body, in order; a negative result stops and is passed on. */
 typedef int store_body_fn(void *arg, uint64_t epoch, uint64_t part, const void *body, size_t len);
@@ -328,7 +350,5 @@ static inline void store_count(_Atomic uint64_t *counter, uint64_t n)
 
 	atomic_store_explicit(counter, v + n, memory_order_relaxed);
 }
-
-int64_t store_now_ms(void);
 
 #endif

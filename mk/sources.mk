@@ -145,13 +145,18 @@ DAEMON := \
 	daemon/store_backup.c \
 	daemon/store_check.c \
 	daemon/store_extra.c \
+	daemon/store_failure.c \
 	daemon/store_fold.c \
+	daemon/store_journal.c \
 	daemon/store_join.c \
 	daemon/store_load.c \
 	daemon/store_loaders.c \
 	daemon/store_log_check.c \
 	daemon/store_merge.c \
 	daemon/store_open.c \
+	daemon/store_place.c \
+	daemon/store_schema.c \
+	daemon/store_sql.c \
 	daemon/store_uplink.c \
 	daemon/store_wal.c \
 	daemon/tally.c \

@@ -15,7 +15,7 @@ from shc import DIR, I64_MAX, I64_MIN, PROGRAM, Daemon, Error, check, equal, mai
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STATES = os.path.join(HERE, "..", "data", "states")
-SCHEMA = os.path.join(HERE, "..", "..", "..", "daemon", "store_open.c")
+SCHEMA = os.path.join(HERE, "..", "..", "..", "daemon", "store_private.h")
 FILES = ("counters.db", "counters.db-wal")
 # The moment at which all of them were made.
 MADE_NS = 1_795_000_000 * 10**9
@@ -128,7 +128,7 @@ def nobodys(info):
 
 def schema_version():
     with open(SCHEMA, encoding="utf-8") as f:
-        return int(re.search(r"SCHEMA_VERSION = (\d+)", f.read()).group(1))
+        return int(re.search(r"STORE_SCHEMA_VERSION = (\d+)", f.read()).group(1))
 
 
 class Old(Daemon):
