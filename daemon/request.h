@@ -216,8 +216,13 @@ request_fn request_shc_top;
 /* request_keys.c: the whole table */
 request_fn request_scan, request_keys, request_dbsize, request_randomkey, request_flush;
 /* request_once.c */
-request_fn request_shc_session, request_shc_apply, request_shc_once;
+request_fn request_shc_once;
+/* request_session.c */
+request_fn request_shc_session, request_shc_apply;
 void request_session_end(struct peer *peer); /* RESET, and the end of a connection */
+/* Puts an error and says true when the state is a copy of an older one, which may know less of sessions and
+ * tokens than clients were told. */
+bool request_refuse_restored(struct request *r);
 /* request_log.c */
 request_fn request_shc_log;
 request_fn request_shc_global, request_shc_uplink;

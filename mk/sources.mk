@@ -129,6 +129,7 @@ DAEMON := \
 	daemon/request_quick.c \
 	daemon/request_reply.c \
 	daemon/request_server.c \
+	daemon/request_session.c \
 	daemon/request_sub.c \
 	daemon/request_top.c \
 	daemon/request_uplink.c \
