@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* commit.c - see commit.h. Entered by its own thread, and by main before it starts and after it has ended. */
+/*
+ * commit.c - see commit.h: epochs and the thread; commit_tend.c has what is done in the store between two
+ * epochs. Entered by its own thread, and by main before it starts and after it has ended.
+ */
 #include "commit.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,22 +14,13 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "commit_private.h"
 #include "../lib/log.h"
 #include "../lib/notify.h"
 
 enum {
-	EXIT_IO = 74,
-	RETRY_MS_MIN = 50,
-	RETRY_MS_MAX = 2000,
 	STOP_TRIES_MAX = 8, /* some seconds, then a stop ends without the disk */
-	FOLD_ROWS = 2000,   /* rows a transaction: some milliseconds, the longest that a commit waits */
-	FOLD_SOON_BYTES = 32 << 20,    /* journal that is folded before its time: so large, */
-	FOLD_SOON_EPOCHS = 1 << 16,    /* ... or of so many epochs */
-	JOURNAL_BYTES_MAX = 256 << 20, /* journal that is merged, because folding does not keep up */
-	CHECKPOINT_FRAMES = 2000,      /* of the WAL, after a pass; all of them when idle */
-	CHECKPOINT_FRAMES_BUSY = 8192, /* 32 MiB: between commits, when there are more than passes */
-	AUDIT_LATE_MS = 1000,	       /* an entry of the audit log goes so long after its time */
-	YIELDING = 5,		       /* of nice(2): a third of a worker's share of a CPU they both want */
+	YIELDING = 5,	    /* of nice(2): a third of a worker's share of a CPU they both want */
 };
 
 int commit_init(struct commit *c, struct epoch_clock *clock, struct store *store, struct registry *registry,
@@ -51,7 +44,7 @@ int commit_init(struct commit *c, struct epoch_clock *clock, struct store *store
 		free(c->buffers);
 		return -ENOMEM;
 	}
-	atomic_init(&c->last_save_s, clock_ms(CLOCK_REALTIME) / 1000);
+	atomic_init(&c->last_save_s, clock_wall_ms() / 1000);
 	c->folded_ms = clock_ms(CLOCK_MONOTONIC);
 	rc = commit_call_init(&c->call);
 	return rc ? rc : waker_init(&c->waker);
@@ -78,13 +71,13 @@ void commit_fini(struct commit *c)
 
 /* ---- an epoch ---- */
 
-static _Noreturn void fail(const struct commit *c)
+_Noreturn void commit_fail(const struct commit *c)
 {
 	log_error("%s: whether the last changes are on disk is unknown; stopping without a further "
 		  "acknowledgement. "
 		  "Clients that were waiting must ask again after the restart",
 		  store_error(c->store));
-	_exit(EXIT_IO);
+	_exit(COMMIT_EXIT_IO);
 }
 
 /* Waits until every worker has sealed e. They do so within microseconds, or when the kernel lets them run. */
@@ -112,15 +105,14 @@ static void seal_all(struct commit *c, uint64_t e)
 	}
 }
 
-static void wake_waiting(struct commit *c, uint32_t for_what)
+void commit_wake_waiting(struct commit *c, uint32_t for_what)
 {
 	for (size_t i = 0; i < c->worker_count; i++)
 		if (atomic_load(&c->workers[i].slot->waits) & for_what)
 			waker_wake(c->workers[i].waker);
 }
 
-/* `why` it is stuck; null: it is not. */
-static void set_stuck(struct commit *c, const char *why)
+void commit_set_stuck(struct commit *c, const char *why)
 {
 	if (!why == !commit_is_stuck(c))
 		return;
@@ -135,36 +127,35 @@ static void set_stuck(struct commit *c, const char *why)
 		(void)notify_sendf("STATUS=the disk refuses: %.*s", (int)strcspn(why, "\n"), why);
 	else
 		(void)notify_send("STATUS=counting");
-	wake_waiting(c, EPOCH_WAITS_SEALED | EPOCH_WAITS_DISK);
+	commit_wake_waiting(c, EPOCH_WAITS_SEALED | EPOCH_WAITS_DISK);
 }
 
-/* The store has refused, not for the first time perhaps: who waits for a snapshot is told every time. */
-static void note_refusal(struct commit *c, const char *why)
+void commit_note_refusal(struct commit *c, const char *why)
 {
-	set_stuck(c, why);
+	commit_set_stuck(c, why);
 	atomic_fetch_add(&c->refusals, 1);
-	wake_waiting(c, EPOCH_WAITS_DISK);
+	commit_wake_waiting(c, EPOCH_WAITS_DISK);
 }
 
 /* Somebody else's business with the store. Not at a stop: who waits is told so by commit_stop. */
 static void serve_call(struct commit *c)
 {
 	if (!atomic_load(&c->is_stopping) && commit_call_serve(&c->call, c->store) < 0)
-		fail(c);
+		commit_fail(c);
 }
 
 /* Before an epoch is tried again: a longer pause each time. At a stop there is an end to it. */
 static void wait_to_retry(struct commit *c, const char *why, int64_t *pause_ms, unsigned *tries)
 {
-	note_refusal(c, why);
+	commit_note_refusal(c, why);
 	if (atomic_load(&c->is_stopping) && ++*tries > STOP_TRIES_MAX) {
 		log_error("the changes since the last commit are lost: a stop waits for some seconds, and %s",
 			  why);
-		_exit(EXIT_IO);
+		_exit(COMMIT_EXIT_IO);
 	}
-	*pause_ms = *pause_ms ? 2 * *pause_ms : RETRY_MS_MIN;
-	if (*pause_ms > RETRY_MS_MAX)
-		*pause_ms = RETRY_MS_MAX;
+	*pause_ms = *pause_ms ? 2 * *pause_ms : COMMIT_RETRY_MS_MIN;
+	if (*pause_ms > COMMIT_RETRY_MS_MAX)
+		*pause_ms = COMMIT_RETRY_MS_MAX;
 	waker_park(&c->waker);
 	pulse_answer(&c->pulse);
 	if (!commit_call_is_waiting(&c->call))
@@ -192,11 +183,11 @@ static void write_epoch(struct commit *c, uint64_t e, const struct journal_write
 						    atomic_load(&c->registry->id_next))
 			     : store_reserve(c->store, e)) != STORE_OK) {
 		if (rc < 0)
-			fail(c);
+			commit_fail(c);
 		wait_to_retry(c, store_error(c->store), &pause_ms, &tries);
 	}
 	/* Small as it is, it may find room where folding does not. */
-	set_stuck(c, c->fold_retry_ms ? store_error(c->store) : NULL);
+	commit_set_stuck(c, c->fold_retry_ms ? store_error(c->store) : NULL);
 }
 
 /* Out of memory: the buffers hold everything; when some is freed it goes on. */
@@ -207,13 +198,13 @@ static void pack(struct commit *c, uint64_t e, struct journal_writer *w)
 	char why[64];
 
 	(void)snprintf(why, sizeof(why), "out of memory while packing epoch %llu", (unsigned long long)e);
-	journal_writer_init(w, clock_ms(CLOCK_REALTIME));
+	journal_writer_init(w, clock_wall_ms());
 	while (pack_audit(&c->pack, c->buffers, c->buffer_count) ||
 	       pack_epoch(&c->pack, c->buffers, c->buffer_count, w) || journal_writer_finish(w) ||
 	       (c->uplink && uplink_reserve(c->uplink, c->buffers, c->buffer_count))) {
 		journal_writer_fini(w);
 		wait_to_retry(c, why, &pause_ms, &tries);
-		journal_writer_init(w, clock_ms(CLOCK_REALTIME));
+		journal_writer_init(w, clock_wall_ms());
 	}
 }
 
@@ -272,7 +263,7 @@ static void tell_top(struct commit *c, int64_t ended_ns)
 	is_told = top_end_epoch(&c->top, c->buffers, c->buffer_count, ended_ns, &names);
 	pulse_return(&c->pulse);
 	if (is_told)
-		wake_waiting(c, EPOCH_WAITS_DISK);
+		commit_wake_waiting(c, EPOCH_WAITS_DISK);
 }
 
 /* From the end of the epoch until it is on disk, the tries that the disk refused included. */
@@ -295,10 +286,10 @@ static void close_epoch(struct commit *c)
 	c->dirty_since_ms = 0;
 	seal_all(c, e);
 	atomic_store(&c->clock->sealed, e);
-	wake_waiting(c, EPOCH_WAITS_SEALED);
+	commit_wake_waiting(c, EPOCH_WAITS_SEALED);
 	is_in_journal = commit_content(c, e);
 	atomic_store(&c->clock->durable, e);
-	wake_waiting(c, EPOCH_WAITS_DISK);
+	commit_wake_waiting(c, EPOCH_WAITS_DISK);
 	note_time(&c->times, clock_ns(CLOCK_MONOTONIC) - ended_ns);
 	if (c->uplink)
 		uplink_end_epoch(c->uplink, c->buffers, c->buffer_count, e, is_in_journal);
@@ -307,157 +298,6 @@ static void close_epoch(struct commit *c)
 	for (size_t i = 0; i < c->buffer_count; i++)
 		epoch_buffer_clear(c->buffers[i]);
 	c->buffer_count = 0;
-}
-
-/* ---- the snapshot ---- */
-
-/* Sessions and tokens that have expired leave memory at once, and the file in steps. Whether they count is a
- * matter of their time alone, so when that happens does not matter. */
-static void begin_to_forget(struct commit *c)
-{
-	int64_t now = clock_ms(CLOCK_REALTIME);
-	uint64_t durable = epoch_durable(c->clock);
-
-	c->sessions_before_ms = now - atomic_load(&c->config->session_ttl_ms);
-	c->tokens_before_ms = now - atomic_load(&c->config->token_ttl_ms);
-	if (c->sessions)
-		session_expire(c->sessions, c->sessions_before_ms, durable);
-	if (c->tokens)
-		once_expire(c->tokens, c->tokens_before_ms, durable);
-	c->is_forgetting = true;
-}
-
-/* One step, of baselines of the uplink, too. What finds no room on the disk is left for the next pass. */
-static void forget_some(struct commit *c)
-{
-	int rc, rc_baselines;
-
-	if (!c->is_forgetting)
-		return;
-	rc = store_forget(c->store, c->sessions_before_ms, c->tokens_before_ms, FOLD_ROWS);
-	rc_baselines = rc < 0 ? rc : store_forget_baselines(c->store, FOLD_ROWS);
-	c->is_forgetting = rc == STORE_AGAIN || rc_baselines == STORE_AGAIN;
-	if (rc_baselines < 0 || (!c->is_forgetting && store_checkpoint(c->store, CHECKPOINT_FRAMES) < 0))
-		fail(c);
-}
-
-/* ---- the audit log ---- */
-
-/* Entries that are to go: from before this moment (wall clock, microseconds), and beyond so many. */
-struct audit_bounds {
-	int64_t before_us;
-	uint64_t count_max;
-};
-
-static struct audit_bounds audit_bounds(const struct commit *c)
-{
-	int64_t keep_ms = atomic_load(&c->config->audit_keep_ms), max = atomic_load(&c->config->audit_max);
-
-	return (struct audit_bounds){
-		.before_us = keep_ms ? (clock_ms(CLOCK_REALTIME) - keep_ms) * 1000 : INT64_MIN,
-		.count_max = max ? (uint64_t)max : UINT64_MAX,
-	};
-}
-
-/* Milliseconds until entries are to go; -1: not before something happens. A sixteenth more than may be, and
- * some seconds, are let pass: that is no transaction for each entry that comes in. */
-static int64_t prune_due_ms(const struct commit *c, int64_t now)
-{
-	struct audit_bounds bounds;
-	int64_t oldest_us = store_audit_oldest_us(c->store), left_ms;
-
-	if (oldest_us == INT64_MAX)
-		return -1;
-	if (c->prune_retry_ms)
-		return c->prune_retry_ms > now ? c->prune_retry_ms - now : 0;
-	bounds = audit_bounds(c);
-	if (c->is_pruning ||
-	    store_audit_count(c->store) - store_audit_count(c->store) / 16 > bounds.count_max)
-		return 0;
-	if (bounds.before_us == INT64_MIN)
-		return -1;
-	left_ms = (oldest_us - bounds.before_us) / 1000 + 1;
-	return left_ms + AUDIT_LATE_MS > 0 ? left_ms + AUDIT_LATE_MS : 0;
-}
-
-/* One step. */
-static void prune_some(struct commit *c)
-{
-	int64_t now = clock_ms(CLOCK_MONOTONIC);
-	struct audit_bounds bounds;
-	int rc;
-
-	if (prune_due_ms(c, now) != 0)
-		return;
-	bounds = audit_bounds(c);
-	rc = store_forget_audit(c->store, bounds.before_us, bounds.count_max, FOLD_ROWS);
-	if (rc < 0)
-		fail(c);
-	c->is_pruning = rc == STORE_AGAIN;
-	c->prune_retry_ms = rc == STORE_RETRY ? now + RETRY_MS_MAX : 0;
-}
-
-/* ---- the journal ---- */
-
-static bool is_fold_soon(const struct commit *c)
-{
-	return store_journal_bytes(c->store) > FOLD_SOON_BYTES ||
-	       store_journal_epochs(c->store) > FOLD_SOON_EPOCHS;
-}
-
-/* The disk does not let us: stuck until it does. With durability = commit nothing else would find out, for no
- * change is taken meanwhile. */
-static void put_fold_off(struct commit *c)
-{
-	note_refusal(c, store_error(c->store));
-	c->fold_pause_ms = c->fold_pause_ms ? 2 * c->fold_pause_ms : RETRY_MS_MIN;
-	if (c->fold_pause_ms > RETRY_MS_MAX)
-		c->fold_pause_ms = RETRY_MS_MAX;
-	c->fold_retry_ms = clock_ms(CLOCK_MONOTONIC) + c->fold_pause_ms;
-}
-
-/* One step of folding. True: there is more, soon. */
-static bool fold_some(struct commit *c)
-{
-	int rc = store_is_folding(c->store) ? STORE_AGAIN : store_fold_begin(c->store);
-
-	if (rc == STORE_AGAIN)
-		rc = store_fold_step(c->store, FOLD_ROWS);
-	if (rc == STORE_AGAIN && store_journal_bytes(c->store) > JOURNAL_BYTES_MAX)
-		if (store_journal_merge(c->store, JOURNAL_BYTES_MAX) < 0)
-			rc = -EIO;
-	if (rc < 0)
-		fail(c);
-	if (rc == STORE_RETRY) {
-		put_fold_off(c);
-		return false;
-	}
-	c->fold_retry_ms = c->fold_pause_ms = 0;
-	set_stuck(c, NULL);
-	if (rc == STORE_OK) {
-		c->folded_ms = clock_ms(CLOCK_MONOTONIC);
-		begin_to_forget(c);
-	}
-	return rc == STORE_AGAIN || is_fold_soon(c);
-}
-
-static bool has_journal(const struct commit *c)
-{
-	return store_journal_bytes(c->store) > 0 || store_is_folding(c->store);
-}
-
-/* A clean stop: everything committed so far. False: the disk does not let us now. */
-static bool fold_all(struct commit *c)
-{
-	while (has_journal(c)) {
-		fold_some(c);
-		if (commit_is_stuck(c))
-			return false;
-	}
-	if (store_checkpoint(c->store, 1) < 0)
-		fail(c);
-	atomic_store(&c->last_save_s, clock_ms(CLOCK_REALTIME) / 1000);
-	return true;
 }
 
 /* SAVE: what is acknowledged now is committed at once, then folded in steps between commits like any
@@ -469,18 +309,6 @@ static void begin_save(struct commit *c, uint64_t want)
 	close_epoch(c);
 }
 
-static void end_save(struct commit *c)
-{
-	if (!c->save_epoch || !store_is_folded(c->store, c->save_epoch))
-		return;
-	if (store_checkpoint(c->store, 1) < 0)
-		fail(c);
-	c->save_epoch = 0;
-	atomic_store(&c->last_save_s, clock_ms(CLOCK_REALTIME) / 1000);
-	atomic_store(&c->fold_done, c->save_number);
-	wake_waiting(c, EPOCH_WAITS_DISK);
-}
-
 uint64_t commit_want_fold(struct commit *c)
 {
 	uint64_t number = atomic_fetch_add(&c->fold_want, 1) + 1;
@@ -490,14 +318,6 @@ uint64_t commit_want_fold(struct commit *c)
 }
 
 /* ---- the thread ---- */
-
-/* Of two times; -1: never. */
-static int64_t earlier(int64_t a, int64_t b)
-{
-	if (a < 0 || b < 0)
-		return a < 0 ? b : a;
-	return a < b ? a : b;
-}
 
 /* Milliseconds until the next epoch is due; -1: not before something happens; 0: now. */
 static int64_t commit_due_ms(struct commit *c, int64_t now)
@@ -513,25 +333,7 @@ static int64_t commit_due_ms(struct commit *c, int64_t now)
 	if (!c->dirty_since_ms)
 		c->dirty_since_ms = now;
 	due = c->dirty_since_ms + atomic_load(&c->config->commit_interval_ms) - now;
-	return earlier(due > 0 ? due : 0, top_due);
-}
-
-static int64_t fold_due_ms(const struct commit *c, int64_t now)
-{
-	int64_t due;
-
-	if (!has_journal(c))
-		return -1;
-	due = c->folded_ms + atomic_load(&c->config->snapshot_interval_ms) - now;
-	if (store_is_folding(c->store) || is_fold_soon(c))
-		due = 0;
-	if (due < c->fold_rest_ms - now)
-		due = c->fold_rest_ms - now;
-	if (c->save_epoch)
-		due = 0;
-	if (c->fold_retry_ms)
-		due = c->fold_retry_ms - now;
-	return due > 0 ? due : 0;
+	return commit_earlier(due > 0 ? due : 0, top_due);
 }
 
 static bool has_work(struct commit *c, uint64_t *save)
@@ -551,44 +353,10 @@ static void wait_for_work(struct commit *c)
 	waker_park(&c->waker);
 	pulse_answer(&c->pulse); /* parked: a later question wakes us */
 	now = clock_ms(CLOCK_MONOTONIC);
-	ms = c->is_forgetting ? 0 : earlier(commit_due_ms(c, now), fold_due_ms(c, now));
-	ms = earlier(ms, prune_due_ms(c, now));
+	ms = commit_earlier(commit_due_ms(c, now), commit_tend_due_ms(c, now));
 	if (!has_work(c, &save) && ms != 0)
 		waker_sleep(&c->waker, ms < 0 ? -1 : ms * 1000000);
 	waker_unpark(&c->waker);
-}
-
-/* What large epochs and their folding have needed goes back to the kernel: some hundred MB after ten million
- * new counters (buffers, journal bodies, SQLite's pages), most of it in the middle of malloc's heaps. */
-static void give_memory_back(struct commit *c)
-{
-	store_release_memory(c->store);
-	malloc_trim(0);
-}
-
-/* The committer has a nice value, but one that always wants the CPU is in the way of workers that share it:
- * folding takes a share and no more. Of the clock, not of the CPU: the longer it had to wait for that, the
- * longer it stays away. A millisecond more than a step that took none. */
-static void rest(struct commit *c, int64_t began_ms)
-{
-	int64_t percent = atomic_load(&c->config->fold_cpu_percent), now = clock_ms(CLOCK_MONOTONIC);
-
-	c->fold_rest_ms = percent >= 100 ? 0 : now + (now - began_ms + 1) * (100 - percent) / percent;
-}
-
-/* A snapshot that is due, in steps between commits. */
-static void fold_if_due(struct commit *c)
-{
-	int64_t now = clock_ms(CLOCK_MONOTONIC);
-
-	if (fold_due_ms(c, now) != 0)
-		return;
-	fold_some(c);
-	rest(c, now);
-	if (has_journal(c))
-		return;
-	atomic_store(&c->last_save_s, clock_ms(CLOCK_REALTIME) / 1000);
-	give_memory_back(c);
 }
 
 /* In interval mode few wait for a commit, but a worker that gets half a CPU while a million counters are
@@ -600,17 +368,12 @@ static void yield_to_workers(const struct commit *c)
 		(void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + YIELDING);
 }
 
-/* What is done in the store between two epochs, a step of each. */
-static void tend_store(struct commit *c)
+/* What is done in the store between two epochs. */
+static void use_store(struct commit *c)
 {
 	pulse_excuse(&c->pulse);
 	serve_call(c);
-	fold_if_due(c);
-	forget_some(c);
-	prune_some(c);
-	if (store_checkpoint(c->store, CHECKPOINT_FRAMES_BUSY) < 0)
-		fail(c);
-	end_save(c);
+	commit_tend(c);
 	pulse_return(&c->pulse);
 }
 
@@ -627,7 +390,7 @@ static void *run(void *arg)
 			begin_save(c, save);
 		else if (commit_due_ms(c, clock_ms(CLOCK_MONOTONIC)) == 0)
 			close_epoch(c);
-		tend_store(c);
+		use_store(c);
 	}
 	return NULL;
 }
@@ -654,10 +417,10 @@ int commit_finish(struct commit *c, bool is_folding)
 	/* The workers have ended (epoch_end): their open buffers are ours. */
 	close_epoch(c);
 	close_epoch(c); /* frees what the first one retired */
-	is_whole = !is_folding || fold_all(c);
+	is_whole = !is_folding || commit_fold_all(c);
 	if (store_look_at_place(c->store) != STORE_OK) {
 		log_error("%s", store_error(c->store));
-		return EXIT_IO;
+		return COMMIT_EXIT_IO;
 	}
 	if (!is_whole)
 		log_warning("%s; the changes are in the journal and are folded at the next start",

@@ -82,6 +82,7 @@ DAEMON := \
 	daemon/client.c \
 	daemon/commit.c \
 	daemon/commit_call.c \
+	daemon/commit_tend.c \
 	daemon/config.c \
 	daemon/config_default.c \
 	daemon/config_value.c \
