@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "../lib/conn.h"
+#include "../lib/credentials.h"
 #include "../lib/redis.h"
 #include "../lib/revive.h"
 #include "../lib/url.h"
@@ -33,40 +34,15 @@ static bool is_own_socket(const char *path)
 	return place_socket(own) && strcmp(own, path) == 0;
 }
 
-/* The variable with a password that is not in `u`; null: there is none, or it is not for this server. A
- * daemon on a Unix socket is no Redis, and knows its users without: ours lets us do everything, and would
- * refuse a password. */
+/* Ours knows its users without a password: it lets us do everything, and would refuse one. */
 static const char *auth_variable(const struct url *u)
 {
-	static const char *const variables[] = {"SHCOUNT_AUTH", "REDISCLI_AUTH"};
-	size_t count = u->kind == URL_UNIX ? 1 : 2;
-	if (u->password || (u->kind == URL_UNIX && is_own_socket(u->path)))
-		return NULL;
-	for (size_t i = 0; i < count; i++)
-		if (environment(variables[i]))
-			return variables[i];
-	return NULL;
-}
-
-/* SHCOUNT_AUTH is PASSWORD or USER:PASSWORD, REDISCLI_AUTH the password, as redis-cli has it. */
-static enum shc_status set_auth(struct shc *shc, const struct url *u)
-{
-	const char *variable = auth_variable(u);
-	if (!variable)
-		return SHC_OK;
-	const char *text = environment(variable);
-	const char *colon = strcmp(variable, "SHCOUNT_AUTH") == 0 ? strchr(text, ':') : NULL;
-	if (!colon || colon == text)
-		return shc_set_auth(shc, NULL, colon ? colon + 1 : text);
-	char *user = strndup(text, (size_t)(colon - text));
-	enum shc_status status = user ? shc_set_auth(shc, user, colon + 1) : SHC_MEMORY;
-	free(user);
-	return status;
+	return u->kind == URL_UNIX && is_own_socket(u->path) ? NULL : credentials_variable(u);
 }
 
 static int prepare(const struct invocation *inv, struct shc *shc, const struct url *u)
 {
-	if (set_auth(shc, u))
+	if (credentials_set(shc, auth_variable(u)))
 		return command_fail(EX_IOERR, "out of memory");
 	if (inv->shards && shc_set_shards(shc, inv->shards))
 		return command_usage(inv, "--shards: %s", shc_error(shc));

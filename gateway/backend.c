@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "../lib/conn.h"
+#include "../lib/credentials.h"
 #include "../lib/hash.h"
 #include "../lib/log.h"
 #include "../lib/num.h"
@@ -41,33 +42,6 @@ struct backend {
 
 /* ---- open, close ---- */
 
-static const char *environment(const char *name)
-{
-	const char *value = getenv(name);
-
-	return value && *value ? value : NULL;
-}
-
-/* As shcount has it: $SHCOUNT_AUTH is PASSWORD or USER:PASSWORD, $REDISCLI_AUTH the password, for a URL
- * without one. A daemon on a Unix socket is no Redis. */
-static enum shc_status set_auth(struct shc *shc, const struct url *url)
-{
-	const char *text = environment("SHCOUNT_AUTH"), *colon = text ? strchr(text, ':') : NULL;
-	enum shc_status status;
-	char *user;
-
-	if (!text && url->kind != URL_UNIX)
-		text = environment("REDISCLI_AUTH");
-	if (!text || url->password)
-		return SHC_OK;
-	if (!colon || colon == text)
-		return shc_set_auth(shc, NULL, colon ? colon + 1 : text);
-	user = strndup(text, (size_t)(colon - text));
-	status = user ? shc_set_auth(shc, user, colon + 1) : SHC_MEMORY;
-	free(user);
-	return status;
-}
-
 /* For people. */
 static void show(char out[BACKEND_NAME_SIZE], const struct url *url)
 {
@@ -94,7 +68,7 @@ int backend_reach(struct shc **out, const char *text, int timeout_ms, char name[
 	show(name, &url);
 	status = shc_open(out, text, timeout_ms);
 	if (status == SHC_OK)
-		status = set_auth(*out, &url);
+		status = credentials_set(*out, credentials_variable(&url));
 	url_fini(&url);
 	if (status)
 		(void)snprintf(why, JOB_ERROR_SIZE, "backend %s: %s", name, shc_error(*out));

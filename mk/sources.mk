@@ -42,6 +42,7 @@ LIB_CLIENT := \
 	lib/cluster_traffic.c \
 	lib/cluster_wait.c \
 	lib/conn.c \
+	lib/credentials.c \
 	lib/link.c \
 	lib/redis.c \
 	lib/redis_add.c \
@@ -284,6 +285,7 @@ CMD_QUICK := \
 	cmd/cmd_incr.c \
 	cmd/target.c \
 	cmd/output.c \
+	lib/credentials.c \
 	lib/slice.c \
 	lib/num.c \
 	lib/url.c \
