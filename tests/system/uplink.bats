@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 # A daemon with an uplink as a user would try it, on one Redis server and on a Redis Cluster: its commands, restarts, disks.
-# What takes longer is in uplink_trouble.bats. The cases: py/uplink.py, py/uplink_copies.py. Many daemons under many faults: uplink_fleet.bats.
+# What takes longer is in uplink_trouble.bats. The cases: py/uplink.py and, by what they are about, py/uplink_refused.py, uplink_operators.py,
+# uplink_disks.py, uplink_copies.py, uplink_life.py. Many daemons under many faults: uplink_fleet.bats.
 
 load servers
 
@@ -26,15 +27,15 @@ teardown_file() {
 }
 
 @test "what the cluster refuses is told of with its reason, and holds up nobody else" {
-	drive uplink refused_names
+	drive uplink_refused refused_names
 }
 
 @test "a server out of memory refuses all, in a few lines; behind that all is brought there by itself, or before SYNC is answered" {
-	drive uplink refused_for_a_while
+	drive uplink_refused refused_for_a_while
 }
 
 @test "what is right and may not be looked at for a while stops being refused by itself" {
-	drive uplink not_permitted_for_a_while
+	drive uplink_refused not_permitted_for_a_while
 }
 
 @test "VERIFY tells of ledgers and totals that somebody has touched, REPAIR mends what can be mended" {
@@ -46,29 +47,29 @@ teardown_file() {
 }
 
 @test "a total that was reset counts from 0, with two daemons, behind deletions, once more" {
-	drive uplink resets
+	drive uplink_operators resets
 }
 
 @test "a reset whose answer makes no sense, or is cut short, may have been done: UPLINKDOUBT, exit status 75" {
 	start_nodes <<<'{"nodes": {"d": {"slots": [[0, 16383]]}}}'
-	drive uplink reset_in_doubt
+	drive uplink_operators reset_in_doubt
 	stop_nodes
 }
 
 @test "a reset takes what was in the cluster, and not what comes there later" {
-	drive uplink reset_of_unpushed
+	drive uplink_operators reset_of_unpushed
 }
 
 @test "whoever is retired and comes back brings what he had not brought, and that once" {
-	drive uplink retirement_of_somebody_alive
+	drive uplink_operators retirement_of_somebody_alive
 }
 
 @test "RETIRE names a ledger that it cannot read, and does the others" {
-	drive uplink retirement_of_damaged
+	drive uplink_operators retirement_of_damaged
 }
 
 @test "a daemon on an old backup: totals stay, sessions and tokens are refused until they are accepted" {
-	drive uplink restored_backup
+	drive uplink_disks restored_backup
 }
 
 @test "a backup beside its original, which has something yet to bring: the total is exact, and the original undisturbed" {
@@ -96,41 +97,41 @@ teardown_file() {
 }
 
 @test "a daemon on an old copy counts while the cluster is silent, and nothing of that is lost" {
-	drive uplink copied_while_stopped
+	drive uplink_disks copied_while_stopped
 }
 
 @test "two daemons on copies of one disk are told apart, and the total is right" {
-	drive uplink cloned
+	drive uplink_disks cloned
 }
 
 @test "a daemon that is killed again and again has brought everything, once" {
-	drive uplink killed
+	drive uplink_disks killed
 }
 
 @test "a daemon that is killed behind an epoch of audit entries, or of a session, knows its own fields" {
-	drive uplink killed_behind_the_audit_log
+	drive uplink_disks killed_behind_the_audit_log
 }
 
 @test "what is counted while there is no uplink comes to the cluster with the next one" {
-	drive uplink without_and_with
+	drive uplink_disks without_and_with
 }
 
 @test "another, empty cluster gets everything; and back" {
-	drive uplink another_cluster
+	drive uplink_disks another_cluster
 }
 
 @test "another, empty cluster of a restored state: short by its baselines, until they are added as docs/uplink.md says; or with the keys" {
-	drive uplink another_cluster_of_a_copy
+	drive uplink_disks another_cluster_of_a_copy
 }
 
 @test "a counter that is changed in any way, expires, or is flushed is so in the cluster" {
-	drive uplink every_way
+	drive uplink_life every_way
 }
 
 @test "a password is in no log, setting, status or process list" {
-	drive uplink password_is_kept
+	drive uplink_life password_is_kept
 }
 
 @test "a user that is locked out while the daemon runs: it goes on, and so does the uplink later" {
-	drive uplink locked_out
+	drive uplink_refused locked_out
 }

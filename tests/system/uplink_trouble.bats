@@ -30,7 +30,7 @@ teardown_file() {
 }
 
 @test "a server that comes back without what it had is noticed, whatever goes on" {
-	drive uplink server_restarts
+	drive uplink_life server_restarts
 }
 
 @test "STATUS is a map, in RESP2 and RESP3, also during trouble, and tells of it" {
@@ -42,45 +42,45 @@ teardown_file() {
 }
 
 @test "RETIRE refuses its own id, knows ids of nobody, is through thousands of ledgers at once, and lets nobody come back" {
-	drive uplink retirement
+	drive uplink_operators retirement
 }
 
 @test "a start with many counters finds the one that is wrong, and VERIFY need not wait long for that" {
-	drive uplink many_at_start
+	drive uplink_life many_at_start
 }
 
 @test "names that come and go while the cluster is down" {
-	drive uplink changing_names
+	drive uplink_life changing_names
 }
 
 @test "a part of the cluster is gone: the others get what is theirs, VERIFY and SYNC say so" {
-	drive uplink one_master_down
+	drive uplink_life one_master_down
 }
 
 @test "SIGTERM brings the last changes there; without the cluster it ends all the same" {
-	drive uplink stops
+	drive uplink_life stops
 }
 
 @test "SIGTERM with one of three masters gone brings the others what is theirs" {
-	drive uplink stops_without_one_master
+	drive uplink_life stops_without_one_master
 }
 
 @test "SIGTERM in the middle of RETIRE" {
-	drive uplink stops_while_retiring
+	drive uplink_operators stops_while_retiring
 }
 
 @test "SIGHUP takes another uplink-interval at once, and tells of no password" {
-	drive uplink interval_is_reloaded
+	drive uplink_life interval_is_reloaded
 }
 
 @test "what cannot be an uplink is refused at the start" {
-	drive uplink bad_settings
+	drive uplink_life bad_settings
 }
 
 @test "a slot that is half moved holds up its names, and nobody else" {
-	drive uplink half_moved_slot
+	drive uplink_life half_moved_slot
 }
 
 @test "users with less than all permissions, TLS: what is missing is told" {
-	drive uplink without_permission
+	drive uplink_refused without_permission
 }
