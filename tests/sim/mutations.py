@@ -28,6 +28,8 @@ CUT = "tests/test_cut"
 FLEET = "uplink/test_uplink_sim"
 RULE = "tests/test_uplink_rule"
 UPTABLE = "tests/test_uplink_table"
+UPREFUSED = "tests/test_uplink_refused"
+UPSWITCH = "tests/test_uplink_switch"
 UPFORGET = "tests/test_uplink_forget"
 SOUND = ".sound"
 
@@ -226,7 +228,7 @@ MUTATIONS = [
      "	if (have->object == object || have->offset == 0) {", "	if (have) {"),
     ("a hole in an index stays", UPTABLE, "daemon/uplink_index.c",
      "		x->slots[hole] = x->slots[i];\n		hole = i;\n", "		break;\n"),
-    ("a baseline outlives its counter", UPTABLE, "daemon/uplink_feed.c",
+    ("a baseline outlives its counter", UPSWITCH, "daemon/uplink_feed.c",
      "	e->committed = e->baseline = e->at_start = 0;", "	e->committed = e->at_start = 0;"),
     ("a FLUSHALL is not seen", UPTABLE, "daemon/uplink_feed.c",
      "		apply_floor(t, buffers[i]->floor_id, now_ms);", "		(void)apply_floor;"),
@@ -234,18 +236,18 @@ MUTATIONS = [
      "		e->is_changed = true;", "		e->is_changed = false;"),
     ("what was not answered is not sent again", UPTABLE, "daemon/uplink_due.c",
      "		uplink_table_to_left(t, e);\n	else if", "		(void)t;\n	else if"),
-    ("what is refused is sent for each change", UPTABLE, "daemon/uplink_table.c",
+    ("what is refused is sent for each change", UPREFUSED, "daemon/uplink_table.c",
      "	if (e->place == UPLINK_ASIDE)\n		return;\n",
      "	if (e->place == UPLINK_ASIDE)\n		uplink_table_fetch(t, e);\n"),
-    ("what is refused and believed right is right", UPTABLE, "daemon/uplink_table.c",
+    ("what is refused and believed right is right", UPREFUSED, "daemon/uplink_table.c",
      "	e->place = UPLINK_AT_REST;\n	e->is_looked_at = true;\n", "	e->place = UPLINK_AT_REST;\n"),
-    ("what is refused is not seen when names are looked up for a switch", UPTABLE, "daemon/uplink_baseline.c",
+    ("what is refused is not seen when names are looked up for a switch", UPREFUSED, "daemon/uplink_baseline.c",
      "		if (e && e->is_in_doubt && e->place == UPLINK_ASIDE)\n", "		if (0)\n"),
-    ("what is refused is forgotten by a switch", UPTABLE, "daemon/uplink_baseline.c",
+    ("what is refused is forgotten by a switch", UPREFUSED, "daemon/uplink_baseline.c",
      "		if (e->place == UPLINK_ASIDE)\n", "		if (0)\n"),
-    ("a name that somebody waits for is there though another push of it was under way", UPTABLE, "daemon/uplink_due.c",
+    ("a name that somebody waits for is there though another push of it was under way", UPREFUSED, "daemon/uplink_due.c",
      "	if (!rc && e->place != UPLINK_UNDER_WAY) {", "	if (!rc) {"),
-    ("a name that somebody waits for is there though something else is", UPTABLE, "daemon/uplink_due.c",
+    ("a name that somebody waits for is there though something else is", UPREFUSED, "daemon/uplink_due.c",
      "		e->is_looked_at = a->outcome == UPLINK_OTHER && is_again;", "		e->is_looked_at = false;"),
     ("names that come and go while they are refused pile up", UPFORGET, "daemon/uplink_due.c",
      "		tidy_queue(t, &t->aside, &t->aside_count);\n", ""),
@@ -255,11 +257,11 @@ MUTATIONS = [
      "	       uplink_is_right(&e->there, 0, 0) && !e->is_in_doubt;", "	       !e->is_in_doubt;"),
     ("a page tells what the next one tells again", UPTABLE, "daemon/uplink_table.c",
      "		count = before;\n", "		(void)before;\n"),
-    ("what has been rolled back is believed at a switch", UPTABLE, "daemon/uplink_baseline.c",
+    ("what has been rolled back is believed at a switch", UPSWITCH, "daemon/uplink_baseline.c",
      "			t->by_name.slots[i]->is_in_doubt = true;", "			(void)t;"),
-    ("what is on its way at a switch may come to something", UPTABLE, "daemon/uplink_due.c",
+    ("what is on its way at a switch may come to something", UPSWITCH, "daemon/uplink_due.c",
      "	if (e->is_lost) {\n		prepare_fence", "	if (0) {\n		prepare_fence"),
-    ("what an earlier start has sent may come behind a retirement", UPTABLE, "daemon/uplink_due.c",
+    ("what an earlier start has sent may come behind a retirement", UPSWITCH, "daemon/uplink_due.c",
      "	return t->is_given_up && !a->is_final &&", "	return 0 && !a->is_final &&"),
     ("what a retired incarnation had not brought is lost", FLEET, "daemon/uplink_baseline.c",
      "	if (t->is_given_up && e->belief != UPLINK_UNKNOWN)\n		return e->baseline;\n", ""),
@@ -271,7 +273,7 @@ MUTATIONS = [
      "		e->is_new = false; /* it may", "		(void)e; /* it may"),
     ("names that come and go while the cluster is down pile up", UPFORGET, "daemon/uplink_due.c",
      "		if (is_unheard_of(e)) {\n", "		if (0) {\n"),
-    ("a second switch goes back to where the start began", UPTABLE, "daemon/uplink_baseline.c",
+    ("a second switch goes back to where the start began", UPSWITCH, "daemon/uplink_baseline.c",
      "		e->baseline = e->at_start = e->id", "		e->baseline = e->id"),
     ("what has come since a round began is said to be there", FLEET, "daemon/uplink_due.c",
      "		t->synced_epoch = t->round_epoch;", "		t->synced_epoch = t->fed;"),
@@ -306,8 +308,8 @@ MUTATIONS = [
 
 
 def copy_tree(to):
-    files = subprocess.run(["git", "ls-files", "daemon", "lib", "cmd", "mk", "tests/sim", "tests/uplink",
-                            "tests/unit", "Makefile",
+    files = subprocess.run(["git", "ls-files", "daemon", "lib", "cmd", "gateway", "mk", "man", "scripts", "tests/sim",
+                            "tests/uplink", "tests/unit", "Makefile",
                             "VERSION"], cwd=TOP, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     for name in files:
         os.makedirs(os.path.dirname(os.path.join(to, name)), exist_ok=True)
