@@ -9,7 +9,7 @@ load drive
 	drive audit exact
 }
 
-@test "the same with durability commit" {
+@test "with durability commit, too, every change of every client is in the log as its reply said, in order" {
 	drive audit exact_commit
 }
 

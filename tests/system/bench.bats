@@ -99,7 +99,7 @@ takes_new_ones_only() {
 	on_each_server takes_new_ones_only
 }
 
-@test "--time ends it" {
+@test "--time ends it when the time is over" {
 	expect "$(shcount bench --time 200ms --json 2>/dev/null | jq '.requests > 0 and .seconds < 10')" true
 }
 

@@ -12,7 +12,7 @@ load drive
 	drive bound bound_holds
 }
 
-@test "the same holds for counters that had cells" {
+@test "clients on all workers add up to a bound and not beyond, with counters that had cells" {
 	drive bound bound_holds --cells always
 }
 

@@ -575,7 +575,7 @@ both_say() { # WORD...
 	expect_status 1
 }
 
-@test "it is the text of its own refusal that stands behind each name" {
+@test "behind each name that was refused stands the text of its own refusal" {
 	redis HSET why:hash f 1
 	on_cluster set why:full 9223372036854775807
 	run on_cluster ingest <<<$'why:hash\nwhy:full'

@@ -4,10 +4,6 @@
 
 load drive
 
-@test "INFO names the backend that was asked for" {
-	drive count backend
-}
-
 # ---- sums ----
 
 @test "every way to add, mixed on the same counters by clients on all workers, adds up" {
@@ -70,7 +66,7 @@ load drive
 	drive count exec_then_single_reads
 }
 
-@test "the same holds for counters with cells" {
+@test "who has seen one counter of an EXEC changed sees all of it, with cells" {
 	drive count exec_then_single_reads --cells always
 }
 

@@ -10,7 +10,7 @@ load drive
 	drive same_expire same 2
 }
 
-@test "the same in RESP3" {
+@test "commands on expiries are answered as redis-server 7.0 answers them in RESP3, too" {
 	drive same_expire same 3
 }
 
@@ -20,7 +20,7 @@ load drive
 	drive expire lives_are_exact
 }
 
-@test "the same holds with --cells always" {
+@test "with --cells always each life counts 1, 2, 3, too" {
 	drive expire lives_are_exact --cells always
 }
 
@@ -32,7 +32,7 @@ load drive
 	drive expire sums_across_ends
 }
 
-@test "the same holds for counters with cells, which get merged" {
+@test "additions beside clients that let the counter expire are taken out or left, each once, with cells, which get merged" {
 	drive expire sums_across_ends --cells always
 }
 

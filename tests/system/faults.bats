@@ -6,27 +6,27 @@ load drive
 
 # ---- I/O errors: nothing more is acknowledged, it ends with 74, what was promised is there afterwards ----
 
-@test "an I/O error while writing the log" {
+@test "an I/O error while writing the log ends it with 74; what was promised is there afterwards" {
 	drive faults io_error wal_write
 }
 
-@test "an I/O error in the middle of a page of the log" {
+@test "an I/O error in the middle of a page of the log ends it with 74; what was promised is there afterwards" {
 	drive faults io_error wal_torn
 }
 
-@test "an I/O error while syncing the log" {
+@test "an I/O error while syncing the log ends it with 74; what was promised is there afterwards" {
 	drive faults io_error wal_sync
 }
 
-@test "an I/O error while a checkpoint writes the database" {
+@test "an I/O error while a checkpoint writes the database ends it with 74; what was promised is there afterwards" {
 	drive faults io_error db_write
 }
 
-@test "an I/O error in the middle of a page of the database" {
+@test "an I/O error in the middle of a page of the database ends it with 74; what was promised is there afterwards" {
 	drive faults io_error db_torn
 }
 
-@test "an I/O error while a checkpoint syncs the database" {
+@test "an I/O error while a checkpoint syncs the database ends it with 74; what was promised is there afterwards" {
 	drive faults io_error db_sync
 }
 
@@ -40,35 +40,35 @@ load drive
 
 # ---- full: nothing is lost, it goes on by itself ----
 
-@test "no room in the log for a while" {
+@test "no room in the log for a while: nothing is lost, it goes on by itself" {
 	drive faults full wal
 }
 
-@test "no room in the log for the rest of a page" {
+@test "no room in the log for the rest of a page: nothing is lost, it goes on by itself" {
 	drive faults full wal_half
 }
 
-@test "no room in the database for a while, at a checkpoint" {
+@test "no room in the database for a while, at a checkpoint: nothing is lost, it goes on by itself" {
 	drive faults full db
 }
 
-@test "the quota is used up for a while" {
+@test "the quota is used up for a while: nothing is lost, it goes on by itself" {
 	drive faults full quota
 }
 
-@test "the quota is used up for a while, at a checkpoint" {
+@test "the quota is used up for a while, at a checkpoint: nothing is lost, it goes on by itself" {
 	drive faults full quota_db
 }
 
-@test "the log may not grow further for a while" {
+@test "the log may not grow further for a while: nothing is lost, it goes on by itself" {
 	drive faults full too_big
 }
 
-@test "the database may not grow further for a while, at a checkpoint" {
+@test "the database may not grow further for a while, at a checkpoint: nothing is lost, it goes on by itself" {
 	drive faults full too_big_db
 }
 
-@test "no room for the index of a log that grows" {
+@test "no room for the index of a log that grows: nothing is lost, it goes on by itself" {
 	drive faults full_and_a_longer_log
 }
 
@@ -86,7 +86,7 @@ load drive
 
 # ---- odd, but not wrong ----
 
-@test "writes that are taken in parts" {
+@test "writes that are taken in parts lose nothing" {
 	drive faults short_writes
 }
 

@@ -69,11 +69,11 @@ teardown_file() {
 	drive gateway_api several_daemons
 }
 
-@test "on a Redis server" {
+@test "every request works on a Redis server" {
 	drive gateway_api on_one_redis
 }
 
-@test "on a Redis Cluster" {
+@test "every request works on a Redis Cluster" {
 	drive gateway_api on_a_cluster
 }
 

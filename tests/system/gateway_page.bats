@@ -39,7 +39,7 @@ ended_well() { # CASE
 	ended_well counts
 }
 
-@test "it comes back by itself when the gateway was stopped or killed, and when the daemon was" {
+@test "the page comes back by itself when the gateway was stopped or killed, and when the daemon was" {
 	ended_well reconnects
 }
 
@@ -55,7 +55,7 @@ ended_well() { # CASE
 	ended_well keyboard
 }
 
-@test "it fits a phone, in the dark, without motion" {
+@test "the page fits a phone, in the dark, without motion" {
 	ended_well phone
 }
 

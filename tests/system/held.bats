@@ -10,41 +10,41 @@ load drive
 
 # ---- I/O errors: every reply that left is true afterwards, and every value that anybody was shown ----
 
-@test "an I/O error while writing the log" {
+@test "an I/O error while writing the log ends it; every reply that left is true afterwards" {
 	drive held io_error wal_write
 }
 
-@test "an I/O error in the middle of a page of the log" {
+@test "an I/O error in the middle of a page of the log ends it; every reply that left is true afterwards" {
 	drive held io_error wal_torn
 }
 
-@test "an I/O error while syncing the log" {
+@test "an I/O error while syncing the log ends it; every reply that left is true afterwards" {
 	drive held io_error wal_sync
 }
 
-@test "an I/O error while a checkpoint writes the database" {
+@test "an I/O error while a checkpoint writes the database ends it; every reply that left is true afterwards" {
 	drive held io_error db_write
 }
 
-@test "an I/O error while a checkpoint syncs the database" {
+@test "an I/O error while a checkpoint syncs the database ends it; every reply that left is true afterwards" {
 	drive held io_error db_sync
 }
 
 # ---- full ----
 
-@test "no room in the log for a while, in commits and in folding" {
+@test "no room in the log for a while, in commits and in folding: every reply is true" {
 	drive held full wal
 }
 
-@test "no room in the database for a while, at a checkpoint" {
+@test "no room in the database for a while, at a checkpoint: every reply is true" {
 	drive held full db
 }
 
-@test "the quota is used up for a while" {
+@test "the quota is used up for a while: every reply is true" {
 	drive held full quota
 }
 
-@test "the log may not grow further for a while" {
+@test "the log may not grow further for a while: every reply is true" {
 	drive held full too_big
 }
 
@@ -52,7 +52,7 @@ load drive
 	drive held token_is_held
 }
 
-@test "a small disk that is filled and freed" {
+@test "a small disk that is filled and freed goes on, with what was promised" {
 	drive held full_small_disk
 }
 

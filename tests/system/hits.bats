@@ -405,7 +405,7 @@ drive_by_clock() { # CASE
 	drive_by_clock limits_model
 }
 
-@test "a limit holds over any time" {
+@test "a limit holds over any stretch of time" {
 	drive_by_clock limits_are_kept
 }
 

@@ -4,10 +4,6 @@
 
 load drive
 
-@test "INFO names the backend that was asked for" {
-	drive limits backend
-}
-
 # ---- memory ----
 
 @test "beyond max-memory new counters are refused, old ones go on, deleting makes room" {

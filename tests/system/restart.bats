@@ -5,10 +5,6 @@
 
 load drive
 
-@test "INFO names the backend that was asked for" {
-	drive restart backend
-}
-
 # ---- crashes ----
 
 @test "SIGKILL at any moment keeps what WAITAOF promised, and a prefix of what each client did" {

@@ -56,7 +56,7 @@ stream_says() { # STATUS TEXT ARGUMENT...
 	stream_says 64 "had 2 files, now there are 1" s f
 }
 
-@test "it goes on after the daemon was killed, in both modes" {
+@test "a stream goes on after the daemon was killed, in both modes" {
 	local mode
 	for mode in interval commit; do
 		start_daemon --durability "$mode"

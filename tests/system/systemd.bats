@@ -23,7 +23,7 @@ load drive
 	drive systemd fed_idle
 }
 
-@test "a busy daemon feeds it" {
+@test "a busy daemon feeds the watchdog" {
 	drive systemd fed_busy
 }
 
@@ -31,15 +31,15 @@ load drive
 	drive systemd hang worker
 }
 
-@test "an acceptor that hangs stops it" {
+@test "an acceptor that hangs stops the feeding" {
 	drive systemd hang acceptor
 }
 
-@test "a committer that hangs stops it" {
+@test "a committer that hangs stops the feeding" {
 	drive systemd hang committer
 }
 
-@test "a disk that hangs does not, with either durability" {
+@test "a disk that hangs does not stop the feeding, with either durability" {
 	drive systemd slow_disk
 }
 

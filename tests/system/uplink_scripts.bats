@@ -126,7 +126,7 @@ names_of_both_masters() {
 	expect "${#replicas[@]}" 2
 }
 
-@test "as many replicas as are wanted have it when the waiting ends well" {
+@test "as many replicas as are wanted have the value when the waiting ends well" {
 	local a b owner replicas n value
 	names_of_both_masters
 	for n in 0 1 2; do

@@ -65,7 +65,7 @@ teardown_file() {
 	drive uplink_life stops_without_one_master
 }
 
-@test "SIGTERM in the middle of RETIRE" {
+@test "SIGTERM in the middle of RETIRE ends it, and who asked is told" {
 	drive uplink_operators stops_while_retiring
 }
 

@@ -73,7 +73,7 @@ static void test_content_survives_every_move_and_growth(void **state)
 	buf_fini(&b);
 }
 
-static void test_capacity_doubles(void **state)
+static void test_the_capacity_doubles_when_it_is_used_up(void **state)
 {
 	(void)state;
 	struct buf b = BUF_INIT;
@@ -196,7 +196,7 @@ int main(void)
 		cmocka_unit_test(test_bytes_come_out_in_the_order_they_went_in),
 		cmocka_unit_test(test_an_empty_buffer_may_be_asked_for_anything),
 		cmocka_unit_test(test_content_survives_every_move_and_growth),
-		cmocka_unit_test(test_capacity_doubles),
+		cmocka_unit_test(test_the_capacity_doubles_when_it_is_used_up),
 		cmocka_unit_test(test_dead_space_is_used_before_growing),
 		cmocka_unit_test(test_a_few_dead_bytes_do_not_move_a_full_buffer_each_time),
 		cmocka_unit_test(test_an_emptied_buffer_starts_again_at_the_front),

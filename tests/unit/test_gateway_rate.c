@@ -130,7 +130,7 @@ static uint64_t peer(const struct rate *r, const char *address)
 	return rate_client_of_peer(r, (struct sockaddr *)&v6);
 }
 
-static void test_who_is_one_client(void **state)
+static void test_one_client_is_an_ipv4_address_or_a_64_network_of_ipv6_or_a_name(void **state)
 {
 	struct rate *r = with(1), *other = with(1);
 
@@ -193,7 +193,7 @@ int main(void)
 		cmocka_unit_test(test_refusals_cost_nothing),
 		cmocka_unit_test(test_a_full_table_refuses_nobody_who_is_new),
 		cmocka_unit_test(test_clients_of_an_earlier_second_make_way_first),
-		cmocka_unit_test(test_who_is_one_client),
+		cmocka_unit_test(test_one_client_is_an_ipv4_address_or_a_64_network_of_ipv6_or_a_name),
 		cmocka_unit_test(test_threads_share_the_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,7 +115,7 @@ static void test_every_length_at_every_alignment_gives_siphash_1_3(void **state)
 }
 
 /* CPython's bytes hash is SipHash-1-3; PYTHONHASHSEED=0 makes its key zero. */
-static void test_cpython_agrees(void **state)
+static void test_hashes_are_those_of_cpython(void **state)
 {
 	(void)state;
 	static const struct {
@@ -152,7 +152,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reference_gives_the_vectors_of_the_authors),
 		cmocka_unit_test(test_every_length_at_every_alignment_gives_siphash_1_3),
-		cmocka_unit_test(test_cpython_agrees),
+		cmocka_unit_test(test_hashes_are_those_of_cpython),
 		cmocka_unit_test(test_keys_are_drawn_anew),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

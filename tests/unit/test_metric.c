@@ -86,7 +86,7 @@ static void test_numbers_come_out_in_base_units(void **state)
 	}
 }
 
-static void test_bounds_grow(void **state)
+static void test_the_bounds_of_times_grow(void **state)
 {
 	(void)state;
 	for (size_t i = 1; i < METRIC_TIMES_BOUNDS; i++)
@@ -99,7 +99,7 @@ int main(void)
 		cmocka_unit_test(test_names_have_their_unit_and_what_only_grows_ends_in_total),
 		cmocka_unit_test(test_each_key_and_name_is_there_once),
 		cmocka_unit_test(test_numbers_come_out_in_base_units),
-		cmocka_unit_test(test_bounds_grow),
+		cmocka_unit_test(test_the_bounds_of_times_grow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

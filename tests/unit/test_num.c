@@ -150,7 +150,7 @@ static void test_every_length_of_number_is_written_and_read_back(void **state)
 
 /* ---- durations ---- */
 
-static void test_durations(void **state)
+static void test_a_duration_is_a_number_and_its_unit(void **state)
 {
 	(void)state;
 	static const struct {
@@ -222,7 +222,7 @@ int main(void)
 		cmocka_unit_test(test_loose_integers_are_those_people_type),
 		cmocka_unit_test(test_nul_inside_is_no_digit),
 		cmocka_unit_test(test_every_length_of_number_is_written_and_read_back),
-		cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_a_duration_is_a_number_and_its_unit),
 		cmocka_unit_test(test_sums_that_leave_64_bits_are_refused),
 		cmocka_unit_test(test_a_difference_is_exact_where_it_fits),
 	};

@@ -256,7 +256,7 @@ static void test_as_many_rows_as_are_said_to_fit_do(void **state)
 
 /* Whatever the size: no line breaks, nothing scrolls but once, and the next picture stands where this one
  * does. */
-static void test_it_fits_every_size(void **state)
+static void test_a_picture_fits_every_size_of_terminal(void **state)
 {
 	static const int64_t values[] = {0, -1, 99999, INT64_MAX, INT64_MIN};
 	char names[50][300];
@@ -385,7 +385,7 @@ int main(void)
 		cmocka_unit_test(test_with_less_room_rates_go_first_then_digits),
 		cmocka_unit_test(test_changes_are_shown_where_names_have_room),
 		cmocka_unit_test(test_as_many_rows_as_are_said_to_fit_do),
-		cmocka_unit_test(test_it_fits_every_size),
+		cmocka_unit_test(test_a_picture_fits_every_size_of_terminal),
 		cmocka_unit_test(test_what_does_not_fit_is_counted),
 		cmocka_unit_test(test_a_terminal_that_gets_narrower_is_drawn_over_all_the_same),
 		cmocka_unit_test(test_a_forgotten_picture_stays),

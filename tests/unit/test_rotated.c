@@ -45,7 +45,7 @@ static void test_names_of_rotated_logs_are_known(void **state)
 	}
 }
 
-static void test_other_names_are_not(void **state)
+static void test_other_names_are_no_rotations_of_it(void **state)
 {
 	(void)state;
 	static const char *const names[] = {
@@ -163,7 +163,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names_of_rotated_logs_are_known),
-		cmocka_unit_test(test_other_names_are_not),
+		cmocka_unit_test(test_other_names_are_no_rotations_of_it),
 		cmocka_unit_test(test_newest_come_first),
 		cmocka_unit_test(test_the_kind_that_was_changed_last_is_the_newer_one),
 		cmocka_unit_test(test_a_cursor_is_read_as_it_was_written),

@@ -187,7 +187,7 @@ static void test_by_value_a_repeated_counter_takes_no_place(void **state)
 	expect_told(&s, 10);
 }
 
-static void test_nothing_is_nothing(void **state)
+static void test_of_nothing_nothing_comes_out(void **state)
 {
 	(void)state;
 	struct sorter s;
@@ -293,7 +293,7 @@ int main(void)
 		cmocka_unit_test(test_by_name_each_name_is_told_once_with_its_last_value),
 		cmocka_unit_test(test_by_value_the_largest_comes_first_and_ties_go_by_name),
 		cmocka_unit_test(test_by_value_a_repeated_counter_takes_no_place),
-		cmocka_unit_test(test_nothing_is_nothing),
+		cmocka_unit_test(test_of_nothing_nothing_comes_out),
 		cmocka_unit_test(test_a_small_limit_needs_no_file),
 		cmocka_unit_test(test_who_has_seen_enough_ends_it),
 		cmocka_unit_test(test_a_directory_that_cannot_be_used_is_told),

@@ -150,7 +150,7 @@ static void test_cut_anywhere_it_gives_what_came_before_and_says_so(void **state
 	}
 }
 
-static void test_damage_is_seen(void **state)
+static void test_damaged_input_ends_with_an_error_behind_what_was_whole(void **state)
 {
 	(void)state;
 	static char packed[PACKED_MAX];
@@ -232,7 +232,7 @@ int main(void)
 		cmocka_unit_test(test_members_one_behind_the_other_are_one_input),
 		cmocka_unit_test(test_zeros_behind_gzip_are_padding_and_other_bytes_a_fault),
 		cmocka_unit_test(test_cut_anywhere_it_gives_what_came_before_and_says_so),
-		cmocka_unit_test(test_damage_is_seen),
+		cmocka_unit_test(test_damaged_input_ends_with_an_error_behind_what_was_whole),
 		cmocka_unit_test(test_what_is_not_compressed_is_told_apart_from_damage),
 		cmocka_unit_test(test_what_was_flushed_into_a_pipe_comes_out_of_it),
 		cmocka_unit_test(test_a_frame_that_may_be_skipped_may_come_first),

@@ -36,7 +36,7 @@ static void test_a_line_is_found_by_its_whole_key(void **state)
 	assert_int_equal(info_number(slice_str("a:9223372036854775808"), "a", 7), 7);
 }
 
-static void test_parts_of_a_line(void **state)
+static void test_a_part_of_a_value_is_found_by_its_key(void **state)
 {
 	struct slice value = slice_str("keys=2,expires=,avg_ttl=9223372036854775807,x");
 
@@ -240,7 +240,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_line_is_found_by_its_whole_key),
-		cmocka_unit_test(test_parts_of_a_line),
+		cmocka_unit_test(test_a_part_of_a_value_is_found_by_its_key),
 		cmocka_unit_test(test_a_quantile_is_the_bound_of_its_class),
 		cmocka_unit_test(test_values_are_exact_and_names_need_not_be_utf8),
 		cmocka_unit_test(test_what_is_not_known_is_null_and_nothing_is_a_list),

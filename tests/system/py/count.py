@@ -5,15 +5,8 @@ import random
 import re
 import resource
 
-from shc import (I64_MAX, IO, SCALE, SEED, Background, Conn, Daemon, Error, Skip, check, conns_on_all_workers, encode, equal,
+from shc import (I64_MAX, SCALE, SEED, Background, Conn, Daemon, Error, Skip, check, conns_on_all_workers, encode, equal,
                  fork_all, main, scaled, wait_until, worker_of)
-
-
-def backend():
-    with Daemon() as d:
-        equal(d.info()["io_backend"], IO, "io_backend")
-        with d.conn() as c:
-            equal(c.do("CONFIG", "GET", "io"), [b"io", IO.encode()], "CONFIG GET io")
 
 
 # ---- sums ----
@@ -566,7 +559,7 @@ def watch_refused():
 
 
 if __name__ == "__main__":
-    main([backend, sums, workers_in_client_list, incr_unique, reads_hold_acknowledged, hammered_cells, lone_adder_gets_no_cells,
+    main([sums, workers_in_client_list, incr_unique, reads_hold_acknowledged, hammered_cells, lone_adder_gets_no_cells,
           cells_always, transfers, exec_sees_itself, exec_without_others, exec_then_single_reads, add_all_or_none,
           add_pairs_under_pressure, taking_out, flushall_under_load, flushall_is_one_instant, flushall_takes_whole_additions,
           scan_tells_once, new_ones_go_to_the_least_busy, idle_ones_are_spread, many_idle, waitaof, waitaof_always_answers, watch_refused])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Drivers of faults.bats: calls on the files of the state that fail, in interval mode. py/faults_held.py has commit mode."""
+"""Drivers of faults.bats: calls on the files of the state that fail, in interval mode. py/held.py has commit mode."""
 import errno
 import random
 import subprocess

@@ -11,16 +11,10 @@ import subprocess
 import tempfile
 import time
 
-from shc import IO, Daemon, Error, Skip, check, equal, main, scaled, wait_until
+from shc import Daemon, Error, Skip, check, equal, main, scaled, wait_until
 
 MIB = 1 << 20
 OOM = "OOM command not allowed when used memory > 'max-memory'."
-
-
-def backend():
-    with Daemon() as d:
-        equal(d.info()["io_backend"], IO, "io_backend")
-        equal(d.info()["durability"], "interval", "durability")
 
 
 # ---- memory ----
@@ -502,5 +496,5 @@ def io_is_honoured():
 
 
 if __name__ == "__main__":
-    main([backend, max_memory, churn, lasting_load, forgotten, max_clients, few_descriptors, large_transaction, disk_full, disk_full_whole_counters, disk_full_stop,
+    main([max_memory, churn, lasting_load, forgotten, max_clients, few_descriptors, large_transaction, disk_full, disk_full_whole_counters, disk_full_stop,
           disk_full_bound, file_size, file_size_commit, file_size_stop, without_io_uring, io_is_honoured])

@@ -9,16 +9,11 @@ import sqlite3
 import subprocess
 import time
 
-from shc import (DIR, I64_MAX, I64_MIN, IO, PROGRAM, SEED, Background, Conn, Daemon, Error, Skip, check, encode, equal, main,
+from shc import (DIR, I64_MAX, I64_MIN, PROGRAM, SEED, Background, Conn, Daemon, Error, Skip, check, encode, equal, main,
                  scaled, wait_until)
 
 FAST = ("--commit-interval", "10ms", "--snapshot-interval", "10ms")
 BAD_CONFIG = 78
-
-
-def backend():
-    with Daemon() as d:
-        equal(d.info()["io_backend"], IO, "io_backend")
 
 
 # ---- crashes ----
@@ -540,7 +535,7 @@ def tcp():
 
 
 if __name__ == "__main__":
-    main([backend, survives, stop_under_load, folding_restarts, view_is_complete, epochs_never_go_back, deletions_survive,
+    main([survives, stop_under_load, folding_restarts, view_is_complete, epochs_never_go_back, deletions_survive,
           sighup_reloads, sigterm_answers, sigterm_queued, idle_exit, idle_exit_serves,
           sigterm_while_starting, sigterm_with_waiting, shutdown, listen_fds,
           listen_fds_keep_their_queue,
