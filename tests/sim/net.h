@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * net.h - connections in memory: the clients' end. The daemon's end is fake_io.c, behind io_backend.h, and
- * fake_acceptor.c.
+ * net.h - connections in memory: the clients' end. The daemon's end is fake_io.c, behind io_backend.h and in
+ * the place of the acceptor.
  *
  * Bytes come in seeded fragments and late, sends are short, ends come behind bytes or cut them off.
  */
