@@ -109,7 +109,7 @@ static void make_names(struct store *s, uint64_t epoch, uint64_t count)
 		journal_put_name(&w, id, slice_str(name));
 	}
 	need(s, journal_writer_finish(&w), "pack");
-	need(s, store_commit(s, epoch, &w, count + 1), "commit");
+	need(s, store_commit(s, epoch, &w, NULL, 0, count + 1), "commit");
 	journal_writer_fini(&w);
 }
 
@@ -142,7 +142,7 @@ static uint64_t commit_deltas(struct store *s, uint64_t epoch, size_t count)
 	journal_writer_init(&w, 1700000000000);
 	journal_put_deltas(&w, deltas, count);
 	need(s, journal_writer_finish(&w), "pack");
-	need(s, store_commit(s, epoch, &w, 0), "commit");
+	need(s, store_commit(s, epoch, &w, NULL, 0, 0), "commit");
 	journal_writer_fini(&w);
 	return count;
 }
@@ -243,7 +243,7 @@ static void commit_hits(struct store *s, uint64_t epoch, int64_t begin, int64_t 
 		for (int64_t i = 0; i < count; i++)
 			journal_put_hit(&w, &(struct journal_hit){id, begin + i * step, 1 + draw() % 3});
 	need(s, journal_writer_finish(&w), "pack");
-	need(s, store_commit(s, epoch, &w, WINDOWS + 1), "commit");
+	need(s, store_commit(s, epoch, &w, NULL, 0, WINDOWS + 1), "commit");
 	journal_writer_fini(&w);
 }
 
@@ -385,7 +385,7 @@ static void bench_large_commit(void)
 	if (pack_epoch(&pack, buffers, 1, &w) || journal_writer_finish(&w))
 		exit(74);
 	packed = seconds() - begin;
-	need(s, store_commit(s, state.epoch_first, &w, load_counters + 1), "commit");
+	need(s, store_commit(s, state.epoch_first, &w, NULL, 0, load_counters + 1), "commit");
 	getrusage(RUSAGE_SELF, &usage);
 	printf("commit %" PRIu64
 	       " counters at once: %.2f s to pack, %.2f s in all, %.2f s of CPU time, %.1f bytes a "

@@ -178,10 +178,9 @@ static void write_epoch(struct commit *c, uint64_t e, const struct journal_write
 	unsigned tries = 0;
 	int rc;
 
-	while ((rc = has_content(c, w)
-			     ? store_commit_audited(c->store, e, w, c->pack.audit.items, c->pack.audit.count,
-						    atomic_load(&c->registry->id_next))
-			     : store_reserve(c->store, e)) != STORE_OK) {
+	while ((rc = has_content(c, w) ? store_commit(c->store, e, w, c->pack.audit.items,
+						      c->pack.audit.count, atomic_load(&c->registry->id_next))
+				       : store_reserve(c->store, e)) != STORE_OK) {
 		if (rc < 0)
 			commit_fail(c);
 		wait_to_retry(c, store_error(c->store), &pause_ms, &tries);

@@ -253,22 +253,6 @@ void epoch_buffer_hit(struct epoch_buffer *b, const struct journal_hit *hit)
 	epoch_table_put_hit(&b->hits, hit);
 }
 
-bool epoch_buffer_next_state(const struct epoch_buffer *b, size_t *pos, struct journal_state *state)
-{
-	if (*pos == b->states.count)
-		return false;
-	*state = epoch_table_at(&b->states, (*pos)++)->state;
-	return true;
-}
-
-bool epoch_buffer_next_hit(const struct epoch_buffer *b, size_t *pos, struct journal_hit *hit)
-{
-	if (*pos == b->hits.count)
-		return false;
-	*hit = epoch_table_at(&b->hits, (*pos)++)->hit;
-	return true;
-}
-
 int epoch_buffer_reserve_audit(struct epoch_buffer *b, size_t bytes)
 {
 	return reserve(&b->audit, bytes) ? 0 : -ENOMEM;

@@ -165,8 +165,5 @@ bool epoch_buffer_next_session(const struct epoch_buffer *b, size_t *pos, uint64
 			       struct slice *cursor);
 bool epoch_buffer_next_token(const struct epoch_buffer *b, size_t *pos, int64_t *delta, struct slice *name,
 			     struct slice *token);
-/* And for states and hits; each key once, in the order of their first change. */
-bool epoch_buffer_next_state(const struct epoch_buffer *b, size_t *pos, struct journal_state *state);
-bool epoch_buffer_next_hit(const struct epoch_buffer *b, size_t *pos, struct journal_hit *hit);
 
 #endif

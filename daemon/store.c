@@ -45,13 +45,8 @@ static int write_epoch(struct store *s, uint64_t epoch, const struct content *co
 	return r == 0 ? store_insert_audit(s, content->entries, content->entry_count) : r;
 }
 
-int store_commit(struct store *s, uint64_t epoch, const struct journal_writer *w, uint64_t id_next)
-{
-	return store_commit_audited(s, epoch, w, NULL, 0, id_next);
-}
-
-int store_commit_audited(struct store *s, uint64_t epoch, const struct journal_writer *w,
-			 const struct audit_entry *entries, size_t entry_count, uint64_t id_next)
+int store_commit(struct store *s, uint64_t epoch, const struct journal_writer *w,
+		 const struct audit_entry *entries, size_t entry_count, uint64_t id_next)
 {
 	const struct content content = {.w = w, .entries = entries, .entry_count = entry_count};
 	uint64_t limit;

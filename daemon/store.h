@@ -102,13 +102,10 @@ const char *store_error(const struct store *s);
  * or negative (a full or busy file is -ENOSPC or -EBUSY here). */
 int store_load(struct store *s, const struct store_sink *sink, struct store_state *state);
 
-/* One transaction with the bodies of `epoch` (above all before). On STORE_OK it is on disk. `id_next` is
- * stored with it. STORE_RETRY or -EIO. */
-int store_commit(struct store *s, uint64_t epoch, const struct journal_writer *w, uint64_t id_next);
-
-/* The same with entries of the audit log, in their order; w may be empty then. */
-int store_commit_audited(struct store *s, uint64_t epoch, const struct journal_writer *w,
-			 const struct audit_entry *entries, size_t entry_count, uint64_t id_next);
+/* One transaction with the bodies of `epoch` (above all before) and its entries of the audit log, in their
+ * order; either may be empty. On STORE_OK it is on disk. `id_next` is stored with it. STORE_RETRY or -EIO. */
+int store_commit(struct store *s, uint64_t epoch, const struct journal_writer *w,
+		 const struct audit_entry *entries, size_t entry_count, uint64_t id_next);
 
 /* Makes sure that epochs up to `epoch` may be used without going back after a crash (a small transaction once
  * in many calls). An epoch without content has no store_commit, but must have had this. */

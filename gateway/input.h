@@ -12,7 +12,6 @@
 #include <stdint.h>
 
 struct exchange;
-struct job;
 
 /* The body as an object that has none but these keys (ends with null); then the query has nothing. An empty
  * body is an empty object. Null: it is none. */

@@ -17,7 +17,6 @@ struct route {
 	const char *path;
 	unsigned methods;
 	enum role role; /* the least that it may need: a body may ask for more, see exchange_may */
-	bool has_body;
 	/* Makes a job of the request; or the reply, then exchange->status is set. */
 	void (*ask)(struct exchange *x);
 	/* Makes the reply of what came of the job; it was a success. */

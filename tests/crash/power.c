@@ -417,7 +417,7 @@ void run_commit(struct run *run)
 	if (w.count)
 		run->uplink_maybe.epoch = run->maybe.epoch;
 	run->is_in_doubt = true;
-	r = store_commit(run->s, run->maybe.epoch, &w, run->maybe.id_next);
+	r = store_commit(run->s, run->maybe.epoch, &w, NULL, 0, run->maybe.id_next);
 	acknowledge(run, r, "committing");
 	journal_writer_fini(&w);
 }

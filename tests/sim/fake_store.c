@@ -570,8 +570,8 @@ int store_reserve(struct store *s, uint64_t epoch)
 	return STORE_OK;
 }
 
-int store_commit_audited(struct store *s, uint64_t epoch, const struct journal_writer *w,
-			 const struct audit_entry *entries, size_t entry_count, uint64_t id_next)
+int store_commit(struct store *s, uint64_t epoch, const struct journal_writer *w,
+		 const struct audit_entry *entries, size_t entry_count, uint64_t id_next)
 {
 	sim_check(epoch > disk.epoch && disk.pending_from == disk.part_count,
 		  "epoch %llu is committed after %llu", (unsigned long long)epoch,

@@ -34,7 +34,7 @@ static inline bool sim_one_in(uint32_t n)
 
 /* ---- fibers ---- */
 
-enum { SIM_FIBERS_MAX = 16, SIM_FIBER_MAIN = 0 };
+enum { SIM_FIBERS_MAX = 16 };
 
 typedef bool sim_ready_fn(void *arg);
 

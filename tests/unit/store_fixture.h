@@ -271,7 +271,7 @@ static inline void run_sql(const char *path, const char *sql)
 static inline void must_commit(struct store *s, uint64_t epoch, struct journal_writer *w, uint64_t id_next)
 {
 	assert_int_equal(journal_writer_finish(w), 0);
-	assert_int_equal(store_commit(s, epoch, w, id_next), STORE_OK);
+	assert_int_equal(store_commit(s, epoch, w, NULL, 0, id_next), STORE_OK);
 	journal_writer_fini(w);
 }
 

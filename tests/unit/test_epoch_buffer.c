@@ -217,7 +217,7 @@ static void test_of_the_states_of_an_id_the_newest_is_told_once(void **state)
 	for (int round = 0; round < 20; round++) {
 		struct journal_state newest[KEYS] = {0}, s;
 		uint32_t ids = 1 + rng_below(&r, KEYS), version = 0;
-		size_t distinct = 0, told = 0, pos = 0;
+		size_t distinct = 0, told = 0;
 
 		for (size_t n = 0; n < 3000; n++) {
 			size_t which = rng_below(&r, ids);
@@ -236,7 +236,8 @@ static void test_of_the_states_of_an_id_the_newest_is_told_once(void **state)
 				newest[which] = s;
 		}
 		assert_true(epoch_buffer_bytes(&b) >= distinct * sizeof(s));
-		while (epoch_buffer_next_state(&b, &pos, &s)) {
+		for (size_t pos = 0; pos < b.states.count; pos++) {
+			s = epoch_table_at(&b.states, pos)->state;
 			size_t which = (size_t)(round % 2 ? s.id >> 40 : s.id) - 1;
 
 			assert_in_range(which, 0, KEYS - 1);
@@ -247,8 +248,7 @@ static void test_of_the_states_of_an_id_the_newest_is_told_once(void **state)
 		assert_int_equal(told, distinct);
 		epoch_buffer_clear(&b);
 		assert_true(epoch_buffer_is_empty(&b));
-		pos = 0;
-		assert_false(epoch_buffer_next_state(&b, &pos, &s));
+		assert_int_equal(b.states.count, 0);
 	}
 	epoch_buffer_fini(&b);
 }
@@ -263,7 +263,7 @@ static void test_hits_are_summed_by_id_and_second(void **state)
 	epoch_buffer_init(&b);
 	for (int round = 0; round < 20; round++) {
 		uint32_t ids = 1 + rng_below(&r, KEYS);
-		size_t told = 0, distinct = 0, pos = 0;
+		size_t told = 0, distinct = 0;
 		struct journal_hit hit;
 
 		memset(sum, 0, sizeof(sum));
@@ -278,7 +278,8 @@ static void test_hits_are_summed_by_id_and_second(void **state)
 			sum[which][second] += count;
 		}
 		assert_true(epoch_buffer_bytes(&b) >= distinct * sizeof(hit));
-		while (epoch_buffer_next_hit(&b, &pos, &hit)) {
+		for (size_t pos = 0; pos < b.hits.count; pos++) {
+			hit = epoch_table_at(&b.hits, pos)->hit;
 			size_t which = (size_t)(round % 2 ? hit.id >> 40 : hit.id) - 1;
 
 			assert_in_range(which, 0, KEYS - 1);
@@ -300,7 +301,7 @@ static void test_room_that_was_reserved_is_room(void **state)
 	struct journal_state s;
 	struct journal_hit hit;
 	struct epoch_buffer b;
-	size_t pos = 0, told = 0, chunks;
+	size_t chunks;
 
 	(void)state;
 	epoch_buffer_init(&b);
@@ -317,9 +318,9 @@ static void test_room_that_was_reserved_is_room(void **state)
 	assert_int_equal(epoch_buffer_reserve(&b, SIZE_MAX, 0), -ENOMEM);
 	assert_int_equal(epoch_buffer_reserve(&b, 0, UINT32_MAX), -ENOMEM);
 	assert_int_equal(b.states.chunk_count + b.hits.chunk_count, chunks);
-	while (epoch_buffer_next_hit(&b, &pos, &hit))
-		assert_int_equal(hit.second, told++);
-	assert_int_equal(told, 20000);
+	assert_int_equal(b.hits.count, 20000);
+	for (size_t pos = 0; pos < b.hits.count; pos++)
+		assert_int_equal(epoch_table_at(&b.hits, pos)->hit.second, pos);
 	epoch_buffer_fini(&b);
 }
 

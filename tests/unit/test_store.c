@@ -317,11 +317,11 @@ static void test_another_writer_means_try_again(void **state)
 	journal_writer_init(&w, 0);
 	journal_put_name(&w, 1, slice_str("a"));
 	assert_int_equal(journal_writer_finish(&w), 0);
-	assert_int_equal(store_commit(s, p.state.epoch_first, &w, 2), STORE_RETRY);
+	assert_int_equal(store_commit(s, p.state.epoch_first, &w, NULL, 0, 2), STORE_RETRY);
 	assert_non_null(strstr(store_error(s), "another program is writing"));
 	assert_int_equal(store_journal_bytes(s), 0);
 	sqlite3_close(other);
-	assert_int_equal(store_commit(s, p.state.epoch_first, &w, 2), STORE_OK);
+	assert_int_equal(store_commit(s, p.state.epoch_first, &w, NULL, 0, 2), STORE_OK);
 	journal_writer_fini(&w);
 	store_close(s);
 	store_close(open_and_load(f->path, &p));

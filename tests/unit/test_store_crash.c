@@ -83,7 +83,8 @@ static void commit(struct world *world)
 	struct journal_writer w;
 
 	model_draw_epoch(&world->model, &w);
-	assert_int_equal(store_commit(world->s, world->model.epoch, &w, world->model.id_next), STORE_OK);
+	assert_int_equal(store_commit(world->s, world->model.epoch, &w, NULL, 0, world->model.id_next),
+			 STORE_OK);
 	journal_writer_fini(&w);
 }
 

@@ -192,7 +192,7 @@ static int commit_one(struct work *work)
 	journal_put_deltas(&w, deltas, COUNTERS);
 	put_extras(&w, work->epochs_done);
 	assert_int_equal(journal_writer_finish(&w), 0);
-	r = store_commit(work->s, work->epoch_first + (uint64_t)work->epochs_done, &w, COUNTERS + 1);
+	r = store_commit(work->s, work->epoch_first + (uint64_t)work->epochs_done, &w, NULL, 0, COUNTERS + 1);
 	journal_writer_fini(&w);
 	return r;
 }

@@ -90,7 +90,7 @@ static void commit_session(struct store *s, uint64_t epoch, const char *id, uint
 	journal_writer_init(&w, (int64_t)epoch * 1000);
 	journal_put_session(&w, slice_str(id), seq, slice_str(cursor));
 	assert_int_equal(journal_writer_finish(&w), 0);
-	assert_int_equal(store_commit(s, epoch, &w, 1), STORE_OK);
+	assert_int_equal(store_commit(s, epoch, &w, NULL, 0, 1), STORE_OK);
 	journal_writer_fini(&w);
 }
 
@@ -101,7 +101,7 @@ static void commit_token(struct store *s, uint64_t epoch, const char *name, cons
 	journal_writer_init(&w, (int64_t)epoch * 1000);
 	journal_put_token(&w, slice_str(name), slice_str(token), delta);
 	assert_int_equal(journal_writer_finish(&w), 0);
-	assert_int_equal(store_commit(s, epoch, &w, 1), STORE_OK);
+	assert_int_equal(store_commit(s, epoch, &w, NULL, 0, 1), STORE_OK);
 	journal_writer_fini(&w);
 }
 
@@ -163,7 +163,7 @@ static void test_of_one_epoch_the_largest_sequence_counts(void **state)
 	journal_put_session(&w, slice_str("a"), 6, slice_str("six"));
 	journal_put_session(&w, slice_str("a"), 4, slice_str("four"));
 	assert_int_equal(journal_writer_finish(&w), 0);
-	assert_int_equal(store_commit(s, e, &w, 1), STORE_OK);
+	assert_int_equal(store_commit(s, e, &w, NULL, 0, 1), STORE_OK);
 	journal_writer_fini(&w);
 	fold(s);
 	store_close(s);
@@ -290,7 +290,7 @@ static void test_a_file_of_version_1_is_checked_as_it_is_and_brought_up_to_date_
 	journal_put_name(&w, 1, slice_str("kept"));
 	journal_put_deltas(&w, &(struct journal_delta){1, 42}, 1);
 	assert_int_equal(journal_writer_finish(&w), 0);
-	assert_int_equal(store_commit(s, e, &w, 2), STORE_OK);
+	assert_int_equal(store_commit(s, e, &w, NULL, 0, 2), STORE_OK);
 	journal_writer_fini(&w);
 	fold(s);
 	store_close(s);

@@ -572,7 +572,7 @@ static void test_the_newest_epoch_is_known_wherever_folding_stands(void **state)
 	assert_last(f, s, e + 5);
 	journal_writer_init(&nothing, 0);
 	assert_int_equal(journal_writer_finish(&nothing), 0);
-	assert_int_equal(store_commit(s, e + 3000001, &nothing, 51), STORE_OK);
+	assert_int_equal(store_commit(s, e + 3000001, &nothing, NULL, 0, 51), STORE_OK);
 	journal_writer_fini(&nothing);
 	assert_last(f, s, e + 5);
 	commit_delta(s, e + 3000002, 1);
@@ -651,7 +651,7 @@ static void test_an_epoch_with_entries_of_the_audit_log_only_does_not_count(void
 
 	journal_writer_init(&w, 0);
 	assert_int_equal(journal_writer_finish(&w), 0);
-	assert_int_equal(store_commit_audited(s, e, &w, &entry, 1, 21), STORE_OK);
+	assert_int_equal(store_commit(s, e, &w, &entry, 1, 21), STORE_OK);
 	journal_writer_fini(&w);
 	assert_last(f, s, before);
 	store_close(s);

@@ -470,7 +470,7 @@ static void fold(struct store *store, uint64_t epoch, uint64_t id, const char *n
 	journal_put_name(&w, id, slice_str(name));
 	journal_put_deltas(&w, &delta, 1);
 	assert_int_equal(journal_writer_finish(&w), 0);
-	assert_int_equal(store_commit(store, epoch, &w, id + 1), STORE_OK);
+	assert_int_equal(store_commit(store, epoch, &w, NULL, 0, id + 1), STORE_OK);
 	journal_writer_fini(&w);
 	assert_int_equal(store_fold_begin(store), STORE_AGAIN);
 	while ((rc = store_fold_step(store, 1000)) == STORE_AGAIN)

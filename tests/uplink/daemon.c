@@ -5,7 +5,7 @@
 #include "../../daemon/epoch_buffer.h"
 #include "fleet.h"
 
-enum { BUFFERS = 2, DOOMED_MS = 10 };
+enum { BUFFERS = 2 };
 
 struct daemon daemons[DAEMONS];
 struct daemon *acting;
