@@ -10,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 #include <bsd/libutil.h>
-#include <bsd/string.h>
 
 #include "../lib/conn.h"
 #include "autostart.h"

@@ -2,7 +2,6 @@
 /*
  * bench_links.c - the connections of a load generator, and room for so many.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>

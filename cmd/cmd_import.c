@@ -2,7 +2,6 @@
 /*
  * cmd_import.c - options and files of import, and what it says at the end.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,6 @@
  * must succeed, and later ones are tried again.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

@@ -2,7 +2,6 @@
 /*
  * cmd_watch.c - the same MGET again and again: a picture on a terminal, elsewhere a line for each change.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <locale.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 #include <wchar.h>
 

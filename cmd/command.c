@@ -2,7 +2,6 @@
 /*
  * command.c - what commands share when something is wrong.
  */
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

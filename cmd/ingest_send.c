@@ -2,7 +2,6 @@
 /*
  * ingest_send.c - the table's sums on their way to the server, and what became of them.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -3,7 +3,6 @@
 #include "hash_password.h"
 
 #include <bsd/readpassphrase.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>

@@ -2,7 +2,6 @@
 /* registry.c - see registry.h. Owns the directory, the segments and the records' memory. */
 #include "registry.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 

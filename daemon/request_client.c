@@ -2,9 +2,7 @@
 /* request_client.c - CLIENT: what is known about connections, and how this one wants to be treated. */
 #include "request_client.h"
 
-#include <bsd/string.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "../lib/num.h"
 #include "../lib/resp.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* request_command.c - COMMAND: the tables of commands and subcommands, in the shapes of Redis 7.0. */
-#include <ctype.h>
 #include <string.h>
 
 #include "../lib/glob.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* request_counter.c - commands on counters. Pure computing on staged keys; see request.h for who does the
  * rest. */
-#include <errno.h>
 
 #include "../lib/num.h"
 #include "../lib/resp.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* request_expire.c - commands that say when a counter expires, in the words of Redis 7.0. Pure computing on
  * staged keys; see request.h for who does the rest. */
-#include <stdio.h>
 
 #include "../lib/num.h"
 #include "../lib/resp.h"

@@ -3,8 +3,6 @@
  * request_uplink.c - SHC.GLOBAL, SHC.UPLINK: questions to the uplink's thread (uplink_ask.h), whose answer is
  * the reply.
  */
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "../lib/num.h"

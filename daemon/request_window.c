@@ -8,7 +8,6 @@
  * has been paid for. It may run ahead of now by W. One number, whatever the rate; no edge at which a new
  * window would allow twice the limit.
  */
-#include <errno.h>
 
 #include "../lib/num.h"
 #include "../lib/resp.h"

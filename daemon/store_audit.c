@@ -16,7 +16,6 @@
  */
 #include "store_private.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -11,7 +11,6 @@
  */
 #include "store_private.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

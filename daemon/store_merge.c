@@ -13,7 +13,6 @@
  */
 #include "store_private.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 

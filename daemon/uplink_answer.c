@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* uplink_answer.c - what the uplink's thread tells those who ask. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

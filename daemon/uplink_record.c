@@ -3,7 +3,6 @@
  * uplink_record.c - the record of an incarnation in the cluster: which start of it was the last to push, or
  * that it was given up, and who goes on from there. Copies of a disk meet there first.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "../lib/cluster.h"

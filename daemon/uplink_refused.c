@@ -5,7 +5,6 @@
  * A server that is out of memory, or does not let its user in, refuses all names, and nobody tells when that
  * is over. So some are tried each second, in turn, and all of them as soon as one gets through.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -6,7 +6,6 @@
  * What is due is pushed first, so what differs then is a difference, though others count on: a name that has
  * changed meanwhile is compared with what was pushed.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

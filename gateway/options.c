@@ -2,7 +2,6 @@
 /* options.c - see options.h. */
 #include "options.h"
 
-#include <bsd/string.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

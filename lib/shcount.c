@@ -4,7 +4,6 @@
  * counters.
  */
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

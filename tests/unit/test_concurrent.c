@@ -11,7 +11,6 @@
  */
 #include <pthread.h>
 #include <sched.h>
-#include <unistd.h>
 
 #include "../../daemon/spin.h"
 #include "../../daemon/window.h"

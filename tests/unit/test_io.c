@@ -5,7 +5,6 @@
 #include "io_rig.h"
 
 #include <pthread.h>
-#include <sys/resource.h>
 
 #define BIG (8u << 20)
 
