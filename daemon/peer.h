@@ -73,6 +73,7 @@ struct peer_multi {
 	struct queued_arg *args;
 	size_t arg_count, arg_cap;
 	struct buf bytes;
+	uint64_t steps; /* of EXEC, so far: request_may_look */
 };
 
 enum peer_reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP };

@@ -153,6 +153,18 @@ bool request_refuse_stuck(struct request *r);
  * that the committer is to have them first. Rows take it longer than they take us. */
 bool request_wait_for_audit(struct request *r);
 
+/* ---- patterns, and what takes long for other reasons ---- nobody else is served by this worker meanwhile */
+
+/* Is it short enough to be compared with many words? False: an error was put. */
+bool request_is_pattern(struct request *r, struct slice pattern);
+
+/* May so many steps (of some ns each) be made? Always, where the caller bounds them; in EXEC, which cannot be
+ * left and come back to, until all its commands have made EXEC_STEPS_MAX. False: the caller puts an error. */
+bool request_may_look(struct request *r, uint64_t steps);
+
+/* Bytes of replies that a connection may buffer. */
+int64_t request_output_limit(const struct request *r);
+
 /* Runs one handler on counters that stand open already. For EXEC. */
 enum request_result request_run(struct request *r);
 

@@ -80,7 +80,12 @@ static bool row_find(struct slice name, struct row *out)
 
 /* ---- words of a row ---- */
 
-enum { WORDS_MAX = 8 };
+enum {
+	WORDS_MAX = 8,
+	NAMES_MAX = 1000,
+	STEPS_OF_A_BYTE =
+		10000, /* of a pattern: names of commands have so many, and are gone through twice */
+};
 struct words {
 	const char *word[WORDS_MAX];
 	size_t count;
@@ -243,10 +248,21 @@ static enum request_result put_all_info(struct request *r)
 	return REQUEST_DONE;
 }
 
+/* Each is answered with so much that a million would not fit into memory. */
+static bool has_too_many(struct request *r)
+{
+	if (r->argc - 2 <= NAMES_MAX)
+		return false;
+	reply_error(r, "ERR at most 1000 commands are described at once");
+	return true;
+}
+
 static enum request_result command_info(struct request *r)
 {
 	struct row row;
 
+	if (has_too_many(r))
+		return REQUEST_DONE;
 	if (r->argc == 2)
 		return put_all_info(r);
 	resp_put_array(r->out, r->argc - 2);
@@ -349,6 +365,8 @@ static enum request_result command_docs(struct request *r)
 	struct row row;
 	size_t known = 0;
 
+	if (has_too_many(r))
+		return REQUEST_DONE;
 	if (r->argc == 2) {
 		resp_put_map(r->out, r->proto, command_count());
 		for (size_t i = 0; i < command_count(); i++) {
@@ -425,6 +443,10 @@ static enum request_result command_list(struct request *r)
 	}
 	if (!filter && r->argc > 2)
 		return reply_syntax(r);
+	if (!request_is_pattern(r, word))
+		return REQUEST_DONE;
+	if (!request_may_look(r, (word.len + 1) * STEPS_OF_A_BYTE))
+		return reply_error(r, "ERR COMMAND LIST is not asked so often in a transaction");
 	resp_put_array(r->out, list_rows(r, filter, word, false));
 	list_rows(r, filter, word, true);
 	return REQUEST_DONE;

@@ -7,22 +7,48 @@
 #include "../lib/resp.h"
 #include "peer.h"
 #include "request.h"
-#include "server.h"
 #include "worker.h"
 
 enum {
 	SCAN_COUNT_DEFAULT = 10,
 	SCAN_COUNT_MAX = 100000,
-	KEYS_SLICE = 2000, /* records a turn: some hundred microseconds */
+	KEYS_SLICE = 2000,	 /* records a turn: some hundred microseconds */
+	STEPS_MAX = 8 << 20,	 /* of comparing names with a pattern, in a turn: some milliseconds */
+	STEPS_OF_A_RECORD = 100, /* that is looked at, and not compared */
 };
 
 /* Names that match, as bulk strings. */
 struct match {
 	struct txn *txn;
-	struct slice pattern; /* empty: all */
+	struct slice pattern;
+	bool is_all; /* no pattern */
 	struct buf *out;
 	uint64_t count;
 };
+
+/* At most. Others of this worker wait meanwhile, so a page or a slice has fewer names where it is much. */
+static uint64_t steps_of_name(const struct match *m)
+{
+	return STEPS_OF_A_RECORD + (m->is_all ? 0 : m->pattern.len * NAME_LEN_MAX);
+}
+
+static size_t names_at_once(const struct match *m, uint64_t most)
+{
+	uint64_t fit = STEPS_MAX / steps_of_name(m);
+
+	return (size_t)(fit < most ? fit : most);
+}
+
+/* False: there is an error. Of a page or a slice of so many names. */
+static bool may_match(struct request *r, const struct match *m, size_t names)
+{
+	if (!request_is_pattern(r, m->pattern))
+		return false;
+	if (request_may_look(r, names * steps_of_name(m)))
+		return true;
+	reply_error(r, "ERR so many names are not looked through in a transaction; use SCAN, without MULTI");
+	return false;
+}
 
 static void match_one(void *arg, struct counter *c)
 {
@@ -30,7 +56,7 @@ static void match_one(void *arg, struct counter *c)
 	struct slice name = counter_name(c);
 
 	/* What does not match is not told. */
-	if ((m->pattern.len && !glob_match(m->pattern, name)) || !txn_is_live(m->txn, c))
+	if ((!m->is_all && !glob_match(m->pattern, name)) || !txn_is_live(m->txn, c))
 		return;
 	resp_put_bulk(m->out, name.data, name.len);
 	m->count++;
@@ -41,6 +67,7 @@ static void match_one(void *arg, struct counter *c)
 struct scan_options {
 	uint64_t cursor;
 	struct slice pattern;
+	bool has_pattern;
 	int64_t count;
 	bool is_other_type; /* TYPE list: nothing here is one */
 };
@@ -68,6 +95,7 @@ static int parse_scan(struct request *r, struct scan_options *o)
 
 		if (has_value && slice_is_word(r->argv[i], "match")) {
 			o->pattern = r->argv[i + 1];
+			o->has_pattern = !slice_equal(o->pattern, slice_str("*"));
 		} else if (has_value && slice_is_word(r->argv[i], "type")) {
 			o->is_other_type = !slice_is_word(r->argv[i + 1], "string");
 		} else if (has_value && slice_is_word(r->argv[i], "count")) {
@@ -89,27 +117,34 @@ static int parse_scan(struct request *r, struct scan_options *o)
 	return 0;
 }
 
+static void put_page(struct request *r, const struct scan_options *o, struct match *m, size_t count)
+{
+	char cursor[NUM_I64_CHARS_MAX];
+	uint64_t next = registry_walk(r->txn->registry, o->cursor, count, match_one, m);
+
+	if (o->is_other_type)
+		m->count = 0;
+	resp_put_array(r->out, 2);
+	resp_put_bulk(r->out, cursor, num_format_i64(cursor, (int64_t)next));
+	resp_put_array(r->out, m->count);
+	if (m->count)
+		buf_append(r->out, buf_head(m->out), buf_len(m->out));
+	r->out->failed |= m->out->failed;
+}
+
 enum request_result request_scan(struct request *r)
 {
 	struct scan_options o;
 	struct buf names = worker_take_spare(r->worker);
 	struct match m = {.txn = r->txn, .out = &names};
-	char cursor[NUM_I64_CHARS_MAX];
-	uint64_t next;
+	size_t count;
 
 	if (!parse_scan(r, &o)) {
 		m.pattern = o.pattern;
-		next = registry_walk(r->txn->registry, o.cursor, (size_t)o.count, match_one, &m);
-		if (o.is_other_type) {
-			buf_consume(&names, buf_len(&names));
-			m.count = 0;
-		}
-		resp_put_array(r->out, 2);
-		resp_put_bulk(r->out, cursor, num_format_i64(cursor, (int64_t)next));
-		resp_put_array(r->out, m.count);
-		if (m.count)
-			buf_append(r->out, buf_head(&names), buf_len(&names));
-		r->out->failed |= names.failed;
+		m.is_all = !o.has_pattern;
+		count = names_at_once(&m, (uint64_t)o.count);
+		if (may_match(r, &m, count))
+			put_page(r, &o, &m, count);
 	}
 	worker_give_spare(r->worker, &names);
 	return REQUEST_DONE;
@@ -127,8 +162,7 @@ static enum request_result keys_finish(struct request *r)
 {
 	struct peer *p = r->peer;
 
-	if (buf_len(&p->keys_body) >
-	    (uint64_t)atomic_load(&r->worker->server->config->output_limit_bytes) / 2) {
+	if ((int64_t)buf_len(&p->keys_body) > request_output_limit(r) / 2) {
 		reply_error(r,
 			    "ERR the reply is longer than a connection may buffer (output-limit); use SCAN");
 	} else {
@@ -141,21 +175,37 @@ static enum request_result keys_finish(struct request *r)
 	return REQUEST_DONE;
 }
 
+/* False: an error was put. */
+static bool keys_walk(struct request *r, struct match *m)
+{
+	struct peer *p = r->peer;
+	size_t names = names_at_once(m, KEYS_SLICE);
+
+	do {
+		if (!may_match(r, m, names))
+			return false;
+		p->keys_cursor = registry_walk(r->txn->registry, p->keys_cursor, names, match_one, m);
+	} while (p->keys_cursor && r->is_in_exec);
+	return true;
+}
+
 /* A slice a turn, so that others on this worker do not wait for ten million names. Inside EXEC at one go. */
 enum request_result request_keys(struct request *r)
 {
 	struct peer *p = r->peer;
 	struct match m = {
 		.txn = r->txn,
-		.pattern = slice_equal(r->argv[1], slice_str("*")) ? (struct slice){0} : r->argv[1],
+		.pattern = r->argv[1],
+		.is_all = slice_equal(r->argv[1], slice_str("*")),
 		.out = &p->keys_body,
 	};
 
 	if (!p->wait.is_resumed || r->is_in_exec)
 		keys_reset(p);
-	do {
-		p->keys_cursor = registry_walk(r->txn->registry, p->keys_cursor, KEYS_SLICE, match_one, &m);
-	} while (p->keys_cursor && r->is_in_exec);
+	if (!keys_walk(r, &m)) {
+		keys_reset(p);
+		return REQUEST_DONE;
+	}
 	p->keys_count += m.count;
 	/* Each slice is a request of its own to the txn; the reply tells of all. */
 	txn_tell(r->txn, p->keys_told);

@@ -12,6 +12,11 @@
 #include "server.h"
 #include "worker.h"
 
+enum {
+	PATTERN_LEN_MAX = 4096,	  /* names have 255 bytes */
+	EXEC_STEPS_MAX = 1 << 30, /* some seconds; a pattern of ten bytes and 400 000 names */
+};
+
 static void multi_reset(struct peer_multi *m)
 {
 	free(m->queue);
@@ -98,6 +103,29 @@ void request_queue(struct peer *p, const struct command *command, const struct s
 	resp_put_simple(&p->out, "QUEUED");
 }
 
+/* ---- what takes long ---- */
+
+bool request_is_pattern(struct request *r, struct slice pattern)
+{
+	if (pattern.len <= PATTERN_LEN_MAX)
+		return true;
+	reply_error(r, "ERR a pattern has at most 4096 bytes");
+	return false;
+}
+
+bool request_may_look(struct request *r, uint64_t steps)
+{
+	if (!r->is_in_exec)
+		return true;
+	r->peer->multi.steps += steps;
+	return r->peer->multi.steps <= EXEC_STEPS_MAX;
+}
+
+int64_t request_output_limit(const struct request *r)
+{
+	return atomic_load_explicit(&r->worker->server->config->output_limit_bytes, memory_order_relaxed);
+}
+
 /* ---- EXEC ---- */
 
 struct execution {
@@ -105,6 +133,7 @@ struct execution {
 	struct slice *names;
 	size_t name_count;
 	bool is_writing;
+	bool is_too_long; /* what its replies come to */
 };
 
 static void execution_fini(struct execution *e)
@@ -161,14 +190,16 @@ static enum request_result run_queued(struct request *r)
 	return result;
 }
 
-static enum request_result run_queue(struct request *exec, const struct execution *e)
+/* Ends early when the replies are longer than a connection may buffer: nothing is committed then. */
+static enum request_result run_queue(struct request *exec, struct execution *e)
 {
-	const struct peer_multi *m = &exec->peer->multi;
+	struct peer_multi *m = &exec->peer->multi;
 	enum request_result result = REQUEST_DONE;
-	size_t key_index = 0;
+	size_t key_index = 0, mark = buf_len(exec->out);
 
+	m->steps = 0;
 	resp_put_array(exec->out, m->count);
-	for (size_t i = 0; i < m->count; i++) {
+	for (size_t i = 0; i < m->count && !e->is_too_long; i++) {
 		const struct queued *q = &m->queue[i];
 		long key_count = command_key_count(q->command, q->argc);
 		struct request r = *exec;
@@ -186,12 +217,13 @@ static enum request_result run_queue(struct request *exec, const struct executio
 		if (run_queued(&r) == REQUEST_CLOSE)
 			result = REQUEST_CLOSE;
 		key_index += (size_t)key_count;
+		e->is_too_long = (int64_t)(buf_len(exec->out) - mark) > request_output_limit(exec);
 	}
 	return result;
 }
 
 /* Opens, runs, commits; TXN_WAIT: the replies are taken back. */
-static int execute(struct request *exec, const struct execution *e, enum request_result *result)
+static int execute(struct request *exec, struct execution *e, enum request_result *result)
 {
 	unsigned mode = e->is_writing ? TXN_WRITE | TXN_CREATE | TXN_WHOLE : TXN_LOCKED;
 	size_t mark = buf_len(exec->out);
@@ -203,15 +235,17 @@ static int execute(struct request *exec, const struct execution *e, enum request
 	if (rc)
 		return rc;
 	*result = run_queue(exec, e);
-	if (e->name_count || e->is_writing)
+	if (e->is_too_long)
+		txn_abort(exec->txn);
+	else if (e->name_count || e->is_writing)
 		rc = txn_commit(exec->txn);
-	if (rc)
+	if (rc || e->is_too_long)
 		exec->out->tail = exec->out->head + mark;
 	return rc;
 }
 
 /* True: parked. */
-static bool execute_until_done(struct request *exec, const struct execution *e, enum request_result *result)
+static bool execute_until_done(struct request *exec, struct execution *e, enum request_result *result)
 {
 	int rc;
 
@@ -222,6 +256,10 @@ static bool execute_until_done(struct request *exec, const struct execution *e, 
 	} while (rc == TXN_WAIT);
 	if (rc)
 		reply_no_memory(exec, rc, "EXECABORT Transaction discarded: ");
+	else if (e->is_too_long)
+		reply_error(exec,
+			    "EXECABORT Transaction discarded: its replies are longer than a connection may "
+			    "buffer (output-limit)");
 	return false;
 }
 

@@ -219,7 +219,7 @@ static const struct subcommand rows[] = {
 	 "0.2.0",
 	 "Returns what is known of the uplink.",
 	 "",
-	 {ROLE_READ, false, 0}},
+	 {ROLE_READ, true, 0}}, /* what was refused last names its counter */
 	{"shc.uplink|sync",
 	 -4,
 	 uplink_sync,

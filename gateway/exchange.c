@@ -149,6 +149,16 @@ static void tell_refusal(struct exchange *x)
 	exchange_fail(x, status, "%s", why);
 }
 
+/* By the backend: its rules for the login that the gateway has there stand until somebody changes them. A
+ * password that is wrong, or missing, is the gateway's, and may be mended while the client waits. */
+static void tell_denial(struct exchange *x)
+{
+	bool is_ruled = strstr(x->job.error, "NOPERM ");
+
+	exchange_fail(x, is_ruled ? MHD_HTTP_FORBIDDEN : MHD_HTTP_SERVICE_UNAVAILABLE, "%s%s",
+		      is_ruled ? "the backend does not allow it to this gateway: " : "", x->job.error);
+}
+
 /* What has become of each operation of a batch, where some are in and some are not. */
 static void add_operations(struct exchange *x)
 {
@@ -197,6 +207,7 @@ static void tell(struct exchange *x)
 	switch (job->status) {
 	case SHC_OK: x->route->tell(x); break;
 	case SHC_REFUSED: tell_refusal(x); break;
+	case SHC_DENIED: tell_denial(x); break;
 	case SHC_USAGE: exchange_fail(x, MHD_HTTP_BAD_REQUEST, "%s", job->error); break;
 	case SHC_IN_DOUBT: tell_doubt(x); break;
 	default: exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "%s", job->error);

@@ -31,3 +31,11 @@ load drive
 @test "names cannot be chosen to collide" {
 	drive attack names_that_collide
 }
+
+@test "patterns that take long hold nobody up" {
+	drive attack dear_patterns
+}
+
+@test "a transaction has an end, and replies that fit" {
+	drive attack dear_transactions
+}

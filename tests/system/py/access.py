@@ -132,7 +132,7 @@ NEEDS = {
     "shc.uplink|accept": ("admin", ALL, "SHC.UPLINK ACCEPT"), "shc.uplink|help": ("read", ANY, "SHC.UPLINK HELP"),
     "shc.uplink|reset": ("admin", NAMED, "SHC.UPLINK RESET N"),
     "shc.uplink|retire": ("admin", ALL, "SHC.UPLINK RETIRE 0123456789abcdef"),
-    "shc.uplink|status": ("read", ANY, "SHC.UPLINK STATUS"), "shc.uplink|sync": ("write", ANY, "SHC.UPLINK SYNC 0 1"),
+    "shc.uplink|status": ("read", ALL, "SHC.UPLINK STATUS"), "shc.uplink|sync": ("write", ANY, "SHC.UPLINK SYNC 0 1"),
     "shc.uplink|verify": ("admin", ALL, "SHC.UPLINK VERIFY 0"),
 }
 ROLES = [None, "read", "write", "admin"]
@@ -640,8 +640,11 @@ def gateway():
             with Gateway(url) as g:
                 status, _, body = g.request("POST", "/counter/increment", {"counter_id": "w:x"})
                 equal((status, body.get("new_value")), (200, i + 1), body)
-                status, _, body = g.request("POST", "/counter/increment", {"counter_id": "x"})
-                check(status >= 400 and "NOPERM" in str(body), status, body)
+                for body in ({"counter_id": "x"}, {"counter_id": "x", "value": 2}):
+                    details, headers = g.refuses(403, "POST", "/counter/increment", body)
+                    check("NOPERM" in details and "retry-after" not in headers, details, headers)
+                    g.refuses(403, "POST", "/counter/increment", body, {"Idempotency-Key": "k"})
+                g.refuses(403, "GET", "/counter/value?counter_id=x")
                 check("p/w" not in g.log() and "p%2Fw" not in g.log(), "the password is in the log")
 
 

@@ -282,5 +282,57 @@ def names_that_collide():
     check(same < 40, "the order of the hash is that of the last start in", same, "places")
 
 
+# ---- work ----
+
+NAMES = [f"{'a' * 250}{i:05}".encode() for i in range(3000)]
+DEAR = "*[" + "0-9" * 1300 + "]"  # takes four thousand steps for each character of a name
+
+
+def pages_of(c, *words):
+    """Of SCAN, each with its names."""
+    cursor, pages = "0", []
+    while True:
+        cursor, names = c.do("SCAN", cursor, *words)
+        pages.append(names)
+        if cursor == b"0":
+            return pages
+
+
+def dear_patterns():
+    """A page or a slice has the fewer names the more work one is, so that others are served in between."""
+    with Daemon("--workers", "1", "--output-limit", "1g") as d, Counting(d) as counting, d.conn() as c:
+        for i in range(0, len(NAMES), 1000):
+            c.do("MSET", *(w for name in NAMES[i:i + 1000] for w in (name, 1)))
+        pages = pages_of(c, "MATCH", DEAR, "COUNT", 100000)
+        equal(sorted(name for page in pages for name in page), sorted(NAMES), "all of them are told")
+        check(max(len(page) for page in pages) < 50, "a page of", max(len(page) for page in pages), "names")
+        equal(len(pages_of(c, "COUNT", 100000)), 1, "pages without a pattern")
+        check(len(pages_of(c, "MATCH", "a*", "COUNT", 100000)) <= 2, "a cheap one has long pages")
+        equal(sorted(c.do("KEYS", DEAR)), sorted(NAMES), "KEYS")
+        for words in (["KEYS", "?" * 4097], ["SCAN", "0", "MATCH", "?" * 4097], ["COMMAND", "LIST", "FILTERBY", "PATTERN", "?" * 4097]):
+            equal(str(c.ask(*words)), "ERR a pattern has at most 4096 bytes", words[0])
+        counting.end(d)
+
+
+def dear_transactions():
+    """What EXEC does is done at one go, so there is an end to it; and what it would answer has to fit."""
+    with Daemon("--workers", "1", "--output-limit", "1m") as d, Counting(d) as counting, d.conn() as c:
+        c.do("MSET", *(w for name in NAMES for w in (name, 1)))
+        for words in (["KEYS", DEAR], ["SCAN", "0", "MATCH", DEAR, "COUNT", "100000"], ["COMMAND", "LIST", "FILTERBY", "PATTERN", DEAR]):
+            replies = c.many([("MULTI",), ("INCR", "n"), *[words] * 200, ("KEYS", "n"), ("EXEC",)])[-1]
+            refused = [r for r in replies if isinstance(r, Error)]
+            check(refused and all("in a transaction" in str(r) for r in refused), words[0], "is done 200 times")
+            check(isinstance(replies[0], int), "the rest is done", replies[0])
+        done = c.do("GET", "n")
+        replies = c.many([("MULTI",), ("INCR", "n"), *[("COMMAND",)] * 1000, ("EXEC",)])
+        equal(str(replies[-1]), "EXECABORT Transaction discarded: its replies are longer than a connection may buffer (output-limit)")
+        equal(c.do("GET", "n"), done, "nothing of it is done")
+        equal(str(c.ask("COMMAND", "INFO", *["get"] * 1001)), "ERR at most 1000 commands are described at once")
+        equal(str(c.ask("COMMAND", "DOCS", *["get"] * 1001)), "ERR at most 1000 commands are described at once")
+        equal(len(c.do("COMMAND", "INFO", *["get"] * 1000)), 1000)
+        counting.end(d)
+
+
 if __name__ == "__main__":
-    main([memory_is_bounded, hundreds_of_half_requests, headers, strangers, frozen_readers, storm_of_connects, names_that_collide])
+    main([memory_is_bounded, hundreds_of_half_requests, headers, strangers, frozen_readers, storm_of_connects, names_that_collide, dear_patterns,
+          dear_transactions])

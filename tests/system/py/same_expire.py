@@ -224,6 +224,8 @@ class Pair:
     def all_names(self):
         """Whoever walks finds the same, and when the expired ones are swept, there are as many."""
         self.same(["KEYS", "*"])
+        self.same(["KEYS", ""])  # no name has no bytes
+        self.same(["SCAN", "0", "MATCH", "", "COUNT", "100000"])
         names = []
         for s in self.sides:
             cursor, found = b"0", []
