@@ -118,7 +118,7 @@ class Load:
     def goes_on(self, more=100):
         """Until so many more are done."""
         before = self.done()
-        wait_until(lambda: self.done() >= before + more or any(c.wrong for c in self.clients), f"{more} more additions are done", 30)
+        wait_until(lambda: self.done() >= before + more or any(c.wrong for c in self.clients), f"{more} more additions are done", 90)
 
     def stands_still(self):
         """Until all wait for something."""
