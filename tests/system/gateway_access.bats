@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# Who may ask the gateway what, how often, and how much of it one client can take. The cases: py/gateway_access.py.
+# Who may ask the gateway what, how often, and how much of it one client can take. The cases: py/gateway_access.py,
+# py/gateway_limits.py, py/gateway_tls.py.
 
 load drive
 
@@ -43,77 +44,77 @@ load drive
 }
 
 @test "a body that is too large is refused at once, however its length is told" {
-	drive gateway_access body_limit
+	drive gateway_limits body_limit
 }
 
 @test "a head has at most 8192 bytes, where each header, argument and cookie is 64 more" {
-	drive gateway_access header_limit
+	drive gateway_limits header_limit
 }
 
 @test "no head is so large that its request is carried out and not answered" {
-	drive gateway_access heads_that_leave_no_room
+	drive gateway_limits heads_that_leave_no_room
 }
 
 @test "a head of twice that is 414 or 431, what is no HTTP is 400, 505 or closed at once" {
-	drive gateway_access no_http
+	drive gateway_limits no_http
 }
 
 @test "beyond the limits of connections nobody loses his place" {
-	drive gateway_access connections
+	drive gateway_limits connections
 }
 
 @test "a client that is too slow with its request is closed, even when it moves now and then" {
-	drive gateway_access slow_clients
+	drive gateway_limits slow_clients
 }
 
 @test "a client that does not read its replies is closed" {
-	drive gateway_access deaf_client
+	drive gateway_limits deaf_client
 }
 
 @test "a connection that is used stays" {
-	drive gateway_access kept_alive
+	drive gateway_limits kept_alive
 }
 
 @test "of clients that leave in the middle nothing stays" {
-	drive gateway_access clients_that_come_and_go
+	drive gateway_limits clients_that_come_and_go
 }
 
 # ---- HTTP/1.1 ----
 
 @test "a refused request costs a client no connection" {
-	drive gateway_access refusals_keep_the_connection
+	drive gateway_limits refusals_keep_the_connection
 }
 
 @test "a head that a proxy may read otherwise is refused, and nothing is done" {
-	drive gateway_access doubtful_heads
+	drive gateway_limits doubtful_heads
 }
 
 @test "pipelined requests are answered in order" {
-	drive gateway_access pipelined
+	drive gateway_limits pipelined
 }
 
 @test "HEAD has the head of GET and no body" {
-	drive gateway_access head
+	drive gateway_limits head
 }
 
 @test "a client that waits for 100 Continue hears no when its body is not wanted" {
-	drive gateway_access expect_continue
+	drive gateway_limits expect_continue
 }
 
 # ---- TLS ----
 
 @test "with a certificate it speaks HTTPS and nothing else" {
-	drive gateway_access tls
+	drive gateway_tls tls
 }
 
 @test "a certificate or key that is none is refused at the start" {
-	drive gateway_access tls_bad
+	drive gateway_tls tls_bad
 }
 
 @test "SIGHUP reads the certificate again: new connections get it, and a bad file leaves the old one in force" {
-	drive gateway_access tls_reload
+	drive gateway_tls tls_reload
 }
 
 @test "certificates of authorities in between are sent with ours" {
-	drive gateway_access tls_chain
+	drive gateway_tls tls_chain
 }
