@@ -25,7 +25,7 @@ static struct server server;
 static struct shc *shc;
 
 /* Over a Unix socket. */
-static void start(const struct step *steps, int timeout_ms)
+__attribute__((unused)) static void start(const struct step *steps, int timeout_ms)
 {
 	server_start(&server, steps);
 	assert_int_equal(shc_open(&shc, server.url, timeout_ms), SHC_OK);
