@@ -20,7 +20,8 @@ SECONDS_MAX = int(os.environ.get("MUTATION_SECONDS", "120"))
 
 # Below the build directory.
 SIM = "sim/test_sim"
-TXN = "tests/test_txn"
+TXN_QUICK = "tests/test_txn_quick"
+TXN_CELLS = "tests/test_txn_cells"
 STOPPED = "tests/test_txn_stopped"
 CONCURRENT = "tests/test_concurrent"
 EXTRA = "tests/test_extra"
@@ -124,7 +125,7 @@ MUTATIONS = [
     ("a token is looked up before its stripe is locked", SIM, "daemon/request_once.c",
      "		once_lock(t, &o->key);\n		token = once_find(t, &o->key, tokens_before_ms(r), durable_of(r));",
      "		token = once_find(t, &o->key, tokens_before_ms(r), durable_of(r));\n		once_lock(t, &o->key);"),
-    ("cells are merged before they rest", TXN, "daemon/counter.h",
+    ("cells are merged before they rest", TXN_CELLS, "daemon/counter.h",
      "	return epoch != 0 && epoch <= epoch_sealed;", "	return epoch != 0 && epoch <= epoch_sealed + 1;"),
     ("cells are added to while they are merged", SIM, "daemon/counter.h",
      "	if (atomic_load_explicit(&cells->merge_epoch, memory_order_relaxed))\n		return false;\n", ""),
@@ -149,9 +150,9 @@ MUTATIONS = [
      "	ms = sleep_ms(w);\n	waker_park(&w->waker);\n	if (ms != 0 && (atomic_load(&w->inbox)"),
     ("an addition through base and cells ignores a seal in between", STOPPED, "daemon/txn_add.c",
      "		is_void = epoch != t->epoch->own || ", "		is_void = "),
-    ("the short way does not look whether it is behind", TXN, "daemon/txn_quick.c",
+    ("the short way does not look whether it is behind", TXN_QUICK, "daemon/txn_quick.c",
      "registry_floor(t->registry) && !txn_is_behind(t, counter_stamp(c));", "registry_floor(t->registry);"),
-    ("the short way does not look for FLUSHALL", TXN, "daemon/txn_quick.c",
+    ("the short way does not look for FLUSHALL", TXN_QUICK, "daemon/txn_quick.c",
      "	return id >= registry_floor(t->registry) && ", "	return id && "),
     ("the short way does not record a run whole", SIM, "daemon/txn_quick.c",
      "	return epoch_buffer_add(t->epoch->open, id, (uint64_t)total) == 0;",

@@ -292,6 +292,22 @@ static inline void rig_fini(struct rig *g)
 	waker_fini(&g->waker);
 }
 
+/* On the heap, as large as it is. */
+static inline struct rig *rig_new(uint32_t workers, bool is_always_cells)
+{
+	struct rig *g = malloc(sizeof(*g));
+
+	assert_non_null(g);
+	rig_init(g, workers, 1, is_always_cells);
+	return g;
+}
+
+static inline void rig_free(struct rig *g)
+{
+	rig_fini(g);
+	free(g);
+}
+
 static inline void rig_advance(struct rig *g)
 {
 	assert_int_equal(g->closing, 0);

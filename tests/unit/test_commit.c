@@ -41,11 +41,9 @@ static void assert_on_disk(const struct fixture *f, const char *name, int64_t wa
  * sleep too. Somebody must wake the committer, or an epoch stays open until the next request comes. */
 static void test_a_worker_that_parks_with_nothing_wakes_the_committer(void **state)
 {
-	struct rig *g = malloc(sizeof(*g));
+	struct rig *g = rig_new(1, false);
 
 	(void)state;
-	assert_non_null(g);
-	rig_init(g, 1, 1, false);
 	rig_advance(g);
 	waker_park(&g->waker);
 	assert_false(rig_collect(g, 0));
@@ -55,8 +53,7 @@ static void test_a_worker_that_parks_with_nothing_wakes_the_committer(void **sta
 	assert_int_equal(waker_sleep(&g->waker, 0), 1);
 	waker_unpark(&g->waker);
 	rig_commit(g);
-	rig_fini(g);
-	free(g);
+	rig_free(g);
 }
 
 /* ---- committing ---- */

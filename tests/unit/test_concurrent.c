@@ -547,13 +547,12 @@ static int64_t value_at_rest(struct rig *g, const char *name)
 
 static void run(uint32_t count, bool is_always_cells, bool is_flushing)
 {
-	struct rig *g = malloc(sizeof(*g));
+	struct rig *g = rig_new(count, is_always_cells);
 	struct worker *workers = calloc(count, sizeof(*workers));
 	struct rest rest = {.rig = g};
 	int64_t added = 0;
 
 	assert_true(g && workers);
-	rig_init(g, count, 1, is_always_cells);
 	start_accounts(g);
 	atomic_store(&workers_done, 0);
 	for (uint32_t i = 0; i < count; i++) {
@@ -588,8 +587,7 @@ static void run(uint32_t count, bool is_always_cells, bool is_flushing)
 		waker_fini(&workers[i].waker);
 	}
 	free(workers);
-	rig_fini(g);
-	free(g);
+	rig_free(g);
 }
 
 static void test_two_workers_and_cells_when_asked_for(void **state)
@@ -635,13 +633,11 @@ static void *change_pair_all_the_time(void *arg)
 /* Whichever is read first: what is read afterwards is not older. */
 static void test_single_reads_never_see_half_a_transaction(void **state)
 {
-	struct rig *g = malloc(sizeof(*g));
+	struct rig *g = rig_new(2, false);
 	struct worker reader = {.rig = g, .index = 0}, writer = {.rig = g, .index = 1};
 	size_t rounds = rig_scaled(PAIR_ROUNDS), halved = 0;
 
 	(void)state;
-	assert_non_null(g);
-	rig_init(g, 2, 1, false);
 	atomic_store(&is_pair_over, false);
 	assert_int_equal(pthread_create(&writer.thread, NULL, change_pair_all_the_time, &writer), 0);
 	for (size_t n = 0; n < rounds; n++) {
@@ -653,8 +649,7 @@ static void test_single_reads_never_see_half_a_transaction(void **state)
 	}
 	atomic_store(&is_pair_over, true);
 	assert_int_equal(pthread_join(writer.thread, NULL), 0);
-	rig_fini(g);
-	free(g);
+	rig_free(g);
 	assert_int_equal(halved, 0);
 }
 

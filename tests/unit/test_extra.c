@@ -17,20 +17,10 @@
 #define MODE_INCR (TXN_WRITE | TXN_CREATE)
 #define MODE_SET  (TXN_WRITE | TXN_CREATE | TXN_WHOLE)
 
-static struct rig *new_rig(uint32_t workers, bool is_always_cells)
-{
-	struct rig *g = malloc(sizeof(*g));
-
-	assert_non_null(g);
-	rig_init(g, workers, 1, is_always_cells);
-	return g;
-}
-
 static void free_rig(struct rig *g)
 {
 	atomic_store(&clock_rig_hook, NULL);
-	rig_fini(g);
-	free(g);
+	rig_free(g);
 }
 
 static int64_t now_ms(void)
@@ -127,7 +117,7 @@ static const struct recovered *recovered(struct rig *g, const char *name)
 
 static void test_who_reads_what_has_expired_leaves_it_and_who_writes_ends_it(void **state)
 {
-	struct rig *g = new_rig(2, false);
+	struct rig *g = rig_new(2, false);
 
 	(void)state;
 	set(&g->txns[0], "x", 7, now_ms() + 10);
@@ -154,7 +144,7 @@ static void test_additions_of_all_kinds_reach_no_expired_object(void **state)
 {
 	static const int64_t ONE = 1;
 	struct slice name = slice_str("x");
-	struct rig *g = new_rig(2, false);
+	struct rig *g = rig_new(2, false);
 	int64_t value;
 
 	(void)state;
@@ -192,7 +182,7 @@ static void test_a_transaction_sees_all_its_counters_at_one_moment(void **state)
 {
 	static char text[20][8];
 	struct slice names[20];
-	struct rig *g = new_rig(1, false);
+	struct rig *g = rig_new(1, false);
 	struct txn *t = &g->txns[0];
 
 	(void)state;
@@ -230,7 +220,7 @@ static void all_are_locked(void)
 static void test_the_clock_is_read_under_all_locks(void **state)
 {
 	struct slice names[] = {slice_str("a"), slice_str("b")};
-	struct rig *g = new_rig(1, false);
+	struct rig *g = rig_new(1, false);
 	struct txn *t = &g->txns[0];
 
 	(void)state;
@@ -285,7 +275,7 @@ static void *read_x(void *arg)
  * away. */
 static void test_nobody_finds_gone_what_is_about_to_live_longer(void **state)
 {
-	struct rig *g = new_rig(2, false);
+	struct rig *g = rig_new(2, false);
 	struct txn *t = &g->txns[1];
 	pthread_t reader;
 	void *is_live;
@@ -457,7 +447,7 @@ static void check_on_disk(struct rig *g, const struct model *m)
 
 static void run_seed(uint64_t seed)
 {
-	struct rig *g = new_rig(3, seed % 2);
+	struct rig *g = rig_new(3, seed % 2);
 	struct model models[NAMES] = {0};
 	struct rng r = {.state = seed};
 
@@ -507,7 +497,7 @@ static void test_random_transactions_with_extras_do_what_the_model_does(void **s
 
 static void test_extras_that_are_refused_for_memory_change_nothing(void **state)
 {
-	struct rig *g = new_rig(1, false);
+	struct rig *g = rig_new(1, false);
 	struct txn *t = &g->txns[0];
 	struct txn_key *k;
 
@@ -542,7 +532,7 @@ static void test_extras_that_are_refused_for_memory_change_nothing(void **state)
 /* Workers take turns within one epoch; the newest state is on disk, whoever's buffer it came in. */
 static void test_the_newest_state_counts_whoever_has_recorded_it(void **state)
 {
-	struct rig *g = new_rig(3, false);
+	struct rig *g = rig_new(3, false);
 
 	(void)state;
 	set(&g->txns[2], "x", 1, now_ms() + 1000);
@@ -558,7 +548,7 @@ static void test_cells_are_merged_before_a_counter_gets_an_expiry(void **state)
 {
 	static const int64_t ONE = 1;
 	struct slice name = slice_str("x");
-	struct rig *g = new_rig(2, true);
+	struct rig *g = rig_new(2, true);
 	struct txn *t = &g->txns[1];
 
 	(void)state;
@@ -591,7 +581,7 @@ static int64_t first_ms(struct rig *g, uint32_t worker)
 
 static void test_a_counter_is_due_with_the_worker_that_set_its_expiry_last(void **state)
 {
-	struct rig *g = new_rig(2, false);
+	struct rig *g = rig_new(2, false);
 	int64_t at = now_ms() + 1000;
 
 	(void)state;
@@ -623,7 +613,7 @@ static void test_a_counter_is_due_with_the_worker_that_set_its_expiry_last(void 
 static void test_what_is_due_is_ended_a_slice_at_a_time(void **state)
 {
 	enum { COUNT = 2 * TXN_EXPIRE_SLICE + 10 };
-	struct rig *g = new_rig(2, false);
+	struct rig *g = rig_new(2, false);
 	char name[16];
 	int slices = 0;
 
@@ -657,7 +647,7 @@ static void test_what_is_due_is_ended_a_slice_at_a_time(void **state)
 /* What lies below the floor is the sweep's; a worker that is to end it meanwhile finds nothing. */
 static void test_what_a_flush_has_deleted_is_not_ended_again(void **state)
 {
-	struct rig *g = new_rig(2, false);
+	struct rig *g = rig_new(2, false);
 
 	(void)state;
 	set(&g->txns[0], "x", 1, now_ms() + 10);

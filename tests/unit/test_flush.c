@@ -85,13 +85,11 @@ static void stage_compare(struct worker *w, struct txn *t, void *arg)
  * another flushes without a pause. */
 static void run_against_flush(bool is_sharded)
 {
-	struct rig *g = malloc(sizeof(*g));
+	struct rig *g = rig_new(2, is_sharded);
 	struct worker w = {.rig = g, .index = 0}, flusher = {.rig = g, .index = 1};
 	size_t rounds = rig_scaled(FLUSH_ROUNDS), halved = 0;
 	static const int64_t DELTAS[] = {1, 1};
 
-	assert_non_null(g);
-	rig_init(g, 2, 1, is_sharded);
 	atomic_store(&is_flush_over, false);
 	assert_int_equal(pthread_create(&flusher.thread, NULL, flush_all_the_time, &flusher), 0);
 	for (size_t n = 0; n < rounds; n++) {
@@ -110,8 +108,7 @@ static void run_against_flush(bool is_sharded)
 	}
 	atomic_store(&is_flush_over, true);
 	assert_int_equal(pthread_join(flusher.thread, NULL), 0);
-	rig_fini(g);
-	free(g);
+	rig_free(g);
 	assert_int_equal(halved, 0);
 }
 
@@ -163,14 +160,12 @@ static void stage_renew(struct worker *w, struct txn *t, void *arg)
 /* EXEC of DEL and SET: the name is there all the time but for flushes, so DEL must miss it once for each. */
 static void test_no_flush_is_lost_on_a_name_made_again(void **state)
 {
-	struct rig *g = malloc(sizeof(*g));
+	struct rig *g = rig_new(2, false);
 	struct worker w = {.rig = g, .index = 0}, flusher = {.rig = g, .index = 1};
 	size_t rounds = rig_scaled(RENEW_ROUNDS), missed = 0;
 	bool was_live = false;
 
 	(void)state;
-	assert_non_null(g);
-	rig_init(g, 2, 1, false);
 	atomic_store(&is_flush_over, false);
 	atomic_store(&renewals, 0);
 	flushes = 0;
@@ -185,8 +180,7 @@ static void test_no_flush_is_lost_on_a_name_made_again(void **state)
 	assert_int_equal(pthread_join(flusher.thread, NULL), 0);
 	transact_on(&w, "x", TXN_WRITE | TXN_CREATE | TXN_WHOLE, stage_renew, &was_live);
 	missed += !was_live;
-	rig_fini(g);
-	free(g);
+	rig_free(g);
 	assert_int_equal(missed, flushes);
 }
 
