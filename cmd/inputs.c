@@ -9,7 +9,8 @@
 #include "../lib/buf.h"
 #include "inputs.h"
 
-const char inputs_stdin_name[] = "(standard input)";
+/* What standard input is called in what is said about it. */
+static const char stdin_name[] = "(standard input)";
 
 static bool is_stdin(const char *file)
 {
@@ -59,7 +60,7 @@ int inputs_look_present(char **files, int count, const char *nothing, uint64_t *
 /* Without O_NONBLOCK a named pipe would keep us here until somebody writes, deaf to signals. */
 int inputs_open(const char *file, const char **name)
 {
-	*name = is_stdin(file) ? inputs_stdin_name : file;
+	*name = is_stdin(file) ? stdin_name : file;
 	if (is_stdin(file))
 		return STDIN_FILENO;
 	int fd = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
@@ -109,7 +110,7 @@ void inputs_tell_how_on(const char *command, const char *what, const char *file,
 			uint64_t line)
 {
 	struct buf word = BUF_INIT;
-	bool has_file = file != inputs_stdin_name;
+	bool has_file = file != stdin_name;
 	if (has_file)
 		put_word(&word, file);
 	else

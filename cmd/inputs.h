@@ -10,9 +10,6 @@
 
 #include "command.h"
 
-/* What standard input is called in what is said about it. */
-extern const char inputs_stdin_name[];
-
 /* The files on the command line; "-" alone when there are none. */
 char **inputs_of(const struct invocation *inv, int *count);
 

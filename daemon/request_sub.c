@@ -25,7 +25,8 @@ const struct subcommands *subcommands_of(const struct command *c)
 	return NULL;
 }
 
-const char *subcommand_word(const struct subcommand *s)
+/* The part of the name behind the bar. */
+static const char *word_of(const struct subcommand *s)
 {
 	return strchr(s->name, '|') + 1;
 }
@@ -33,7 +34,7 @@ const char *subcommand_word(const struct subcommand *s)
 const struct subcommand *subcommand_find(const struct subcommands *table, struct slice word)
 {
 	for (size_t i = 0; i < table->count; i++)
-		if (slice_is_word(word, subcommand_word(&table->rows[i])))
+		if (slice_is_word(word, word_of(&table->rows[i])))
 			return &table->rows[i];
 	return NULL;
 }
@@ -89,7 +90,7 @@ enum request_result subcommand_help(struct request *r, const struct subcommands 
 		      "<subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
 	for (size_t i = 0; i < table->count; i++) {
 		const struct subcommand *s = &table->rows[i];
-		const char *word = subcommand_word(s);
+		const char *word = word_of(s);
 
 		put_help_line(r->out, word, strlen(word), s->syntax);
 		put_help_line(r->out, "   ", 0, s->summary);

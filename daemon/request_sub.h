@@ -40,9 +40,6 @@ extern const struct subcommands subcommands_backup, subcommands_client, subcomma
 /* The table of a container; null: the command is none. */
 const struct subcommands *subcommands_of(const struct command *c);
 
-/* The part of the name behind the bar. */
-const char *subcommand_word(const struct subcommand *s);
-
 /* Null: unknown. */
 const struct subcommand *subcommand_find(const struct subcommands *table, struct slice word);
 

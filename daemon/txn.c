@@ -84,7 +84,8 @@ void txn_note_dirty(struct txn *t)
 		epoch_note_dirty(t->epoch);
 }
 
-void txn_retire(struct txn *t, void *p, enum retired_kind kind)
+/* To be freed when every worker has sealed. */
+static void retire(struct txn *t, void *p, enum retired_kind kind)
 {
 	txn_note_dirty(t);
 	/* Out of memory for the note: better lost than freed under a reader. */
@@ -94,10 +95,10 @@ void txn_retire(struct txn *t, void *p, enum retired_kind kind)
 void txn_retire_side(struct txn *t, uint64_t object)
 {
 	if (counter_has_cells(object))
-		txn_retire(t, counter_cells_of(object), RETIRED_CELLS);
+		retire(t, counter_cells_of(object), RETIRED_CELLS);
 	if (counter_has_extra(object)) {
 		expiry_set(&t->registry->expiry, t->worker, counter_extra_of(object), 0);
-		txn_retire(t, counter_extra_of(object), RETIRED_EXTRA);
+		retire(t, counter_extra_of(object), RETIRED_EXTRA);
 	}
 }
 
@@ -402,7 +403,7 @@ static void key_merge(struct txn *t, struct txn_key *k)
 	counter_merge(k->counter, cells);
 	k->object = counter_object(k->counter);
 	k->value = k->value_before = counter_base(k->counter);
-	txn_retire(t, cells, RETIRED_CELLS);
+	retire(t, cells, RETIRED_CELLS);
 }
 
 /* Counters that must be seen whole. All that have cells are marked, and merged only when all are still: one
@@ -561,7 +562,7 @@ static void let_go(struct txn *t, struct txn_key *k)
 		registry_extra_free(t->registry, k->extra_new);
 	k->extra_new = NULL;
 	if (k->counter && (t->mode & TXN_WRITE) && counter_object(k->counter) == COUNTER_ABSENT)
-		txn_retire(t, k->counter, RETIRED_COUNTER);
+		retire(t, k->counter, RETIRED_COUNTER);
 	if (k->is_locked)
 		counter_unlock(k->counter);
 	k->is_locked = false;

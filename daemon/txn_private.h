@@ -58,9 +58,6 @@ static inline void txn_prefetch_key(const struct txn *t, size_t i)
 /* Before the open buffer gets content. */
 void txn_note_dirty(struct txn *t);
 
-/* To be freed when every worker has sealed. */
-void txn_retire(struct txn *t, void *p, enum retired_kind kind);
-
 /* The cells or the extra that stood in a record's object word, which has another value now. Record locked. */
 void txn_retire_side(struct txn *t, uint64_t object);
 

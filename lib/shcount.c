@@ -116,7 +116,7 @@ const char *shc_error(const struct shc *shc)
 	return shc ? shc->wire.error : "out of memory";
 }
 
-bool shcount_has_session(const struct shc *shc)
+static bool has_session(const struct shc *shc)
 {
 	return shc->session || (shc->redis && redis_has_session(shc));
 }
@@ -132,7 +132,7 @@ enum shc_status shc_connect(struct shc *shc)
 	enum shc_status status = wire_begin(&shc->wire);
 	if (status)
 		return status;
-	if (shcount_has_session(shc))
+	if (has_session(shc))
 		return refuse_beside_session(shc);
 	if (shcount_on_cluster(shc))
 		return redis_connect(shc);
@@ -373,7 +373,7 @@ enum shc_status shcount_begin_untimed(struct shc *shc)
 	enum shc_status status = wire_begin_untimed(&shc->wire);
 	if (status)
 		return status;
-	if (shcount_has_session(shc))
+	if (has_session(shc))
 		return refuse_beside_session(shc);
 	if (shc_pending(shc) > 0)
 		return wire_say(&shc->wire, SHC_USAGE, "take the pending replies first (shc_next)");

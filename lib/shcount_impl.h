@@ -90,9 +90,6 @@ enum shc_status shcount_ask(struct shc *shc, size_t argc, const struct slice *ar
 /* SHC_REFUSED: the counter is `now`, and what was to be added would pass a bound. */
 enum shc_status shcount_passes(struct shc *shc, int64_t now, int64_t delta, const struct shc_bounds *bounds);
 
-/* Whether a session is open. */
-bool shcount_has_session(const struct shc *shc);
-
 /* Begins a call that needs the handle for itself: SHC_OK or SHC_USAGE. */
 enum shc_status shcount_begin(struct shc *shc);
 
