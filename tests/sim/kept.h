@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kept.h - what fake_store.c has kept: it outlives the daemon. And what the clients' oracle asks it: is the
- * effect that a reply tells of on disk?
+ * kept.h - what a disk has kept: it outlives the daemon (fake_store.c). And what the clients' oracle asks it:
+ * is the effect that a reply tells of on disk?
  *
  * The journal is kept as the bytes that came with store_commit. Beside it stands a fold of its records, made
  * here record by record and not by the shipped journal_set, so that the two are held against each other at
