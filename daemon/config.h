@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * config.h - settings: one table (config.c) names each with its default, range, unit and help; the command
- * line, the file, CONFIG GET, --help and the tests of the manuals all read that table.
+ * config.h - settings: one table (config_table.c) names each with its default, range, unit and help; the
+ * command line, the file, CONFIG GET, --help and the tests of the manuals all read that table.
  *
  * Written by main before the threads start; SIGHUP reloads those marked reloadable, which are atomic here.
  */
@@ -24,7 +24,7 @@ enum durability { DURABILITY_INTERVAL, DURABILITY_COMMIT };
 struct config {
 	/* strings are owned by the config */
 	char *config_path; /* -f, absolute; null when none */
-	uint64_t given;	   /* private to config.c: a bit for each setting that stood on the command line */
+	uint64_t given;	   /* private to config*.c: a bit for each setting that stood on the command line */
 	char *socket;	   /* path */
 	mode_t socket_mode;
 	char *socket_group; /* null: the process's */
@@ -55,7 +55,7 @@ struct config {
 	_Atomic(char *) audit;	/* patterns, with blanks between; null: none. What it was is kept in `old` */
 	_Atomic(char *) access; /* path of the rules; null: none. The same */
 	_Atomic int log_level;	/* enum log_level */
-	/* private to config.c: strings that were replaced while others may read them; freed at the end */
+	/* private to config*.c: strings that were replaced while others may read them; freed at the end */
 	char **old;
 	size_t old_count;
 };

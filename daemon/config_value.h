@@ -2,7 +2,7 @@
 /*
  * config_value.h - one setting's value: from text, to text, and its range in words.
  *
- * Knows kinds of values, not settings: config.c has the table. Main thread.
+ * Knows kinds of values, not settings: config_table.c has the table. Main thread.
  */
 #ifndef SHC_CONFIG_VALUE_H
 #define SHC_CONFIG_VALUE_H

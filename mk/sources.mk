@@ -86,6 +86,10 @@ DAEMON := \
 	daemon/commit_tend.c \
 	daemon/config.c \
 	daemon/config_default.c \
+	daemon/config_file.c \
+	daemon/config_help.c \
+	daemon/config_row.c \
+	daemon/config_table.c \
 	daemon/config_value.c \
 	daemon/counter.c \
 	daemon/epoch.c \
