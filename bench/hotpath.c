@@ -99,7 +99,7 @@ static void rig_init(struct rig *r, enum cells_mode cells)
 			die("out of memory");
 		r->workers[i].io = &r->io;
 	}
-	r->peer = peer_new(&r->workers[0], -1, &address);
+	r->peer = peer_new(&r->workers[0], -1, &address, NULL);
 	if (!r->peer)
 		die("out of memory");
 }

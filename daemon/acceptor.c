@@ -77,45 +77,66 @@ static int64_t count_peers(struct acceptor *a)
 /* ---- one connection ---- */
 
 /* In Redis's words, as far as the socket takes them at once. */
-static void refuse(struct acceptor *a, int fd, int64_t limit)
+static void refuse(struct acceptor *a, const struct handoff *h, int64_t limit)
 {
 	static const char text[] = "-ERR max number of clients reached\r\n";
 
 	atomic_fetch_add_explicit(&a->refused, 1, memory_order_relaxed);
-	(void)send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-	close(fd);
+	(void)send(h->fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (!a->is_full)
 		log_warning("%" PRId64 " clients (max-clients): further ones are refused", limit);
 	a->is_full = true;
 }
 
-static void give(struct acceptor *a, int fd)
+/* What its source may not have is none of all's. False: there is no room for it. */
+static bool admit(struct acceptor *a, struct handoff *h)
 {
 	int64_t limit = atomic_load_explicit(&a->server->config->max_clients, memory_order_relaxed);
-	int64_t count = count_peers(a);
-	struct handoff *h;
-	struct worker *w;
+	int rc = acceptor_admit(a, h);
 
-	if (count >= limit) {
-		refuse(a, fd, limit);
-		return;
+	if (rc == -ENOMEM)
+		log_warning("no memory for a new connection: closed");
+	if (rc)
+		return false;
+	if (count_peers(a) >= limit) {
+		acceptor_unadmit(a, h);
+		refuse(a, h, limit);
+		return false;
 	}
 	a->is_full = false;
-	h = calloc(1, sizeof(*h));
-	if (!h) {
-		log_warning("no memory for a new connection: closed");
-		close(fd);
-		return;
-	}
+	return true;
+}
+
+static void give(struct acceptor *a, struct handoff *h)
+{
+	struct worker *w;
+
 	look_at_workers(a);
 	w = &a->server->workers[acceptor_choose(a->busy_eighths, a->peers, a->server->worker_count)];
-	h->fd = fd;
-	acceptor_describe(fd, &h->address);
 	/* Here and not when the worker takes it: a burst of connections must be spread, too. */
 	atomic_fetch_add_explicit(&w->stats.peers, 1, memory_order_relaxed);
 	idle_open(&a->idle);
 	a->accepted++;
 	worker_give(w, h);
+}
+
+static void take(struct acceptor *a, int fd)
+{
+	struct handoff *h = calloc(1, sizeof(*h));
+
+	if (!h) {
+		log_warning("no memory for a new connection: closed");
+		close(fd);
+		return;
+	}
+	h->fd = fd;
+	acceptor_describe(fd, &h->address);
+	if (admit(a, h)) {
+		give(a, h);
+		return;
+	}
+	close(fd);
+	free(h);
 }
 
 /* ---- the listeners ---- */
@@ -162,7 +183,7 @@ static bool accept_one(struct acceptor *a, int listener, bool *is_dead)
 	if (a->is_short)
 		log_info("connections are accepted again");
 	a->is_short = false;
-	give(a, fd);
+	take(a, fd);
 	return true;
 }
 
@@ -299,6 +320,7 @@ static void fini(struct acceptor *a)
 	a->busy_before_ns = NULL;
 	a->busy_eighths = NULL;
 	a->peers = NULL;
+	a->access = access_unref(a->access);
 	waker_fini(&a->waker);
 	a->is_open = false;
 }

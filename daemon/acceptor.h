@@ -8,7 +8,10 @@
  *
  * With idle-exit it has the daemon stop when nobody has been connected for so long (idle.h).
  *
- * acceptor.c is the thread, acceptor_listen.c makes the listeners, acceptor_leave.c stops listening.
+ * A connection counts for its source (peer_source.h) before it counts for all (max-clients).
+ *
+ * acceptor.c is the thread, acceptor_admit.c counts for sources, acceptor_listen.c makes the listeners,
+ * acceptor_leave.c stops listening.
  */
 #ifndef SHC_ACCEPTOR_H
 #define SHC_ACCEPTOR_H
@@ -27,7 +30,9 @@
 #include "idle.h"
 #include "waker.h"
 
+struct access;
 struct config;
+struct handoff;
 struct server;
 
 enum { ACCEPTOR_LISTENERS_MAX = 16, ACCEPTOR_BACKLOG = 4096 };
@@ -70,6 +75,8 @@ struct acceptor {
 	bool is_full;  /* max-clients: has said so */
 	bool is_shut;  /* nobody can come in */
 	uint64_t accepted;
+	struct access *access; /* the rules, a reference; null: none */
+	uint64_t access_generation;
 };
 
 /* Takes over inherited sockets or makes those of the configuration. On failure `why` has a sentence; returns
@@ -91,6 +98,11 @@ bool acceptor_has_place(const struct acceptor *a);
 void acceptor_unlisten(struct acceptor *a);
 /* A fresh socket in the place of `l`, which is shut and drained. On failure l->fd is -1. */
 int acceptor_listen_again(struct acceptor *a, struct listener *l, char *why, size_t why_size);
+/* acceptor_admit.c: counts a connection for its source. 0; -EUSERS: its source has as many as it may, which
+ * it was told; -ENOMEM. And takes that back. */
+int acceptor_admit(struct acceptor *a, struct handoff *h);
+void acceptor_unadmit(struct acceptor *a, struct handoff *h);
+
 /* What CLIENT LIST shows of an accepted connection. */
 void acceptor_describe(int fd, struct client_address *out);
 

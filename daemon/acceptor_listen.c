@@ -595,6 +595,23 @@ static void format_address(const union address *address, socklen_t len, char *ou
 	}
 }
 
+/* What is one source. An IPv4 address in an IPv6 one's clothes is that address. */
+static void take_net(const union address *address, struct client_address *out)
+{
+	const uint8_t *v6 = address->in6.sin6_addr.s6_addr;
+
+	if (address->any.sa_family == AF_INET) {
+		out->net_len = CLIENT_NET_V4;
+		memcpy(out->net, &address->in.sin_addr, CLIENT_NET_V4);
+	} else if (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->in6.sin6_addr)) {
+		out->net_len = CLIENT_NET_V4;
+		memcpy(out->net, v6 + sizeof(address->in6.sin6_addr) - CLIENT_NET_V4, CLIENT_NET_V4);
+	} else if (address->any.sa_family == AF_INET6) {
+		out->net_len = CLIENT_NET_V6;
+		memcpy(out->net, v6, CLIENT_NET_V6);
+	}
+}
+
 void acceptor_describe(int fd, struct client_address *out)
 {
 	union address address = {0};
@@ -605,6 +622,7 @@ void acceptor_describe(int fd, struct client_address *out)
 	out->gid = (gid_t)-1;
 	out->pid = 0;
 	out->is_loopback = false;
+	out->net_len = 0;
 	if (!getsockname(fd, &address.any, &len))
 		format_address(&address, len, out->local, sizeof(out->local));
 	if (address.any.sa_family == AF_UNIX) {
@@ -620,5 +638,6 @@ void acceptor_describe(int fd, struct client_address *out)
 	if (getpeername(fd, &address.any, &len))
 		return;
 	out->is_loopback = loopback_is(&address.any);
+	take_net(&address, out);
 	format_address(&address, len, out->peer, sizeof(out->peer));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* access.c - see access.h. */
+/* access.c - see access.h: rules, sets of them, and the set in force. */
 #include "access.h"
 
 #include <errno.h>
@@ -9,63 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/num.h"
+#include "access_private.h"
 
-/* ---- a line ---- */
-
-/* One reading of a file. */
-struct reading {
-	struct access *access;
-	const struct access_names *names;
-	const char *path;
-	char *why;
-	size_t line;
-};
-
-#define REFUSE(r, ...) guarded_refuse((r)->path, (r)->line, (r)->why, __VA_ARGS__)
-
-/* Words of a line before its patterns: kind, whom it is about, role, hash. */
-enum { WORDS_MAX = 4 + ACCESS_PATTERNS_MAX };
-
-static bool is_plain(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-	       c == '.' || c == '_';
-}
-
-static int take_login(const struct reading *r, struct slice word, struct access_rule *rule)
-{
-	for (size_t i = 0; i < word.len; i++)
-		if (!is_plain(word.data[i]))
-			return REFUSE(r, "a login has letters, digits and -._ only");
-	if (word.len >= ACCESS_LOGIN_SIZE)
-		return REFUSE(r, "a login has at most %d characters", ACCESS_LOGIN_SIZE - 1);
-	memcpy(rule->login, word.data, word.len);
-	return 0;
-}
-
-/* A number, or a name of this machine's. */
-static int take_id(const struct reading *r, struct slice word, bool is_user, struct access_rule *rule)
-{
-	const char *what = is_user ? "user" : "group";
-	char name[256];
-	int64_t number;
-
-	if (num_parse_i64(word, &number)) {
-		/* The last one means "none" to the system. */
-		if (number < 0 || number >= UINT32_MAX)
-			return REFUSE(r, "a %s has a number from 0 to 4294967294", what);
-		rule->id = (uint32_t)number;
-		return 0;
-	}
-	if (word.len >= sizeof(name) || memchr(word.data, '\0', word.len))
-		return REFUSE(r, "this is no name of a %s", what);
-	memcpy(name, word.data, word.len);
-	name[word.len] = '\0';
-	if (!(is_user ? r->names->uid_of : r->names->gid_of)(name, &rule->id))
-		return REFUSE(r, "there is no %s '%.64s' here", what, name);
-	return 0;
-}
+/* ---- a rule ---- */
 
 static bool is_pattern(struct slice word)
 {
@@ -76,7 +22,7 @@ static bool is_pattern(struct slice word)
 }
 
 /* `count` of them; none stands for all names. */
-static int take_patterns(const struct reading *r, const struct slice *words, size_t count,
+static int take_patterns(const struct access_reading *r, const struct slice *words, size_t count,
 			 struct access_rule *rule)
 {
 	struct access *a = r->access;
@@ -86,7 +32,7 @@ static int take_patterns(const struct reading *r, const struct slice *words, siz
 	rule->pattern_first = a->pattern_count;
 	rule->pattern_count = count;
 	if (count > ACCESS_PATTERNS_MAX)
-		return REFUSE(r, "more than %d patterns: write another line", ACCESS_PATTERNS_MAX);
+		return ACCESS_REFUSE(r, "more than %d patterns: write another line", ACCESS_PATTERNS_MAX);
 	if (count == 0)
 		return 0;
 	patterns = reallocarray(a->patterns, a->pattern_count + count, sizeof(*patterns));
@@ -95,81 +41,61 @@ static int take_patterns(const struct reading *r, const struct slice *words, siz
 	a->patterns = patterns;
 	for (size_t i = 0; i < count; i++) {
 		if (!is_pattern(words[i]))
-			return REFUSE(r, "a pattern has at most %d bytes and no control characters",
-				      NAME_LEN_MAX);
+			return ACCESS_REFUSE(r, "a pattern has at most %d bytes and no control characters",
+					     NAME_LEN_MAX);
 		rule->is_all |= slice_equal(words[i], slice_str("*"));
 		a->patterns[a->pattern_count++] = words[i];
 	}
 	return 0;
 }
 
-static bool kind_parse(struct slice word, enum access_kind *out)
-{
-	static const char *const words[] = {"user", "group", "login", "others"};
-
-	for (enum access_kind k = ACCESS_USER; k <= ACCESS_OTHERS; k++)
-		if (slice_equal(word, slice_str(words[k]))) {
-			*out = k;
-			return true;
-		}
-	return false;
-}
-
-/* Whom it is about: one word, none for others. */
-static int take_whom(const struct reading *r, struct slice word, struct access_rule *rule)
-{
-	switch (rule->kind) {
-	case ACCESS_USER:
-	case ACCESS_GROUP: return take_id(r, word, rule->kind == ACCESS_USER, rule);
-	case ACCESS_LOGIN: return take_login(r, word, rule);
-	case ACCESS_OTHERS: break;
-	}
-	return 0;
-}
-
 /* What it says never repeats what should be a hash: somebody may have put the password itself there. */
-static int take_rule(const struct reading *r, const struct slice *words, size_t count,
+static int take_rule(const struct access_reading *r, const struct slice *words, size_t count,
 		     struct access_rule *rule)
 {
-	size_t at = rule->kind == ACCESS_OTHERS ? 1 : 2;
-	size_t least = at + 1 + (rule->kind == ACCESS_LOGIN);
+	size_t at = rule->whom.kind == ACCESS_OTHERS ? 1 : 2;
+	size_t least = at + 1 + (rule->whom.kind == ACCESS_LOGIN);
 	int rc;
 
 	if (count < least)
-		return REFUSE(r, "%s",
-			      rule->kind == ACCESS_LOGIN
-				      ? "a line is: login NAME ROLE sha256:HEX [PATTERN ...]"
-			      : rule->kind == ACCESS_OTHERS ? "a line is: others ROLE [PATTERN ...]"
-							    : "a line is: user NAME ROLE [PATTERN ...], or "
-							      "group NAME ROLE [PATTERN ...]");
-	rc = take_whom(r, words[1], rule);
+		return ACCESS_REFUSE(r, "%s",
+				     rule->whom.kind == ACCESS_LOGIN
+					     ? "a line is: login NAME ROLE sha256:HEX [PATTERN ...]"
+				     : rule->whom.kind == ACCESS_OTHERS
+					     ? "a line is: others ROLE [PATTERN ...]"
+					     : "a line is: user NAME ROLE [PATTERN ...], or "
+					       "group NAME ROLE [PATTERN ...]");
+	rc = access_take_whom(r, words[1], &rule->whom);
 	if (rc)
 		return rc;
 	if (!role_parse(words[at], &rule->role))
-		return REFUSE(r, "the role must be read, write or admin");
+		return ACCESS_REFUSE(r, "the role must be read, write or admin");
 	at++;
-	if (rule->kind == ACCESS_LOGIN && !secret_parse(words[at++], rule->hash))
-		return REFUSE(r, "behind the role of a login stands sha256: and 64 hexadecimal digits, as "
-				 "`shcounterd --hash-password` prints them");
+	if (rule->whom.kind == ACCESS_LOGIN && !secret_parse(words[at++], rule->hash))
+		return ACCESS_REFUSE(
+			r, "behind the role of a login stands sha256: and 64 hexadecimal digits, as "
+			   "`shcounterd --hash-password` prints them");
 	return take_patterns(r, words + at, count - at, rule);
 }
 
 static int take_line(void *arg, const struct slice *words, size_t count, size_t line)
 {
-	struct reading *r = arg;
+	struct access_reading *r = arg;
 	struct access *a = r->access;
 	struct access_rule *rule;
 	int rc;
 
 	r->line = line;
+	if (slice_equal(words[0], slice_str("limit")))
+		return access_take_limit(r, words, count);
 	if (a->rule_count == ACCESS_RULES_MAX)
-		return REFUSE(r, "more than %d rules", ACCESS_RULES_MAX);
+		return ACCESS_REFUSE(r, "more than %d rules", ACCESS_RULES_MAX);
 	rule = &a->rules[a->rule_count];
 	*rule = (struct access_rule){0};
-	if (!kind_parse(words[0], &rule->kind))
-		return REFUSE(r, "a line begins with user, group, login or others");
-	if (count > WORDS_MAX)
-		return REFUSE(r, "more than %d patterns: write another line", ACCESS_PATTERNS_MAX);
+	if (!access_take_kind(words[0], &rule->whom.kind))
+		return ACCESS_REFUSE(r, "a line begins with user, group, login, others or limit");
+	if (count > ACCESS_WORDS_MAX)
+		return ACCESS_REFUSE(r, "more than %d patterns: write another line", ACCESS_PATTERNS_MAX);
 	rc = take_rule(r, words, count, rule);
 	if (!rc)
 		a->rule_count++;
@@ -198,18 +124,20 @@ int access_parse(struct access **out, const char *text, size_t len, const struct
 		 const char *path, char why[GUARDED_WHY_SIZE])
 {
 	struct access *a = access_new(len ? text : "", len);
-	struct reading r = {.access = a, .names = names, .path = path, .why = why};
+	struct access_reading r = {.access = a, .names = names, .path = path, .why = why};
 	int rc;
 
 	(void)snprintf(why, GUARDED_WHY_SIZE, "%.150s: out of memory", path);
 	if (!a)
 		return -ENOMEM;
-	rc = guarded_each_line(a->text, len, WORDS_MAX, take_line, &r);
+	rc = guarded_each_line(a->text, len, ACCESS_WORDS_MAX, take_line, &r);
 	/* Rather a file that was caught while it was written than one that lets nobody in. */
 	if (!rc && a->rule_count == 0) {
 		(void)snprintf(why, GUARDED_WHY_SIZE, "%.150s: there is no rule in it", path);
 		rc = -EINVAL;
 	}
+	if (!rc)
+		rc = access_check_limits(&r);
 	if (rc)
 		access_unref(a);
 	else
@@ -241,6 +169,7 @@ struct access *access_unref(struct access *a)
 	if (!a || atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) != 1)
 		return NULL;
 	free(a->rules);
+	free(a->limits);
 	free(a->patterns);
 	free(a->text);
 	free(a);
@@ -262,7 +191,7 @@ static bool pad_login(struct slice name, char out[ACCESS_LOGIN_SIZE])
 bool access_has_logins(const struct access *a)
 {
 	for (size_t i = 0; a && i < a->rule_count; i++)
-		if (a->rules[i].kind == ACCESS_LOGIN)
+		if (a->rules[i].whom.kind == ACCESS_LOGIN)
 			return true;
 	return false;
 }
@@ -270,7 +199,8 @@ bool access_has_logins(const struct access *a)
 bool access_has_login(const struct access *a, struct slice name)
 {
 	for (size_t i = 0; a && i < a->rule_count; i++)
-		if (a->rules[i].kind == ACCESS_LOGIN && slice_equal(name, slice_str(a->rules[i].login)))
+		if (a->rules[i].whom.kind == ACCESS_LOGIN &&
+		    slice_equal(name, slice_str(a->rules[i].whom.login)))
 			return true;
 	return false;
 }
@@ -292,8 +222,9 @@ bool access_is_login(const struct access *a, struct slice name, const uint8_t ha
 	size_t is_found = 0;
 
 	for (size_t i = 0; i < a->rule_count; i++)
-		is_found |= (size_t)(a->rules[i].kind == ACCESS_LOGIN) &
-			    is_same_login(login, a->rules[i].login) & secret_is_same(hash, a->rules[i].hash);
+		is_found |= (size_t)(a->rules[i].whom.kind == ACCESS_LOGIN) &
+			    is_same_login(login, a->rules[i].whom.login) &
+			    secret_is_same(hash, a->rules[i].hash);
 	return is_name && is_found;
 }
 
@@ -344,6 +275,13 @@ void access_now_set(struct access_now *n, struct access *set)
 	atomic_fetch_add_explicit(&n->generation, 1, memory_order_relaxed);
 	pthread_mutex_unlock(&n->mutex);
 	access_unref(before);
+}
+
+void access_now_touch(struct access_now *n)
+{
+	pthread_mutex_lock(&n->mutex);
+	atomic_fetch_add_explicit(&n->generation, 1, memory_order_relaxed);
+	pthread_mutex_unlock(&n->mutex);
 }
 
 struct access *access_now_get(struct access_now *n, uint64_t *generation)

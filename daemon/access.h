@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * access.h - the rules of who may do what: the file that the setting `access` names, as a set that is not
- * changed once it was made, and counted. shcounterd(8) has the form of the file; rights.h what follows for
- * one peer.
+ * access.h - the rules of who may do what, and how much: the file that the setting `access` names, as a set
+ * that is not changed once it was made, and counted. shcounterd(8) has the form of the file; rights.h and
+ * limits.h what follows for one peer.
  *
  * `struct access_now` has the set in force. Main replaces it at a reload; each worker has a reference of its
  * own, and sees by the generation that there is another one. Sets: any thread.
@@ -29,11 +29,27 @@ enum {
 
 enum access_kind { ACCESS_USER, ACCESS_GROUP, ACCESS_LOGIN, ACCESS_OTHERS };
 
-struct access_rule {
+/* Whom a line is about. */
+struct access_whom {
 	enum access_kind kind;
-	enum role role;
 	uint32_t id;		       /* uid or gid */
 	char login[ACCESS_LOGIN_SIZE]; /* zeros behind it */
+};
+
+/* What a source is limited in: requests and bytes a second, connections. */
+enum limit_kind { LIMIT_OPERATIONS, LIMIT_BYTES, LIMIT_CLIENTS, LIMITS };
+
+/* A `limit` line. */
+struct access_limit {
+	struct access_whom whom;
+	int64_t values[LIMITS]; /* 0: no limit */
+	bool is_given[LIMITS];	/* else as the settings say */
+	size_t line;		/* for messages, while it is read */
+};
+
+struct access_rule {
+	struct access_whom whom;
+	enum role role;
 	uint8_t hash[SECRET_HASH_SIZE];
 	bool is_all; /* "*" is among its patterns */
 	size_t pattern_first, pattern_count;
@@ -41,9 +57,10 @@ struct access_rule {
 
 struct access {
 	_Atomic unsigned refs;
-	size_t rule_count, pattern_count;
+	size_t rule_count, pattern_count, limit_count;
 	struct access_rule *rules;
-	struct slice *patterns; /* into `text` */
+	struct access_limit *limits; /* no two about the same */
+	struct slice *patterns;	     /* into `text` */
 	char *text;
 };
 
@@ -85,6 +102,9 @@ void access_now_fini(struct access_now *n);
 
 /* Takes the reference. Main. */
 void access_now_set(struct access_now *n, struct access *set);
+
+/* Sets have not changed, but what else follows from them has: settings. */
+void access_now_touch(struct access_now *n);
 
 /* Is there another one than that of `generation`? Cheap. */
 static inline bool access_now_is_new(const struct access_now *n, uint64_t generation)

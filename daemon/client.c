@@ -90,7 +90,7 @@ void client_print(const struct client *c, int64_t now_ms, struct buf *out)
 		"id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=0 sub=0 psub=0 ssub=0 "
 		"multi=%d qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%llu oll=0 omem=0 "
 		"tot-mem=%llu events=r cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s worker=%u "
-		"uid=%lld pid=%lld\n",
+		"uid=%lld pid=%lld held-back=%d\n",
 		(unsigned long long)c->id, c->address.peer, c->address.local, c->fd, c->name,
 		(long long)(now_ms - c->since_ms) / 1000,
 		active_ms < now_ms ? (long long)(now_ms - active_ms) / 1000 : 0LL, flags_of(c, multi_count),
@@ -98,7 +98,8 @@ void client_print(const struct client *c, int64_t now_ms, struct buf *out)
 		(unsigned long long)(sizeof(*c) + input + output), command ? command : "NULL",
 		c->user[0] ? c->user : "default", (int)atomic_load_explicit(&c->proto, memory_order_relaxed),
 		c->lib_name, c->lib_version, c->worker, is_unix(c) ? (long long)c->address.uid : -1LL,
-		is_unix(c) ? (long long)c->address.pid : -1LL);
+		is_unix(c) ? (long long)c->address.pid : -1LL,
+		atomic_load_explicit(&c->is_held_back, memory_order_relaxed));
 	assert(n > 0 && n < LINE_MAX_BYTES);
 	buf_commit(out, (size_t)n);
 }

@@ -22,6 +22,9 @@
 
 enum { CLIENT_NAME_MAX = 255 };
 
+/* How much of an address is one source: an IPv4 address, the /64 of an IPv6 one. */
+enum { CLIENT_NET_V4 = 4, CLIENT_NET_V6 = 8 };
+
 /* As getpeername/getsockname/getpeereid said at accept. */
 struct client_address {
 	char peer[128]; /* "127.0.0.1:5555", "/path:0" */
@@ -30,6 +33,8 @@ struct client_address {
 	gid_t gid; /* of a Unix socket */
 	pid_t pid;
 	bool is_loopback; /* TCP from this machine */
+	uint8_t net_len;  /* of TCP: CLIENT_NET_V4 or _V6; 0: not known, or a Unix socket */
+	uint8_t net[CLIENT_NET_V6];
 };
 
 struct client {
@@ -51,6 +56,7 @@ struct client {
 	_Atomic int32_t multi_count;   /* -1: no MULTI */
 	_Atomic int32_t proto;
 	_Atomic uint64_t input_bytes, output_bytes; /* waiting now */
+	_Atomic bool is_held_back;		    /* its source has used up its budget */
 };
 TAILQ_HEAD(client_list, client);
 

@@ -45,6 +45,7 @@ struct config {
 	_Atomic int64_t max_memory_bytes;	 /* 0: no limit */
 	_Atomic int64_t max_clients;		 /* connections */
 	_Atomic int64_t max_client_memory_bytes; /* of all of their buffers; 0: no limit */
+	_Atomic int64_t max_source_clients, max_source_operations, max_source_bytes; /* 0: no limit */
 	_Atomic int64_t token_ttl_ms, session_ttl_ms;
 	_Atomic int64_t max_tokens, max_sessions;
 	_Atomic int64_t output_limit_bytes; /* replies one connection may have unread; above half, it is not

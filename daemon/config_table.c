@@ -4,7 +4,9 @@
 
 #include <stdatomic.h>
 
+#include "budget.h"
 #include "config_default.h"
+#include "limits.h"
 
 #define FIELD(f, s)	.offset = offsetof(struct config, f), .storage = AS_##s
 #define TEXT(k)		.rule = {.kind = CONFIG_VALUE_##k}
@@ -167,6 +169,29 @@ const struct config_row config_rows[] = {
 	 .initial = 10000,
 	 .is_reloadable = true,
 	 .help = "connections at a time"},
+	{.name = "max-source-clients",
+	 .arg = "N",
+	 FIELD(max_source_clients, ATOMIC_I64),
+	 NUMBER(COUNT, 0, LIMITS_CLIENTS_MAX),
+	 .initial = 0,
+	 .is_reloadable = true,
+	 .help = "connections that one source may have at a time: a user of this machine, an address, or a "
+		 "login; 0 is no limit"},
+	{.name = "max-source-operations",
+	 .arg = "N",
+	 FIELD(max_source_operations, ATOMIC_I64),
+	 NUMBER(COUNT, 0, LIMITS_OPERATIONS_MAX),
+	 .initial = 0,
+	 .is_reloadable = true,
+	 .help = "requests that all connections of one source together may make a second; beyond it they wait; "
+		 "0 is no limit"},
+	{.name = "max-source-bytes",
+	 .arg = "SIZE",
+	 FIELD(max_source_bytes, ATOMIC_I64),
+	 NUMBER(SIZE, 0, BUDGET_RATE_MAX),
+	 .initial = 0,
+	 .is_reloadable = true,
+	 .help = "bytes a second of their requests and replies together; beyond it they wait; 0 is no limit"},
 	{.name = "max-client-memory",
 	 .arg = "SIZE",
 	 FIELD(max_client_memory_bytes, ATOMIC_I64),

@@ -10,6 +10,7 @@
 
 #include "../lib/log.h"
 #include "peer_access.h"
+#include "peer_limit.h"
 #include "peer_memory.h"
 #include "request_access.h"
 #include "request_quick.h"
@@ -22,7 +23,7 @@ enum {
 	PARKED_INPUT_MAX = 256 << 10,  /* bytes taken in behind a parked request before reading stops */
 };
 
-struct peer *peer_new(struct worker *w, int fd, struct client_address *address)
+struct peer *peer_new(struct worker *w, int fd, struct client_address *address, struct source *source)
 {
 	struct peer *p = calloc(1, sizeof(*p));
 
@@ -31,6 +32,7 @@ struct peer *peer_new(struct worker *w, int fd, struct client_address *address)
 		return NULL;
 	}
 	p->worker = w;
+	p->source = source;
 	p->proto = 2;
 	p->progress_ms = w->now_ms;
 	p->client.worker = w->index;
@@ -63,6 +65,7 @@ struct peer *peer_free(struct peer *p)
 {
 	struct worker *w = p->worker;
 
+	peer_limit_leave(p);
 	if (p->wait.kind != WAIT_NONE)
 		stop_waiting(p);
 	if (p->is_in_flush)
@@ -308,18 +311,29 @@ static enum request_result execute_batch(struct peer *p, size_t *done)
 	return REQUEST_DONE;
 }
 
-/* Executes requests at data[0..len) until the bytes end, one parks, or replies pile up. Returns how many
- * bytes were used up. */
+/* Executes requests at data[0..len) until the bytes end, one parks, replies pile up, or its budget is used
+ * up. Returns how many bytes were used up. */
 static size_t process(struct peer *p, const char *data, size_t len)
 {
+	enum request_result result;
 	int outcome = RESP_DONE;
 	size_t done = 0;
 
 	if (p->out.cap == 0 && !p->out.failed)
 		p->out = worker_take_spare(p->worker);
-	while (outcome == RESP_DONE && done < len && !is_throttled(p)) {
+	/* Of a batch that was cut the rest is parsed again. */
+	while ((outcome == RESP_DONE || p->has_stale_parser) && done < len && !is_throttled(p)) {
+		if (p->is_limited && !peer_limit_may(p)) {
+			peer_limit_hold(p);
+			return done;
+		}
 		parse(p, data + done, len - done, &outcome);
-		switch (execute_batch(p, &done)) {
+		if (p->is_limited)
+			peer_limit_begin(p, done);
+		result = execute_batch(p, &done);
+		if (p->worker->use.account)
+			peer_limit_end(p, done);
+		switch (result) {
 		case REQUEST_DONE: break;
 		case REQUEST_PARK: p->has_stale_parser = true; return done;
 		case REQUEST_CLOSE: peer_close(p, true); return len;
@@ -342,7 +356,7 @@ static void pause_reading(struct peer *p, bool is_paused)
 		return;
 	p->is_paused = is_paused;
 	if (is_paused) {
-		stat_add(&p->worker->stats.throttled, 1);
+		stat_add(&p->worker->stats.throttled, p->wait.kind != WAIT_BUDGET);
 		io_recv_pause(p->worker->io, &p->io);
 	} else {
 		io_recv_resume(p->worker->io, &p->io);
@@ -371,7 +385,8 @@ static void settle(struct peer *p)
 	if (check_output(p) || p->is_closing)
 		return;
 	is_held = p->wait.kind != WAIT_NONE || is_throttled(p);
-	pause_reading(p, is_throttled(p) || (is_held && buf_len(&p->in) > PARKED_INPUT_MAX));
+	pause_reading(p, is_throttled(p) || p->wait.kind == WAIT_BUDGET ||
+				 (is_held && buf_len(&p->in) > PARKED_INPUT_MAX));
 	if (p->is_eof && !is_held)
 		peer_close(p, true);
 }
@@ -422,7 +437,7 @@ void peer_on_recv(struct peer *p, const char *data, size_t len)
 /* Nothing comes from it any more, and what it should get waits for a disk that may stay full. */
 static bool close_if_stuck(struct peer *p)
 {
-	bool is_waiting = p->wait.kind != WAIT_NONE || !hold_is_empty(&p->hold);
+	bool is_waiting = peer_is_parked(p) || !hold_is_empty(&p->hold);
 
 	if (!p->is_eof || !is_waiting || !commit_is_stuck(&p->worker->server->commit))
 		return false;
@@ -514,6 +529,11 @@ void peer_resume(struct peer *p, bool is_timed_out)
 	stop_waiting(p);
 	p->wait.is_resumed = true;
 	p->wait.is_timed_out = is_timed_out;
+	peer_go_on(p);
+}
+
+void peer_go_on(struct peer *p)
+{
 	process_in(p);
 	if (!p->is_closed)
 		settle(p);

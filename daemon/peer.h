@@ -29,9 +29,11 @@
 #include "client.h"
 #include "hold.h"
 #include "io.h"
+#include "limits.h"
 #include "request.h"
 #include "rights.h"
 #include "session.h"
+#include "peer_source.h"
 
 enum peer_wait_kind {
 	WAIT_NONE,
@@ -45,6 +47,7 @@ enum peer_wait_kind {
 	WAIT_UPLINK,	/* the same of the uplink's */
 	WAIT_TIME,	/* until the deadline */
 	WAIT_TURN,	/* until the worker's next turn: a long request in slices */
+	WAIT_BUDGET,	/* no request waits: the next ones do, until the source has budget (peer_limit.h) */
 };
 
 struct peer_wait {
@@ -82,7 +85,7 @@ struct peer {
 	struct io_conn io; /* first */
 	struct worker *worker;
 	TAILQ_ENTRY(peer) all;	   /* of the worker */
-	TAILQ_ENTRY(peer) waiting; /* while parked */
+	TAILQ_ENTRY(peer) waiting; /* while parked: of the worker; while held back: of its source's queue */
 	TAILQ_ENTRY(peer) flush;   /* while it has output to send at the end of the turn */
 	TAILQ_ENTRY(peer) held;	   /* while it has output that waits for the disk */
 	struct client client;
@@ -101,6 +104,9 @@ struct peer {
 	bool is_logged_in;			 /* as ... */
 	char login[ACCESS_LOGIN_SIZE];
 	uint8_t login_hash[SECRET_HASH_SIZE]; /* ... with this password's */
+	struct source *source;		      /* counts in it; null: none, and no limits */
+	struct limits limits;		      /* of the source, for this one */
+	int64_t held_back_ns;		      /* steady: since when */
 	unsigned failures;		      /* of AUTH, since the last success */
 	int proto;			      /* 2 or 3 */
 	enum peer_reply_mode reply_mode;
@@ -114,13 +120,15 @@ struct peer {
 	bool is_eof;
 	bool is_paused; /* not read from */
 	bool has_stale_parser;
+	bool is_limited;      /* operations or bytes of its source */
 	int64_t memory_bytes; /* as peer_memory.h counts it; 0: too little to count */
 	int64_t progress_ms;  /* monotonic: when it last took output; while it has some unsent */
 };
 TAILQ_HEAD(peer_list, peer);
 
-/* Takes the descriptor. Null: no memory; the descriptor is closed. */
-struct peer *peer_new(struct worker *w, int fd, struct client_address *address);
+/* Takes the descriptor, and its place in the source (null: none). Null: no memory; the descriptor is closed,
+ * the place is still the caller's. */
+struct peer *peer_new(struct worker *w, int fd, struct client_address *address, struct source *source);
 /* After IO_CLOSED. Returns null. */
 struct peer *peer_free(struct peer *p);
 
@@ -132,6 +140,9 @@ void peer_on_failed(struct peer *p, int error);
 
 /* What it waited for has come (or its time is over): goes on with its requests. */
 void peer_resume(struct peer *p, bool is_timed_out);
+
+/* Goes on with its requests: it was held back, and is not any more. */
+void peer_go_on(struct peer *p);
 
 /* Hands what may leave of `out` to io when no send is in flight. End of turn. */
 void peer_flush(struct peer *p);
@@ -147,6 +158,12 @@ void peer_close(struct peer *p, bool is_polite);
 
 /* Parks the present request. Returns REQUEST_PARK. */
 enum request_result peer_park(struct peer *p, enum peer_wait_kind kind, uint64_t target, int64_t timeout_ms);
+
+/* A request of its waits for something. */
+static inline bool peer_is_parked(const struct peer *p)
+{
+	return p->wait.kind != WAIT_NONE && p->wait.kind != WAIT_BUDGET;
+}
 
 /* Bytes of replies the peer has not taken. */
 static inline size_t peer_unsent(const struct peer *p)

@@ -5,18 +5,16 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "../lib/log.h"
 #include "peer.h"
+#include "peer_limit.h"
 #include "server.h"
+#include "who.h"
 #include "worker.h"
 
 enum {
-	GROUPS_FEW = 64,	   /* most people have fewer */
 	FAILURE_MS = 100,	   /* a wrong password, */
 	FAILURE_DOUBLINGS_MAX = 4, /* ... and each further one; a stopping worker has to wait for it */
 	NAME_SHOWN_MAX = 64,
@@ -24,58 +22,67 @@ enum {
 
 /* ---- who ---- */
 
-/* Those he had when he connected, into `few` or onto the heap. 0 or -errno. */
-static int find_groups(int fd, gid_t few[GROUPS_FEW], gid_t **groups, size_t *count)
-{
-	socklen_t len = GROUPS_FEW * sizeof(gid_t);
+struct somebody {
+	struct rights_who who;
+	struct who_groups groups;
+	bool has_groups;
+};
 
-	*groups = few;
-	while (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, *groups, &len)) {
-		if (errno != ERANGE || *groups != few)
-			return -errno;
-		*groups = malloc(len); /* as many as there are */
-		if (!*groups)
-			return -ENOMEM;
+/* 0, or -ENOMEM. */
+static int find_groups(const struct peer *p, struct somebody *s)
+{
+	int rc = who_groups_find(&s->groups, p->client.fd);
+
+	if (rc == -ENOMEM)
+		return rc;
+	s->has_groups = rc == 0;
+	/* A kernel that does not say leaves him without them. */
+	if (rc) {
+		log_warning("client %" PRIu64 ": its groups are not known: %s", p->client.id, strerror(-rc));
+		return 0;
 	}
-	*count = len / sizeof(gid_t);
+	s->who.groups = s->groups.all;
+	s->who.group_count = s->groups.count;
 	return 0;
 }
 
-static int resolve_unix(struct peer *p, struct rights_who *who, struct rights *out)
+/* As that login, or as the one who came (null). 0, to be freed; or -ENOMEM. */
+static int somebody_find(const struct peer *p, const char *login, struct somebody *out)
 {
-	gid_t few[GROUPS_FEW], *groups = few;
-	int rc = find_groups(p->client.fd, few, &groups, &who->group_count);
+	out->has_groups = false;
+	who_of_address(&p->client.address, &out->who);
+	out->who.login = login;
+	out->who.hash = p->login_hash;
+	return p->worker->access && out->who.is_unix && !login ? find_groups(p, out) : 0;
+}
 
-	/* A kernel that does not say leaves him without them. */
-	if (rc == -ENOMEM)
-		return rc;
-	if (rc) {
-		log_warning("client %" PRIu64 ": its groups are not known: %s", p->client.id, strerror(-rc));
-		who->group_count = 0;
-	}
-	who->groups = groups;
-	rc = rights_resolve(out, p->worker->access, who);
-	if (groups != few)
-		free(groups);
-	return rc;
+static void somebody_free(struct somebody *s)
+{
+	if (s->has_groups)
+		who_groups_free(&s->groups);
+}
+
+static void find_limits(const struct peer *p, const struct rights_who *who, struct limits *out)
+{
+	struct limits settings;
+
+	limits_of_settings(p->worker->server->config, &settings);
+	limits_resolve(&settings, p->worker->access, who, out);
 }
 
 static int resolve(struct peer *p, struct rights *out)
 {
-	const struct client_address *address = &p->client.address;
-	struct rights_who who = {
-		.is_unix = address->uid != (uid_t)-1,
-		.uid = address->uid,
-		.gid = address->gid,
-		.is_owner = address->uid == 0 || address->uid == geteuid(),
-		.is_loopback = address->is_loopback,
-		.login = p->is_logged_in ? p->login : NULL,
-		.hash = p->login_hash,
-	};
+	struct somebody s;
+	struct limits limits;
+	int rc = somebody_find(p, p->is_logged_in ? p->login : NULL, &s);
 
-	if (p->worker->access && who.is_unix && !who.login)
-		return resolve_unix(p, &who, out);
-	return rights_resolve(out, p->worker->access, &who);
+	if (rc)
+		return rc;
+	rc = rights_resolve(out, p->worker->access, &s.who);
+	find_limits(p, &s.who, &limits);
+	peer_limit_set(p, &limits);
+	somebody_free(&s);
+	return rc;
 }
 
 int peer_resolve(struct peer *p)
@@ -97,32 +104,64 @@ bool peer_is_nobody(const struct peer *p)
 
 /* ---- logging in ---- */
 
-bool peer_login(struct peer *p, struct slice name, struct slice password)
+/* As peer_limit_move; by what it is as that login, or as the one who came (null). */
+static int move_to(struct peer *p, const char *login)
+{
+	struct source_key key;
+	struct limits limits;
+	struct somebody s;
+	int rc = somebody_find(p, login, &s);
+
+	if (rc)
+		return rc;
+	find_limits(p, &s.who, &limits);
+	somebody_free(&s);
+	if (login)
+		source_key_of_login(slice_str(login), &key);
+	else
+		source_key_of_address(&p->client.address, &key);
+	return peer_limit_move(p, &key, limits.values[LIMIT_CLIENTS]);
+}
+
+static void renew(struct peer *p)
+{
+	if (peer_resolve(p))
+		peer_close(p, false);
+}
+
+int peer_login(struct peer *p, struct slice name, struct slice password)
 {
 	uint8_t hash[SECRET_HASH_SIZE];
+	char login[ACCESS_LOGIN_SIZE];
+	int rc;
 
 	secret_hash(password, hash);
 	if (!access_is_login(p->worker->access, name, hash))
-		return false;
+		return PEER_LOGIN_WRONG;
+	memcpy(login, name.data, name.len);
+	login[name.len] = '\0';
+	rc = move_to(p, login);
+	if (rc)
+		return rc == -EUSERS ? PEER_LOGIN_FULL : rc;
 	memcpy(p->login_hash, hash, sizeof(hash));
-	memcpy(p->login, name.data, name.len);
-	p->login[name.len] = '\0';
+	memcpy(p->login, login, sizeof(login));
 	p->is_logged_in = true;
 	p->failures = 0;
 	client_set_string(&p->worker->server->clients, p->client.user, name);
-	if (peer_resolve(p))
-		peer_close(p, false);
-	return true;
+	renew(p);
+	return 0;
 }
 
-void peer_logout(struct peer *p)
+int peer_logout(struct peer *p)
 {
-	if (!p->is_logged_in)
-		return;
+	int rc = p->is_logged_in ? move_to(p, NULL) : 0;
+
+	if (rc || !p->is_logged_in)
+		return rc;
 	p->is_logged_in = false;
 	client_set_string(&p->worker->server->clients, p->client.user, (struct slice){0});
-	if (peer_resolve(p))
-		peer_close(p, false);
+	renew(p);
+	return 0;
 }
 
 int64_t peer_count_failure(struct peer *p)

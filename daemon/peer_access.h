@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * peer_access.h - who a peer is, what he may therefore do, and what is told of what he was refused.
+ * peer_access.h - who a peer is, what he may therefore do and take, and what is told of what he was refused.
  *
  * The kernel says who is at the other end of a Unix socket: as whom he connected, with which groups. Rights
  * are made of that when he comes, logs in or resets, and when the rules have changed; requests look at what
@@ -15,13 +15,16 @@
 
 struct peer;
 
-/* Makes p->rights of the worker's rules. 0, or -ENOMEM: then he has none. */
+/* Makes p->rights and p->limits of the worker's rules and the settings. 0, or -ENOMEM: then he has no rights.
+ */
 int peer_resolve(struct peer *p);
 
-/* As whom he is from now on. False: no login has this name and password, and nothing has changed. */
-bool peer_login(struct peer *p, struct slice name, struct slice password);
-/* Back to who he was when he came. */
-void peer_logout(struct peer *p);
+/* As whom he is from now on. 0; or nothing has changed: no login has this name and password; it has as many
+ * clients as it may; -ENOMEM. */
+enum { PEER_LOGIN_WRONG = 1, PEER_LOGIN_FULL };
+int peer_login(struct peer *p, struct slice name, struct slice password);
+/* Back to who he was when he came. 0; -EUSERS: there are as many of those as may be; -ENOMEM. */
+int peer_logout(struct peer *p);
 
 /* Nobody yet: a stranger's connection before AUTH. */
 bool peer_is_nobody(const struct peer *p);

@@ -5,6 +5,8 @@
  * Without rules (access.h) there is one user, `default`, without a password. A wrong password is answered
  * late, and later each time: the connection is parked, the worker is not.
  */
+#include <errno.h>
+
 #include "../lib/num.h"
 #include "../lib/resp.h"
 #include "peer.h"
@@ -33,9 +35,19 @@ static enum request_result refuse_login(struct request *r, struct slice name)
 	return peer_park(p, WAIT_TIME, 0, peer_count_failure(p));
 }
 
+/* In Redis's words, and whose limit it is. */
+static enum request_result refuse_full(struct request *r, struct slice name)
+{
+	peer_log_refusal(r->peer, "max number of clients reached", "to log in", name);
+	resp_put_errorf(r->out, "ERR max number of clients reached by login %.*s", (int)name.len, name.data);
+	return REQUEST_DONE;
+}
+
 /* True: he is in. False: *result is what the handler returns. */
 static bool log_in(struct request *r, struct slice name, struct slice password, enum request_result *result)
 {
+	int rc;
+
 	*result = REQUEST_DONE;
 	if (!r->worker->access) {
 		if (slice_equal(name, slice_str("default")))
@@ -48,9 +60,13 @@ static bool log_in(struct request *r, struct slice name, struct slice password, 
 		reply_error(r, "ERR AUTH is not allowed inside a transaction");
 		return false;
 	}
-	if (!r->peer->wait.is_resumed && peer_login(r->peer, name, password))
-		return true;
-	*result = refuse_login(r, name);
+	rc = r->peer->wait.is_resumed ? PEER_LOGIN_WRONG : peer_login(r->peer, name, password);
+	switch (rc) {
+	case 0: return true;
+	case PEER_LOGIN_WRONG: *result = refuse_login(r, name); break;
+	case PEER_LOGIN_FULL: *result = refuse_full(r, name); break;
+	default: *result = reply_error(r, "OOM out of memory"); break;
+	}
 	return false;
 }
 
@@ -155,13 +171,30 @@ enum request_result request_hello(struct request *r)
 
 /* ---- RESET ---- */
 
+/* He may have come in only as a login, and many others have come from where he has, since. */
+static enum request_result refuse_return(struct request *r, int rc)
+{
+	char who[SOURCE_TEXT_SIZE];
+	struct source_key key;
+
+	if (rc != -EUSERS)
+		return reply_error(r, "OOM out of memory");
+	source_key_of_address(&r->peer->client.address, &key);
+	source_key_print(&key, who);
+	resp_put_errorf(r->out, "ERR max number of clients reached by %s", who);
+	return REQUEST_CLOSE;
+}
+
 enum request_result request_reset(struct request *r)
 {
 	struct peer *p = r->peer;
+	int rc;
 
 	request_multi_reset(p);
 	request_session_end(p);
-	peer_logout(p);
+	rc = peer_logout(p);
+	if (rc)
+		return refuse_return(r, rc);
 	p->reply_mode = REPLY_ON;
 	set_proto(r, 2);
 	client_set_string(&r->worker->server->clients, p->client.name, (struct slice){0});

@@ -10,7 +10,7 @@
 
 /* ---- which rules are about him ---- */
 
-static bool is_in_group(const struct rights_who *who, uint32_t gid)
+bool rights_is_in_group(const struct rights_who *who, uint32_t gid)
 {
 	if (who->gid == gid)
 		return true;
@@ -23,13 +23,15 @@ static bool is_in_group(const struct rights_who *who, uint32_t gid)
 /* A rule of his own: by what the kernel says of him, or by what he has logged in as. */
 static bool is_about(const struct access_rule *rule, const struct rights_who *who)
 {
+	const struct access_whom *whom = &rule->whom;
+
 	if (who->login)
-		return rule->kind == ACCESS_LOGIN && strcmp(rule->login, who->login) == 0 &&
+		return whom->kind == ACCESS_LOGIN && strcmp(whom->login, who->login) == 0 &&
 		       secret_is_same(rule->hash, who->hash);
 	if (!who->is_unix)
 		return false;
-	return (rule->kind == ACCESS_USER && rule->id == who->uid) ||
-	       (rule->kind == ACCESS_GROUP && is_in_group(who, rule->id));
+	return (whom->kind == ACCESS_USER && whom->id == who->uid) ||
+	       (whom->kind == ACCESS_GROUP && rights_is_in_group(who, whom->id));
 }
 
 static bool has_own_rule(const struct access *set, const struct rights_who *who)
@@ -82,7 +84,7 @@ int rights_resolve(struct rights *out, const struct access *set, const struct ri
 		return -ENOMEM;
 	is_other = !who->login && (who->is_unix || who->is_loopback) && !has_own_rule(set, who);
 	for (size_t i = 0; i < set->rule_count; i++)
-		if (is_other ? set->rules[i].kind == ACCESS_OTHERS : is_about(&set->rules[i], who))
+		if (is_other ? set->rules[i].whom.kind == ACCESS_OTHERS : is_about(&set->rules[i], who))
 			add_rule(&r, i);
 	drop_covered(&r);
 	r.is_free = r.role_all == ROLE_ADMIN;

@@ -30,6 +30,8 @@ struct rights_who {
 	const uint8_t *hash; /* of the password it was done with */
 };
 
+bool rights_is_in_group(const struct rights_who *who, uint32_t gid);
+
 struct rights {
 	bool is_free;	    /* everything: nothing else here is looked at */
 	enum role role;	    /* the highest on any name; ROLE_NOBODY: nothing at all */

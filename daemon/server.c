@@ -175,6 +175,13 @@ static void reload_access(struct server *s)
 	else
 		log_info("access: no rules any more: whoever can connect may do everything");
 	access_now_set(&s->access, access);
+}
+
+/* Rights and limits of those who are connected follow from rules and settings: workers make them anew. */
+static void renew_peers(struct server *s)
+{
+	sources_forgive(&s->sources, steady_clock_ns(&s->registry.steady));
+	access_now_touch(&s->access);
 	for (uint32_t i = 0; i < s->worker_count; i++)
 		waker_wake(&s->workers[i].waker);
 }
@@ -303,6 +310,7 @@ static void reload(struct server *s)
 	} else {
 		log_info("configuration read again: %s", said[0] ? said : "nothing changed");
 		reload_access(s);
+		renew_peers(s);
 	}
 	raise_limits(s);
 	log_init(s->config->is_log_json, (enum log_level)atomic_load(&s->config->log_level));
@@ -528,6 +536,10 @@ int server_run(struct config *config)
 		return STATUS_IO;
 	}
 	once_table_init(&s->tokens, &config->max_tokens, &s->registry.other_bytes);
+	if (sources_init(&s->sources, config->workers)) {
+		log_error("out of memory");
+		return STATUS_IO;
+	}
 	if (session_table_init(&s->sessions, &config->max_sessions, &s->registry.other_bytes)) {
 		log_error("out of memory");
 		return STATUS_IO;
@@ -543,6 +555,7 @@ int server_run(struct config *config)
 	once_table_fini(&s->tokens);
 	registry_fini(&s->registry);
 	client_directory_fini(&s->clients);
+	sources_fini(&s->sources);
 	access_now_fini(&s->access);
 	refusals_fini(&s->refusals);
 	if (s->lock_fd >= 0)

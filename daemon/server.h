@@ -8,7 +8,7 @@
  *
  * Lock order: session, or stripe (tokens) -> counters; segment (registry) -> directory (registry); segment
  * -> counter; counters by address; the arena's, the table of sessions', the client
- * directory's, the access set's and the refusals' are leaves.
+ * directory's, the access set's, the sources' and the refusals' are leaves.
  * Nobody holds a counter's lock when asking for a segment's.
  */
 #ifndef SHC_SERVER_H
@@ -33,6 +33,7 @@
 #include "refusals.h"
 #include "registry.h"
 #include "session.h"
+#include "peer_source.h"
 #include "store.h"
 #include "uplink.h"
 #include "worker.h"
@@ -57,6 +58,7 @@ struct server {
 	struct uplink *uplink; /* owned; null: none */
 	struct access_now access;
 	struct refusals refusals;
+	struct sources sources;
 	struct client_directory clients;
 	struct peer_memory peer_memory;
 	struct worker *workers;

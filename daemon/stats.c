@@ -207,6 +207,16 @@ static int64_t refused(const struct server *s)
 	return (int64_t)LOAD(s->acceptor.refused);
 }
 
+static int64_t refused_by_source(const struct server *s)
+{
+	return (int64_t)LOAD(s->sources.refused);
+}
+
+static int64_t sources(const struct server *s)
+{
+	return LOAD(s->sources.count);
+}
+
 static int64_t accept_failures(const struct server *s)
 {
 	return (int64_t)LOAD(s->acceptor.failures);

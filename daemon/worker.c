@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "../lib/log.h"
 #include "peer_access.h"
+#include "peer_limit.h"
 #include "server.h"
 
 enum {
@@ -38,6 +39,7 @@ int worker_init(struct worker *w, struct server *server, uint32_t index, int cpu
 	TAILQ_INIT(&w->waiting);
 	TAILQ_INIT(&w->flushing);
 	TAILQ_INIT(&w->held);
+	TAILQ_INIT(&w->held_back);
 	epoch_slot_init(&w->slot, &server->clock);
 	w->slot.is_asking = w->is_holding;
 	txn_init(&w->txn, &server->registry, &w->slot, index, server->config->workers,
@@ -110,13 +112,15 @@ static bool take_inbox(struct worker *w)
 	h = atomic_exchange_explicit(&w->inbox, NULL, memory_order_acquire);
 	while (h) {
 		struct handoff *next = h->next;
-		struct peer *p = peer_new(w, h->fd, &h->address);
+		struct peer *p = peer_new(w, h->fd, &h->address, h->source);
 
 		if (p) {
 			TAILQ_INSERT_TAIL(&w->peers, p, all);
 			stat_add(&w->stats.connections, 1);
 		} else {
 			log_warning("no memory for a new connection: closed");
+			sources_leave(&w->server->sources, h->source,
+				      steady_clock_ns(&w->server->registry.steady));
 			conn_ended(w);
 		}
 		free(h);
@@ -186,6 +190,7 @@ static bool is_over(struct worker *w, const struct peer *p)
 	case WAIT_LOG: return audit_reader_is_answered(&w->server->audit_reader, p->question);
 	case WAIT_UPLINK: return uplink_is_answered(&w->server->uplink->asks, p->uplink_question);
 	case WAIT_TURN: return true;
+	case WAIT_BUDGET: /* is not in the list */
 	case WAIT_TIME:
 	case WAIT_NONE: break;
 	}
@@ -321,6 +326,13 @@ static void follow_access(struct worker *w)
 		}
 	}
 	access_unref(before);
+	w->release_ns = 0; /* who is held back has other limits, or none */
+}
+
+/* -1: never. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
 /* Milliseconds that io_wait may sleep; -1: for ever. Says to the committer whether wake-ups are wanted. */
@@ -334,7 +346,7 @@ static int64_t sleep_ms(struct worker *w)
 		return 0;
 	if (audit_sweep_is_waiting(&w->audit_sweep))
 		waits |= EPOCH_WAITS_SEALED;
-	ms = until_expiry(w, ms);
+	ms = sooner(until_expiry(w, ms), peer_limit_wait_ms(w));
 	TAILQ_FOREACH (p, &w->waiting, waiting) {
 		int64_t left = p->wait.deadline_ms - w->now_ms;
 
@@ -434,6 +446,7 @@ static void turn(struct worker *w)
 		handle(w, &ev);
 	}
 	resume_waiting(w);
+	peer_limit_release(w);
 	release_held(w);
 	sweep(w);
 	follow_audit(w);
@@ -449,8 +462,8 @@ static void turn(struct worker *w)
 
 /* ---- start and stop ---- */
 
-/* What had been received is answered: turns until nothing more comes at once. Then everybody is closed when
- * its replies are sent, and at the deadline in any case. */
+/* What had been received is answered, but for those that are held back: turns until nothing more comes at
+ * once. Then everybody is closed when its replies are sent, and at the deadline in any case. */
 static void run_down(struct worker *w)
 {
 	struct peer *p, *next;
@@ -459,7 +472,7 @@ static void run_down(struct worker *w)
 	w->stop_deadline_ms = deadline_ms;
 	for (p = TAILQ_FIRST(&w->peers); p; p = next) {
 		next = TAILQ_NEXT(p, all);
-		if (p->wait.kind == WAIT_NONE)
+		if (!peer_is_parked(p))
 			peer_close(p, true);
 	}
 	while (!TAILQ_EMPTY(&w->peers)) {
@@ -469,7 +482,7 @@ static void run_down(struct worker *w)
 			next = TAILQ_NEXT(p, all);
 			if (is_late)
 				peer_close(p, false);
-			else if (p->wait.kind == WAIT_NONE && !p->is_closing)
+			else if (!peer_is_parked(p) && !p->is_closing)
 				peer_close(p, true);
 		}
 		turn(w);

@@ -21,6 +21,7 @@
 #include "epoch.h"
 #include "io.h"
 #include "peer.h"
+#include "peer_limit.h"
 #include "txn.h"
 #include "waker.h"
 
@@ -30,8 +31,11 @@ struct server;
 struct worker_stats {
 	_Atomic uint64_t requests, errors, connections, bytes_in, bytes_out, transactions, parked, throttled,
 		timed_out, denied_auth, denied_commands, denied_names;
-	_Atomic int64_t peers;	 /* connections now; the acceptor adds those on their way */
-	_Atomic int64_t waiting; /* of them: parked now */
+	_Atomic int64_t peers;	       /* connections now; the acceptor adds those on their way */
+	_Atomic int64_t waiting;       /* of them: parked now */
+	_Atomic int64_t held_back_now; /* of them: held back for their source's budget */
+	_Atomic uint64_t held_back,
+		held_back_us;	 /* times that was so, and how long that was, when it was over */
 	_Atomic int64_t busy_ns; /* time not asleep in io_wait */
 };
 
@@ -40,6 +44,7 @@ struct handoff {
 	struct handoff *next;
 	int fd;
 	struct client_address address;
+	struct source *source; /* it counts there; null: nowhere */
 };
 
 enum { WORKER_SPARES = 64 };
@@ -56,10 +61,12 @@ struct worker {
 	struct access *access; /* the rules, a reference; null: none */
 	uint64_t access_generation;
 	struct peer_list peers, waiting, flushing, held;
-	bool is_holding;     /* durability = commit: replies wait for the disk */
-	uint64_t want_epoch; /* newest that a reply of this turn is held for; 0: none */
-	uint64_t durable;    /* what held peers were told last, */
-	bool was_stuck;	     /* ... and whether the disk was full */
+	struct source_queues held_back; /* sources whose budgets are used up (peer_limit.h), ... */
+	int64_t release_ns;		/* ... steady: when to look at them; while there are some */
+	bool is_holding;		/* durability = commit: replies wait for the disk */
+	uint64_t want_epoch;		/* newest that a reply of this turn is held for; 0: none */
+	uint64_t durable;		/* what held peers were told last, */
+	bool was_stuck;			/* ... and whether the disk was full */
 	/* scratch of the request being executed */
 	struct slice *names;
 	size_t name_cap;
@@ -68,6 +75,7 @@ struct worker {
 	struct txn_key *undo;
 	size_t undo_cap;
 	struct batch batch;
+	struct peer_use use;		  /* of the batch that is being executed */
 	struct buf spares[WORKER_SPARES]; /* empty output buffers, so that idle connections hold none */
 	size_t spare_count;
 	int64_t now_ms; /* monotonic, of this turn */

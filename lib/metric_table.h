@@ -29,6 +29,11 @@
 	X(blocked_clients, CLIENTS, GAUGE, "shcounterd_connections_waiting", WORKER(waiting),                \
 	  "connections whose request waits for the disk or for cells")                                       \
                                                                                                              \
+	X(held_back_clients, CLIENTS, GAUGE, "shcounterd_connections_held_back", WORKER(held_back_now),      \
+	  "connections that are not read from until their source has budget again")                          \
+	X(sources, CLIENTS, GAUGE, "shcounterd_sources", VALUE(sources),                                     \
+	  "users, addresses and logins that have a connection")                                              \
+                                                                                                             \
 	X(used_memory, MEMORY, BYTES, "shcounterd_memory_used_bytes", VALUE(memory_used),                    \
 	  "memory of counters, their names and the table that finds them")                                   \
 	X(counters_memory_reserved, MEMORY, BYTES, "shcounterd_memory_reserved_bytes",                       \
@@ -89,6 +94,9 @@
 	  "bytes sent")                                                                                      \
 	X(rejected_connections, STATS, COUNT, "shcounterd_connections_rejected_total", VALUE(refused),       \
 	  "connections refused for max-clients")                                                             \
+	X(rejected_source_connections, STATS, COUNT, "shcounterd_connections_rejected_by_source_total",      \
+	  VALUE(refused_by_source),                                                                          \
+	  "connections and log-ins refused because their source had as many as it may")                      \
 	X(acl_access_denied_auth, STATS, COUNT, "shcounterd_denied_logins_total", WORKER(denied_auth),       \
 	  "wrong passwords, and requests of clients that have not logged in and would have to")              \
 	X(acl_access_denied_cmd, STATS, COUNT, "shcounterd_denied_commands_total", WORKER(denied_commands),  \
@@ -104,6 +112,10 @@
 	  "times that a request had to wait")                                                                \
 	X(throttled_clients, STATS, COUNT, "shcounterd_connections_throttled_total", WORKER(throttled),      \
 	  "times that a connection was not read from for its unread replies")                                \
+	X(held_back, STATS, COUNT, "shcounterd_connections_held_back_total", WORKER(held_back),              \
+	  "times that a connection was held back until its source had budget again")                         \
+	X(held_back_usec, STATS, MICROSECONDS, "shcounterd_connections_held_back_seconds_total",             \
+	  WORKER(held_back_us), "how long that was, of those that have gone on")                             \
 	X(output_timeouts, STATS, COUNT, "shcounterd_output_timeouts_total", WORKER(timed_out),              \
 	  "connections closed for their unread replies")                                                     \
 	X(evicted_clients, STATS, COUNT, "shcounterd_connections_evicted_total", VALUE(evicted_clients),     \

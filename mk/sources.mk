@@ -69,9 +69,12 @@ LIB_CLIENT := \
 
 DAEMON := \
 	daemon/acceptor.c \
+	daemon/acceptor_admit.c \
 	daemon/acceptor_leave.c \
 	daemon/acceptor_listen.c \
 	daemon/access.c \
+	daemon/access_limit.c \
+	daemon/access_whom.c \
 	daemon/arena.c \
 	daemon/audit.c \
 	daemon/audit_entry.c \
@@ -104,12 +107,15 @@ DAEMON := \
 	daemon/journal.c \
 	daemon/journal_set.c \
 	daemon/journal_stream.c \
+	daemon/limits.c \
 	daemon/main.c \
 	daemon/once.c \
 	daemon/pack.c \
 	daemon/peer.c \
 	daemon/peer_access.c \
+	daemon/peer_limit.c \
 	daemon/peer_memory.c \
+	daemon/peer_source.c \
 	daemon/recover.c \
 	daemon/refusals.c \
 	daemon/registry.c \
@@ -192,6 +198,7 @@ DAEMON := \
 	daemon/uplink_verify.c \
 	daemon/uplink_wait.c \
 	daemon/waker.c \
+	daemon/who.c \
 	daemon/window.c \
 	daemon/worker.c
 
@@ -351,9 +358,13 @@ FUZZED := $(LIB_BASE) $(LIB_SERVICE) \
 	cmd/statsd.c \
 	cmd/table.c \
 	daemon/access.c \
+	daemon/access_limit.c \
+	daemon/access_whom.c \
+	daemon/config_value.c \
 	daemon/journal.c \
 	daemon/journal_set.c \
 	daemon/journal_stream.c \
+	daemon/limits.c \
 	daemon/rights.c \
 	daemon/window.c \
 	gateway/job.c \

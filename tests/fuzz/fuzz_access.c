@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: no file of rules makes the daemon read or write where it must not; whoever is refused is told where;
- * and nobody has more on a name than a rule of his gives on it.
+ * and nobody has more on a name than a rule of his gives on it, or limits that nobody has given.
  *
  * Method: the input is a file. For what it says, some peers are resolved and asked for roles on words of the
- * file itself; each role they have must be that of a rule which is about them, found without rights.c.
+ * file itself; each role they have must be that of a rule which is about them, found without rights.c. So are
+ * their limits.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "../../daemon/access.h"
+#include "../../daemon/limits.h"
 #include "../../daemon/rights.h"
 #include "../../lib/glob.h"
 
@@ -39,8 +41,8 @@ static enum role role_by_rules(const struct access *a, uint32_t id, bool is_othe
 
 	for (size_t i = 0; i < a->rule_count; i++) {
 		const struct access_rule *rule = &a->rules[i];
-		bool is_about = is_others ? rule->kind == ACCESS_OTHERS
-					  : rule->kind <= ACCESS_GROUP && rule->id == id;
+		bool is_about = is_others ? rule->whom.kind == ACCESS_OTHERS
+					  : rule->whom.kind <= ACCESS_GROUP && rule->whom.id == id;
 		bool fits = rule->pattern_count == 0;
 
 		for (size_t k = 0; k < rule->pattern_count; k++)
@@ -54,7 +56,7 @@ static enum role role_by_rules(const struct access *a, uint32_t id, bool is_othe
 static bool has_rule(const struct access *a, uint32_t id)
 {
 	for (size_t i = 0; i < a->rule_count; i++)
-		if (a->rules[i].kind <= ACCESS_GROUP && a->rules[i].id == id)
+		if (a->rules[i].whom.kind <= ACCESS_GROUP && a->rules[i].whom.id == id)
 			return true;
 	return false;
 }
@@ -73,6 +75,23 @@ static void ask(const struct access *a, uint32_t id, struct slice name)
 	rights_fini(&r);
 }
 
+/* His limits are those of the settings, or of a line. */
+static void ask_limits(const struct access *a, uint32_t id)
+{
+	const struct rights_who who = {.is_unix = true, .uid = id, .gid = id};
+	const struct limits settings = {{7, 8, 9}};
+	struct limits l;
+
+	limits_resolve(&settings, a, &who, &l);
+	for (enum limit_kind k = 0; k < LIMITS; k++) {
+		bool is_said = l.values[k] == settings.values[k];
+
+		for (size_t i = 0; i < a->limit_count; i++)
+			is_said |= a->limits[i].is_given[k] && a->limits[i].values[k] == l.values[k];
+		expect(is_said && l.values[k] >= limits_rules[k].min && l.values[k] <= limits_rules[k].max);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char why[GUARDED_WHY_SIZE] = "";
@@ -85,6 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	for (uint32_t id = 0; id < 4; id++) {
 		ask(a, id, slice_str("x"));
+		ask_limits(a, id);
 		for (size_t i = 0; i < a->pattern_count && i < 8; i++)
 			ask(a, id, a->patterns[i]);
 	}

@@ -112,6 +112,10 @@ static int setup(void **state)
 	config.socket = path;
 	config.socket_mode = 0600;
 	atomic_init(&config.max_clients, 1000);
+	access_now_init(&server.access);
+	refusals_init(&server.refusals);
+	if (sources_init(&server.sources, WORKERS))
+		return -1;
 	atomic_store(&stopped, NULL);
 	return sem_init(&has_stopped, 0, 0) || sem_init(&inbox.given, 0, 0);
 }
@@ -122,10 +126,14 @@ static int teardown(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < inbox.count; i++) {
+		sources_leave(&server.sources, inbox.handoffs[i]->source, 0);
 		close(inbox.handoffs[i]->fd);
 		free(inbox.handoffs[i]);
 	}
 	inbox.count = inbox.taken = 0;
+	sources_fini(&server.sources);
+	refusals_fini(&server.refusals);
+	access_now_fini(&server.access);
 	sem_destroy(&inbox.given);
 	sem_destroy(&has_stopped);
 	(void)snprintf(command, sizeof(command), "rm -rf %s", dir);
@@ -510,6 +518,57 @@ static void test_a_tcp_client_is_described_and_gets_no_delay(void **state)
 	stop();
 }
 
+/* Listens on all addresses of both families; -1: there is no IPv6 here. */
+static int listen_on_both(uint16_t *port)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT};
+	socklen_t len = sizeof(a);
+	int no = 0, fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no)) ||
+	    bind(fd, (const struct sockaddr *)&a, sizeof(a)) || listen(fd, 4)) {
+		close(fd);
+		return -1;
+	}
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+	*port = ntohs(a.sin6_port);
+	return fd;
+}
+
+static void assert_net(int listener, const void *wanted, uint8_t wanted_len)
+{
+	struct client_address address = {.net_len = 99};
+	int fd = accept(listener, NULL, NULL);
+
+	assert_true(fd >= 0);
+	acceptor_describe(fd, &address);
+	assert_int_equal(address.net_len, wanted_len);
+	assert_memory_equal(address.net, wanted, wanted_len);
+	close(fd);
+}
+
+static void test_one_source_is_an_ipv4_address_or_half_of_an_ipv6_one(void **state)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	uint16_t port = 0;
+	int listener = listen_on_both(&port), v4, v6;
+
+	(void)state;
+	if (listener < 0)
+		skip();
+	v4 = connect_tcp(port);
+	assert_net(listener, "\x7f\0\0\1", CLIENT_NET_V4); /* seen as ::ffff:127.0.0.1 */
+	close(v4);
+	v6 = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	a.sin6_port = htons(port);
+	if (connect(v6, (const struct sockaddr *)&a, sizeof(a)) == 0)
+		assert_net(listener, "\0\0\0\0\0\0\0\0", CLIENT_NET_V6);
+	close(v6);
+	close(listener);
+}
+
 static void test_a_port_in_use_is_refused(void **state)
 {
 	char address[32];
@@ -587,6 +646,59 @@ static void test_clients_beyond_the_limit_are_told_and_closed(void **state)
 	close(first);
 	close(second);
 	close(third);
+	stop();
+}
+
+static void assert_told(int fd, const char *wanted)
+{
+	char got[128] = "";
+
+	assert_int_equal(recv(fd, got, sizeof(got) - 1, MSG_WAITALL), strlen(wanted));
+	assert_string_equal(got, wanted);
+	close(fd);
+}
+
+/* On TCP: root and the daemon's own user are not limited on a Unix socket. */
+static void test_clients_of_one_source_beyond_its_limit_take_none_of_all(void **state)
+{
+	char address[32];
+	int fds[4];
+	const struct handoff *h, *own;
+	uint16_t port;
+
+	(void)state;
+	close(tcp_socket(&port, false));
+	(void)snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+	config.listen = address;
+	atomic_store(&config.max_clients, 2);
+	atomic_store(&config.max_source_clients, 1);
+	start();
+	fds[0] = connect_tcp(port);
+	h = take();
+	assert_non_null(h);
+	assert_int_equal(h->source->clients, 1);
+	assert_told(connect_tcp(port), "-ERR max number of clients reached by 127.0.0.1\r\n");
+	assert_int_equal(atomic_load(&server.sources.refused), 1);
+	assert_int_equal(atomic_load(&server.acceptor.refused), 0);
+	/* One more has room among all, and then nobody has: who is refused for that counts nowhere. */
+	fds[1] = connect_unix(path);
+	own = take();
+	assert_non_null(own);
+	assert_told(connect_unix(path), "-ERR max number of clients reached\r\n");
+	assert_int_equal(atomic_load(&server.acceptor.refused), 1);
+	assert_int_equal(own->source->clients, 1);
+	assert_int_equal(atomic_load(&server.sources.count), 2);
+	/* The setting is asked each time. */
+	atomic_store(&config.max_source_clients, 2);
+	atomic_store(&config.max_clients, 4);
+	fds[2] = connect_tcp(port);
+	assert_non_null(take());
+	assert_int_equal(h->source->clients, 2);
+	/* A Unix socket is another source, and the daemon's own user not limited. */
+	fds[3] = connect_unix(path);
+	assert_non_null(take());
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		close(fds[i]);
 	stop();
 }
 
@@ -937,10 +1049,12 @@ int main(void)
 		TEST(test_a_failure_after_the_socket_was_made_removes_it),
 		TEST(test_only_loopback_addresses_are_listened_on),
 		TEST(test_a_tcp_client_is_described_and_gets_no_delay),
+		TEST(test_one_source_is_an_ipv4_address_or_half_of_an_ipv6_one),
 		TEST(test_a_port_in_use_is_refused),
 		TEST(test_all_addresses_of_a_host_are_listened_on_once),
 		TEST(test_a_unix_client_is_described_by_its_credentials),
 		TEST(test_clients_beyond_the_limit_are_told_and_closed),
+		TEST(test_clients_of_one_source_beyond_its_limit_take_none_of_all),
 		TEST(test_a_stop_takes_everybody_who_has_connected),
 		TEST(test_a_shut_door_refuses_and_keeps_the_queue_until_it_is_open_again),
 		TEST(test_a_deaf_tcp_listener_keeps_its_queue_and_hears_again),

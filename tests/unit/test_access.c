@@ -230,7 +230,7 @@ static void test_what_is_no_rule_is_refused_with_its_line(void **state)
 	} cases[] = {
 		{"", "f: there is no rule in it"},
 		{"# nothing\n", "f: there is no rule in it"},
-		{"\nusers anna read\n", "f:2: a line begins with user, group, login or others"},
+		{"\nusers anna read\n", "f:2: a line begins with user, group, login, others or limit"},
 		{"user\n", "f:1: a line is: user NAME ROLE [PATTERN ...], or group NAME ROLE [PATTERN ...]"},
 		{"group web\n",
 		 "f:1: a line is: user NAME ROLE [PATTERN ...], or group NAME ROLE [PATTERN ...]"},

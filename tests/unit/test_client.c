@@ -71,7 +71,7 @@ static void test_a_line_has_the_fields_of_redis_and_ours_behind_them(void **stat
 		"ssub=0 "
 		"multi=-1 qbuf=11 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=22 oll=0 omem=0 "
 		"tot-mem=%zu events=r cmd=client|list user=default redir=-1 resp=2 lib-name=l lib-ver=1.0 "
-		"worker=1 uid=7 pid=8\n",
+		"worker=1 uid=7 pid=8 held-back=0\n",
 		sizeof(c) + 33);
 	assert_text(&out, wanted);
 }
