@@ -132,6 +132,11 @@ struct server *net_server(void)
 	return server;
 }
 
+/* Where connections come from. Each has more clients than there will be: nobody joins for one that comes, as
+ * the acceptor does, since that takes a mutex that a thread of the daemon may hold. */
+enum { SOURCES = 2, CLIENTS_MANY = 1 << 20 };
+static struct source *sources[SOURCES];
+
 struct net_conn *net_connect(void *arg)
 {
 	struct net_conn *c = calloc(1, sizeof(*c));
@@ -144,6 +149,7 @@ struct net_conn *net_connect(void *arg)
 	TAILQ_INSERT_TAIL(&conns, c, link);
 	h->fd = c->fd;
 	h->address.uid = (uid_t)-1;
+	h->source = sources[sim_below(SOURCES)];
 	atomic_fetch_add_explicit(&w->stats.peers, 1, memory_order_relaxed);
 	worker_give(w, h);
 	return c;
@@ -491,6 +497,16 @@ bool sim_conn_is_reset(int fd)
 int acceptor_open(struct acceptor *a, struct server *s, char *why, size_t why_size)
 {
 	(void)why, (void)why_size;
+	for (uint8_t i = 0; i < SOURCES; i++) {
+		const struct client_address address = {
+			.uid = (uid_t)-1, .net_len = CLIENT_NET_V4, .net = {127, 0, 0, i}};
+		struct source_key key;
+
+		source_key_of_address(&address, &key);
+		if (sources_join(&s->sources, &key, 0, 0, &sources[i]))
+			return EXIT_FAILURE;
+		sources[i]->clients += CLIENTS_MANY;
+	}
 	a->server = s;
 	a->is_open = true;
 	return 0;

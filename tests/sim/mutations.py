@@ -305,6 +305,10 @@ MUTATIONS = [
      "			put_error(out, \"ERR increment or decrement would overflow\");\n"),
     ("the retire script leaves nothing behind", FLEET, "tests/uplink/redis.c",
      "	memcpy(row->text, \"retired \", strlen(\"retired \"));\n", "	*row = l->rows[--l->count];\n"),
+    ("the rest of a batch that was cut for its source's budget is forgotten", SIM, "daemon/peer_limit.c",
+     "		p->has_stale_parser = true; /* the rest is parsed again */\n", ""),
+    ("reconnecting renews a budget", "tests/test_peer_source", "daemon/peer_source.c",
+     "	if (is_full(s, now_ns)) {\n		forget(s);\n		return;", "	if (now_ns) {\n		forget(s);\n		return;"),
 ]
 
 

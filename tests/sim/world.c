@@ -43,6 +43,10 @@ static void *daemon_main(void *arg)
 	atomic_store(&config.snapshot_interval_ms, 10 + sim_below(3000));
 	atomic_store(&config.fold_cpu_percent, 1 + sim_below(100));
 	atomic_store(&config.session_ttl_ms, SESSION_TTL_S * INT64_C(1000));
+	if (sim_one_in(3)) {
+		atomic_store(&config.max_source_operations, 100 + sim_below(2000));
+		atomic_store(&config.max_source_bytes, sim_below(100000));
+	}
 	if (kept_audit_pattern())
 		atomic_store(&config.audit, sim_strdup(kept_audit_pattern()));
 	sim_end(server_run(&config));
