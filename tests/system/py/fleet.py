@@ -118,7 +118,19 @@ class Fleet:
         """All nodes live and agree, replicas are in step, and clients that ask are told of them: what is waited for from now on
         is on two nodes."""
         self.be_quick()  # a case that failed may have left it patient
-        wait_until(self._is_settled, "all is well", 30)
+        try:
+            wait_until(self._is_settled, "all is well", 30)
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n" + "\n".join(self._told_by(n) for n in self.nodes())) from None
+
+    def _told_by(self, n):
+        """What keeps it from being settled is somewhere in there."""
+        try:
+            with self.conn(n) as c:
+                owners = {(first, last): master[1] for first, last, master, *_ in c.do("CLUSTER", "SLOTS")}
+                return f"node {n}: {c.do('ROLE')} {c.do('CLUSTER', 'INFO')[:140]} view {hash(frozenset(owners.items())):x}: {owners}"
+        except OSError as e:
+            return f"node {n}: {e}"
 
     def move(self, key, source, target):
         """As `tests/cluster move`, which takes a hundred times as long."""
