@@ -23,6 +23,7 @@
 
 #include "clock.h"
 #include "../lib/log.h"
+#include "../lib/num.h"
 #include "../lib/notify.h"
 #include "recover.h"
 #include "state_lock.h"
@@ -77,6 +78,16 @@ static uint32_t allowed_cpu_count(void)
 	return sched_getaffinity(0, sizeof(set), &set) ? 0 : (uint32_t)CPU_COUNT(&set);
 }
 
+static void say_loaded(const struct server *s, const struct store_state *state, int64_t ms)
+{
+	uint64_t sessions = atomic_load(&s->sessions.count), tokens = atomic_load(&s->tokens.count);
+
+	log_info("%s: %" PRIu64 " counter%s, %" PRIu64 " session%s, %" PRIu64 " token%s, %" PRIu64
+		 " byte%s of journal, read in %" PRId64 " ms",
+		 s->config->db, state->counters, num_plural(state->counters), sessions, num_plural(sessions),
+		 tokens, num_plural(tokens), state->journal_bytes, num_plural(state->journal_bytes), ms);
+}
+
 /* 0 or an exit status. */
 static int load_state(struct server *s)
 {
@@ -118,10 +129,7 @@ static int load_state(struct server *s)
 	}
 	malloc_trim(0); /* what reading has needed */
 	epoch_clock_init(&s->clock, state.epoch_first, &s->commit.waker);
-	log_info("%s: %" PRIu64 " counters, %" PRIu64 " sessions, %" PRIu64 " tokens, %" PRIu64
-		 " bytes of journal, read in %" PRId64 " ms",
-		 s->config->db, state.counters, atomic_load(&s->sessions.count),
-		 atomic_load(&s->tokens.count), state.journal_bytes, clock_ms(CLOCK_MONOTONIC) - before);
+	say_loaded(s, &state, clock_ms(CLOCK_MONOTONIC) - before);
 	return 0;
 }
 
@@ -380,10 +388,11 @@ void server_stop(struct server *s, bool is_folding, const char *reason)
 
 static void say_ready(const struct server *s)
 {
-	log_info("ready: %s, %u workers, %s, durability %s, %s", s->config->socket, s->worker_count,
-		 io_kind_name(s->io), s->config->durability == DURABILITY_COMMIT ? "commit" : "interval",
-		 s->config->db);
-	notify_sendf("READY=1\nSTATUS=counting: %u workers, %s", s->worker_count, io_kind_name(s->io));
+	log_info("ready: %s, %u worker%s, %s, durability %s, %s", s->config->socket, s->worker_count,
+		 num_plural(s->worker_count), io_kind_name(s->io),
+		 s->config->durability == DURABILITY_COMMIT ? "commit" : "interval", s->config->db);
+	notify_sendf("READY=1\nSTATUS=counting: %u worker%s, %s", s->worker_count,
+		     num_plural(s->worker_count), io_kind_name(s->io));
 }
 
 /* With everything that holds state up: serve until told to stop. 0 or an exit status. */

@@ -8,11 +8,13 @@
 #include "store_private.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/num.h"
 #include "window.h"
 
 enum { LINE_BYTES = 1600 };
@@ -305,10 +307,24 @@ static int check_counters(struct check *check, struct store_state *state)
 	return r == 0 ? 0 : find_error(check, r);
 }
 
+static void say_clean(const struct check *check, const struct store_state *state)
+{
+	char line[LINE_BYTES];
+
+	(void)snprintf(line, sizeof(line),
+		       "clean: %" PRIu64 " counter%s, %" PRIu64 " session%s, %" PRIu64 " token%s, %" PRIu64
+		       " journal row%s with %" PRIu64 " byte%s, schema version %d%s",
+		       state->counters, num_plural(state->counters), state->sessions,
+		       num_plural(state->sessions), state->tokens, num_plural(state->tokens), check->rows,
+		       num_plural(check->rows), check->bytes, num_plural(check->bytes),
+		       check->s->schema_version,
+		       store_is_old(check->s) ? ", which the next start brings up to date" : "");
+	check->say(check->arg, line);
+}
+
 static int check_all(struct check *check)
 {
 	struct store_state state = {0};
-	char line[LINE_BYTES];
 	int r = check_pages(check);
 
 	if (r == 0) {
@@ -323,17 +339,8 @@ static int check_all(struct check *check)
 	/* Recovery stops at the first damaged body, which is said already. */
 	if (r == 0 && !check->is_journal_damaged)
 		r = check_counters(check, &state);
-	if (r == 0 && check->findings == 0) {
-		snprintf(
-			line, sizeof(line),
-			"clean: %llu counters, %llu sessions, %llu tokens, %llu journal rows with %llu bytes, "
-			"schema version %d%s",
-			(unsigned long long)state.counters, (unsigned long long)state.sessions,
-			(unsigned long long)state.tokens, (unsigned long long)check->rows,
-			(unsigned long long)check->bytes, check->s->schema_version,
-			store_is_old(check->s) ? ", which the next start brings up to date" : "");
-		check->say(check->arg, line);
-	}
+	if (r == 0 && check->findings == 0)
+		say_clean(check, &state);
 	return r;
 }
 

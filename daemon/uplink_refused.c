@@ -157,7 +157,8 @@ static void say_how_many(struct uplink *u)
 		(void)snprintf(r->last, sizeof(r->last), "%s", ill_fitting);
 	if (count == r->said_count || clock_ms(CLOCK_MONOTONIC) < r->said_ms + SAY_MS)
 		return;
-	log_warning("uplink: %zu counters are refused now, the last one: %s", count, r->last);
+	log_warning("uplink: %zu counter%s refused now, the last one: %s", count,
+		    count == 1 ? " is" : "s are", r->last);
 	say_count(r, count);
 }
 

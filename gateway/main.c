@@ -10,6 +10,7 @@
 
 #include "../lib/log.h"
 #include "../lib/notify.h"
+#include "../lib/num.h"
 #include "../lib/watchdog.h"
 #include "certificate.h"
 #include "hash_token.h"
@@ -120,7 +121,8 @@ static void serve(struct service *s)
 	int number;
 
 	listen_name(s->fds[0], name, sizeof(name));
-	log_info("ready: %s://%s/, %zu threads", scheme, name, s->gateway.loop_count);
+	log_info("ready: %s://%s/, %zu thread%s", scheme, name, s->gateway.loop_count,
+		 num_plural(s->gateway.loop_count));
 	(void)notify_sendf("READY=1\nSTATUS=serving %s://%s/", scheme, name);
 	watch_loops(s);
 	while ((number = watchdog_wait(&s->watchdog, &s->signals)) == SIGHUP) {

@@ -36,6 +36,12 @@ static inline bool num_add_i64(int64_t a, int64_t b, int64_t *out)
 	return true;
 }
 
+/* What a noun ends with behind that number. */
+static inline const char *num_plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 /* a - b, for a rate: exact (as far as a double is) also between numbers that no double holds. */
 static inline double num_difference(int64_t a, int64_t b)
 {

@@ -20,7 +20,7 @@ except ImportError:  # gateway_api.py, which is about that, wants it
 
 PROGRAM = os.environ.get("SHCOUNT_GATEWAY") or os.path.join(os.environ.get("BUILD", "build"), "shcount-gateway")
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
-READY = re.compile(r"ready: (https?)://(\S+):(\d+)/, (\d+) threads")
+READY = re.compile(r"ready: (https?)://(\S+):(\d+)/, (\d+) threads?")
 
 
 def url_of(backend):
