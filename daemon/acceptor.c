@@ -120,7 +120,7 @@ static void give(struct acceptor *a, struct handoff *h)
 	worker_give(w, h);
 }
 
-static void take(struct acceptor *a, int fd)
+static void take(struct acceptor *a, int fd, const struct sockaddr_storage *from, socklen_t from_len)
 {
 	struct handoff *h = calloc(1, sizeof(*h));
 
@@ -130,7 +130,7 @@ static void take(struct acceptor *a, int fd)
 		return;
 	}
 	h->fd = fd;
-	acceptor_describe(fd, &h->address);
+	acceptor_describe(fd, from, from_len, &h->address);
 	if (admit(a, h)) {
 		give(a, h);
 		return;
@@ -176,14 +176,16 @@ static bool accept_failed(struct acceptor *a, int error, bool *is_dead)
 /* Takes one. False: nothing to accept now, or ever on this listener (then *is_dead). */
 static bool accept_one(struct acceptor *a, int listener, bool *is_dead)
 {
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct sockaddr_storage from = {0};
+	socklen_t from_len = sizeof(from);
+	int fd = accept4(listener, (struct sockaddr *)&from, &from_len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd < 0)
 		return accept_failed(a, errno, is_dead);
 	if (a->is_short)
 		log_info("connections are accepted again");
 	a->is_short = false;
-	take(a, fd);
+	take(a, fd, &from, from_len);
 	return true;
 }
 

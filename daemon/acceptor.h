@@ -103,8 +103,9 @@ int acceptor_listen_again(struct acceptor *a, struct listener *l, char *why, siz
 int acceptor_admit(struct acceptor *a, struct handoff *h);
 void acceptor_unadmit(struct acceptor *a, struct handoff *h);
 
-/* What CLIENT LIST shows of an accepted connection. */
-void acceptor_describe(int fd, struct client_address *out);
+/* What CLIENT LIST shows of an accepted connection; who is at its other end as accept(2) has told. */
+void acceptor_describe(int fd, const struct sockaddr_storage *from, socklen_t from_len,
+		       struct client_address *out);
 
 /* acceptor_leave.c, the thread: nobody can come in any more, but for inherited listeners; those who have,
  * are in the queues. And back; results as acceptor_open, on failure there is no Unix listener. */

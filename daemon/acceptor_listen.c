@@ -124,6 +124,31 @@ static void set_no_delay(int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
+/* "127.0.0.1:5555", "[::1]:5555", "/path:0", as Redis writes them. */
+static void format_address(const union address *address, socklen_t len, char *out, size_t out_size)
+{
+	char host[INET6_ADDRSTRLEN] = "";
+	const size_t path_at = offsetof(struct sockaddr_un, sun_path);
+
+	switch (address->any.sa_family) {
+	case AF_UNIX: {
+		size_t path_len = len > path_at ? strnlen(address->un.sun_path, len - path_at) : 0;
+
+		snprintf(out, out_size, "%.*s:0", (int)path_len, address->un.sun_path);
+		break;
+	}
+	case AF_INET:
+		inet_ntop(AF_INET, &address->in.sin_addr, host, sizeof(host));
+		snprintf(out, out_size, "%s:%u", host, port_of(address));
+		break;
+	case AF_INET6:
+		inet_ntop(AF_INET6, &address->in6.sin6_addr, host, sizeof(host));
+		snprintf(out, out_size, "[%s]:%u", host, port_of(address));
+		break;
+	default: strlcpy(out, "?:0", out_size); break;
+	}
+}
+
 /* ---- inherited ---- */
 
 static int take_inherited(struct acceptor *a, int fd, const struct why *why)
@@ -570,31 +595,6 @@ void acceptor_unlisten(struct acceptor *a)
 
 /* ---- who is at the other end ---- */
 
-/* "127.0.0.1:5555", "[::1]:5555", "/path:0", as Redis writes them. */
-static void format_address(const union address *address, socklen_t len, char *out, size_t out_size)
-{
-	char host[INET6_ADDRSTRLEN] = "";
-	const size_t path_at = offsetof(struct sockaddr_un, sun_path);
-
-	switch (address->any.sa_family) {
-	case AF_UNIX: {
-		size_t path_len = len > path_at ? strnlen(address->un.sun_path, len - path_at) : 0;
-
-		snprintf(out, out_size, "%.*s:0", (int)path_len, address->un.sun_path);
-		break;
-	}
-	case AF_INET:
-		inet_ntop(AF_INET, &address->in.sin_addr, host, sizeof(host));
-		snprintf(out, out_size, "%s:%u", host, port_of(address));
-		break;
-	case AF_INET6:
-		inet_ntop(AF_INET6, &address->in6.sin6_addr, host, sizeof(host));
-		snprintf(out, out_size, "[%s]:%u", host, port_of(address));
-		break;
-	default: strlcpy(out, "?:0", out_size); break;
-	}
-}
-
 /* What is one source. An IPv4 address in an IPv6 one's clothes is that address. */
 static void take_net(const union address *address, struct client_address *out)
 {
@@ -612,7 +612,8 @@ static void take_net(const union address *address, struct client_address *out)
 	}
 }
 
-void acceptor_describe(int fd, struct client_address *out)
+void acceptor_describe(int fd, const struct sockaddr_storage *from, socklen_t from_len,
+		       struct client_address *out)
 {
 	union address address = {0};
 	socklen_t len = sizeof(address), cred_len = sizeof(struct ucred);
@@ -634,10 +635,9 @@ void acceptor_describe(int fd, struct client_address *out)
 			out->pid = cred.pid;
 		return;
 	}
-	len = sizeof(address);
-	if (getpeername(fd, &address.any, &len))
-		return;
+	/* Not by getpeername(2): of a connection that was reset meanwhile it tells nothing. */
+	address.storage = *from;
 	out->is_loopback = loopback_is(&address.any);
 	take_net(&address, out);
-	format_address(&address, len, out->peer, sizeof(out->peer));
+	format_address(&address, from_len, out->peer, sizeof(out->peer));
 }

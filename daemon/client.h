@@ -25,7 +25,7 @@ enum { CLIENT_NAME_MAX = 255 };
 /* How much of an address is one source: an IPv4 address, the /64 of an IPv6 one. */
 enum { CLIENT_NET_V4 = 4, CLIENT_NET_V6 = 8 };
 
-/* As getpeername/getsockname/getpeereid said at accept. */
+/* As accept4, getsockname and getpeereid said at accept. */
 struct client_address {
 	char peer[128]; /* "127.0.0.1:5555", "/path:0" */
 	char local[128];

@@ -540,10 +540,12 @@ static int listen_on_both(uint16_t *port)
 static void assert_net(int listener, const void *wanted, uint8_t wanted_len)
 {
 	struct client_address address = {.net_len = 99};
-	int fd = accept(listener, NULL, NULL);
+	struct sockaddr_storage from = {0};
+	socklen_t from_len = sizeof(from);
+	int fd = accept(listener, (struct sockaddr *)&from, &from_len);
 
 	assert_true(fd >= 0);
-	acceptor_describe(fd, &address);
+	acceptor_describe(fd, &from, from_len, &address);
 	assert_int_equal(address.net_len, wanted_len);
 	assert_memory_equal(address.net, wanted, wanted_len);
 	close(fd);
@@ -567,6 +569,35 @@ static void test_one_source_is_an_ipv4_address_or_half_of_an_ipv6_one(void **sta
 		assert_net(listener, "\0\0\0\0\0\0\0\0", CLIENT_NET_V6);
 	close(v6);
 	close(listener);
+}
+
+/* So the kernel does not say any more who it was, unless accept(2) is asked. */
+static void test_a_client_that_is_gone_before_it_is_accepted_is_described_all_the_same(void **state)
+{
+	const struct linger reset = {.l_onoff = 1};
+	char address[32], wanted[32];
+	const struct handoff *h;
+	struct sockaddr_in local;
+	socklen_t len = sizeof(local);
+	uint16_t port;
+	int fd;
+
+	(void)state;
+	close(tcp_socket(&port, false));
+	(void)snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+	config.listen = address;
+	assert_opens();
+	fd = connect_tcp(port);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&local, &len), 0);
+	(void)snprintf(wanted, sizeof(wanted), "127.0.0.1:%u", ntohs(local.sin_port));
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+	close(fd);
+	assert_int_equal(acceptor_start(&server.acceptor), 0);
+	h = take();
+	assert_non_null(h);
+	assert_string_equal(h->address.peer, wanted);
+	assert_true(h->address.is_loopback);
+	stop();
 }
 
 static void test_a_port_in_use_is_refused(void **state)
@@ -1050,6 +1081,7 @@ int main(void)
 		TEST(test_only_loopback_addresses_are_listened_on),
 		TEST(test_a_tcp_client_is_described_and_gets_no_delay),
 		TEST(test_one_source_is_an_ipv4_address_or_half_of_an_ipv6_one),
+		TEST(test_a_client_that_is_gone_before_it_is_accepted_is_described_all_the_same),
 		TEST(test_a_port_in_use_is_refused),
 		TEST(test_all_addresses_of_a_host_are_listened_on_once),
 		TEST(test_a_unix_client_is_described_by_its_credentials),
