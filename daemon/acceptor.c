@@ -13,6 +13,7 @@
 
 #include "clock.h"
 #include "../lib/log.h"
+#include "../lib/num.h"
 #include "server.h"
 #include "worker.h"
 
@@ -76,6 +77,19 @@ static int64_t count_peers(struct acceptor *a)
 
 /* ---- one connection ---- */
 
+/* One line in SELDOM_MS: the number may go up and down around the limit all the time. */
+static void say_full(struct acceptor *a, int64_t limit)
+{
+	uint64_t unsaid;
+	char more[REFUSALS_MORE_SIZE];
+
+	if (!seldom_note(&a->full, clock_ms(CLOCK_MONOTONIC), &unsaid))
+		return;
+	refusals_more(unsaid, more);
+	log_warning("%" PRId64 " client%s (max-clients): further ones are refused%s", limit,
+		    num_plural((uint64_t)limit), more);
+}
+
 /* In Redis's words, as far as the socket takes them at once. */
 static void refuse(struct acceptor *a, const struct handoff *h, int64_t limit)
 {
@@ -83,9 +97,7 @@ static void refuse(struct acceptor *a, const struct handoff *h, int64_t limit)
 
 	atomic_fetch_add_explicit(&a->refused, 1, memory_order_relaxed);
 	(void)send(h->fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (!a->is_full)
-		log_warning("%" PRId64 " clients (max-clients): further ones are refused", limit);
-	a->is_full = true;
+	say_full(a, limit);
 }
 
 /* What its source may not have is none of all's. False: there is no room for it. */
@@ -103,7 +115,6 @@ static bool admit(struct acceptor *a, struct handoff *h)
 		refuse(a, h, limit);
 		return false;
 	}
-	a->is_full = false;
 	return true;
 }
 
@@ -247,6 +258,38 @@ static bool leave(struct acceptor *a)
 	return false;
 }
 
+/* ---- what was not said ---- */
+
+/* Logs what is due; or, at the end, all of what the acceptor itself has refused: workers go on refusing. */
+static void tell(struct acceptor *a, bool is_end)
+{
+	int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
+	uint64_t unsaid = seldom_tell(&a->full, now_ms, is_end);
+
+	if (unsaid)
+		log_warning("max-clients: %" PRIu64 " more client%s refused since the last line about it",
+			    unsaid, unsaid == 1 ? " was" : "s were");
+	refusals_tell(&a->server->refusals, now_ms, false);
+}
+
+static int64_t sooner(int64_t a_ms, int64_t b_ms)
+{
+	return a_ms < 0 || (b_ms >= 0 && b_ms < a_ms) ? b_ms : a_ms;
+}
+
+/* How long to sleep, -1 for ever; 0: it is time to leave. */
+static int wait_ms(struct acceptor *a)
+{
+	int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
+	int64_t untold_ms =
+		sooner(seldom_wait_ms(&a->full, now_ms), refusals_wait_ms(&a->server->refusals, now_ms));
+	int idle_ms = idle_wait_ms(&a->idle, clock_ns(CLOCK_MONOTONIC));
+
+	if (untold_ms == 0)
+		untold_ms = 1; /* has become due just now */
+	return idle_ms == 0 ? 0 : (int)sooner(idle_ms, untold_ms);
+}
+
 /* ---- the thread ---- */
 
 static void fill_poll(const struct acceptor *a, struct pollfd *fds)
@@ -266,13 +309,13 @@ static void look_at_place(struct acceptor *a, struct pollfd *watch)
 	watch->fd = -1;
 }
 
-/* Sleeps for `wait_ms` at most, and takes who has come. */
-static void wait_and_accept(struct acceptor *a, struct pollfd *fds, int wait_ms)
+/* Sleeps for `ms` at most, and takes who has come. */
+static void wait_and_accept(struct acceptor *a, struct pollfd *fds, int ms)
 {
 	bool was_short = a->is_short;
 
 	/* Out of descriptors: the listeners stay readable, and poll would return at once. */
-	(void)poll(fds, was_short ? 1 : (nfds_t)(2 + a->listener_count), was_short ? PAUSE_MS : wait_ms);
+	(void)poll(fds, was_short ? 1 : (nfds_t)(2 + a->listener_count), was_short ? PAUSE_MS : ms);
 	waker_unpark(&a->waker);
 	waker_drain(&a->waker);
 	for (size_t i = 0; i < a->listener_count; i++)
@@ -291,7 +334,7 @@ static void *run(void *arg)
 	acceptor_watch(a);
 	fill_poll(a, fds);
 	for (;;) {
-		int wait_ms;
+		int ms;
 
 		waker_park(&a->waker);
 		pulse_answer(&a->pulse); /* parked: a later question wakes us */
@@ -299,14 +342,16 @@ static void *run(void *arg)
 			(void)drain(a);
 			break;
 		}
-		wait_ms = idle_wait_ms(&a->idle, clock_ns(CLOCK_MONOTONIC));
-		if (wait_ms != 0)
-			wait_and_accept(a, fds, wait_ms);
+		tell(a, false);
+		ms = wait_ms(a);
+		if (ms != 0)
+			wait_and_accept(a, fds, ms);
 		else if (leave(a))
 			break;
 		else
 			fill_poll(a, fds);
 	}
+	tell(a, true);
 	waker_unpark(&a->waker);
 	return NULL;
 }
@@ -315,6 +360,7 @@ static void *run(void *arg)
 
 static void fini(struct acceptor *a)
 {
+	refusals_set_teller(&a->server->refusals, NULL);
 	acceptor_unlisten(a);
 	free(a->busy_before_ns);
 	free(a->busy_eighths);
@@ -340,6 +386,7 @@ int acceptor_open(struct acceptor *a, struct server *server, char *why, size_t w
 		snprintf(why, why_size, "cannot make an eventfd: %s", strerror(errno));
 		return STATUS_IO;
 	}
+	refusals_set_teller(&server->refusals, &a->waker);
 	a->busy_before_ns = calloc(count, sizeof(*a->busy_before_ns));
 	a->busy_eighths = calloc(count, sizeof(*a->busy_eighths));
 	a->peers = calloc(count, sizeof(*a->peers));

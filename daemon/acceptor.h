@@ -28,6 +28,7 @@
 #include "../lib/pulse.h"
 #include "client.h"
 #include "idle.h"
+#include "seldom.h"
 #include "waker.h"
 
 struct access;
@@ -71,9 +72,9 @@ struct acceptor {
 	uint32_t *busy_eighths;
 	int64_t *peers; /* of each worker, with those on their way to it; scratch */
 	int64_t looked_ns;
-	bool is_short; /* of descriptors: has said so, and waits */
-	bool is_full;  /* max-clients: has said so */
-	bool is_shut;  /* nobody can come in */
+	bool is_short;	    /* of descriptors: has said so, and waits */
+	struct seldom full; /* max-clients: what is said of it */
+	bool is_shut;	    /* nobody can come in */
 	uint64_t accepted;
 	struct access *access; /* the rules, a reference; null: none */
 	uint64_t access_generation;

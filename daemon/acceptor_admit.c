@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "../lib/log.h"
+#include "../lib/num.h"
 #include "clock.h"
 #include "limits.h"
 #include "server.h"
@@ -59,7 +60,7 @@ static int clients_max(struct acceptor *a, const struct handoff *h, int64_t *out
 static void refuse(struct acceptor *a, const struct handoff *h, const struct source_key *key, int64_t max)
 {
 	char who[SOURCE_TEXT_SIZE], text[SOURCE_TEXT_SIZE + 64];
-	char more[96] = "";
+	char more[REFUSALS_MORE_SIZE];
 	uint64_t unsaid;
 	int len;
 
@@ -68,12 +69,11 @@ static void refuse(struct acceptor *a, const struct handoff *h, const struct sou
 	(void)send(h->fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (!refusals_note(&a->server->refusals, who, clock_ms(CLOCK_MONOTONIC), &unsaid))
 		return;
-	if (unsaid)
-		(void)snprintf(more, sizeof(more), "; %" PRIu64 " more refusals since the last such line",
-			       unsaid);
-	log_warning("%s has %" PRId64 " connections (max-source-clients, or its limit in the rules): further "
+	refusals_more(unsaid, more);
+	log_warning("%s has %" PRId64
+		    " connection%s (max-source-clients, or its limit in the rules): further "
 		    "ones are refused%s",
-		    who, max, more);
+		    who, max, num_plural((uint64_t)max), more);
 }
 
 int acceptor_admit(struct acceptor *a, struct handoff *h)

@@ -182,27 +182,47 @@ static void describe_source(const struct peer *p, char out[REFUSALS_WHO_SIZE])
 
 	if (address->uid != (uid_t)-1)
 		(void)snprintf(out, REFUSALS_WHO_SIZE, "uid %u", (unsigned)address->uid);
+	else if (!address->peer[0])
+		(void)snprintf(out, REFUSALS_WHO_SIZE, "an unknown address");
 	else
 		(void)snprintf(out, REFUSALS_WHO_SIZE, "%.*s",
 			       colon ? (int)(colon - address->peer) : (int)strlen(address->peer),
 			       address->peer);
 }
 
-void peer_log_refusal(struct peer *p, const char *error, const char *what, struct slice name)
+/* True: say it, of `who`, with `more` behind it. */
+static bool note_refusal(struct peer *p, char who[REFUSALS_WHO_SIZE], char more[REFUSALS_MORE_SIZE])
 {
-	char who[REFUSALS_WHO_SIZE], more[96] = "", on[NAME_SHOWN_MAX + 16] = "",
-				     login[ACCESS_LOGIN_SIZE + 16] = "";
-	uint64_t unsaid;
+	uint64_t unsaid = 0;
+	bool is_said;
 
 	describe_source(p, who);
-	if (!refusals_note(&p->worker->server->refusals, who, p->worker->now_ms, &unsaid))
+	is_said = refusals_note(&p->worker->server->refusals, who, p->worker->now_ms, &unsaid);
+	refusals_more(unsaid, more);
+	return is_said;
+}
+
+void peer_log_http(struct peer *p)
+{
+	char who[REFUSALS_WHO_SIZE], more[REFUSALS_MORE_SIZE];
+
+	if (note_refusal(p, who, more))
+		log_warning("%s (client %" PRIu64
+			    ") speaks HTTP (POST or Host:) to the RESP port: connection closed%s",
+			    who, p->client.id, more);
+}
+
+void peer_log_refusal(struct peer *p, const char *error, const char *what, struct slice name)
+{
+	char who[REFUSALS_WHO_SIZE], more[REFUSALS_MORE_SIZE],
+		on[NAME_SHOWN_MAX + 16] = "", login[ACCESS_LOGIN_SIZE + 16] = "";
+
+	if (!note_refusal(p, who, more))
 		return;
-	if (unsaid)
-		(void)snprintf(more, sizeof(more), "; %" PRIu64 " more refusals since the last such line",
-			       unsaid);
 	if (name.data)
-		(void)snprintf(on, sizeof(on), " on \"%.*s\"",
-			       name.len < NAME_SHOWN_MAX ? (int)name.len : NAME_SHOWN_MAX, name.data);
+		(void)snprintf(on, sizeof(on), " on \"%.*s%s\"",
+			       name.len < NAME_SHOWN_MAX ? (int)name.len : NAME_SHOWN_MAX, name.data,
+			       name.len > NAME_SHOWN_MAX ? "..." : "");
 	if (p->is_logged_in)
 		(void)snprintf(login, sizeof(login), " as %s", p->login);
 	log_warning("%s%s (client %" PRIu64 ") was refused %s%s: %s%s", who, login, p->client.id, what, on,

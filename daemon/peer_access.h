@@ -35,5 +35,7 @@ int64_t peer_count_failure(struct peer *p);
 /* Says in the log that he was refused `what` ("'incr'"), on a name where data is not null; not each time
  * (refusals.h). */
 void peer_log_refusal(struct peer *p, const char *error, const char *what, struct slice name);
+/* The same of a connection that is closed because a browser was made to speak to us. */
+void peer_log_http(struct peer *p);
 
 #endif

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "../lib/resp.h"
-#include "../lib/log.h"
 #include "peer.h"
+#include "peer_access.h"
 #include "request_access.h"
 #include "request_sub.h"
 #include "server.h"
@@ -494,8 +494,7 @@ static enum request_result refuse(struct peer *peer)
 static enum request_result refuse_unknown(struct peer *peer, const struct slice *argv, size_t argc)
 {
 	if (is_http(argv)) {
-		log_warning("client %llu speaks HTTP (POST or Host:) to the RESP port: connection closed",
-			    (unsigned long long)peer->client.id);
+		peer_log_http(peer);
 		return REQUEST_CLOSE;
 	}
 	put_unknown(&peer->out, argv, argc);

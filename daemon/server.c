@@ -450,6 +450,7 @@ static int run_threads(struct server *s, const sigset_t *signals)
 	if (s->uplink)
 		uplink_stop(s->uplink);
 	stop_workers(s);
+	refusals_tell(&s->refusals, clock_ms(CLOCK_MONOTONIC), true);
 	backup_fini(&s->backup);
 	audit_reader_fini(&s->audit_reader);
 	if (has_committer)

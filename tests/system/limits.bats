@@ -40,6 +40,10 @@ load drive
 	drive limits max_clients
 }
 
+@test "a number of clients that flaps around max-clients is logged seldom, with how many were refused" {
+	drive limits max_clients_flapping
+}
+
 @test "out of descriptors it waits and accepts again" {
 	drive limits few_descriptors
 }

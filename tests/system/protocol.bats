@@ -69,6 +69,10 @@ load drive
 	drive protocol http_is_closed
 }
 
+@test "POST and Host: are logged once in a while, by who it is, with how often" {
+	drive protocol http_is_logged_seldom
+}
+
 @test "inline requests take quotes and escapes, and mix with arrays and empty lines" {
 	drive protocol inline
 }

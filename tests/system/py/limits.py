@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import random
+import re
 import resource
 import shutil
 import sqlite3
@@ -155,6 +156,24 @@ def max_clients():
         wait_until(comes_in, "a place is free again")
         check("max-clients" in d.log(), "nothing in the log")
         equal(d.log().count("further ones are refused"), 1, "lines about it")
+
+
+def max_clients_flapping():
+    """The number goes up to the limit and down again all the time: few lines, which tell of all that were refused."""
+    rounds = 100
+    with Daemon("--max-clients", 2) as d, d.conn() as c:
+        wait_until(lambda: len(c.do("CLIENT", "LIST").strip().splitlines()) == 1, "alone")
+        for _ in range(rounds):
+            with d.conn() as other:
+                equal(other.do("PING"), "PONG", "the last place")
+                with d.conn() as refused:
+                    equal(refused.read_all(), b"-ERR max number of clients reached\r\n", "one too many")
+            wait_until(lambda: len(c.do("CLIENT", "LIST").strip().splitlines()) == 1, "alone again")
+        equal(d.stop(), 0, "exit status")
+        lines = d.log().count("further ones are refused")
+        check(1 <= lines < rounds / 10, f"{lines} lines")
+        more = sum(int(n) for n in re.findall(r"(\d+) more (?:refusals?|clients?)", d.log()))
+        equal(lines + more, rounds, "with those that were not said")
 
 
 def few_descriptors():
@@ -496,5 +515,5 @@ def io_is_honoured():
 
 
 if __name__ == "__main__":
-    main([max_memory, churn, lasting_load, forgotten, max_clients, few_descriptors, large_transaction, disk_full, disk_full_whole_counters, disk_full_stop,
+    main([max_memory, churn, lasting_load, forgotten, max_clients, max_clients_flapping, few_descriptors, large_transaction, disk_full, disk_full_whole_counters, disk_full_stop,
           disk_full_bound, file_size, file_size_commit, file_size_stop, without_io_uring, io_is_honoured])

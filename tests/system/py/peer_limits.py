@@ -611,7 +611,7 @@ def logged():
             equal(other.ask("PING"), "PONG", "another address")
             is_told(d.conn(THERE), THERE)
         lines = [line for line in d.daemon.log().splitlines() if "further ones are refused" in line]
-        check(re.search(rf"warning: {HERE} has 1 connections \(max-source-clients, or its limit in the rules\)", lines[0]), lines[0])
+        check(re.search(rf"warning: {HERE} has 1 connection \(max-source-clients, or its limit in the rules\)", lines[0]), lines[0])
         check(re.search(rf"warning: {THERE} has 1 ", lines[-1]), lines[-1])
         check(len(lines) <= 5, len(lines), "lines")
         equal(d.number("rejected_source_connections"), 201, "counted")

@@ -2,6 +2,7 @@
 """Drivers of protocol.bats: bytes in, bytes out."""
 import os
 import random
+import re
 import select
 import shutil
 import socket
@@ -251,6 +252,19 @@ def http_is_closed():
         with d.conn() as c:
             equal(c.value("x"), None, "what stood behind the header was executed")
         check("HTTP" in d.log(), "nothing in the log about it")
+
+
+def http_is_logged_seldom():
+    """However often it happens; how often that was is told in the end."""
+    count = 300
+    with Daemon() as d:
+        for _ in range(count):
+            equal(closed_with(d.sock, encode("POST", "x")), b"", "what it hears")
+        equal(d.stop(), 0, "exit status")
+        lines = [line for line in d.log().splitlines() if "HTTP" in line]
+        check(1 <= len(lines) < count / 10, f"{len(lines)} lines")
+        check(re.search(rf"warning: uid {os.geteuid()} \(client \d+\) speaks HTTP", lines[0]), lines[0])
+        equal(len(lines) + sum(int(n) for n in re.findall(r"(\d+) more refusals?", d.log())), count, "with those that were not said")
 
 
 def inline():
@@ -560,7 +574,7 @@ def redis_benchmark():
 
 
 if __name__ == "__main__":
-    main([backend, same_as_redis, differs_on_purpose, broken_requests, limits, http_is_closed, inline, cut_anywhere, byte_by_byte,
+    main([backend, same_as_redis, differs_on_purpose, broken_requests, limits, http_is_closed, http_is_logged_seldom, inline, cut_anywhere, byte_by_byte,
           cut_at_random, pipeline_in_one_write, pipeline_of_megabytes, large_values_in_one_request, slow_reader_is_throttled,
           slow_reader_is_closed, steady_reader_is_kept, many_large_replies, too_many_replies, disconnects, half_close, half_close_while_throttled,
           redis_cli_pipe, redis_py, redis_benchmark])
