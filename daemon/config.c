@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <bsd/string.h>
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -238,19 +239,38 @@ static void take_over(struct config *c, struct config *fresh, char *said, size_t
 	}
 }
 
-int config_reload(struct config *c, char *said, size_t said_size, struct config_error *err)
+static bool is_given(const struct config *c, const char *name)
+{
+	return (c->given & UINT64_C(1) << (config_row_find(name) - config_rows)) != 0;
+}
+
+int config_set_socket(struct config *c, const char *socket)
+{
+	char *copy = strdup(socket);
+	if (copy == NULL)
+		return -ENOMEM;
+	free(c->socket);
+	c->socket = copy;
+	c->given |= UINT64_C(1) << (config_row_find("socket") - config_rows);
+	return 0;
+}
+
+int config_reload(struct config *c, config_approve_fn *approve, void *arg, char *said, size_t said_size,
+		  struct config_error *err)
 {
 	struct config fresh;
-	int outcome;
+	const char *access;
+	int outcome = CONFIG_OK;
 	said[0] = '\0';
-	if (c->config_path == NULL) {
-		say(said, said_size, "no configuration file was given, so there is nothing to reload");
-		return CONFIG_OK;
-	}
+	if (c->config_path == NULL)
+		return approve != NULL ? approve(arg, atomic_load(&c->access), err) : CONFIG_OK;
 	config_init(&fresh);
 	outcome = take_config_path(&fresh, c->config_path, err);
 	if (outcome == CONFIG_OK)
 		outcome = config_file_read(&fresh, err);
+	access = is_given(c, "access") ? atomic_load(&c->access) : atomic_load(&fresh.access);
+	if (outcome == CONFIG_OK && approve != NULL)
+		outcome = approve(arg, access, err);
 	if (outcome == CONFIG_OK)
 		take_over(c, &fresh, said, said_size);
 	if (outcome == CONFIG_OK && said[0] == '\0')

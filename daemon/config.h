@@ -86,10 +86,19 @@ enum {
  * CPUs allowed). */
 int config_parse_args(struct config *c, int argc, char **argv, struct config_error *err);
 
-/* SIGHUP: reads the file again and takes over what is reloadable; says in `said` (for the log) what changed
- * and what needs a restart. All or nothing: CONFIG_OK or CONFIG_BAD. Options given on the command line keep
- * winning. */
-int config_reload(struct config *c, char *said, size_t said_size, struct config_error *err);
+/* Asked before a reload takes over anything, with the file of rules that would be in force (null: none).
+ * CONFIG_OK; or CONFIG_BAD, with a sentence in `err`. */
+typedef int config_approve_fn(void *arg, const char *access, struct config_error *err);
+
+/* SIGHUP: reads the file again, if there is one, and takes over what is reloadable; says in `said` (for the
+ * log) what changed and what needs a restart. All or nothing: CONFIG_OK or CONFIG_BAD, also when `approve`
+ * (may be null) refuses. Options given on the command line keep winning. */
+int config_reload(struct config *c, config_approve_fn *approve, void *arg, char *said, size_t said_size,
+		  struct config_error *err);
+
+/* Main, before there are threads: it listens there instead, whatever the file says, also later. 0 or -ENOMEM.
+ */
+int config_set_socket(struct config *c, const char *socket);
 
 /* The table, for CONFIG GET and --help: calls fn with each name and its present value as text. */
 typedef void config_each_fn(void *arg, const char *name, const char *value);

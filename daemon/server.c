@@ -135,6 +135,15 @@ static int load_state(struct server *s)
 
 /* ---- who may do what ---- */
 
+static void say_rules(const struct access *access)
+{
+	if (access)
+		log_info("access: %zu rule%s in force", access->rule_count,
+			 access->rule_count == 1 ? " is" : "s are");
+	else
+		log_info("access: no rules any more: whoever can connect may do everything");
+}
+
 /* 0 or an exit status. */
 static int open_access(struct server *s)
 {
@@ -148,6 +157,7 @@ static int open_access(struct server *s)
 		log_error("access: %s", why);
 		return STATUS_CONFIG;
 	}
+	say_rules(access);
 	access_now_set(&s->access, access);
 	return 0;
 }
@@ -158,30 +168,37 @@ static bool is_enough(const struct server *s, const struct access *access)
 	return !s->acceptor.is_exposed || access_has_logins(access);
 }
 
-/* What is wrong leaves the rules as they are. */
-static void reload_access(struct server *s)
-{
-	const char *path = atomic_load(&s->config->access);
-	char why[GUARDED_WHY_SIZE];
-	struct access *access = NULL;
+/* A reload, while it is not known whether it is one. */
+struct reading {
+	const struct server *server;
+	struct access *access; /* the rules as they would be; null: none */
+};
 
-	if (!path && !s->access.set)
-		return;
-	if (path && access_read(&access, path, why)) {
-		log_error("access: %s; the rules stay as they were", why);
-		return;
+/* As config_approve_fn. */
+static int read_rules(void *arg, const char *path, struct config_error *err)
+{
+	struct reading *r = arg;
+	char why[GUARDED_WHY_SIZE];
+
+	if (path && access_read(&r->access, path, why)) {
+		(void)snprintf(err->text, sizeof(err->text), "access: %s", why);
+		return CONFIG_BAD;
 	}
-	if (!is_enough(s, access)) {
-		log_error(
-			"access: there is no login any more, and listening beyond loopback needs one; the rules "
-			"stay as they were");
-		access_unref(access);
+	if (is_enough(r->server, r->access))
+		return CONFIG_OK;
+	r->access = access_unref(r->access);
+	(void)strlcpy(err->text,
+		      "access: there is no login any more, and listening beyond loopback needs one",
+		      sizeof(err->text));
+	return CONFIG_BAD;
+}
+
+/* Takes the reference. */
+static void put_in_force(struct server *s, struct access *access)
+{
+	if (!access && !s->access.set)
 		return;
-	}
-	if (access)
-		log_info("access: %zu rules are in force", access->rule_count);
-	else
-		log_info("access: no rules any more: whoever can connect may do everything");
+	say_rules(access);
 	access_now_set(&s->access, access);
 }
 
@@ -304,20 +321,30 @@ static void signals_block(sigset_t *set)
 	signal(SIGXFSZ, SIG_IGN); /* the write says EFBIG, which has a line in store_failure.c */
 }
 
+/* Rules have a line of their own. */
+static void say_read_again(const struct server *s, const char *said)
+{
+	if (said[0])
+		log_info("configuration read again: %s", said);
+	else if (!s->access.set)
+		log_info("there is nothing to read again: neither a configuration file nor rules were given");
+}
+
 static void reload(struct server *s)
 {
 	const char *audit = atomic_load(&s->config->audit);
+	struct reading reading = {.server = s};
 	struct config_error err;
 	char said[1024];
 	int rc;
 
 	notify_reloading();
-	rc = config_reload(s->config, said, sizeof(said), &err);
+	rc = config_reload(s->config, read_rules, &reading, said, sizeof(said), &err);
 	if (rc) {
 		log_error("%s; nothing was changed", err.text);
 	} else {
-		log_info("configuration read again: %s", said[0] ? said : "nothing changed");
-		reload_access(s);
+		say_read_again(s, said);
+		put_in_force(s, reading.access);
 		renew_peers(s);
 	}
 	raise_limits(s);

@@ -52,6 +52,14 @@ load drive
 	drive access reload
 }
 
+@test "rules that will not do are told in one line, and all settings stay as they were" {
+	drive access reload_refused
+}
+
+@test "SIGHUP without a file tells of the rules alone, or that there is nothing" {
+	drive access reload_without_file
+}
+
 @test "while rules change under load each request is answered, with a value or a refusal" {
 	drive access reload_under_load
 }
@@ -82,6 +90,18 @@ load drive
 
 @test "refusals are logged with who, what and on which name, without flooding, and counted" {
 	drive access logged
+}
+
+@test "who is gone before he is accepted is known, has his rights, and fills no log" {
+	drive access gone_before
+}
+
+@test "refusals that were not logged are told later, and at the stop" {
+	drive access told_later
+}
+
+@test "a long name in the log has a mark where it was cut" {
+	drive access long_names
 }
 
 @test "shcount says 77 and what to do, and logs in over TCP and over the socket" {

@@ -488,6 +488,25 @@ static void test_help_names_every_setting(void **state)
 
 /* ---- reload ---- */
 
+/* What would be approved of, and what it was asked about. */
+static struct {
+	bool is_refusing;
+	char access[256];
+} approval;
+
+static int approve(void *arg, const char *access, struct config_error *err)
+{
+	assert_ptr_equal(arg, &approval);
+	snprintf(approval.access, sizeof(approval.access), "%s", access ? access : "none");
+	snprintf(err->text, sizeof(err->text), "these rules will not do");
+	return approval.is_refusing ? CONFIG_BAD : CONFIG_OK;
+}
+
+static int reload(struct fixture *f, char *said, size_t said_size)
+{
+	return config_reload(&f->config, approve, &approval, said, said_size, &f->err);
+}
+
 static void test_reload_takes_over_what_it_can_and_names_the_rest(void **state)
 {
 	struct fixture *f = *state;
@@ -495,7 +514,7 @@ static void test_reload_takes_over_what_it_can_and_names_the_rest(void **state)
 	assert_int_equal(parse_with_file(f, "workers = 2\ncommit-interval = 1s\nmax-clients = 5\n"),
 			 CONFIG_OK);
 	write_file(f, "workers = 3\ncommit-interval = 2s\n", 33);
-	assert_int_equal(config_reload(&f->config, said, sizeof(said), &f->err), CONFIG_OK);
+	assert_int_equal(reload(f, said, sizeof(said)), CONFIG_OK);
 	assert_text_has(said, "commit-interval is now 2s (was 1s)");
 	assert_text_has(said, "max-clients is now 10000 (was 5)");
 	assert_text_has(said, "workers = 3 needs a restart");
@@ -510,7 +529,7 @@ static void test_reload_keeps_what_the_command_line_said(void **state)
 	write_file(f, "max-clients = 5\n", 16);
 	assert_int_equal(parse(f, "-f shcounterd.conf --max-clients 7 --log-level debug"), CONFIG_OK);
 	write_file(f, "max-clients = 6\nlog-level = error\n", 34);
-	assert_int_equal(config_reload(&f->config, said, sizeof(said), &f->err), CONFIG_OK);
+	assert_int_equal(reload(f, said, sizeof(said)), CONFIG_OK);
 	assert_string_equal(said, "nothing has changed");
 	assert_int_equal(f->config.max_clients, 7);
 	assert_int_equal(f->config.log_level, LOG_LEVEL_DEBUG);
@@ -533,7 +552,7 @@ static void test_reload_tells_of_another_password_and_not_which(void **state)
 	assert_int_equal(parse_with_file(f, rows[0].file), CONFIG_OK);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		write_file(f, rows[i].file, strlen(rows[i].file));
-		assert_int_equal(config_reload(&f->config, said, sizeof(said), &f->err), CONFIG_OK);
+		assert_int_equal(reload(f, said, sizeof(said)), CONFIG_OK);
 		assert_string_equal(said, rows[i].said);
 		assert_string_equal(f->config.uplink, "redis://u:first@a:1");
 	}
@@ -545,11 +564,11 @@ static void test_reload_of_a_bad_file_changes_nothing(void **state)
 	char said[512];
 	assert_int_equal(parse_with_file(f, "max-clients = 5\n"), CONFIG_OK);
 	write_file(f, "max-clients = 6\nworkers = 0\n", 28);
-	assert_int_equal(config_reload(&f->config, said, sizeof(said), &f->err), CONFIG_BAD);
+	assert_int_equal(reload(f, said, sizeof(said)), CONFIG_BAD);
 	assert_text_has(f->err.text, "shcounterd.conf:2: workers: '0'");
 	assert_int_equal(f->config.max_clients, 5);
 	unlink(f->file);
-	assert_int_equal(config_reload(&f->config, said, sizeof(said), &f->err), CONFIG_BAD);
+	assert_int_equal(reload(f, said, sizeof(said)), CONFIG_BAD);
 	assert_text_has(f->err.text, "cannot be read");
 }
 
@@ -559,7 +578,7 @@ static void test_reload_works_from_another_directory(void **state)
 	char said[512];
 	assert_int_equal(parse_with_file(f, "db = c.db\n"), CONFIG_OK);
 	assert_int_equal(chdir("/"), 0);
-	assert_int_equal(config_reload(&f->config, said, sizeof(said), &f->err), CONFIG_OK);
+	assert_int_equal(reload(f, said, sizeof(said)), CONFIG_OK);
 	assert_string_equal(said, "nothing has changed");
 }
 
@@ -573,13 +592,13 @@ static void test_reload_replaces_the_audit_patterns_and_keeps_the_old_ones(void 
 	before = f->config.audit;
 	assert_string_equal(before, "orders.* tickets");
 	write_file(f, "audit = money.*\n", 16);
-	assert_int_equal(config_reload(&f->config, said, sizeof(said), &f->err), CONFIG_OK);
+	assert_int_equal(reload(f, said, sizeof(said)), CONFIG_OK);
 	assert_text_has(said, "audit is now money.* (was orders.* tickets)");
 	assert_text_has(said, "audit-max is now 1000000 (was 5)");
 	assert_string_equal(f->config.audit, "money.*");
 	assert_string_equal(before, "orders.* tickets");
 	write_file(f, "\n", 1);
-	assert_int_equal(config_reload(&f->config, said, sizeof(said), &f->err), CONFIG_OK);
+	assert_int_equal(reload(f, said, sizeof(said)), CONFIG_OK);
 	assert_null(f->config.audit);
 	assert_string_equal(before, "orders.* tickets");
 }
@@ -593,13 +612,60 @@ static void test_audit_patterns_are_words_without_control_characters(void **stat
 	assert_text_has(f->err.text, "a value is missing");
 }
 
-static void test_reload_without_a_file_says_so(void **state)
+static void test_reload_without_a_file_asks_about_the_rules_and_says_nothing(void **state)
 {
 	struct fixture *f = *state;
 	char said[512];
-	assert_int_equal(parse(f, "--workers 2"), CONFIG_OK);
-	assert_int_equal(config_reload(&f->config, said, sizeof(said), &f->err), CONFIG_OK);
-	assert_text_has(said, "no configuration file");
+	assert_int_equal(parse(f, "--access /x/rules"), CONFIG_OK);
+	assert_int_equal(reload(f, said, sizeof(said)), CONFIG_OK);
+	assert_string_equal(said, "");
+	assert_string_equal(approval.access, "/x/rules");
+	approval.is_refusing = true;
+	assert_int_equal(reload(f, said, sizeof(said)), CONFIG_BAD);
+	approval.is_refusing = false;
+}
+
+static void test_reload_changes_nothing_when_the_rules_will_not_do(void **state)
+{
+	struct fixture *f = *state;
+	char said[512];
+	assert_int_equal(parse_with_file(f, "max-clients = 5\naccess = /x/rules\n"), CONFIG_OK);
+	write_file(f, "max-clients = 6\naccess = /x/rulez\n", 34);
+	approval.is_refusing = true;
+	assert_int_equal(reload(f, said, sizeof(said)), CONFIG_BAD);
+	assert_string_equal(approval.access, "/x/rulez");
+	assert_string_equal(f->err.text, "these rules will not do");
+	assert_string_equal(f->config.access, "/x/rules");
+	assert_int_equal(f->config.max_clients, 5);
+	write_file(f, "\n", 1);
+	assert_int_equal(reload(f, said, sizeof(said)), CONFIG_BAD);
+	assert_string_equal(approval.access, "none");
+	assert_string_equal(f->config.access, "/x/rules");
+	approval.is_refusing = false;
+	assert_int_equal(reload(f, said, sizeof(said)), CONFIG_OK);
+	assert_null(f->config.access);
+}
+
+static void test_reload_asks_about_the_rules_of_the_command_line_which_win(void **state)
+{
+	struct fixture *f = *state;
+	char said[512];
+	write_file(f, "access = /x/rules\n", 18);
+	assert_int_equal(parse(f, "-f shcounterd.conf --access /y/rules"), CONFIG_OK);
+	assert_int_equal(reload(f, said, sizeof(said)), CONFIG_OK);
+	assert_string_equal(approval.access, "/y/rules");
+}
+
+static void test_reload_leaves_a_socket_that_was_set_where_it_is(void **state)
+{
+	struct fixture *f = *state;
+	char said[512];
+	assert_int_equal(parse_with_file(f, "socket = /x/s\n"), CONFIG_OK);
+	assert_int_equal(config_set_socket(&f->config, "/run/s"), 0);
+	assert_setting(f, "socket", "/run/s");
+	assert_int_equal(reload(f, said, sizeof(said)), CONFIG_OK);
+	assert_string_equal(said, "nothing has changed");
+	assert_setting(f, "socket", "/run/s");
 }
 
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -635,7 +701,10 @@ int main(void)
 		TEST(test_reload_works_from_another_directory),
 		TEST(test_reload_replaces_the_audit_patterns_and_keeps_the_old_ones),
 		TEST(test_audit_patterns_are_words_without_control_characters),
-		TEST(test_reload_without_a_file_says_so),
+		TEST(test_reload_without_a_file_asks_about_the_rules_and_says_nothing),
+		TEST(test_reload_changes_nothing_when_the_rules_will_not_do),
+		TEST(test_reload_asks_about_the_rules_of_the_command_line_which_win),
+		TEST(test_reload_leaves_a_socket_that_was_set_where_it_is),
 	};
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
 }

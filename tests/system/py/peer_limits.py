@@ -73,7 +73,7 @@ class Limited:
         if text is not None:
             write_rules(self.rules, "others admin\n" + text)
         self.daemon.process.send_signal(signal.SIGHUP)
-        what = "rules are in force" if hasattr(self, "rules") else "configuration read again"
+        what = "in force" if hasattr(self, "rules") else "configuration read again"
         wait_until(lambda: what in self.daemon.log()[before:], "the reload")
 
 
