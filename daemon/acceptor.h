@@ -90,6 +90,9 @@ void acceptor_stop(struct acceptor *a);
 
 /* acceptor_listen.c: the listeners; results as acceptor_open. On failure those made so far stand in `a`. */
 int acceptor_listen(struct acceptor *a, char *why, size_t why_size);
+/* Where the service manager's sockets listen: a Unix socket's path, or of others the first one's address.
+ * False: nothing is known. */
+bool acceptor_name_inherited(int count, char *out, size_t size);
 /* Whether the socket of the configuration would find its place, without making anything: results as
  * acceptor_open. One that somebody listens on is in its place. */
 int acceptor_look(const struct config *config, char *why, size_t why_size);

@@ -28,7 +28,6 @@
 #include "config_value.h"
 #include "../lib/log.h"
 #include "../lib/loopback.h"
-#include "../lib/notify.h"
 #include "server.h"
 
 enum {
@@ -151,11 +150,45 @@ static void format_address(const union address *address, socklen_t len, char *ou
 
 /* ---- inherited ---- */
 
+/* Abstract ones as systemd writes them, "@name". */
+static void name_unix(const struct sockaddr_un *address, socklen_t len, char *out, size_t size)
+{
+	size_t path_len = len - offsetof(struct sockaddr_un, sun_path);
+	const char *path = address->sun_path;
+
+	if (path[0])
+		(void)snprintf(out, size, "%.*s", (int)strnlen(path, path_len), path);
+	else
+		(void)snprintf(out, size, "@%.*s", (int)path_len - 1, path + 1);
+}
+
+bool acceptor_name_inherited(int count, char *out, size_t size)
+{
+	bool is_named = false;
+
+	for (int fd = INHERITED_FIRST; fd < INHERITED_FIRST + count; fd++) {
+		union address address = {0};
+		socklen_t len = sizeof(address);
+
+		if (getsockname(fd, &address.any, &len))
+			continue;
+		if (address.any.sa_family == AF_UNIX && len > offsetof(struct sockaddr_un, sun_path)) {
+			name_unix(&address.un, len, out, size);
+			return true;
+		}
+		if (!is_named)
+			format_address(&address, len, out, size);
+		is_named = true;
+	}
+	return is_named;
+}
+
 static int take_inherited(struct acceptor *a, int fd, const struct why *why)
 {
 	union address address = {0};
 	socklen_t len = sizeof(address), int_len = sizeof(int);
 	int type = 0, is_listening = 0, flags;
+	char name[128];
 
 	if (getsockname(fd, &address.any, &len) || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &int_len) ||
 	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &int_len) || type != SOCK_STREAM ||
@@ -165,9 +198,11 @@ static int take_inherited(struct acceptor *a, int fd, const struct why *why)
 			"LISTEN_FDS: descriptor %d is no listening stream socket (ListenStream=, Accept=no)",
 			fd);
 	if (address.any.sa_family != AF_UNIX) {
-		if (!may_listen(a, &address.any))
-			return refuse(why, STATUS_CONFIG, "LISTEN_FDS: descriptor %d is on %s", fd,
+		if (!may_listen(a, &address.any)) {
+			format_address(&address, len, name, sizeof(name));
+			return refuse(why, STATUS_CONFIG, "LISTEN_FDS: descriptor %d is on %s, %s", fd, name,
 				      config_value_not_loopback);
+		}
 		a->tcp_port = port_of(&address);
 		set_no_delay(fd);
 	}
@@ -565,7 +600,7 @@ int acceptor_listen(struct acceptor *a, char *text, size_t size)
 {
 	const struct config *config = a->server->config;
 	const struct why why = {.text = text, .size = size};
-	int inherited = notify_listen_fds();
+	int inherited = a->server->inherited;
 	int status;
 
 	if (inherited < 0)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* main.c - shcounterd: words of the command line -> configuration -> server_run. */
-#include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -47,7 +46,6 @@ static void help(void)
 static int run(struct config *config)
 {
 	log_init(config->is_log_json, (enum log_level)config->log_level);
-	setproctitle("%s", config->socket);
 	return server_run(config);
 }
 

@@ -536,6 +536,20 @@ static int run_with_state(struct server *s, const sigset_t *signals)
 	return status;
 }
 
+/* The name of a service manager's socket is that of ours, wherever it is shown. 0 or an exit status. */
+static int name_socket(struct server *s)
+{
+	char name[128];
+
+	s->inherited = notify_listen_fds();
+	if (acceptor_name_inherited(s->inherited, name, sizeof(name)) && config_set_socket(s->config, name)) {
+		log_error("out of memory");
+		return STATUS_IO;
+	}
+	setproctitle("%s", s->config->socket);
+	return 0;
+}
+
 static void fill_identity(struct server *s)
 {
 	unsigned char bytes[20];
@@ -563,6 +577,9 @@ int server_run(struct config *config)
 		log_warning(
 			"NOTIFY_SOCKET is no address of a socket: nobody is told that the daemon is ready");
 	fill_identity(s);
+	status = name_socket(s);
+	if (status)
+		return status;
 	raise_limits(s);
 	client_directory_init(&s->clients);
 	access_now_init(&s->access);

@@ -63,6 +63,7 @@ struct server {
 	struct peer_memory peer_memory;
 	struct worker *workers;
 	uint32_t worker_count;
+	int inherited; /* sockets from the service manager, -errno when it makes no sense */
 	struct acceptor acceptor;
 	struct watchdog watchdog; /* main's */
 

@@ -512,6 +512,12 @@ int acceptor_open(struct acceptor *a, struct server *s, char *why, size_t why_si
 	return 0;
 }
 
+bool acceptor_name_inherited(int count, char *out, size_t size)
+{
+	(void)count, (void)out, (void)size;
+	return false;
+}
+
 int acceptor_start(struct acceptor *a)
 {
 	server = a->server;

@@ -67,6 +67,10 @@ load drive
 
 # ---- the user's unit ----
 
+@test "a socket of the manager's is named wherever the socket is, not the configured one" {
+	drive systemd served_socket
+}
+
 @test "the user's unit has the socket and the state of the daemon that shcount would start, and names it when both want them" {
 	export BUILD
 	drive systemd user_unit

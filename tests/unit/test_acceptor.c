@@ -28,6 +28,7 @@
 
 #include "../../daemon/server.h"
 #include "../../daemon/worker.h"
+#include "../../lib/notify.h"
 
 enum { WORKERS = 2, GIVEN_MAX = 256, DEADLINE_S = 20 };
 
@@ -146,6 +147,7 @@ static char why[512];
 static int open_acceptor(void)
 {
 	why[0] = '\0';
+	server.inherited = notify_listen_fds();
 	return acceptor_open(&server.acceptor, &server, why, sizeof(why));
 }
 
@@ -936,9 +938,12 @@ static void pass(int fd)
 
 static int child_inherits_unix(void)
 {
+	char name[128];
 	int fd;
 
 	pass(unix_listener(path));
+	if (!acceptor_name_inherited(1, name, sizeof(name)) || strcmp(name, path) != 0)
+		return 6;
 	config.socket = NULL; /* not looked at */
 	if (open_acceptor())
 		return 1;
@@ -959,8 +964,12 @@ static int child_inherits_tcp(void)
 {
 	uint16_t port;
 	char address[] = "127.0.0.1:1"; /* would need root, and stands back */
+	char name[128], wanted[32];
 
 	pass(tcp_socket(&port, true));
+	(void)snprintf(wanted, sizeof(wanted), "127.0.0.1:%u", port);
+	if (!acceptor_name_inherited(1, name, sizeof(name)) || strcmp(name, wanted) != 0)
+		return 5;
 	config.listen = address;
 	if (open_acceptor())
 		return 1;
@@ -983,7 +992,10 @@ static int child_inherits_open_tcp(void)
 	if (bind(fd, (const struct sockaddr *)&a, sizeof(a)) || listen(fd, 1))
 		return 1;
 	pass(fd);
-	return open_acceptor() == 78 && strstr(why, "loopback") ? 0 : 2;
+	return open_acceptor() == 78 && strstr(why, "is on 0.0.0.0:") &&
+			       strstr(why, ", not a loopback address")
+		       ? 0
+		       : 2;
 }
 
 static int child_inherits_what_does_not_listen(void)

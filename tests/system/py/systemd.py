@@ -349,6 +349,41 @@ class UserUnit(Process):
         return int(pid), sock, word
 
 
+def named(d):
+    """The socket, as the log, the lock, CONFIG GET and the title of the process have it."""
+    with open(d.db + ".lock", encoding="utf-8") as f:
+        lock = f.read().splitlines()[1]
+    with open(f"/proc/{d.process.pid}/cmdline", encoding="utf-8") as f:
+        title = f.read().split("\0")[0]
+    with Conn(d.sock) as c:
+        config = c.do("CONFIG", "GET", "socket")[1].decode()
+    return re.findall(r"ready: ([^,]*), ", d.log())[-1], lock, config, title
+
+
+def served_socket():
+    """With a socket of the manager's it is that one which has a name everywhere, whatever the configuration says, also at a reload."""
+    conf = os.path.join(DIR, "served.conf")
+    for family, address in ((socket.AF_UNIX, os.path.join(DIR, "served")), (socket.AF_INET, ("127.0.0.1", 0))):
+        with socket.socket(family) as listener:
+            listener.bind(address)
+            listener.listen(64)
+            d = Daemon("-f", conf, is_started=False)
+            with open(conf, "w", encoding="ascii") as f:
+                f.write(f"socket = {d.sock}\n")
+            command = activated([w for w in d.command() if w not in ("--socket", d.sock)], listener)
+            d.command = lambda words=command: words
+            d.sock = listener.getsockname()
+            d.popen = {"pass_fds": [listener.fileno()]}
+            name = d.sock if family == socket.AF_UNIX else "%s:%d" % d.sock
+            with d:
+                d.start()
+                got = named(d)
+                equal(got[:3], (name,) * 3, "ready line, lock, CONFIG GET")
+                check(got[3].endswith(": " + name), got[3])
+                d.process.send_signal(signal.SIGHUP)
+                wait_until(lambda daemon=d: "configuration read again: nothing has changed" in daemon.log(), "a reload says nothing of it")
+
+
 def programs():
     """The directory of shcount and the shcounterd beside it, which it starts."""
     if os.path.exists("/run/shcounterd"):
@@ -421,4 +456,4 @@ def user_socket():
 
 if __name__ == "__main__":
     main([states, reload, full_disk, fed_idle, fed_busy, hang, slow_disk, no_wakeups, gateway_fed, gateway_hang,
-          replaced, user_unit, user_socket])
+          replaced, served_socket, user_unit, user_socket])
