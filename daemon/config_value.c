@@ -266,6 +266,9 @@ static void check_address(const char *text, char *why, size_t why_size)
 	strtonum(port, 1, 65535, &complaint);
 	if (complaint != NULL)
 		snprintf(why, why_size, "'%s' has no port from 1 to 65535 behind the colon", shown);
+	else if (strcmp(host, "*") == 0) /* to getaddrinfo(3) that is loopback */
+		snprintf(why, why_size, "'%s' is no address: for all of them give 0.0.0.0:%s or [::]:%s",
+			 shown, port, port);
 }
 
 const char config_value_not_loopback[] =

@@ -32,6 +32,13 @@ int hash_password(void)
 	char password[PASSWORD_MAX + 2], line[SECRET_LINE_SIZE];
 	int len = read_password(password);
 
+	if (len > 0 && password[len - 1] == '\r') {
+		fputs("shcounterd: the password ends with a carriage return, which nobody types: remove it (a file "
+		      "with CRLF: tr -d '\\r')\n",
+		      stderr);
+		explicit_bzero(password, sizeof(password));
+		return EX_DATAERR;
+	}
 	if (len <= 0) {
 		fprintf(stderr, "shcounterd: a password is one line of 1 to %d bytes\n", PASSWORD_MAX);
 		return EX_DATAERR;

@@ -126,6 +126,7 @@ static int read_open(int fd, char **out, size_t *len, const char **what)
 
 int guarded_read(const char *path, guarded_parse_fn *parse, void *out, char why[GUARDED_WHY_SIZE])
 {
+	static const char mark[] = "\xef\xbb\xbf"; /* some editors put it there, unseen */
 	/* Not for a writer of a FIFO. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	const char *what = NULL;
@@ -139,7 +140,13 @@ int guarded_read(const char *path, guarded_parse_fn *parse, void *out, char why[
 		(void)snprintf(why, GUARDED_WHY_SIZE, "%.150s: %s", path, what ? what : strerror(-rc));
 		return rc == -ENOMEM ? rc : -EINVAL; /* a mistake in the configuration, whichever it is */
 	}
-	rc = parse(out, text, len, path, why);
+	if (len >= sizeof(mark) - 1 && memcmp(text, mark, sizeof(mark) - 1) == 0) {
+		(void)snprintf(why, GUARDED_WHY_SIZE,
+			       "%.150s: begins with a byte order mark (UTF-8 BOM): save it without", path);
+		rc = -EINVAL;
+	} else {
+		rc = parse(out, text, len, path, why);
+	}
 	free(text);
 	return rc;
 }

@@ -309,6 +309,22 @@ static void test_a_file_that_others_can_write_is_refused(void **state)
 	assert_non_null(strstr(why, "No such file"));
 }
 
+static void test_a_byte_order_mark_is_named(void **state)
+{
+	static const char text[] = "\xef\xbb\xbfothers read\n";
+	char path[] = "/tmp/test_access.XXXXXX", why[GUARDED_WHY_SIZE];
+	struct access *a = NULL;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	close(fd);
+	assert_int_equal(access_read(&a, path, why), -EINVAL);
+	assert_non_null(strstr(why, "byte order mark"));
+	unlink(path);
+}
+
 /* ---- the set in force ---- */
 
 enum { ROUNDS = 2000 };
@@ -357,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_no_rule_is_refused_with_its_line),
 		cmocka_unit_test(test_there_is_an_end_to_rules_and_patterns),
 		cmocka_unit_test(test_a_file_that_others_can_write_is_refused),
+		cmocka_unit_test(test_a_byte_order_mark_is_named),
 		cmocka_unit_test(test_a_set_lives_as_long_as_somebody_looks_at_it),
 	};
 

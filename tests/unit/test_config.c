@@ -205,6 +205,7 @@ static void test_a_bad_value_is_named_with_its_range(void **state)
 		{"--listen 127.0.0.1", "'127.0.0.1'", "HOST:PORT", CONFIG_USAGE},
 		{"--listen ::1:6379", "'::1:6379'", "HOST:PORT", CONFIG_USAGE},
 		{"--listen :6379", "':6379'", "HOST:PORT", CONFIG_USAGE},
+		{"--listen *:7778", "'*:7778'", "0.0.0.0:7778 or [::]:7778", CONFIG_USAGE},
 		{"--listen 127.0.0.1:0", "'127.0.0.1:0'", "1 to 65535", CONFIG_USAGE},
 		{"--listen 127.0.0.1:70000", "'127.0.0.1:70000'", "1 to 65535", CONFIG_USAGE},
 		{"--listen 127.0.0.1:", "'127.0.0.1:'", "1 to 65535", CONFIG_USAGE},

@@ -482,7 +482,8 @@ def reload_under_load():
 
 def bad_start():
     for text, mode, words in (("user 3001 root\n", 0o600, ":1: the role must be"), ("# nobody\n", 0o600, "there is no rule in it"),
-                              ("others read\n", 0o666, "others can write it"), (None, 0, "No such file")):
+                              ("others read\n", 0o666, "others can write it"), (None, 0, "No such file"),
+                              ("\ufeffothers read\n", 0o600, "begins with a byte order mark")):
         d = Guarded("x" if text is None else text, is_started=False)
         if text is None:
             os.unlink(d.rules)
@@ -760,6 +761,10 @@ def hash_password():
     check(b"can be guessed" in run(b"short\n").stderr, "a short one")
     for data in (b"", b"\n", b"a\nb\n", b"x" * 600):
         equal(run(data).returncode, DATA_ERROR, data[:10])
+    for data in (b"0123456789abcdef\r\n", b"0123456789abcdef\r"):
+        got = run(data)
+        equal((got.returncode, got.stdout), (DATA_ERROR, b""), data)
+        check(b"carriage return" in got.stderr, got.stderr)
 
 
 if __name__ == "__main__":
