@@ -9,6 +9,7 @@
 #include <bsd/string.h>
 
 #include "../lib/url.h"
+#include "../lib/way.h"
 #include "command.h"
 #include "place.h"
 
@@ -204,7 +205,7 @@ static int make_state(const char *path)
 
 int place_make_for_state(char db[PATH_MAX], char log[PATH_MAX])
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], why[WAY_WHY_SIZE];
 	int exit_status = find_state(path);
 	if (!exit_status)
 		exit_status = make_state(path);
@@ -212,5 +213,8 @@ int place_make_for_state(char db[PATH_MAX], char log[PATH_MAX])
 		return exit_status;
 	snprintf(db, PATH_MAX, "%.*s/counters.db", PATH_MAX - STATE_NAME_MAX, path);
 	snprintf(log, PATH_MAX, "%.*s/shcounterd.log", PATH_MAX - STATE_NAME_MAX, path);
+	/* As the daemon will: here it can be told. */
+	if (way_look(db, WAY_FOR_STATE, why) == WAY_OPEN)
+		return command_fail(EX_NOPERM, "%s: not safe for your counters: %s", path, why);
 	return EX_OK;
 }

@@ -28,6 +28,7 @@
 #include "config_value.h"
 #include "../lib/log.h"
 #include "../lib/loopback.h"
+#include "../lib/way.h"
 #include "server.h"
 
 enum {
@@ -224,57 +225,54 @@ static int listen_inherited(struct acceptor *a, int count, const struct why *why
 
 /* ---- the Unix socket ---- */
 
-/* Who may take files away there can put his own server in the place of ours. */
-static int check_open(const char *dir, const struct why *why)
+/* Who may take files away on the way there can put his own server in the place of ours. */
+static int check_way(const char *path, const struct why *why, bool is_start)
 {
-	struct stat st;
+	char sentence[WAY_WHY_SIZE];
+	enum way way = way_look(path, WAY_FOR_SOCKET, sentence);
 
-	if (stat(dir, &st) || !(st.st_mode & S_IWOTH) || (st.st_mode & S_ISVTX))
-		return 0;
-	return refuse(
-		why, STATUS_NO_PERMISSION,
-		"%s: not safe for a socket: anybody could put another in its place (chmod o-w, or choose "
-		"another --socket)",
-		dir);
-}
-
-/* Where anybody may make files, a directory could be somebody else's, waiting for our socket. */
-static int check_directory(const char *dir, const struct stat *st, const struct why *why)
-{
-	char copy[PATH_MAX];
-	struct stat above;
-	int status = check_open(dir, why);
-
-	if (status)
-		return status;
-	strlcpy(copy, dir, sizeof(copy));
-	if (stat(dirname(copy), &above) || !(above.st_mode & S_IWOTH))
-		return 0;
-	if (S_ISLNK(st->st_mode) || (st->st_uid != geteuid() && st->st_uid != 0) ||
-	    (st->st_mode & (S_IWGRP | S_IWOTH)))
+	if (way == WAY_OPEN)
 		return refuse(why, STATUS_NO_PERMISSION,
-			      "%s: not safe for a socket: in a directory that anybody may write to it must "
-			      "be yours, no "
-			      "symbolic link, and writable for nobody else (chmod 700)",
-			      dir);
+			      "%s: not safe for a socket: %s, or choose another --socket", path, sentence);
+	if (way == WAY_FOREIGN && is_start)
+		log_warning("%s: %s: the socket is as safe as that user is", path, sentence);
 	return 0;
 }
 
+/* One that was just made: for a service's socket others must get through, whatever the umask; a user's own is
+ * private. */
+static int let_through(const char *dir, const struct why *why)
+{
+	int fd, rc = 0;
+
+	if (geteuid() != 0)
+		return 0;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchmod(fd, 0755))
+		rc = refuse_errno(why, dir, "open the socket's directory to others");
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
 /* The directory must be there, or be one that is only missing itself: a mistyped path must not grow a tree.
- * For a service's socket others must get through; a user's own is private. */
+ */
 static int ensure_directory(const char *path, const struct why *why)
 {
 	char copy[PATH_MAX];
 	const char *dir;
 	struct stat st;
+	int status = 0;
 
 	strlcpy(copy, path, sizeof(copy));
 	dir = dirname(copy);
-	if (mkdir(dir, geteuid() == 0 ? 0755 : 0700) && errno != EEXIST && errno != EROFS && errno != EACCES)
+	if (mkdir(dir, 0700) == 0)
+		status = let_through(dir, why);
+	else if (errno != EEXIST && errno != EROFS && errno != EACCES)
 		return refuse_errno(why, dir, "make the socket's directory");
 	if (lstat(dir, &st))
 		return refuse_errno(why, dir, "find the socket's directory, or make it");
-	return check_directory(dir, &st, why);
+	return status ? status : check_way(path, why, true);
 }
 
 static int make_socket(int family, const struct why *why, const char *what, int *fd)
@@ -451,7 +449,7 @@ static int look_at_directory(const char *path, const struct why *why)
 	strlcpy(copy, path, sizeof(copy));
 	dir = dirname(copy);
 	if (lstat(dir, &st) == 0)
-		return check_directory(dir, &st, why);
+		return check_way(path, why, false);
 	strlcpy(above, dir, sizeof(above));
 	if (errno != ENOENT || faccessat(AT_FDCWD, dirname(above), W_OK | X_OK, AT_EACCESS))
 		return refuse_errno(why, dir, "find the socket's directory, or make it");

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../lib/log.h"
+#include "../lib/way.h"
 
 static const char lock_ending[] = ".lock";
 
@@ -37,19 +38,18 @@ static bool find_file(const char *db, char file[PATH_MAX])
 	return false;
 }
 
-/* Where anybody may make files, anybody may make those that SQLite believes: a journal to be rolled back, a
- * copy that is half written. */
-static int check_directory(const char *file)
+/* Who may make files there may make those that SQLite believes: a journal to be rolled back, a copy that is
+ * half written. And who may rename a directory on the way gives us a state of his own. */
+static int check_way(const char *db)
 {
-	char directory[PATH_MAX];
-	struct stat st;
+	char why[WAY_WHY_SIZE];
+	enum way way = way_look(db, WAY_FOR_STATE, why);
 
-	strcpy(directory, file); /* dirname(3) writes into it */
-	if (stat(dirname(directory), &st) || !(st.st_mode & S_IWOTH))
-		return 0; /* that it cannot be reached, the lock says */
-	log_error("%s: not safe for counters: anybody may make files in that directory; give one that is not "
-		  "writable for others (chmod o-w, or mkdir -m 700)",
-		  file);
+	if (way == WAY_FOREIGN)
+		log_warning("%s: %s: the counters are as safe as that user is", db, why);
+	if (way != WAY_OPEN)
+		return 0;
+	log_error("%s: not safe for counters: %s", db, why);
 	return -EPERM;
 }
 
@@ -125,9 +125,7 @@ int state_lock_take(const char *db, int *fd)
 	if (strlen(file) + sizeof(lock_ending) > PATH_MAX)
 		return too_long(file);
 	(void)snprintf(path, sizeof(path), "%s%s", file, lock_ending);
-	rc = check_directory(file);
-	if (!rc)
-		rc = check_directory(db); /* where backups are made */
+	rc = check_way(db);
 	if (rc)
 		return rc;
 	lock = flopen(path, O_RDWR | O_CREAT | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC, 0600);

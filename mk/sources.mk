@@ -30,7 +30,8 @@ LIB_SERVICE := \
 	lib/metric.c \
 	lib/notify.c \
 	lib/secret.c \
-	lib/watchdog.c
+	lib/watchdog.c \
+	lib/way.c
 
 # The client library on top of it; the daemon's uplink takes what speaks to a cluster.
 LIB_CLIENT := \

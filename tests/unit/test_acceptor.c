@@ -424,6 +424,23 @@ static void test_the_directory_is_made_but_no_tree(void **state)
 	assert_refused(78, "directory");
 }
 
+static void test_a_directory_that_root_has_made_lets_others_through(void **state)
+{
+	char new[160];
+	struct stat st;
+	mode_t before = umask(077);
+
+	(void)state;
+	(void)snprintf(new, sizeof(new), "%s/new/s", dir);
+	config.socket = new;
+	assert_opens();
+	stop();
+	umask(before);
+	*strrchr(new, '/') = '\0';
+	assert_int_equal(stat(new, &st), 0);
+	assert_int_equal(st.st_mode & 07777, geteuid() == 0 ? 0755 : 0700);
+}
+
 static void test_a_directory_that_others_may_write_is_refused_among_everybodys(void **state)
 {
 	char inner[160], link[160], in_inner[200], in_link[200];
@@ -440,7 +457,7 @@ static void test_a_directory_that_others_may_write_is_refused_among_everybodys(v
 	config.socket = in_inner;
 	assert_opens();
 	stop();
-	assert_int_equal(chmod(inner, 0770), 0);
+	assert_int_equal(chmod(inner, 0707), 0);
 	assert_refused(77, "not safe");
 	assert_int_equal(chmod(inner, 0700), 0);
 	config.socket = in_link;
@@ -1087,6 +1104,7 @@ int main(void)
 		TEST(test_a_file_of_another_kind_is_refused_and_kept),
 		TEST(test_a_path_that_is_too_long_is_refused),
 		TEST(test_the_directory_is_made_but_no_tree),
+		TEST(test_a_directory_that_root_has_made_lets_others_through),
 		TEST(test_a_directory_that_others_may_write_is_refused_among_everybodys),
 		TEST(test_stop_removes_the_socket_but_not_its_successor),
 		TEST(test_a_failure_after_the_socket_was_made_removes_it),
