@@ -87,6 +87,7 @@ struct commit {
 	int64_t sessions_before_ms, tokens_before_ms;
 	bool is_pruning;	/* the audit log has more than it may */
 	int64_t prune_retry_ms; /* monotonic; the disk did not let us, and is asked again then; 0: it did */
+	bool is_log_held;	/* a reader keeps the log long: has said so */
 };
 
 int commit_init(struct commit *c, struct epoch_clock *clock, struct store *store, struct registry *registry,

@@ -5,8 +5,10 @@
  * that has ended.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <malloc.h>
 
+#include "../lib/log.h"
 #include "clock.h"
 #include "commit_private.h"
 
@@ -234,6 +236,26 @@ static void end_save(struct commit *c)
 	commit_wake_waiting(c, EPOCH_WAITS_DISK);
 }
 
+/* ---- the log of the store ---- */
+
+/* Readers hold nothing up but this; that it is told is all that can be done from here. */
+static void say_held(struct commit *c)
+{
+	int64_t bytes = 0;
+	bool is_held = store_is_log_held(c->store, &bytes);
+
+	if (is_held == c->is_log_held)
+		return;
+	c->is_log_held = is_held;
+	if (is_held)
+		log_warning("%s: its -wal file has %" PRId64
+			    " MiB and grows with each commit: another program reads the database in one "
+			    "transaction that does not end. End it; fuser or lsof of the -shm file finds it",
+			    c->config->db, bytes >> 20);
+	else
+		log_info("%s: its -wal file is used from its beginning again", c->config->db);
+}
+
 /* ---- all of it ---- */
 
 int64_t commit_tend_due_ms(const struct commit *c, int64_t now)
@@ -248,5 +270,6 @@ void commit_tend(struct commit *c)
 	prune_some(c);
 	if (store_checkpoint(c->store, CHECKPOINT_FRAMES_BUSY) < 0)
 		commit_fail(c);
+	say_held(c);
 	end_save(c);
 }

@@ -227,6 +227,10 @@ int store_look_at_place(struct store *s);
 /* PASSIVE checkpoint when the WAL is longer than frames_min pages. */
 int store_checkpoint(struct store *s, unsigned frames_min);
 
+/* Does a transaction of another program, that only reads, keep a log that is long from being started again?
+ * It grows with each commit then. *bytes: how long it is. */
+bool store_is_log_held(const struct store *s, int64_t *bytes);
+
 /* Gives back pages of the file that are kept in memory: for a pause between passes. */
 void store_release_memory(struct store *s);
 

@@ -110,11 +110,12 @@ int store_fail(struct store *s, int rc, const char *doing)
 		return STORE_RETRY;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
-		store_say(s, EBUSY,
-			  "another program is writing to the file (waited %d ms, while %s). Only the daemon "
-			  "may write: end "
-			  "the other one; `sqlite3 -readonly` does no harm",
-			  STORE_BUSY_TIMEOUT_MS, doing);
+		store_say(
+			s, EBUSY,
+			"another program holds a lock on the file (waited %d ms, while %s): it writes, which "
+			"only the daemon may, or it has the file open and keeps the lock. Fuser or lsof of "
+			"the -shm file beside it finds it: end it",
+			STORE_BUSY_TIMEOUT_MS, doing);
 		return STORE_RETRY;
 	case SQLITE_NOMEM: store_say(s, ENOMEM, "out of memory while %s", doing); return STORE_RETRY;
 	case SQLITE_CORRUPT:

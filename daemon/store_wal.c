@@ -20,6 +20,7 @@ enum {
 	AHEAD_FRAMES = 16, /* the pages of a usual commit, and some */
 	GROW_BYTES_MIN = 64 << 10,
 	GROW_BYTES_MAX = 1 << 20,
+	HELD_FRAMES = 32768, /* 128 MiB: twice of what is usual between two checkpoints */
 };
 
 int store_on_wal(void *arg, sqlite3 *db, const char *name, int frames)
@@ -31,7 +32,29 @@ int store_on_wal(void *arg, sqlite3 *db, const char *name, int frames)
 	s->wal_frames = (unsigned)frames;
 	if (s->wal_frames < s->wal_frames_settled)
 		s->wal_frames_settled = 0; /* started again from its beginning */
+	if (s->wal_frames < s->wal_frames_last) {
+		s->wal_frames_whole = 0;
+		s->is_wal_held = false;
+	}
+	s->wal_frames_last = s->wal_frames;
 	return SQLITE_OK;
+}
+
+bool store_is_log_held(const struct store *s, int64_t *bytes)
+{
+	*bytes = (int64_t)FRAME_BYTES * s->wal_frames_last;
+	return s->is_wal_held;
+}
+
+/* A reader whose view is older than the end of the log keeps the rest of it from the database; one that sees
+ * all of it keeps it from being started again, which shows by its growing all the same. */
+static void look_for_holder(struct store *s, unsigned frames, unsigned settled)
+{
+	bool is_held = settled < frames || (s->wal_frames_whole > 0 && frames > s->wal_frames_whole);
+
+	s->wal_frames_whole = settled < frames ? 0 : frames;
+	if (is_held && frames >= HELD_FRAMES)
+		s->is_wal_held = true;
 }
 
 static int log_file(struct store *s, sqlite3_file **f)
@@ -102,6 +125,7 @@ int store_checkpoint(struct store *s, unsigned frames_min)
 	s->is_checkpointing = false;
 	if (rc != SQLITE_OK)
 		return rc;
+	look_for_holder(s, frames > 0 ? (unsigned)frames : 0, settled > 0 ? (unsigned)settled : 0);
 	/* All settled: the next commit starts the file again, and its hook says how long it is. */
 	s->wal_frames = frames > settled ? (unsigned)frames : 0;
 	s->wal_frames_settled = frames > settled && settled > 0 ? (unsigned)settled : 0;

@@ -36,3 +36,15 @@ load drive
 @test "another program's lock at the start is said" {
 	drive scarce busy_at_start
 }
+
+@test "a lock that is only for reading is told as a lock, with how to find who has it" {
+	drive scarce lock_for_reading
+}
+
+@test "a reader without an end keeps the -wal file growing, which is said once, and its end" {
+	drive scarce held_log
+}
+
+@test "a -wal file that is long by itself is nobody's fault" {
+	drive scarce large_log
+}

@@ -318,7 +318,7 @@ static void test_another_writer_means_try_again(void **state)
 	journal_put_name(&w, 1, slice_str("a"));
 	assert_int_equal(journal_writer_finish(&w), 0);
 	assert_int_equal(store_commit(s, p.state.epoch_first, &w, NULL, 0, 2), STORE_RETRY);
-	assert_non_null(strstr(store_error(s), "another program is writing"));
+	assert_non_null(strstr(store_error(s), "another program holds a lock"));
 	assert_int_equal(store_journal_bytes(s), 0);
 	sqlite3_close(other);
 	assert_int_equal(store_commit(s, p.state.epoch_first, &w, NULL, 0, 2), STORE_OK);

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Drivers of scarce.bats: memory that is refused, and a database that somebody else has locked. What else can run out: limits.py."""
 import errno
+import fcntl
+import itertools
+import os
 import random
 import socket
 import resource
 import sqlite3
+import struct
+import tempfile
 
 from fault import ALLOCATE, Faults
 from faults import check_clean
@@ -258,7 +263,7 @@ def busy(mode):
                 equal(c.recv(), want, "INCR when the lock is free")
             equal(c.do("WAITAOF", 1, 0, 0), [1, 0], "WAITAOF when the lock is free")
             wait_until(lambda: d.info()["store_status"] == "ok", "it is well again")
-        check("another program is writing" in d.log(), d.log())
+        check("another program holds a lock" in d.log(), d.log())
         d.kill()
         check_clean(d, "busy")
         d.start()
@@ -274,12 +279,73 @@ def busy_at_start():
         db.execute("BEGIN IMMEDIATE")
         status, said = d.fails()
         check(status in (69, 74), "status", status, said)
-        check("another program is writing" in said and d.db in said, said)
+        check("another program holds a lock" in said and d.db in said, said)
         db.execute("ROLLBACK")
         db.close()
         d.start()
         equal(d.counters(), {b"y": 7}, "afterwards")
 
 
+def lock_for_reading():
+    """Goal: whoever can read the file can hold up commits by a lock alone; what is said does not call him a writer, and tells how he is found."""
+    with Daemon("--commit-interval", "10ms") as d, d.conn() as c:
+        equal(c.do("SET", "x", 1), "OK", "SET")
+        equal(c.do("WAITAOF", 1, 0, 0), [1, 0], "WAITAOF")
+        with open(d.db + "-shm", "rb") as f:
+            # The byte of SQLite's that a writer locks.
+            fcntl.fcntl(f, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, 120, 1, 0))
+            equal(c.do("INCR", "x"), 2, "INCR")
+            wait_until(lambda: d.info()["store_status"] != "ok", "it knows that the file is locked")
+            equal(c.do("WAITAOF", 1, 0, 20), [0, 0], "WAITAOF")
+        equal(c.do("WAITAOF", 1, 0, 0), [1, 0], "WAITAOF when the lock is free")
+        for words in ("another program holds a lock on the file", "keeps the lock", "lsof of the -shm file"):
+            check(words in d.log(), words, d.log())
+
+
+def held_log():
+    """Goal: a reader that does not end its transaction keeps the -wal file growing, and nothing else; that is said once, and its end."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as top, Daemon(directory=os.path.join(top, "d"), is_started=False) as d:
+        d.start()
+        names = itertools.count()
+
+        def grow():
+            with d.conn() as c:
+                for _ in range(20):
+                    c.do("MSET", *(word for _ in range(1000) for word in (f"{next(names):0250}", 1)))
+                equal(c.do("SAVE"), "OK", "SAVE")
+
+        grow()
+        reader = sqlite3.connect(f"file:{d.db}?mode=ro", uri=True, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM counter").fetchall()
+        for _ in range(40):
+            grow()
+            if "grows with each commit" in d.log():
+                break
+        check("MiB and grows with each commit: another program reads the database" in d.log(), os.stat(d.db + "-wal").st_size, d.log())
+        grow()
+        equal(d.log().count("grows with each commit"), 1, "how often it is said")
+        reader.execute("ROLLBACK")
+        reader.close()
+        with d.conn() as c:
+            for _ in range(2):
+                c.do("INCR", "x")
+                equal(c.do("SAVE"), "OK", "SAVE")
+        wait_until(lambda: "its -wal file is used from its beginning again" in d.log(), "its end is said")
+
+
+def large_log():
+    """Goal: a log that is long by itself is nobody's fault."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as top, Daemon("--commit-interval", "1h", directory=os.path.join(top, "d"), is_started=False) as d:
+        d.start()
+        with d.conn() as c:
+            for turn in range(2):
+                for n in range(400):
+                    c.do("MSET", *(word for i in range(1000) for word in (f"{turn} {n} {i:0240}", 1)))
+                equal(c.do("SAVE"), "OK", "SAVE")
+        check(os.stat(d.db + "-wal").st_size > 32 << 20, "the log is not long", os.stat(d.db + "-wal").st_size)
+        check("grows with each commit" not in d.log(), d.log())
+
+
 if __name__ == "__main__":
-    main([memory_faults, reply_memory, memory_at_start, address_space, busy, busy_at_start])
+    main([memory_faults, reply_memory, memory_at_start, address_space, busy, busy_at_start, lock_for_reading, held_log, large_log])
