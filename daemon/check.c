@@ -20,6 +20,8 @@
 
 #include "acceptor.h"
 #include "access.h"
+#include "../lib/way.h"
+#include "readers.h"
 #include "server.h"
 #include "store.h"
 
@@ -77,7 +79,8 @@ static void name_owner(const struct stat *st, char user[WORDS_BYTES], char group
 /* Whether there is one to look at. */
 static bool check_directory(struct check *c)
 {
-	char user[WORDS_BYTES], group[WORDS_BYTES];
+	char user[WORDS_BYTES], group[WORDS_BYTES], why[WAY_WHY_SIZE];
+	enum way way = way_look(c->config->db, WAY_FOR_STATE, why);
 	struct stat st;
 
 	if (stat(c->dir, &st)) {
@@ -91,13 +94,13 @@ static bool check_directory(struct check *c)
 		     "state: %s is %s:%s with mode %04o: this user may not write there; chown it, or run the "
 		     "daemon as %s",
 		     c->dir, user, group, (unsigned)st.st_mode & 07777, user);
-	else if (st.st_mode & S_IWOTH)
-		find(c, STATUS_NO_PERMISSION,
-		     "state: %s is %s:%s with mode %04o: anybody may make files there; chmod o-w", c->dir,
-		     user, group, (unsigned)st.st_mode & 07777);
+	else if (way == WAY_OPEN)
+		find(c, STATUS_NO_PERMISSION, "state: %s is %s:%s with mode %04o: not safe for counters: %s",
+		     c->dir, user, group, (unsigned)st.st_mode & 07777, why);
 	else
-		printf("state: %s is %s:%s with mode %04o\n", c->dir, user, group,
-		       (unsigned)st.st_mode & 07777);
+		printf("state: %s is %s:%s with mode %04o%s%s\n", c->dir, user, group,
+		       (unsigned)st.st_mode & 07777, way == WAY_FOREIGN ? "; " : "",
+		       way == WAY_FOREIGN ? why : "");
 	return true;
 }
 
@@ -181,18 +184,43 @@ static void check_holder(struct check *c)
 
 /* ---- all of it ---- */
 
+/* The user of the unit is not known here, and root can read everything. */
+static void say_who_reads(const char *path, size_t rules)
+{
+	char user[WORDS_BYTES], group[WORDS_BYTES];
+	struct stat st;
+
+	if (stat(path, &st))
+		return;
+	name_owner(&st, user, group);
+	printf("access: %zu rules in %s, which ", rules, path);
+	if (st.st_mode & S_IROTH)
+		puts("everybody can read");
+	else if (st.st_mode & S_IRGRP)
+		printf("%s and group %s can read; the daemon's user must be able to\n", user, group);
+	else
+		printf("%s alone can read; the daemon's user must be able to, too: chgrp, and chmod 0640\n",
+		       user);
+}
+
 /* What a start reads, too. 0 or an exit status, with a sentence said. */
 static int check_access(const struct config *config)
 {
-	char why[GUARDED_WHY_SIZE];
+	char why[GUARDED_WHY_SIZE], readers[READERS_WHY_SIZE];
 	struct access *access = NULL;
 
-	if (!config->access || !access_read(&access, config->access, why)) {
-		access_unref(access);
+	if (!config->access)
 		return 0;
+	if (access_read(&access, config->access, why)) {
+		fprintf(stderr, "shcounterd: access: %s\n", why);
+		return CONFIG_BAD;
 	}
-	fprintf(stderr, "shcounterd: access: %s\n", why);
-	return CONFIG_BAD;
+	if (config->config_path)
+		say_who_reads(config->access, access->rule_count);
+	if (readers_find(config->db, readers))
+		printf("access: beside the rules, %s\n", readers);
+	access_unref(access);
+	return 0;
 }
 
 static void check_socket(struct check *c)
@@ -222,6 +250,8 @@ int check_run(const struct config *config)
 	struct stat db = {0};
 	bool has_file = stat(config->db, &db) == 0 || errno != ENOENT;
 
+	if (config->config_path)
+		printf("configuration: %s is right\n", config->config_path);
 	c.status = check_access(config);
 	if (c.status)
 		return c.status;
@@ -230,7 +260,6 @@ int check_run(const struct config *config)
 			strlcpy(c.db, config->db, sizeof(c.db));
 		strlcpy(copy, c.db, sizeof(copy));
 		strlcpy(c.dir, dirname(copy), sizeof(c.dir));
-		printf("configuration: %s is right\n", config->config_path);
 		if (check_directory(&c)) {
 			check_disk(&c, &db);
 			check_holder(&c);

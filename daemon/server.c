@@ -25,6 +25,7 @@
 #include "../lib/log.h"
 #include "../lib/num.h"
 #include "../lib/notify.h"
+#include "readers.h"
 #include "recover.h"
 #include "state_lock.h"
 
@@ -35,7 +36,7 @@ enum {
 	STATUS_NO_PERMISSION = 77,
 	STATUS_CONFIG = 78,
 	FDS_RESERVED = 64, /* for everything that is not a client */
-	STATE_UMASK = 027, /* the state is for its user, and for its group to read */
+	STATE_UMASK = 077, /* the state is for its user: rules of access would mean nothing to its readers */
 };
 
 int server_status_of(int rc)
@@ -144,6 +145,15 @@ static void say_rules(const struct access *access)
 		log_info("access: no rules any more: whoever can connect may do everything");
 }
 
+/* Rules that come into force are not all that there is between others and the counters. */
+static void say_readers(const struct server *s)
+{
+	char why[READERS_WHY_SIZE];
+
+	if (readers_find(s->config->db, why))
+		log_warning("access: beside the rules, %s", why);
+}
+
 /* 0 or an exit status. */
 static int open_access(struct server *s)
 {
@@ -159,6 +169,7 @@ static int open_access(struct server *s)
 	}
 	say_rules(access);
 	access_now_set(&s->access, access);
+	say_readers(s);
 	return 0;
 }
 
@@ -198,6 +209,8 @@ static void put_in_force(struct server *s, struct access *access)
 {
 	if (!access && !s->access.set)
 		return;
+	if (access && !s->access.set)
+		say_readers(s);
 	say_rules(access);
 	access_now_set(&s->access, access);
 }

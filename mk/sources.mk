@@ -117,6 +117,7 @@ DAEMON := \
 	daemon/peer_limit.c \
 	daemon/peer_memory.c \
 	daemon/peer_source.c \
+	daemon/readers.c \
 	daemon/recover.c \
 	daemon/refusals.c \
 	daemon/registry.c \

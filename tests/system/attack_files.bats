@@ -19,6 +19,18 @@ load drive
 	drive attack_files open_directories
 }
 
+@test "no directory on the way to socket or state is others' to write to, however far up, also where links lead" {
+	drive attack_files writable_ways
+}
+
+@test "a directory of another user's on the way is warned of" {
+	drive attack_files somebody_elses_directory
+}
+
+@test "the state is for its user alone; where it is not, and there are rules, start and --check say who can read it" {
+	drive attack_files state_is_private
+}
+
 @test "in a directory as /tmp, what others have put at the socket's place is refused and left" {
 	drive attack_files socket_in_tmp
 }

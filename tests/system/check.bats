@@ -21,6 +21,14 @@ load drive
 	drive check_start refused_rights
 }
 
+@test "a directory further up that others may write to is found as a start finds it" {
+	drive check_start way
+}
+
+@test "rules of access are counted, and who can read them is said" {
+	drive check_start rules
+}
+
 @test "an old schema is told, and a damaged database comes first" {
 	drive check_start old_schema
 }

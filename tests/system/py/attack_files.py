@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Drivers of attack.bats: names in the way - links, pipes and other people's files where the daemon and shcount make theirs, and
 directories that others may write to. What must hold: a refusal in words, and nobody else's file is changed or made."""
+import grp
 import os
 import socket
 import subprocess
@@ -116,6 +117,94 @@ def open_directories():
         d.start()
 
 
+def writable_ways():
+    """Whoever may write to a directory renames what is in it: none on the way may be others' to write to, however far up."""
+    top = os.path.join(DIR, "way")
+    os.mkdir(top)
+    pp = os.path.join(top, "pp")
+    os.makedirs(os.path.join(pp, "sub"), 0o700)
+
+    def fails(*options, what):
+        status, said = Daemon(*options, is_started=False).fails()
+        equal(status, NO_PERMISSION, said)
+        check(f"not safe for {what}" in said and "may write to " + pp in said and "chmod" in said, said)
+        equal(os.listdir(os.path.join(pp, "sub")), [], "what was made all the same")
+
+    os.chmod(pp, 0o777)
+    fails("--socket", os.path.join(pp, "sub", "s"), what="a socket")
+    fails("--db", os.path.join(pp, "sub", "c.db"), what="counters")
+    # Through links, too.
+    os.symlink(os.path.join(pp, "sub"), os.path.join(top, "link"))
+    fails("--db", os.path.join(top, "link", "c.db"), what="counters")
+    os.symlink(os.path.join(pp, "sub", "c.db"), os.path.join(top, "c.db"))
+    fails("--db", os.path.join(top, "c.db"), what="counters")
+    if os.geteuid() == 0:
+        os.chmod(pp, 0o775)
+        os.chown(pp, 0, 12345)
+        fails("--socket", os.path.join(pp, "sub", "s"), what="a socket")
+        # Root's group is root.
+        os.chown(pp, 0, 0)
+    os.chmod(pp, 0o755)
+    with Daemon("--db", os.path.join(pp, "sub", "c.db")):
+        pass
+
+
+def somebody_elses_directory():
+    """A daemon of root's whose state another user could exchange says so; it was root who has chosen that place."""
+    need_root()
+    top = os.path.join(DIR, "his")
+    os.makedirs(os.path.join(top, "ours"))
+    os.chown(top, 12345, 12345)
+    with Daemon("--db", os.path.join(top, "ours", "c.db"), "--socket", os.path.join(top, "s"), is_started=False) as d:
+        d.sock = os.path.join(top, "s")
+        d.start()
+        check(f"{top} belongs to uid 12345" in d.log() and "the counters are as safe as that user is" in d.log(), d.log())
+        check("the socket is as safe as that user is" in d.log(), d.log())
+
+
+def state_is_private():
+    """New files of a state are for its user alone, whatever the caller's umask; that of one that is open to a group is told where there are rules."""
+    rules = os.path.join(DIR, "rules")
+    with open(rules, "w", encoding="ascii") as f:
+        f.write("others read\n")
+    os.chmod(DIR, 0o755)
+    with Daemon("--access", rules, umask=0o022) as d:
+        os.chmod(d.dir, 0o755)
+        with d.conn() as c:
+            equal(c.do("SET", "x", 1), "OK", "SET")
+        for ending in ("", "-wal", "-shm", ".lock"):
+            equal(os.stat(d.db + ending).st_mode & 0o777, 0o600, ending)
+        check("beside the rules" not in d.log(), d.log())
+        d.stop()
+
+        def says(words, *modes):
+            os.chmod(d.dir, modes[0])
+            os.chmod(d.db, modes[1])
+            conf = os.path.join(DIR, "conf")
+            with open(conf, "w", encoding="ascii") as f:
+                f.write(f"db = {d.db}\nsocket = {d.sock}\naccess = {rules}\n")
+            checked = subprocess.run([d.command()[0], "-f", conf, "--check"], capture_output=True, text=True, timeout=60, check=False)
+            equal(checked.returncode, 0, checked)
+            before = len(d.log())
+            d.start()
+            for said in (checked.stdout, d.log()[before:]):
+                if words:
+                    check("beside the rules, " + words in said and f"chmod 0700 {d.dir}" in said, modes, said)
+                else:
+                    check("beside the rules" not in said, modes, said)
+            d.stop()
+
+        says("", 0o700, 0o644)
+        says("", 0o711, 0o600)
+        says("anybody can read all counters, sessions and tokens", 0o755, 0o644)
+        says("anybody can read", 0o701, 0o604)
+        group = grp.getgrgid(os.stat(d.db).st_gid).gr_name
+        says(f"whoever is in group {group} can read", 0o750, 0o640)
+        says("", 0o705, 0o640)
+        os.chmod(DIR, 0o700)
+        says("", 0o755, 0o644)
+
+
 # ---- the socket ----
 
 class Somebody:
@@ -175,6 +264,10 @@ def socket_in_tmp():
     status, said = somebody.fails(os.path.join(directory, "s"))
     equal(status, NO_PERMISSION, said)
     check("not safe for a socket" in said, said)
+    os.chmod(directory, 0o755)
+    status, said = somebody.fails(os.path.join(directory, "s"))
+    equal(status, NO_PERMISSION, said)
+    check("belongs to uid 12345" in said, said)
     os.rmdir(directory)
     os.symlink(somebody.own, directory)
     status, said = somebody.fails(os.path.join(directory, "s"))
@@ -235,4 +328,4 @@ def backup_targets():
 
 
 if __name__ == "__main__":
-    main([state_links, one_state_one_daemon, open_directories, socket_in_tmp, socket_mode, backup_targets])
+    main([state_links, one_state_one_daemon, open_directories, writable_ways, somebody_elses_directory, state_is_private, socket_in_tmp, socket_mode, backup_targets])

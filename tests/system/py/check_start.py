@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Drivers of check.bats: `shcounterd -f FILE --check` says what a start would do here, and changes nothing."""
+import grp
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -113,10 +115,44 @@ def refused_rights():
             os.chmod(p.state, mode)
             status, said = p.ask()
             equal(status, NO_PERMISSION, said)
-            check("anybody may make files there; chmod o-w" in said, said)
+            check("not safe for counters: anybody may " in said and f"chmod o-w {p.state}" in said, said)
             equal(p.start(), NO_PERMISSION, "a start there")
     finally:
         shutil.rmtree(top)
+
+
+def way():
+    """Goal: a directory further up that others may write to is found, for state and socket, as a start finds it."""
+    for what in ("state", "run"):
+        p = Place()
+        up = os.path.join(p.top, "up")
+        os.mkdir(up)
+        os.rename(getattr(p, what), os.path.join(up, what))
+        os.symlink(os.path.join(up, what), getattr(p, what))
+        os.chmod(up, 0o777)
+        status, said = p.ask()
+        equal(status, NO_PERMISSION, said)
+        check(f"anybody may write to {up}, " in said and f"chmod o-w {up}" in said, said)
+        equal(p.start(), NO_PERMISSION, "a start there")
+        os.chmod(up, 0o755)
+        equal(p.ask()[0], OK, p.ask())
+
+
+def rules():
+    """Goal: it says how many rules there are, and who can read them: root could, whatever the user of the unit can."""
+    p = Place()
+    path = os.path.join(p.top, "rules")
+    with open(path, "w", encoding="ascii") as f:
+        f.write("others read\nuser 12345 write x:*\n")
+    with open(p.conf, "a", encoding="ascii") as f:
+        f.write(f"access = {path}\n")
+    user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.stat(path).st_gid).gr_name
+    for mode, words in ((0o600, f"{user} alone can read; the daemon's user must be able to, too: chgrp, and chmod 0640"),
+                        (0o640, f"{user} and group {group} can read; the daemon's user must be able to"), (0o644, "everybody can read")):
+        os.chmod(path, mode)
+        status, said = p.ask()
+        equal(status, OK, said)
+        check(f"access: 2 rules in {path}, which {words}\n" in said, oct(mode), said)
 
 
 def old_schema():
@@ -138,4 +174,4 @@ def old_schema():
 
 
 if __name__ == "__main__":
-    main([in_order, held, refused_places, refused_rights, old_schema])
+    main([in_order, held, refused_places, refused_rights, way, rules, old_schema])
