@@ -16,22 +16,24 @@ static bool is_own(const char *host)
 	return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || strncmp(host, "127.", 4) == 0;
 }
 
-static void say_unreachable(struct doctor *d, struct shc *shc, enum shc_status status, enum url_kind kind)
+/* Null: nothing that is known. */
+static const char *change_of(struct shc *shc, enum shc_status status, enum url_kind kind)
 {
-	const char *change = NULL;
+	const char *change = kind == URL_UNIX ? doctor_change_of(status, shc_error(shc)) : NULL;
+	if (change)
+		return change;
 	if (status == SHC_DENIED)
-		change = "the password comes from the URL, $SHCOUNT_AUTH (USER:PASSWORD) or $REDISCLI_AUTH";
-	else if (status == SHC_USAGE)
-		change = "it is what TLS needs of this machine: see $SHCOUNT_TLS_CA in shcount(1)";
-	else if (status == SHC_UNREACHABLE && kind == URL_TCP)
-		change = "start it, or name another with -s, -u or -c";
-	else if (status == SHC_UNREACHABLE && kind == URL_UNIX)
-		change =
-			"start the daemon: systemctl start shcounterd, or shcounterd --socket PATH --db FILE";
-	else if (status == SHC_UNREACHABLE)
-		change = "give more of its nodes; each must be reachable by the address that it announces "
-			 "(cluster-announce-ip, cluster-announce-hostname)";
-	doctor_say(d, DOCTOR_BAD, "server", change, "%s", shc_error(shc));
+		return "the password comes from the URL, $SHCOUNT_AUTH (USER:PASSWORD) or $REDISCLI_AUTH";
+	if (status == SHC_USAGE)
+		return "it is what TLS needs of this machine: see $SHCOUNT_TLS_CA in shcount(1)";
+	if (status != SHC_UNREACHABLE)
+		return NULL;
+	if (kind == URL_TCP)
+		return "start it, or name another with -s, -u or -c";
+	if (kind == URL_UNIX)
+		return "start the daemon: systemctl start shcounterd, or shcounterd --socket PATH --db FILE";
+	return "give more of its nodes; each must be reachable by the address that it announces "
+	       "(cluster-announce-ip, cluster-announce-hostname)";
 }
 
 static void look_at_server(struct doctor *d, struct shc *shc, const struct url *url)
@@ -42,8 +44,10 @@ static void look_at_server(struct doctor *d, struct shc *shc, const struct url *
 	enum shc_status status = shc_connect(shc);
 	if (status == SHC_OK)
 		status = redis_identify(shc);
+	if (url->kind == URL_UNIX)
+		doctor_socket_mode(d, url->path, !status && !redis_is(shc) && doctor_has_rules(shc));
 	if (status) {
-		say_unreachable(d, shc, status, url->kind);
+		doctor_say(d, DOCTOR_BAD, "server", change_of(shc, status, url->kind), "%s", shc_error(shc));
 		return;
 	}
 	doctor_say(d, DOCTOR_OK, "server", NULL, "%s answers",

@@ -28,8 +28,15 @@ void doctor_say(struct doctor *d, enum doctor_grade grade, const char *what, con
 /* Kernel, io_uring, limits of processes. */
 void doctor_machine(struct doctor *d);
 
-/* The way to a Unix socket: false when it cannot be used, which was said. */
+/* The way to a Unix socket: false when it cannot be used, which was said. Else doctor_socket_mode says who
+ * may, when it is known whether there are rules of access. */
 bool doctor_socket(struct doctor *d, const char *path);
+void doctor_socket_mode(struct doctor *d, const char *path, bool has_rules);
+/* Of the shcounterd that is connected to. */
+bool doctor_has_rules(struct shc *shc);
+/* What to do when a shcounterd that listens refuses to say anything, or does not; null: nothing that is
+ * known. */
+const char *doctor_change_of(enum shc_status status, const char *error);
 /* A shcounterd that is connected to; `is_here`: on this machine. */
 void doctor_daemon(struct doctor *d, struct shc *shc, bool is_here);
 

@@ -90,7 +90,6 @@ static void say_closed_way(struct doctor *d, const char *path, int error)
 bool doctor_socket(struct doctor *d, const char *path)
 {
 	struct stat st;
-	char owner[NAME_BYTES], group[NAME_BYTES];
 	if (stat(path, &st)) {
 		say_closed_way(d, path, errno);
 		return false;
@@ -104,16 +103,27 @@ bool doctor_socket(struct doctor *d, const char *path)
 		say_refused(d, path, &st);
 		return false;
 	}
+	return true;
+}
+
+void doctor_socket_mode(struct doctor *d, const char *path, bool has_rules)
+{
+	struct stat st;
+	char owner[NAME_BYTES], group[NAME_BYTES];
+	if (stat(path, &st))
+		return say_closed_way(d, path, errno);
 	name_user(st.st_uid, owner);
 	name_group(st.st_gid, group);
 	bool is_open = (st.st_mode & S_IWOTH) != 0;
 	doctor_say(
-		d, is_open ? DOCTOR_WARN : DOCTOR_OK, "socket",
-		is_open ? "every user of this machine may connect: socket-mode = 0660 allows the group only"
+		d, is_open && !has_rules ? DOCTOR_WARN : DOCTOR_OK, "socket",
+		is_open && !has_rules
+			? "every user of this machine may connect: socket-mode = 0660 allows the group only, "
+			  "and rules of access say who may do what (shcounterd(8), ACCESS)"
 			: NULL,
-		"%s, %s:%s with mode %04o, you may connect", path, owner, group,
-		(unsigned)st.st_mode & 07777);
-	return true;
+		"%s, %s:%s with mode %04o, you may connect%s", path, owner, group,
+		(unsigned)st.st_mode & 07777,
+		is_open && has_rules ? "; rules of access say what each may do" : "");
 }
 
 /* ---- what it says of itself ---- */
@@ -206,26 +216,42 @@ static void look_at_uplink(struct doctor *d, struct slice info)
 
 /* ---- where it keeps its state ---- */
 
-/* The value of a setting; false: it was not told. */
-static bool setting(struct shc *shc, const char *name, char *out, size_t size)
+/* The value of a setting. SHC_MISSING: the server has none of that name. */
+static enum shc_status setting(struct shc *shc, const char *name, char *out, size_t size)
 {
 	const char *argv[] = {"CONFIG", "GET", name};
 	const struct shc_reply *reply;
-	if (shc_command(shc, 3, argv, NULL, false, &reply) || reply->count != 2 ||
-	    reply->elements[1].type != SHC_T_STRING || reply->elements[1].len >= size)
-		return false;
+	enum shc_status status = shc_command(shc, 3, argv, NULL, false, &reply);
+	if (status)
+		return status;
+	if (reply->count != 2 || reply->elements[1].type != SHC_T_STRING || reply->elements[1].len >= size)
+		return SHC_MISSING;
 	memcpy(out, reply->elements[1].data, reply->elements[1].len);
 	out[reply->elements[1].len] = '\0';
-	return true;
+	return SHC_OK;
+}
+
+/* Without rules nothing is refused to anybody. */
+bool doctor_has_rules(struct shc *shc)
+{
+	char access[PATH_MAX];
+	enum shc_status status = setting(shc, "access", access, sizeof(access));
+	return status == SHC_DENIED || (status == SHC_OK && access[0]);
 }
 
 static void look_at_disk(struct doctor *d, struct shc *shc)
 {
 	char db[PATH_MAX], dir[PATH_MAX];
 	struct statvfs fs;
-	if (!setting(shc, "db", db, sizeof(db)))
+	enum shc_status status = setting(shc, "db", db, sizeof(db));
+	if (status == SHC_DENIED)
+		return doctor_say(
+			d, DOCTOR_WARN, "disk",
+			"ask as one who has role admin on all names there, as root and the daemon's own user have",
+			"not looked at: the daemon's rules of access do not tell you where its state is (NOPERM)");
+	if (status)
 		return doctor_say(d, DOCTOR_WARN, "disk", NULL,
-				  "the daemon does not tell where its state is");
+				  "the daemon does not tell where its state is: %s", shc_error(shc));
 	place_directory_of(db, dir);
 	if (db[0] != '/' || statvfs(dir, &fs))
 		return doctor_say(d, DOCTOR_OK, "disk", NULL, "%s: its file system cannot be seen from here",
@@ -268,13 +294,26 @@ static void look_at_process(struct doctor *d, struct slice info)
 			   "%llu, for %llu connections that max-clients allows", files, wanted);
 }
 
+const char *doctor_change_of(enum shc_status status, const char *error)
+{
+	if (status == SHC_DENIED)
+		return "log in by $SHCOUNT_AUTH (USER:PASSWORD) or the URL as one whom the daemon's rules of access "
+		       "know, or have a rule added (shcounterd(8), ACCESS)";
+	if (status == SHC_UNREACHABLE && strstr(error, "no answer"))
+		return "its process is there but does not answer: systemctl status shcounterd and its log; state T in ps "
+		       "is one that was stopped (kill -CONT), D one that waits for its disk; else it is very busy "
+		       "(--timeout)";
+	return NULL;
+}
+
 void doctor_daemon(struct doctor *d, struct shc *shc, bool is_here)
 {
 	const char *argv[] = {"INFO"};
 	const struct shc_reply *reply;
 	enum shc_status status = shc_command(shc, 1, argv, NULL, false, &reply);
 	if (status) {
-		doctor_say(d, DOCTOR_BAD, "daemon", NULL, "it does not tell how it is: %s", shc_error(shc));
+		doctor_say(d, DOCTOR_BAD, "daemon", doctor_change_of(status, shc_error(shc)),
+			   "it does not tell how it is: %s", shc_error(shc));
 		return;
 	}
 	/* The handle's, until its next call. */

@@ -22,6 +22,14 @@ load fleet
 	drive doctor not_permitted
 }
 
+@test "under rules of access each is told what they keep from him; a socket for everybody is right there" {
+	drive doctor under_rules
+}
+
+@test "of a daemon that does not answer it is said what that may mean" {
+	drive doctor frozen
+}
+
 @test "io_uring that a seccomp filter forbids is named, and is no reason to fail" {
 	drive doctor forbidden_ring
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Drivers of doctor.bats: what `shcount doctor` says where a daemon cannot be used, or not as it should."""
 import grp
+import hashlib
 import json
 import os
 import pwd
@@ -109,6 +110,44 @@ def not_permitted():
         equal_grade(doctor("-s", d.sock, program=program, user=NOBODY, group=NOBODY, extra_groups=[])[1], "socket", "bad", "you may not enter")
 
 
+def under_rules():
+    """Goal: under rules of access each is told what they keep from him, and how to get it; a socket for everybody is right there."""
+    program = for_anybody()
+    rules = os.path.join(DIR, "rules")
+    with open(rules, "w", encoding="ascii") as f:
+        f.write(f"user {NOBODY} read\nlogin ops admin sha256:{hashlib.sha256(b'secret').hexdigest()}\n")
+    with Daemon("--access", rules, "--socket-mode", "0666") as d:
+        os.chmod(d.dir, 0o755)
+
+        def ask(user, auth=None):
+            return doctor("-s", d.sock, program=program, user=user, group=user, extra_groups=[], env={"SHCOUNT_AUTH": auth} if auth else None)
+
+        status, findings = ask(NOBODY)
+        equal(status, OK, findings)
+        equal_grade(findings, "socket", "ok", "mode 0666", "rules of access say what each may do")
+        equal_grade(findings, "disk", "warn", "NOPERM", "role admin")
+        status, findings = ask(12345)
+        equal(status, NO, findings)
+        equal_grade(findings, "daemon", "bad", "NOAUTH", "$SHCOUNT_AUTH", "rule")
+        status, findings = ask(12345, "ops:secret")
+        equal(status, OK, findings)
+        check("NOPERM" not in findings["disk"][0]["found"], findings)
+        status, findings = ask(12345, "ops:wrong")
+        equal(status, NO, findings)
+        equal_grade(findings, "server", "bad", "WRONGPASS", "$SHCOUNT_AUTH")
+        equal_grade(doctor("-s", d.sock)[1], "socket", "ok", "rules of access")
+
+
+def frozen():
+    """Goal: of a daemon that was stopped in its tracks it is said what silence may mean."""
+    with Daemon() as d:
+        d.freeze()
+        for env in (None, {"SHCOUNT_AUTH": "secret"}):
+            status, findings = doctor("-s", d.sock, "--timeout", "200ms", env=env)
+            equal(status, NO, findings)
+            equal_grade(findings, "server" if env else "daemon", "bad", "no answer within 200 ms", "kill -CONT", "systemctl status")
+
+
 class Confined(Daemon):
     """Where io_uring is refused, as default profiles of containers do."""
 
@@ -181,4 +220,4 @@ def words():
 
 
 if __name__ == "__main__":
-    main([well, without_a_daemon, left_over, not_permitted, forbidden_ring, refusing_disk, nearly_full, words])
+    main([well, without_a_daemon, left_over, not_permitted, under_rules, frozen, forbidden_ring, refusing_disk, nearly_full, words])
