@@ -236,5 +236,7 @@ const struct subcommands subcommands_uplink = {rows, sizeof(rows) / sizeof(rows[
 
 enum request_result request_shc_uplink(struct request *r)
 {
-	return has_no_uplink(r) ? REQUEST_DONE : subcommand_run(r, &subcommands_uplink);
+	if (!slice_is_word(r->argv[1], "help") && has_no_uplink(r))
+		return REQUEST_DONE;
+	return subcommand_run(r, &subcommands_uplink);
 }

@@ -206,6 +206,8 @@ def without_and_with():
         d.options = ["--workers", 2]
         d.start()
         check(d.refuses("SHC.UPLINK", "STATUS").startswith("ERR no uplink: set uplink = "), d.refuses("SHC.UPLINK", "STATUS"))
+        with d.conn() as c:
+            equal(c.do("SHC.UPLINK", "HELP")[0].split()[0], "SHC.UPLINK", "HELP needs none")
         check(d.refuses("SHC.GLOBAL", "a").startswith("ERR no uplink: set uplink = "), d.refuses("SHC.GLOBAL", "a"))
         d.do("INCRBY", "a", 2)
         d.do("INCRBY", "b", 1)
