@@ -127,6 +127,15 @@ build_packages() {
 	expect "$output" "./usr/lib/sysusers.d/shcount-gateway.conf"
 }
 
+@test "what docs/deploy.md tells to copy is in the package that it is in" {
+	need_built
+	dpkg-deb --fsys-tarfile "$packages"/shcounterd_*.deb | tar -t >"$work/shcounterd"
+	grep -qx ./usr/share/doc/shcounterd/deploy.md "$work/shcounterd" || grep -qx ./usr/share/doc/shcounterd/deploy.md.gz "$work/shcounterd"
+	for file in $(git ls-files deploy); do
+		grep -qx "./usr/share/doc/shcounterd/examples/$file" "$work/shcounterd" || { echo "missing: $file"; return 1; }
+	done
+}
+
 @test "there are debug symbols for each program and the library" {
 	need_built
 	for package in shcounterd shcount shcount-gateway libshcount0; do
