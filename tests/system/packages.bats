@@ -131,9 +131,8 @@ build_packages() {
 	need_built
 	dpkg-deb --fsys-tarfile "$packages"/shcounterd_*.deb | tar -t >"$work/shcounterd"
 	grep -qx ./usr/share/doc/shcounterd/deploy.md "$work/shcounterd" || grep -qx ./usr/share/doc/shcounterd/deploy.md.gz "$work/shcounterd"
-	for file in $(git ls-files deploy); do
-		grep -qx "./usr/share/doc/shcounterd/examples/$file" "$work/shcounterd" || { echo "missing: $file"; return 1; }
-	done
+	run bash -c "find deploy -type f -printf './usr/share/doc/shcounterd/examples/%p\n' | grep -vxFf $work/shcounterd"
+	expect "$output" ""
 }
 
 @test "there are debug symbols for each program and the library" {
