@@ -147,9 +147,7 @@ struct store {
 	unsigned wal_frames;	     /* in the -wal file */
 	unsigned wal_frames_settled; /* of these, in the database already */
 	unsigned wal_frames_last;    /* in it after the last commit, whatever a checkpoint has made of that */
-	unsigned wal_frames_whole; /* ... when all of them were in the database: now it could begin again; 0:
-				      no */
-	bool is_wal_held;	   /* somebody's reading keeps a long one from beginning again */
+	bool is_wal_held;	     /* somebody's reading keeps a long one from beginning again */
 
 	struct {
 		_Atomic uint64_t commits, fold_transactions, rows_folded, checkpoints, merges, journal_bytes;

@@ -32,10 +32,8 @@ int store_on_wal(void *arg, sqlite3 *db, const char *name, int frames)
 	s->wal_frames = (unsigned)frames;
 	if (s->wal_frames < s->wal_frames_settled)
 		s->wal_frames_settled = 0; /* started again from its beginning */
-	if (s->wal_frames < s->wal_frames_last) {
-		s->wal_frames_whole = 0;
+	if (s->wal_frames < s->wal_frames_last)
 		s->is_wal_held = false;
-	}
 	s->wal_frames_last = s->wal_frames;
 	return SQLITE_OK;
 }
@@ -46,14 +44,11 @@ bool store_is_log_held(const struct store *s, int64_t *bytes)
 	return s->is_wal_held;
 }
 
-/* A reader whose view is older than the end of the log keeps the rest of it from the database; one that sees
- * all of it keeps it from being started again, which shows by its growing all the same. */
-static void look_for_holder(struct store *s, unsigned frames, unsigned settled)
+/* Nobody else writes, so what a checkpoint has to leave is what a reader does not see yet: its view is older.
+ * As long as that lasts, the log cannot be started again. */
+static void look_for_holder(struct store *s, int frames, int settled)
 {
-	bool is_held = settled < frames || (s->wal_frames_whole > 0 && frames > s->wal_frames_whole);
-
-	s->wal_frames_whole = settled < frames ? 0 : frames;
-	if (is_held && frames >= HELD_FRAMES)
+	if (settled < frames && frames >= HELD_FRAMES)
 		s->is_wal_held = true;
 }
 
@@ -125,7 +120,7 @@ int store_checkpoint(struct store *s, unsigned frames_min)
 	s->is_checkpointing = false;
 	if (rc != SQLITE_OK)
 		return rc;
-	look_for_holder(s, frames > 0 ? (unsigned)frames : 0, settled > 0 ? (unsigned)settled : 0);
+	look_for_holder(s, frames, settled);
 	/* All settled: the next commit starts the file again, and its hook says how long it is. */
 	s->wal_frames = frames > settled ? (unsigned)frames : 0;
 	s->wal_frames_settled = frames > settled && settled > 0 ? (unsigned)settled : 0;
