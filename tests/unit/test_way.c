@@ -150,6 +150,33 @@ static void test_a_group_may_write_if_it_is_roots_or_ours_alone(void **state)
 	assert_int_equal(setegid(0), 0);
 }
 
+/* As Debian has them: daemon, with a group of its own, and bin. */
+static void test_a_group_of_the_users_name_without_others_is_his_alone(void **state)
+{
+	const struct passwd *user = getpwnam("daemon");
+	const struct group *group = getgrnam("daemon");
+	uid_t uid = user ? user->pw_uid : 0;
+	gid_t gid = group && !group->gr_mem[0] ? group->gr_gid : 0, other;
+
+	(void)state;
+	group = getgrnam("bin");
+	other = group ? group->gr_gid : 0;
+	if (geteuid() != 0 || !uid || !other || !gid || gid != user->pw_gid)
+		skip();
+	assert_int_equal(chmod(top, 0755), 0);
+	make("own", 0770);
+	make("other", 0770);
+	assert_int_equal(chown(below("own"), uid, gid), 0);
+	assert_int_equal(chown(below("other"), uid, other), 0);
+	assert_int_equal(socket_way("own/s"), WAY_OPEN);
+	assert_why("group daemon may write to");
+	assert_int_equal(setegid(gid) || seteuid(uid), 0);
+	assert_int_equal(socket_way("own/s"), WAY_SAFE);
+	assert_int_equal(socket_way("other/s"), WAY_OPEN);
+	assert_why("group bin may write to");
+	assert_int_equal(seteuid(0) || setegid(0), 0);
+}
+
 static void test_another_users_directory_is_foreign_and_open_among_everybodys(void **state)
 {
 	(void)state;
@@ -179,6 +206,7 @@ int main(void)
 		TEST(test_in_a_sticky_directory_there_may_be_a_socket_and_no_state),
 		TEST(test_links_are_followed_where_nobody_else_can_make_them),
 		TEST(test_a_group_may_write_if_it_is_roots_or_ours_alone),
+		TEST(test_a_group_of_the_users_name_without_others_is_his_alone),
 		TEST(test_another_users_directory_is_foreign_and_open_among_everybodys),
 	};
 
