@@ -234,8 +234,8 @@ static int check_way(const char *path, const struct why *why, bool is_start)
 	if (way == WAY_OPEN)
 		return refuse(why, STATUS_NO_PERMISSION,
 			      "%s: not safe for a socket: %s, or choose another --socket", path, sentence);
-	if (way == WAY_FOREIGN && is_start)
-		log_warning("%s: %s: the socket is as safe as that user is", path, sentence);
+	if (way == WAY_DOUBTFUL && is_start)
+		log_warning("%s: %s: the socket is as safe as they are", path, sentence);
 	return 0;
 }
 

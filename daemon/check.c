@@ -99,8 +99,8 @@ static bool check_directory(struct check *c)
 		     c->dir, user, group, (unsigned)st.st_mode & 07777, why);
 	else
 		printf("state: %s is %s:%s with mode %04o%s%s\n", c->dir, user, group,
-		       (unsigned)st.st_mode & 07777, way == WAY_FOREIGN ? "; " : "",
-		       way == WAY_FOREIGN ? why : "");
+		       (unsigned)st.st_mode & 07777, way == WAY_DOUBTFUL ? "; " : "",
+		       way == WAY_DOUBTFUL ? why : "");
 	return true;
 }
 
@@ -225,13 +225,15 @@ static int check_access(const struct config *config)
 
 static void check_socket(struct check *c)
 {
-	char why[512];
+	char why[512], doubt[WAY_WHY_SIZE];
 	int status = acceptor_look(c->config, why, sizeof(why));
+	bool is_doubtful = way_look(c->config->socket, WAY_FOR_SOCKET, doubt) == WAY_DOUBTFUL;
 
 	if (status)
 		find(c, status, "socket: %s", why);
 	else
-		printf("socket: %s has its place\n", c->config->socket);
+		printf("socket: %s has its place%s%s\n", c->config->socket, is_doubtful ? "; " : "",
+		       is_doubtful ? doubt : "");
 }
 
 static void check_database(struct check *c)

@@ -45,8 +45,8 @@ static int check_way(const char *db)
 	char why[WAY_WHY_SIZE];
 	enum way way = way_look(db, WAY_FOR_STATE, why);
 
-	if (way == WAY_FOREIGN)
-		log_warning("%s: %s: the counters are as safe as that user is", db, why);
+	if (way == WAY_DOUBTFUL)
+		log_warning("%s: %s: the counters are as safe as they are", db, why);
 	if (way != WAY_OPEN)
 		return 0;
 	log_error("%s: not safe for counters: %s", db, why);

@@ -21,7 +21,7 @@ struct walk {
 	char at[PATH_MAX];   /* a directory that was looked at, without links; "" is "/" */
 	char rest[PATH_MAX]; /* of the way, from there */
 	unsigned links;
-	bool is_anybodys, is_groups; /* may put something into `at`, but not take away what is not theirs */
+	bool is_anybodys, is_groups; /* may put something into `at` */
 	char group[NAME_SIZE];	     /* that one, or the one that was asked for last */
 };
 
@@ -88,41 +88,69 @@ static const char *who(const struct walk *w)
 	return w->is_anybodys ? "anybody" : w->group;
 }
 
-static bool open_to(struct walk *w)
+/* Whose right to write is to be taken away. */
+static char mode(const struct walk *w)
 {
-	char mode = w->is_anybodys ? 'o' : 'g';
-
-	snprintf(w->why, WAY_WHY_SIZE,
-		 "%s may write to %s, and so put another thing in the place of what is there (chmod %c-w %s)",
-		 who(w), here(w), mode, here(w));
-	w->found = WAY_OPEN;
-	return false;
+	return w->is_anybodys ? 'o' : 'g';
 }
 
-static bool others_own(struct walk *w, const struct stat *st, bool is_among_others)
+/* Does only the file come behind it? */
+static bool is_near(const struct walk *w)
+{
+	const char *name = w->rest + strspn(w->rest, "/");
+	const char *end = name + strcspn(name, "/");
+
+	return end[strspn(end, "/")] == '\0';
+}
+
+/* Is it to be told? What is doubtful is once, of the directory highest up. */
+static bool is_news(const struct walk *w, bool is_open)
+{
+	return is_open || w->found == WAY_SAFE;
+}
+
+/* Is more to be looked at? */
+static bool found(struct walk *w, bool is_open)
+{
+	w->found = is_open ? WAY_OPEN : WAY_DOUBTFUL;
+	return !is_open;
+}
+
+static bool found_writable(struct walk *w, bool is_among_anybodys)
+{
+	bool is_open = is_near(w) && (w->is_anybodys || is_among_anybodys);
+
+	if (is_news(w, is_open))
+		snprintf(
+			w->why, WAY_WHY_SIZE,
+			"%s may write to %s, and so put another thing in the place of what is there (chmod %c-w %s)",
+			who(w), here(w), mode(w), here(w));
+	return found(w, is_open);
+}
+
+static bool found_owned(struct walk *w, const struct stat *st, bool is_among_anybodys)
 {
 	char owner[NAME_SIZE];
 
-	if (w->found == WAY_SAFE || is_among_others) {
-		name_owner(st->st_uid, owner);
+	name_owner(st->st_uid, owner);
+	if (is_news(w, is_among_anybodys))
 		snprintf(w->why, WAY_WHY_SIZE,
 			 "%s belongs to %s, who can put another thing in the place of what is there", here(w),
 			 owner);
-		w->found = is_among_others ? WAY_OPEN : WAY_FOREIGN;
-	}
-	return !is_among_others;
+	return found(w, is_among_anybodys);
 }
 
 /* Into what `at` is now. False: the answer is found. */
 static bool enter(struct walk *w, const struct stat *st)
 {
-	bool is_among_others = w->is_anybodys || w->is_groups;
+	bool is_among_anybodys = w->is_anybodys;
 
 	w->is_groups = may_group_write(w, st);
 	w->is_anybodys = (st->st_mode & S_IWOTH) != 0;
-	if ((w->is_anybodys || w->is_groups) && !(st->st_mode & S_ISVTX))
-		return open_to(w);
-	return is_trusted(w, st->st_uid) || others_own(w, st, is_among_others);
+	if ((w->is_anybodys || w->is_groups) && !(st->st_mode & S_ISVTX) &&
+	    !found_writable(w, is_among_anybodys))
+		return false;
+	return is_trusted(w, st->st_uid) || found_owned(w, st, is_among_anybodys);
 }
 
 /* ---- a link ---- */
@@ -134,7 +162,7 @@ static bool refuse_link(struct walk *w)
 	snprintf(link, sizeof(link), "%s", here(w));
 	snprintf(
 		w->why, WAY_WHY_SIZE,
-		"%s is a symbolic link in a directory that others may write to (give the path that it leads to)",
+		"%s is a symbolic link in a directory that anybody may write to (give the path that it leads to)",
 		link);
 	w->found = WAY_OPEN;
 	return false;
@@ -159,7 +187,7 @@ static bool follow(struct walk *w)
 	char target[PATH_MAX], rest[PATH_MAX];
 	ssize_t len = readlink(w->at, target, sizeof(target) - 1);
 
-	if (w->is_anybodys || w->is_groups)
+	if (w->is_anybodys)
 		return refuse_link(w);
 	if (len < 0 || ++w->links > LINKS_MAX)
 		return false;
@@ -191,15 +219,14 @@ static bool is_at_end(const struct walk *w)
 	return w->rest[strspn(w->rest, "/")] == '\0';
 }
 
-static bool refuse_files(struct walk *w)
+static bool found_files(struct walk *w)
 {
-	snprintf(
-		w->why, WAY_WHY_SIZE,
-		"%s may make files in %s, of which SQLite believes some (chmod %c-w %s, or give a directory of its "
-		"own: mkdir -m 700)",
-		who(w), here(w), w->is_anybodys ? 'o' : 'g', here(w));
-	w->found = WAY_OPEN;
-	return false;
+	if (is_news(w, w->is_anybodys))
+		snprintf(w->why, WAY_WHY_SIZE,
+			 "%s may make files in %s, of which SQLite believes some (chmod %c-w %s, or give a "
+			 "directory of its own: mkdir -m 700)",
+			 who(w), here(w), mode(w), here(w));
+	return found(w, w->is_anybodys);
 }
 
 /* Goes on by one name. False: the answer is found, or the way ends. */
@@ -215,8 +242,8 @@ static bool step(struct walk *w, const char *name)
 		leave(w);
 		return true;
 	}
-	if (is_last && w->use == WAY_FOR_STATE && (w->is_anybodys || w->is_groups))
-		return refuse_files(w);
+	if (is_last && w->use == WAY_FOR_STATE && (w->is_anybodys || w->is_groups) && !found_files(w))
+		return false;
 	if ((size_t)snprintf(w->at + len, sizeof(w->at) - len, "/%s", name) >= sizeof(w->at) - len)
 		return false;
 	if (lstat(w->at, &st))

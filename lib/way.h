@@ -2,8 +2,9 @@
 /*
  * way.h - the way to a file: could somebody else put another thing in the place of what is on it? Whoever may
  * write to a directory renames what is in it, also a directory further up. As sshd's StrictModes looks at the
- * keys of a user: nobody may write to any of them but the user himself and root. Main thread (names of users
- * and groups).
+ * keys of a user, but with two answers: where anybody could, right where the file is, is a mistake; what is
+ * further up, or for a group or another user, somebody has decided, and is to know. Main thread (names of
+ * users and groups).
  */
 #ifndef SHC_WAY_H
 #define SHC_WAY_H
@@ -14,8 +15,9 @@ enum { WAY_WHY_SIZE = 2 * PATH_MAX + 256 };
 
 enum way {
 	WAY_SAFE = 0,
-	WAY_FOREIGN, /* a directory is another user's, in a place where only we, root and he could make it */
-	WAY_OPEN,    /* whom nobody has asked could */
+	WAY_DOUBTFUL, /* somebody could: a group, another user who has a directory on it, anybody further up
+		       */
+	WAY_OPEN,     /* anybody could */
 };
 
 /* Of the directory that the file itself is in. */

@@ -19,7 +19,7 @@ load drive
 	drive attack_files open_directories
 }
 
-@test "no directory on the way to socket or state is others' to write to, however far up, also where links lead" {
+@test "a directory on the way to socket or state that others may write to is told, however far up, also where links lead" {
 	drive attack_files writable_ways
 }
 

@@ -21,7 +21,7 @@ load drive
 	drive check_start refused_rights
 }
 
-@test "a directory further up that others may write to is found as a start finds it" {
+@test "a directory further up that others may write to is told" {
 	drive check_start way
 }
 

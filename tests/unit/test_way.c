@@ -83,19 +83,23 @@ static void test_what_is_ours_alone_is_safe_also_below_tmp(void **state)
 	assert_int_equal(way_look("../d/./c.db", WAY_FOR_STATE, why), WAY_SAFE);
 }
 
-static void test_every_directory_that_anybody_may_write_to_is_open_however_far_up(void **state)
+static void test_what_anybody_may_write_to_is_open_and_further_up_doubtful(void **state)
 {
 	(void)state;
 	make("pp", 0777);
 	make("pp/sub", 0700);
 	make("pp/sub/below", 0700);
 	assert_int_equal(socket_way("pp/s"), WAY_OPEN);
-	assert_int_equal(socket_way("pp/sub/s"), WAY_OPEN);
-	assert_int_equal(state_way("pp/sub/below/c.db"), WAY_OPEN);
+	assert_int_equal(state_way("pp/c.db"), WAY_OPEN);
+	assert_int_equal(socket_way("pp/sub/s"), WAY_DOUBTFUL);
+	assert_int_equal(state_way("pp/sub/below/c.db"), WAY_DOUBTFUL);
 	assert_why("anybody may write to ");
 	assert_why(below("pp)"));
+	assert_int_equal(chmod(below("pp/sub/below"), 0777), 0);
+	assert_int_equal(state_way("pp/sub/below/c.db"), WAY_OPEN);
+	assert_why(below("pp/sub/below)"));
 	assert_int_equal(chdir(below("pp/sub")), 0);
-	assert_int_equal(way_look("s", WAY_FOR_SOCKET, why), WAY_OPEN);
+	assert_int_equal(way_look("s", WAY_FOR_SOCKET, why), WAY_DOUBTFUL);
 	assert_int_equal(chmod(below("pp"), 0755), 0);
 	assert_int_equal(socket_way("pp/sub/s"), WAY_SAFE);
 }
@@ -105,6 +109,9 @@ static void test_in_a_sticky_directory_there_may_be_a_socket_and_no_state(void *
 	(void)state;
 	make("t", 01777);
 	make("t/d", 0700);
+	make("t/g", 0700);
+	assert_int_equal(chmod(below("t/g"), 0707), 0);
+	assert_int_equal(socket_way("t/g/s"), WAY_OPEN);
 	assert_int_equal(socket_way("t/s"), WAY_SAFE);
 	assert_int_equal(socket_way("t/d/s"), WAY_SAFE);
 	assert_int_equal(state_way("t/d/c.db"), WAY_SAFE);
@@ -125,9 +132,9 @@ static void test_links_are_followed_where_nobody_else_can_make_them(void **state
 	assert_int_equal(symlink(below("pp/sub/c.db"), below("own/c.db")), 0);
 	assert_int_equal(symlink(below("own"), below("t/link")), 0);
 	assert_int_equal(socket_way("own/near/s"), WAY_SAFE);
-	assert_int_equal(socket_way("own/far/s"), WAY_OPEN);
+	assert_int_equal(socket_way("own/far/s"), WAY_DOUBTFUL);
 	assert_int_equal(socket_way("own/loop/s"), WAY_SAFE);
-	assert_int_equal(state_way("own/c.db"), WAY_OPEN);
+	assert_int_equal(state_way("own/c.db"), WAY_DOUBTFUL);
 	assert_int_equal(socket_way("own/c.db"), WAY_SAFE);
 	assert_int_equal(socket_way("t/link/s"), WAY_OPEN);
 	assert_why("symbolic link");
@@ -141,7 +148,7 @@ static void test_a_group_may_write_if_it_is_roots_or_ours_alone(void **state)
 	make("g", 0770);
 	assert_int_equal(socket_way("g/s"), WAY_SAFE);
 	assert_int_equal(chown(below("g"), 0, SOMEBODY), 0);
-	assert_int_equal(socket_way("g/s"), WAY_OPEN);
+	assert_int_equal(socket_way("g/s"), WAY_DOUBTFUL);
 	assert_why("gid 54321 may write to");
 	assert_why("chmod g-w");
 	assert_int_equal(chown(below("g"), 0, SOMEBODY), 0);
@@ -168,16 +175,16 @@ static void test_a_group_of_the_users_name_without_others_is_his_alone(void **st
 	make("other", 0770);
 	assert_int_equal(chown(below("own"), uid, gid), 0);
 	assert_int_equal(chown(below("other"), uid, other), 0);
-	assert_int_equal(socket_way("own/s"), WAY_OPEN);
+	assert_int_equal(socket_way("own/s"), WAY_DOUBTFUL);
 	assert_why("group daemon may write to");
 	assert_int_equal(setegid(gid) || seteuid(uid), 0);
 	assert_int_equal(socket_way("own/s"), WAY_SAFE);
-	assert_int_equal(socket_way("other/s"), WAY_OPEN);
+	assert_int_equal(socket_way("other/s"), WAY_DOUBTFUL);
 	assert_why("group bin may write to");
 	assert_int_equal(seteuid(0) || setegid(0), 0);
 }
 
-static void test_another_users_directory_is_foreign_and_open_among_everybodys(void **state)
+static void test_another_users_directory_is_doubtful_and_open_among_everybodys(void **state)
 {
 	(void)state;
 	if (geteuid() != 0)
@@ -185,8 +192,8 @@ static void test_another_users_directory_is_foreign_and_open_among_everybodys(vo
 	make("his", 0755);
 	make("his/ours", 0755);
 	assert_int_equal(chown(below("his"), SOMEBODY, SOMEBODY), 0);
-	assert_int_equal(socket_way("his/s"), WAY_FOREIGN);
-	assert_int_equal(state_way("his/ours/c.db"), WAY_FOREIGN);
+	assert_int_equal(socket_way("his/s"), WAY_DOUBTFUL);
+	assert_int_equal(state_way("his/ours/c.db"), WAY_DOUBTFUL);
 	assert_why("belongs to uid 54321");
 	assert_why(below("his belongs"));
 	assert_int_equal(seteuid(SOMEBODY), 0);
@@ -202,12 +209,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(test_what_is_ours_alone_is_safe_also_below_tmp),
-		TEST(test_every_directory_that_anybody_may_write_to_is_open_however_far_up),
+		TEST(test_what_anybody_may_write_to_is_open_and_further_up_doubtful),
 		TEST(test_in_a_sticky_directory_there_may_be_a_socket_and_no_state),
 		TEST(test_links_are_followed_where_nobody_else_can_make_them),
 		TEST(test_a_group_may_write_if_it_is_roots_or_ours_alone),
 		TEST(test_a_group_of_the_users_name_without_others_is_his_alone),
-		TEST(test_another_users_directory_is_foreign_and_open_among_everybodys),
+		TEST(test_another_users_directory_is_doubtful_and_open_among_everybodys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
