@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A real Redis Cluster (tests/cluster) for drivers: FLEET_DIR and FLEET say which. Nodes are the numbers of tests/cluster; what
 is not worth a process is asked here."""
+import contextlib
 import os
 import random
 import signal
@@ -156,11 +157,25 @@ class Fleet:
             slot = s.do("CLUSTER", "KEYSLOT", key)
             while keys := s.do("CLUSTER", "GETKEYSINSLOT", slot, 3):
                 self._carry(s, target, keys)
+            # It claims the slot with an epoch that is one more than what it has heard of. With one that others have passed
+            # already, their last messages would take the slot back, and two nodes would send everybody to each other.
+            wait_until(lambda: self._epoch_of(t) >= self._newest_epoch(), f"node {target} has heard of the last move", 30)
             t.do("CLUSTER", "SETSLOT", slot, "NODE", name)
             s.do("CLUSTER", "SETSLOT", slot, "NODE", name)
         for n in self.masters():
             if n not in (source, target):
                 self.ask(n, "CLUSTER", "SETSLOT", slot, "NODE", name)
+
+    @staticmethod
+    def _epoch_of(conn):
+        return int(conn.do("CLUSTER", "INFO").split(b"cluster_current_epoch:")[1].split()[0])
+
+    def _newest_epoch(self):
+        found = [0]
+        for n in self.masters():
+            with contextlib.suppress(OSError, EOFError), self.conn(n) as c:
+                found.append(self._epoch_of(c))
+        return max(found)
 
     def server_of(self, key):
         """As `owner`, faster; when no two claim the slot. On a busy machine a master is taken for dead now and then: then there
