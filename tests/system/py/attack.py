@@ -284,7 +284,7 @@ def names_that_collide():
 
 # ---- work ----
 
-NAMES = [f"{'a' * 250}{i:05}".encode() for i in range(3000)]
+NAMES = [f"{'a' * 250}{i:05}".encode() for i in range(200 if is_sanitized() else 3000)]
 DEAR = "*[" + "0-9" * 1300 + "]"  # takes four thousand steps for each character of a name
 
 
@@ -318,7 +318,8 @@ def dear_transactions():
     """What EXEC does is done at one go, so there is an end to it; and what it would answer has to fit."""
     with Daemon("--workers", "1", "--output-limit", "1m") as d, Counting(d) as counting, d.conn() as c:
         c.do("MSET", *(w for name in NAMES for w in (name, 1)))
-        for words in (["KEYS", DEAR], ["SCAN", "0", "MATCH", DEAR, "COUNT", "100000"], ["COMMAND", "LIST", "FILTERBY", "PATTERN", DEAR]):
+        dear = [["KEYS", DEAR], ["SCAN", "0", "MATCH", DEAR, "COUNT", "100000"], ["COMMAND", "LIST", "FILTERBY", "PATTERN", DEAR]]
+        for words in dear[:1] if is_sanitized() else dear:  # what is allowed takes a sanitizer ten seconds
             replies = c.many([("MULTI",), ("INCR", "n"), *[words] * 200, ("KEYS", "n"), ("EXEC",)])[-1]
             refused = [r for r in replies if isinstance(r, Error)]
             check(refused and all("in a transaction" in str(r) for r in refused), words[0], "is done 200 times")

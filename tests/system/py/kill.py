@@ -60,14 +60,14 @@ class Victim:
         time.sleep(self.rng.uniform(0.01, ROUND_SECONDS_MAX))  # the moment of the crash, not a wait for something
         if self.rng.randrange(3):
             self.note_epoch(f"before crash {turn}")
-        self.daemon.kill()
+        self.daemon.kill(is_patient=False)
         self.check_file()
         if self.sessions and self.rng.randrange(3) == 0:
             self.examine(turn)
         for _ in range(self.rng.choice((0, 0, 1, 3))):  # in recovery, too
             self.daemon.launch()
             time.sleep(self.rng.uniform(0, 0.03))
-            self.daemon.kill()
+            self.daemon.kill(is_patient=False)
         self.daemon.start()
         self.note_epoch(f"after crash {turn}")
 

@@ -192,6 +192,17 @@ class Daemon(Process):
         self.wait_ready()
         return self
 
+    def has_open_ends(self):
+        """Does the kernel still hold its ends of connections? With io_uring for some time longer than there is a process."""
+        with open("/proc/net/unix", encoding="utf-8", errors="replace") as f:
+            return any(row[5] == "03" and row[-1] == self.sock for row in map(str.split, f))
+
+    def kill(self, is_patient=True):
+        """Patient: whoever asks it next finds that it is gone. Else its connections may end only behind the next daemon's start."""
+        super().kill()
+        if is_patient:
+            wait_until(lambda: not self.has_open_ends(), "the connections of the killed daemon are closed")
+
     def wait_ready(self, seconds=30):
         def is_ready():
             self.check_lives()

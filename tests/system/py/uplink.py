@@ -214,8 +214,11 @@ def status_of_trouble():
             check(isinstance(c3.do("SHC.UPLINK", "STATUS"), dict), "RESP3")
             equal(d.shcount("uplink", "status")[0], EX_OK)
         d.sync()
-        s = wait_until(lambda: d.status()["last_error"] == "" and d.status(), "the trouble is over")
-        equal((s["state"], s["lag_ms"], s["nodes"][0][3]), ("up", "0", b"0"))
+        def is_over():
+            s = d.status()
+            return s["last_error"] == "" and (s["state"], s["lag_ms"], s["nodes"][0][3]) == ("up", "0", b"0")
+
+        wait_until(is_over, "the trouble is over")
 
 
 # ---- VERIFY ----
