@@ -429,7 +429,9 @@ void peer_on_recv(struct peer *p, const char *data, size_t len)
 		out_of_memory(p, "requests");
 		return;
 	}
-	if (buf_len(&p->in) > STRANGER_BYTES_MAX && p->wait.kind == WAIT_NONE && peer_is_nobody(p))
+	/* One request, not many that wait until there is room for their replies. */
+	if (buf_len(&p->in) > STRANGER_BYTES_MAX && p->wait.kind == WAIT_NONE && !is_throttled(p) &&
+	    peer_is_nobody(p))
 		refuse_stranger(p);
 	settle(p);
 }

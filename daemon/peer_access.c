@@ -212,6 +212,16 @@ void peer_log_http(struct peer *p)
 			    who, p->client.id, more);
 }
 
+void peer_log_slow(struct peer *p, int64_t limit_ms)
+{
+	char who[REFUSALS_WHO_SIZE], more[REFUSALS_MORE_SIZE];
+
+	if (note_refusal(p, who, more))
+		log_warning("client %" PRIu64 " (%s): has read no reply for %" PRId64
+			    " ms (output-timeout): connection closed%s",
+			    p->client.id, who, limit_ms, more);
+}
+
 void peer_log_refusal(struct peer *p, const char *error, const char *what, struct slice name)
 {
 	char who[REFUSALS_WHO_SIZE], more[REFUSALS_MORE_SIZE],

@@ -37,5 +37,7 @@ int64_t peer_count_failure(struct peer *p);
 void peer_log_refusal(struct peer *p, const char *error, const char *what, struct slice name);
 /* The same of a connection that is closed because a browser was made to speak to us. */
 void peer_log_http(struct peer *p);
+/* ... and that is closed because nobody reads (output-timeout). */
+void peer_log_slow(struct peer *p, int64_t limit_ms);
 
 #endif

@@ -211,8 +211,8 @@ static void put_in_force(struct server *s, struct access *access)
 		return;
 	if (access && !s->access.set)
 		say_readers(s);
-	say_rules(access);
 	access_now_set(&s->access, access);
+	say_rules(access);
 }
 
 /* Rights and limits of those who are connected follow from rules and settings: workers make them anew. */
@@ -356,9 +356,9 @@ static void reload(struct server *s)
 	if (rc) {
 		log_error("%s; nothing was changed", err.text);
 	} else {
-		say_read_again(s, said);
 		put_in_force(s, reading.access);
 		renew_peers(s);
+		say_read_again(s, said); /* now it is true */
 	}
 	raise_limits(s);
 	log_init(s->config->is_log_json, (enum log_level)atomic_load(&s->config->log_level));

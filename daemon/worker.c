@@ -378,9 +378,7 @@ static void check_slow(struct worker *w)
 		next = TAILQ_NEXT(p, all);
 		if (!io_is_sending(&p->io) || w->now_ms - p->progress_ms < limit || p->is_closed)
 			continue;
-		log_warning("client %" PRIu64 ": has read no reply for %" PRId64
-			    " ms (output-timeout): connection closed",
-			    p->client.id, limit);
+		peer_log_slow(p, limit);
 		stat_add(&w->stats.timed_out, 1);
 		peer_close(p, false);
 	}

@@ -195,6 +195,13 @@ static enum shc_status go_on_at(struct shc *shc, const struct standing *at)
 	return SHC_OK;
 }
 
+static enum shc_status out_of_time(struct shc *shc, int rc)
+{
+	if (rc)
+		wire_say_lost(&shc->wire, rc);
+	return SHC_UNREACHABLE;
+}
+
 static enum shc_status take_standing(struct shc *shc, const struct resp_reply *reply)
 {
 	struct session *s = shc->session;
@@ -202,7 +209,7 @@ static enum shc_status take_standing(struct shc *shc, const struct resp_reply *r
 	if (shcount_is_passing(reply)) {
 		wire_say(&shc->wire, SHC_OK, "%.*s", (int)reply->str.len, reply->str.data);
 		unbind(shc);
-		return SHC_OK;
+		return wire_pause(&shc->wire) ? SHC_OK : out_of_time(shc, 0);
 	}
 	if (reply->type == RESP_ERROR)
 		return end(shc, shcount_classify(reply->str), reply->str);
@@ -289,7 +296,8 @@ static enum shc_status take_barrier(struct shc *shc, const struct resp_reply *re
 static enum shc_status take_reply(struct shc *shc, const struct resp_reply *reply)
 {
 	struct session *s = shc->session;
-	shc->wire.pause_ns = 0;
+	if (reply->type != RESP_ERROR) /* who is refused again and again waits longer each time */
+		shc->wire.pause_ns = 0;
 	if (s->binding == ASKED)
 		return take_standing(shc, reply);
 	if (s->has_barrier && s->acked_seq == s->barrier_seq)
@@ -299,13 +307,6 @@ static enum shc_status take_reply(struct shc *shc, const struct resp_reply *repl
 
 /* ---- one step ---- each returns SHC_OK, or an end, or SHC_UNREACHABLE when the deadline (or memory) has
  * come to its end. */
-
-static enum shc_status out_of_time(struct shc *shc, int rc)
-{
-	if (rc)
-		wire_say_lost(&shc->wire, rc);
-	return SHC_UNREACHABLE;
-}
 
 static enum shc_status survive(struct shc *shc, int rc)
 {

@@ -219,6 +219,9 @@ prepare_elsewhere() {
 	count_them >"$SHC_DIR/second"
 	wait $!
 	expect "$(sort -n "$SHC_DIR/first" "$SHC_DIR/second" | tr '\n' ' ')" "$(seq $((2 * rounds)) | tr '\n' ' ')"
+	# Where it never left between two of them.
+	wait_until flock -n "$state/counters.db.lock" true
+	expect "$(shcount --timeout 60s incr n)" $((2 * rounds + 1))
 	[ "$(starts)" -gt 1 ]
 	run ! grep "error:" "$state/shcounterd.log"
 }

@@ -91,3 +91,7 @@ load drive
 @test "a refusal is logged with who it was, and a thousand of them are few lines" {
 	drive peer_limits logged
 }
+
+@test "a client of a stream that is refused for it waits longer each time" {
+	drive peer_limits refused_stream
+}

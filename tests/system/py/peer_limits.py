@@ -11,10 +11,11 @@ import re
 import signal
 import socket
 import struct
+import subprocess
 import time
 
-from access import Guarded, sha256, text_of, write_rules
-from checks import check, equal, wait_until
+from access import SHCOUNT, Guarded, sha256, text_of, write_rules
+from checks import Skip, check, equal, wait_until
 from clock import Clocks
 from shc import DIR, SEED, Background, Conn, Daemon, Error, conns_on_all_workers, encode, free_port, main, scaled
 
@@ -65,7 +66,10 @@ class Limited:
 
     def wait_value(self, name, value):
         """... and then it stays so."""
-        wait_until(lambda: self.value(name) >= value, f"{name} is {value}")
+        try:
+            wait_until(lambda: self.value(name) >= value, f"{name} is {value}")
+        except AssertionError as e:
+            raise AssertionError(f"{e}, but {self.value(name)}, {self.number('held_back_clients')} are held back") from None
         equal(self.value(name), value, name)
 
     def reload(self, text=None):
@@ -617,6 +621,19 @@ def logged():
         equal(d.number("rejected_source_connections"), 201, "counted")
 
 
+def refused_stream():
+    """A stream's client that is refused comes back later each time, and says at the end by whom."""
+    if os.geteuid() != 0:
+        raise Skip("needs root, whom a rule names")
+    with Limited(rules="limit user 0 clients=1\n") as d:
+        got = subprocess.run([SHCOUNT, "-s", d.daemon.sock, "--timeout", "2s", "ingest", "--stream", "s"], input=b"a\n", capture_output=True,
+                             check=False)
+        check(got.returncode == 69 and b"max number of clients reached by uid 0" in got.stderr, got)
+        refused = d.number("rejected_source_connections")
+        check(1 <= refused < 200, "it came", refused, "times in two seconds")
+        equal(d.value("a"), 0, "what it counted")
+
+
 if __name__ == "__main__":
     main([pace, long_pipeline, bytes_too, shared, in_turn, fair, not_read, reconnect, reload_settings, reload_rules, clients, users, logins, account, twice,
-          transaction, waited, half_closed, stop, storm, load, logged])
+          transaction, waited, half_closed, stop, storm, load, logged, refused_stream])
