@@ -204,15 +204,15 @@ static int read_rules(void *arg, const char *path, struct config_error *err)
 	return CONFIG_BAD;
 }
 
-/* Takes the reference. */
-static void put_in_force(struct server *s, struct access *access)
+/* Takes the reference. False: there are no rules, as before. */
+static bool put_in_force(struct server *s, struct access *access)
 {
 	if (!access && !s->access.set)
-		return;
+		return false;
 	if (access && !s->access.set)
 		say_readers(s);
 	access_now_set(&s->access, access);
-	say_rules(access);
+	return true;
 }
 
 /* Rights and limits of those who are connected follow from rules and settings: workers make them anew. */
@@ -349,6 +349,7 @@ static void reload(struct server *s)
 	struct reading reading = {.server = s};
 	struct config_error err;
 	char said[1024];
+	bool has_rules;
 	int rc;
 
 	notify_reloading();
@@ -356,9 +357,12 @@ static void reload(struct server *s)
 	if (rc) {
 		log_error("%s; nothing was changed", err.text);
 	} else {
-		put_in_force(s, reading.access);
+		has_rules = put_in_force(s, reading.access);
 		renew_peers(s);
-		say_read_again(s, said); /* now it is true */
+		/* Now it is true. */
+		if (has_rules)
+			say_rules(reading.access);
+		say_read_again(s, said);
 	}
 	raise_limits(s);
 	log_init(s->config->is_log_json, (enum log_level)atomic_load(&s->config->log_level));

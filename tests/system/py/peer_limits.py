@@ -625,7 +625,9 @@ def refused_stream():
     """A stream's client that is refused comes back later each time, and says at the end by whom."""
     if os.geteuid() != 0:
         raise Skip("needs root, whom a rule names")
-    with Limited(rules="limit user 0 clients=1\n") as d:
+    with Limited(rules="") as d:
+        wait_until(lambda: d.number("connected_clients") == 1, "its own is the only connection")
+        d.reload("limit user 0 clients=1\n")
         got = subprocess.run([SHCOUNT, "-s", d.daemon.sock, "--timeout", "2s", "ingest", "--stream", "s"], input=b"a\n", capture_output=True,
                              check=False)
         check(got.returncode == 69 and b"max number of clients reached by uid 0" in got.stderr, got)

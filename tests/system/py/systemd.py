@@ -354,7 +354,7 @@ def named(d):
     with open(d.db + ".lock", encoding="utf-8") as f:
         lock = f.read().splitlines()[1]
     with open(f"/proc/{d.process.pid}/cmdline", encoding="utf-8") as f:
-        title = f.read().split("\0")[0]
+        title = f.read().split("\0")[0].rstrip()  # libbsd puts a blank behind one that is as long as the command line was
     with Conn(d.sock) as c:
         config = c.do("CONFIG", "GET", "socket")[1].decode()
     return re.findall(r"ready: ([^,]*), ", d.log())[-1], lock, config, title
