@@ -272,22 +272,17 @@ static void tell(struct acceptor *a, bool is_end)
 	refusals_tell(&a->server->refusals, now_ms, false);
 }
 
-static int64_t sooner(int64_t a_ms, int64_t b_ms)
-{
-	return a_ms < 0 || (b_ms >= 0 && b_ms < a_ms) ? b_ms : a_ms;
-}
-
 /* How long to sleep, -1 for ever; 0: it is time to leave. */
 static int wait_ms(struct acceptor *a)
 {
 	int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
-	int64_t untold_ms =
-		sooner(seldom_wait_ms(&a->full, now_ms), refusals_wait_ms(&a->server->refusals, now_ms));
+	int64_t untold_ms = clock_sooner_ms(seldom_wait_ms(&a->full, now_ms),
+					    refusals_wait_ms(&a->server->refusals, now_ms));
 	int idle_ms = idle_wait_ms(&a->idle, clock_ns(CLOCK_MONOTONIC));
 
 	if (untold_ms == 0)
 		untold_ms = 1; /* has become due just now */
-	return idle_ms == 0 ? 0 : (int)sooner(idle_ms, untold_ms);
+	return idle_ms == 0 ? 0 : (int)clock_sooner_ms(idle_ms, untold_ms);
 }
 
 /* ---- the thread ---- */

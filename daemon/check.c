@@ -20,6 +20,7 @@
 
 #include "acceptor.h"
 #include "access.h"
+#include "../lib/num.h"
 #include "../lib/way.h"
 #include "readers.h"
 #include "server.h"
@@ -193,7 +194,7 @@ static void say_who_reads(const char *path, size_t rules)
 	if (stat(path, &st))
 		return;
 	name_owner(&st, user, group);
-	printf("access: %zu rules in %s, which ", rules, path);
+	printf("access: %zu rule%s in %s, which ", rules, num_plural(rules), path);
 	if (st.st_mode & S_IROTH)
 		puts("everybody can read");
 	else if (st.st_mode & S_IRGRP)

@@ -29,6 +29,12 @@ static inline int64_t clock_ms(clockid_t clock)
 	return clock_ns(clock) / CLOCK_NS_PER_MS;
 }
 
+/* Of two times to sleep; -1: for ever. */
+static inline int64_t clock_sooner_ms(int64_t a, int64_t b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 /* Milliseconds since 1970, of a wall that may be moved. */
 static inline int64_t clock_wall_ms(void)
 {

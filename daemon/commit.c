@@ -332,7 +332,7 @@ static int64_t commit_due_ms(struct commit *c, int64_t now)
 	if (!c->dirty_since_ms)
 		c->dirty_since_ms = now;
 	due = c->dirty_since_ms + atomic_load(&c->config->commit_interval_ms) - now;
-	return commit_earlier(due > 0 ? due : 0, top_due);
+	return clock_sooner_ms(due > 0 ? due : 0, top_due);
 }
 
 static bool has_work(struct commit *c, uint64_t *save)
@@ -352,7 +352,7 @@ static void wait_for_work(struct commit *c)
 	waker_park(&c->waker);
 	pulse_answer(&c->pulse); /* parked: a later question wakes us */
 	now = clock_ms(CLOCK_MONOTONIC);
-	ms = commit_earlier(commit_due_ms(c, now), commit_tend_due_ms(c, now));
+	ms = clock_sooner_ms(commit_due_ms(c, now), commit_tend_due_ms(c, now));
 	if (!has_work(c, &save) && ms != 0)
 		waker_sleep(&c->waker, ms < 0 ? -1 : ms * 1000000);
 	waker_unpark(&c->waker);

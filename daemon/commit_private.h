@@ -12,14 +12,6 @@ enum {
 	COMMIT_RETRY_MS_MAX = 2000,
 };
 
-/* Of two times; -1: never. */
-static inline int64_t commit_earlier(int64_t a, int64_t b)
-{
-	if (a < 0 || b < 0)
-		return a < 0 ? b : a;
-	return a < b ? a : b;
-}
-
 /* ---- commit.c ---- */
 
 /* Whether something is on disk is unknown: ends the process. */

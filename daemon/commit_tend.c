@@ -260,7 +260,7 @@ static void say_held(struct commit *c)
 
 int64_t commit_tend_due_ms(const struct commit *c, int64_t now)
 {
-	return c->is_forgetting ? 0 : commit_earlier(fold_due_ms(c, now), prune_due_ms(c, now));
+	return c->is_forgetting ? 0 : clock_sooner_ms(fold_due_ms(c, now), prune_due_ms(c, now));
 }
 
 void commit_tend(struct commit *c)

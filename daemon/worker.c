@@ -288,7 +288,7 @@ static int64_t until_expiry(const struct worker *w, int64_t ms)
 		left = EXPIRE_MS_MIN;
 	if (left > EXPIRE_MS_MAX)
 		left = EXPIRE_MS_MAX;
-	return ms < 0 || left < ms ? left : ms;
+	return clock_sooner_ms(ms, left);
 }
 
 /* ---- the patterns of the audit log ---- */
@@ -329,12 +329,6 @@ static void follow_access(struct worker *w)
 	w->release_ns = 0; /* who is held back has other limits, or none */
 }
 
-/* -1: never. */
-static int64_t sooner(int64_t a, int64_t b)
-{
-	return a < 0 || (b >= 0 && b < a) ? b : a;
-}
-
 /* Milliseconds that io_wait may sleep; -1: for ever. Says to the committer whether wake-ups are wanted. */
 static int64_t sleep_ms(struct worker *w)
 {
@@ -346,7 +340,7 @@ static int64_t sleep_ms(struct worker *w)
 		return 0;
 	if (audit_sweep_is_waiting(&w->audit_sweep))
 		waits |= EPOCH_WAITS_SEALED;
-	ms = sooner(until_expiry(w, ms), peer_limit_wait_ms(w));
+	ms = clock_sooner_ms(until_expiry(w, ms), peer_limit_wait_ms(w));
 	TAILQ_FOREACH (p, &w->waiting, waiting) {
 		int64_t left = p->wait.deadline_ms - w->now_ms;
 
